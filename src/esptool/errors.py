@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exception tree of the whole tool-set: every foreseen failure is a `FatalError`.
+
+A message says what failed, where (address, size, port, status code) and what to do about it.
+Nothing here prints; the command line shows the text and ends with exit code 2.
+"""
+
+from __future__ import annotations
+
+
+class FatalError(RuntimeError):
+    """An operation cannot go on. The text is meant for a person, in one or two lines.
+
+    `remedy`, when given, is appended to the message on a line of its own.
+    """
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        self.message = message
+        self.remedy = remedy
+        super().__init__(f"{message}\n{remedy}" if remedy else message)
+
+
+class UsageError(FatalError):
+    """The caller asked for something that cannot be meant: nothing was sent or written."""
+
+
+class PortError(FatalError):
+    """A serial port cannot be opened, vanished, or refuses a setting."""
+
+
+class ConnectError(FatalError):
+    """No chip answered on the port, or not the expected one."""
+
+
+class LinkTimeoutError(FatalError):
+    """The chip did not answer a request in time."""
+
+
+class ProtocolError(FatalError):
+    """The bytes received are not what the serial protocol allows at this point."""
+
+
+class ChipResponseError(FatalError):
+    """The chip answered a request with a failure status.
+
+    Attributes:
+        opcode: the request's opcode.
+        status: first status byte (non-zero).
+        reason: second status byte; with `status` it forms the big-endian error code.
+    """
+
+    def __init__(self, message: str, *, opcode: int, status: int, reason: int) -> None:
+        super().__init__(message)
+        self.opcode = opcode
+        self.status = status
+        self.reason = reason
+
+    @property
+    def code(self) -> int:
+        """Status and reason as one number, e.g. 0x0105 or 0xC400."""
+        return (self.status << 8) | self.reason
+
+
+class UnsupportedCommandError(FatalError):
+    """The chip, its ROM loader or the running stub has no such command."""
+
+
+class NotSupportedError(FatalError):
+    """This chip cannot do what was asked, whatever runs on it."""
+
+
+class SecureModeError(FatalError):
+    """Secure boot, flash encryption or secure download mode forbids the operation."""
+
+
+class ImageError(FatalError):
+    """A firmware image, ELF, HEX or UF2 file is malformed or does not fit the chip."""
+
+
+class VerifyError(FatalError):
+    """What is in flash differs from what should be there."""

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What long work tells its caller while it runs: small frozen values, no text layout, no output.
+
+An operation takes a `Listener` and calls it with events in order; whoever draws them (the command
+line, an IDE, a test) decides how. A listener must not raise, except to cancel the operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Level(Enum):
+    """How much a message matters to a person."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    NOTE = "note"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A line for a person."""
+
+    text: str
+    level: Level = Level.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A group of messages begins (`done=False`) or ends; a terminal may collapse it."""
+
+    title: str = ""
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Work on a range advanced.
+
+    Attributes:
+        action: what is going on, e.g. "Writing" or "Reading".
+        address: the flash offset reached, or None where there is none.
+        done: units finished, of `total`.
+        total: all units (bytes unless the action says otherwise).
+        suffix: extra text for the bar, e.g. "12/96 KB".
+    """
+
+    action: str
+    address: int | None
+    done: int
+    total: int
+    suffix: str = ""
+
+
+Event = Message | Stage | Progress
+Listener = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """A listener that drops everything."""

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Output files that appear whole or not at all. Reading is left to the callers."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from esptool.errors import FatalError
+
+
+@contextmanager
+def atomic_writer(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[IO[bytes]]:
+    """Open a temporary neighbour of `path` for binary writing; rename it over `path` at the end.
+
+    On an exception the temporary file is removed and `path` keeps its former content. `mode` is
+    the permission of the new file (owner-only for keys); None gives the usual one. Something that
+    is not a regular file (a pipe, /dev/null) is written directly, since it cannot be replaced.
+
+    Raises:
+        FatalError: the folder does not exist, is not writable, or the disk is full.
+    """
+    target = Path(path)
+    try:
+        if target.exists() and not target.is_file():
+            if target.is_dir():
+                raise FatalError(f"Cannot write '{target}': it is a folder. Name a file.")
+            with open(target, "wb") as special:
+                yield special
+            return
+        if target.is_symlink():
+            target = target.resolve()
+        fd, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as e:
+        raise FatalError(f"Cannot write '{target}': {e.strerror or e}.") from e
+    try:
+        with os.fdopen(fd, "wb") as out:
+            yield out
+        os.chmod(name, _default_mode(target) if mode is None else mode)
+        os.replace(name, target)
+    except BaseException as e:
+        Path(name).unlink(missing_ok=True)
+        if isinstance(e, OSError):
+            raise FatalError(f"Cannot write '{target}': {e.strerror or e}.") from e
+        raise
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes, mode: int | None = None) -> None:
+    """Write `data` to `path` through a temporary file; see `atomic_writer`."""
+    with atomic_writer(path, mode) as out:
+        out.write(data)
+
+
+def _default_mode(target: Path) -> int:
+    """Keep a replaced file's permission; a new one follows the umask."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

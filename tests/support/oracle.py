@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the public tool in its own environment, the oracle that some tests compare with.
+
+`make oracle` installs it from PyPI into `.venv-oracle`; ESPTOOL_ORACLE names another environment.
+Without one the tests that need it are skipped, except in CI, where that is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSION = "5.6.0"
+
+
+def environment() -> Path:
+    """The oracle's virtual environment; skips the calling test where there is none."""
+    env = Path(os.environ.get("ESPTOOL_ORACLE") or ROOT / ".venv-oracle")
+    if not (env / "bin" / "esptool").exists():
+        message = "the public tool is not installed: run 'make oracle'"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return env
+
+
+def python() -> Path:
+    """The oracle's own interpreter, to drive many cases in one process."""
+    return environment() / "bin" / "python"
+
+
+def run(
+    program: str, *args: str | os.PathLike[str], cwd: Path | None = None, timeout_s: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run `esptool`, `espefuse` or `espsecure` of the public tool and return what it printed."""
+    return subprocess.run(
+        [environment() / "bin" / program, *map(os.fspath, args)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120"},
+    )

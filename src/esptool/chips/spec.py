@@ -1,0 +1,498 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schema of a chip: what differs between SoCs, as frozen values. No I/O, no algorithms.
+
+Conventions: addresses are absolute bus addresses; `*_offset` is from the start of flash; sizes are
+bytes; a revision is `major * 100 + minor`. A `Field` is read from registers piece by piece:
+`value |= ((word(address) >> shift) & (2**width - 1)) << out_shift`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import TypeVar
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def frozen(mapping: Mapping[_K, _V]) -> Mapping[_K, _V]:
+    """A read-only view, so that chip data cannot be changed by accident."""
+    return MappingProxyType(dict(mapping))
+
+
+class Arch(Enum):
+    """The instruction set that a stub or an application is compiled for."""
+
+    LX106 = "lx106"
+    XTENSA = "xtensa"
+    RISCV = "riscv"
+
+
+# --- register access ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some bits of one 32-bit register, placed at `out_shift` of the assembled value."""
+
+    address: int
+    shift: int
+    width: int
+    out_shift: int = 0
+
+
+Field = tuple[Piece, ...]
+
+
+class Op(Enum):
+    """What a register step does."""
+
+    WRITE = "write"
+    SET_BITS = "set"
+    CLEAR_BITS = "clear"
+    SLEEP = "sleep"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a register recipe. `value` holds the bits; for SLEEP, microseconds."""
+
+    op: Op
+    address: int
+    value: int
+
+
+# --- what the ROM loader is like ---------------------------------------------------------------
+
+
+class RomBaud(Enum):
+    """How the ROM turns a requested baud rate into the one that it really uses."""
+
+    EXACT = "exact"
+    ESP32_MEASURED = "esp32-measured"  # the ROM guesses the crystal from its RC oscillator
+    C2_26MHZ = "c2-26mhz"  # the ROM believes in 40 MHz though the crystal may be 26
+    C5_40_OR_48MHZ = "c5-40-or-48mhz"  # the ROM may believe in the other of its two crystals
+
+
+@dataclass(frozen=True, slots=True)
+class Rom:
+    """The serial boot loader in ROM.
+
+    Attributes:
+        status_bytes: length of the status at the end of an answer.
+        magic: value of the word at 0x40001000 where that identifies the chip, else None.
+        security_info: answers GET_SECURITY_INFO.
+        baud: how its baud-rate command behaves.
+        ext_flash_begin: FLASH_BEGIN takes a fifth word (encrypted).
+        flash_ops: has MD5, deflate, SPI attach and parameters (all but ESP8266).
+    """
+
+    status_bytes: int
+    magic: int | None
+    security_info: bool
+    baud: RomBaud
+    ext_flash_begin: bool
+    flash_ops: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Uart:
+    """UART0: divider register (20-bit field), date register, crystal divider of the ROM's clock."""
+
+    clkdiv_reg: int
+    date_reg: int
+    xtal_clk_divider: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpiMem:
+    """The SPI controller wired to the flash; `*_offs` are from `base`.
+
+    `mosi_dlen_offs` and `miso_dlen_offs` are None on ESP8266, whose lengths sit in USR1.
+    `addr_msb` tells whether a short address stands in the top bits of the ADDR register.
+    """
+
+    base: int
+    usr_offs: int
+    usr1_offs: int
+    usr2_offs: int
+    w0_offs: int
+    mosi_dlen_offs: int | None
+    miso_dlen_offs: int | None
+    addr_msb: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Flash:
+    """What the chip and its image header allow for the SPI flash.
+
+    `sizes` and `frequencies` map the command-line words to header nibbles (size in the high one).
+    """
+
+    bootloader_offset: int
+    sizes: Mapping[str, int]
+    frequencies: Mapping[str, int]
+    encrypted_write_align: int
+    addr32: bool
+    custom_pins: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpiPins:
+    """GPIOs that may be wired to an external flash: inclusive ranges and special cases."""
+
+    allowed: tuple[tuple[int, int], ...]
+    usb: tuple[int, ...]
+    hd_max: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRange:
+    """A range of the address space, `end` not included. Ranges may overlap on purpose."""
+
+    start: int
+    end: int
+    kind: str
+
+    def __contains__(self, address: object) -> bool:
+        return isinstance(address, int) and self.start <= address < self.end
+
+
+# --- firmware images ---------------------------------------------------------------------------
+
+
+class MinRev(Enum):
+    """What the one-byte minimum revision of the extended header counts."""
+
+    NONE = "none"
+    MAJOR = "major"
+    MINOR = "minor"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRules:
+    """How a firmware image for this chip is laid out.
+
+    Attributes:
+        extended_header: the 16-byte second header exists.
+        irom, drom: address ranges that are mapped from flash through the MMU (end excluded).
+        mmu_page_sizes: the page sizes to choose from; empty where it is fixed at 64 KiB.
+        min_rev: meaning of the legacy revision byte.
+        tail_guard: bytes that must stay free at the end of the last page (ESP32 only).
+        secure_pad_v1: secure-boot v1 padding exists (ESP32 only).
+    """
+
+    extended_header: bool
+    irom: tuple[int, int]
+    drom: tuple[int, int]
+    mmu_page_sizes: tuple[int, ...]
+    min_rev: MinRev
+    tail_guard: int
+    secure_pad_v1: bool
+
+    segment_align: int = 0x10000
+
+
+# --- who the chip is ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A condition on a field (or on "revision"): `op` is "eq", "ne" or "ge"."""
+
+    field: str
+    op: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A label that holds when all its conditions do; of several, the first match wins."""
+
+    label: str
+    when: tuple[When, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of a chip's name, or one feature.
+
+    With no `fields`, `default` is literal text. Otherwise the fields' values pick a label; None
+    adds nothing. `vendor` names a vendor table whose label is appended as " (LABEL)" (for the
+    values in `vendor_when`, or all known ones when that is empty).
+    """
+
+    fields: tuple[str, ...] = ()
+    labels: Mapping[tuple[int, ...], str | tuple[Variant, ...] | None] = field(
+        default_factory=lambda: frozen({})
+    )
+    default: str | None = None
+    when: tuple[When, ...] = ()
+    vendor: str | None = None
+    vendor_when: tuple[int, ...] = ()
+
+
+class MacLayout(Enum):
+    """Where the factory MAC address stands."""
+
+    OTP_8266 = "otp-8266"
+    ESP32_BLK0 = "esp32-blk0"
+    BLK1 = "blk1"
+    BLK1_EUI64 = "blk1-eui64"
+
+
+@dataclass(frozen=True, slots=True)
+class Mac:
+    """MAC address words: for BLK1 layouts `word0` holds the low 4 bytes, `word1` the upper 2."""
+
+    layout: MacLayout
+    word0: int
+    word1: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRule:
+    """How fields become a revision.
+
+    `major_map` translates the raw major (unknown values give 0). When `zero_when` holds, the
+    revision is v0.0 whatever the bits say (early ESP32-S3).
+    """
+
+    major: str | None
+    minor: str | None
+    major_map: Mapping[int, int] | None = None
+    zero_when: tuple[When, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Fields, and the rules that make name, revision and features of them.
+
+    `unknown_marker` in the assembled name puts "Unknown " in front of it.
+    """
+
+    fields: Mapping[str, Field]
+    revision: RevisionRule | None
+    name: tuple[Part, ...]
+    features: tuple[Part, ...]
+    vendors: Mapping[str, Mapping[int, str]]
+    mac: Mac
+    unknown_marker: str | None = None
+
+
+class CrystalMethod(Enum):
+    """How the crystal frequency is known."""
+
+    FIXED = "fixed"
+    UART_DIVIDER = "uart-divider"
+
+
+@dataclass(frozen=True, slots=True)
+class Crystal:
+    """Crystal oscillator; `mhz` only when fixed. `rom_field` is what the ROM believes (C5)."""
+
+    method: CrystalMethod
+    mhz: int | None = None
+    rom_field: Piece | None = None
+
+
+# --- security ----------------------------------------------------------------------------------
+
+
+class KeyCheck(Enum):
+    """How to see that a flash-encryption key is present."""
+
+    NONE = "none"
+    ESP32_BLK1 = "esp32-blk1"
+    PURPOSES = "purposes"
+    C2_KEY0 = "c2-key0"
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """A mask in a register."""
+
+    address: int
+    mask: int
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """Secure boot and flash encryption state, as read from eFuses.
+
+    Attributes:
+        secure_boot: any set bit means enabled. None where the chip has no secure boot.
+        secure_boot_v2: ESP32's second bit, meaningful from revision `secure_boot_v2_min`.
+        crypt_cnt: flash encryption is enabled when an odd number of these bits is set.
+        no_manual_encrypt: bit that forbids encrypted writes by the loader.
+        key_check, key_purposes: how a valid key is seen; each tuple of purposes is sufficient.
+        purpose_fields: where each key block's purpose stands.
+        key_manager: field whose bit `key_manager_xts` says that the key manager holds the key.
+    """
+
+    secure_boot: Bits | None = None
+    secure_boot_v2: Bits | None = None
+    secure_boot_v2_min: int = 0
+    crypt_cnt: Bits | None = None
+    no_manual_encrypt: Bits | None = None
+    key_check: KeyCheck = KeyCheck.NONE
+    key_purposes: tuple[tuple[int, ...], ...] = ()
+    purpose_fields: tuple[Piece, ...] = ()
+    key_manager: Piece | None = None
+    key_manager_xts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Efuse:
+    """eFuse controller: base of its registers, first read register, BLOCK1, key blocks."""
+
+    base: int
+    rd_reg_base: int
+    block1: int | None
+    max_key: int
+    key_purposes: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FlashVoltage:
+    """VDD_SDIO / VDD_SPI: where its setting is read, in order, and how ESP32 overrides it."""
+
+    order: tuple[str, ...]
+    efuse_reg: int
+    efuse_force: int
+    efuse_xpd: int
+    efuse_tieh: int
+    strap: Bits
+    rtc_reg: int | None = None
+    override: bool = False
+
+
+# --- resets and links --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WatchdogReset:
+    """Reset by letting the RTC watchdog bite: steps, then wait. Works where RTS cannot reset."""
+
+    steps: tuple[Step, ...]
+    wait_s: float = 0.5
+
+
+class OtgReset(Enum):
+    """When a reset over USB-OTG must go through the watchdog instead of RTS."""
+
+    NEVER = "never"
+    ALWAYS = "always"
+    UNLESS_SECURE_DOWNLOAD = "unless-secure-download"
+    WHEN_STRAPPED = "when-strapped"  # strapping pin low and download mode not forced
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What a hard reset needs on this chip.
+
+    Attributes:
+        watchdog: recipe of the watchdog reset, None where there is none.
+        quiet_watchdogs: steps that keep the watchdogs from biting over USB-Serial/JTAG.
+        before_hard: steps before any hard reset (S3: forget forced download mode).
+        otg: see `OtgReset`; `otg_strap` and `otg_forced` are its two conditions.
+        usb_delay: link ("usb_otg", "usb_serial_jtag") on which the reset line is held longer.
+    """
+
+    watchdog: WatchdogReset | None = None
+    quiet_watchdogs: tuple[Step, ...] = ()
+    before_hard: tuple[Step, ...] = ()
+    otg: OtgReset = OtgReset.NEVER
+    otg_strap: Bits | None = None
+    otg_forced: Bits | None = None
+    usb_delay: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usb:
+    """Native USB: the fixed-function USB-Serial/JTAG (PID 0x1001), or OTG (PID = chip id)."""
+
+    serial_jtag: bool
+    otg: bool
+
+
+# --- stub --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StubLayout:
+    """RAM that the ROM leaves free for a stub: where code, data and zeroed data may start."""
+
+    text_start: int
+    data_start: int
+    bss_start: int
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOn:
+    """ESP32-P4: the recipe that powers the flash for certain revisions."""
+
+    revisions: tuple[int, ...]
+    steps: tuple[Step, ...]
+    skip_revision: int
+    skip_when_all_set: Bits
+    skip_steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StubRules:
+    """Which stub runs, and when none may.
+
+    Attributes:
+        available: there is a stub for this chip.
+        layouts: by stub name (`esp32p4-rev1` beside `esp32p4`).
+        variants: (first revision not covered, stub name) in rising order, then the default name.
+        not_with_secure_boot: the ROM refuses unsigned code in RAM when secure boot is on.
+        not_for_revision: a revision whose ROM cannot run one (C2 v0.0).
+        secure_boot_detour: S3: (address of a ROM function pointer, opcode that calls it).
+    """
+
+    available: bool
+    layouts: Mapping[str, StubLayout]
+    variants: tuple[tuple[int, str], ...] = ()
+    not_with_secure_boot: bool = False
+    not_for_revision: int | None = None
+    secure_boot_detour: tuple[int, int] | None = None
+    flash_write_size: int = 0x4000
+
+
+@dataclass(frozen=True, slots=True)
+class ChipSpec:
+    """Everything that the tool-set knows about one SoC."""
+
+    key: str
+    name: str
+    arch: Arch
+    image_chip_id: int | None
+    uf2_family_id: int
+    rom: Rom
+    uart: Uart
+    spi: SpiMem
+    flash: Flash
+    memory_map: tuple[MemoryRange, ...]
+    image: ImageRules
+    identity: Identity
+    crystal: Crystal
+    security: Security
+    efuse: Efuse | None
+    reset: Reset
+    usb: Usb
+    stub: StubRules
+    voltage: FlashVoltage | None = None
+    octal_flash: Bits | None = None
+    spi_pins: SpiPins | None = None
+    flash_power_on: PowerOn | None = None
+    sdc: bool = False
+    registers: Mapping[str, int] = field(default_factory=lambda: frozen({}))
+
+    def memory_kind(self, address: int) -> tuple[str, ...]:
+        """The kinds of all memory ranges that hold `address`, in the map's order."""
+        return tuple(r.kind for r in self.memory_map if address in r)

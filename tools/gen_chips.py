@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
+import subprocess
 import sys
 from enum import Enum
 from pathlib import Path
@@ -28,12 +30,30 @@ COMMAND = "python tools/gen_chips.py --facts DIR"
 
 #: v5 constant names that a section of the spec already holds; the rest goes to `registers`.
 IN_SECTIONS = {
-    "BOOTLOADER_FLASH_OFFSET", "DROM_MAP_END", "DROM_MAP_START", "IROM_MAP_END", "IROM_MAP_START",
-    "EFUSE_BASE", "EFUSE_RD_REG_BASE", "EFUSE_BLOCK1_ADDR", "EFUSE_MAX_KEY",
-    "FLASH_ENCRYPTED_WRITE_ALIGN", "IMAGE_CHIP_ID", "MAGIC_VALUE", "SPI_REG_BASE",
-    "SPI_MISO_DLEN_OFFS", "SPI_MOSI_DLEN_OFFS", "SPI_USR1_OFFS", "SPI_USR2_OFFS", "SPI_USR_OFFS",
-    "SPI_W0_OFFS", "UART_CLKDIV_REG", "UART_DATE_REG_ADDR", "UF2_FAMILY_ID", "XTAL_CLK_DIVIDER",
-}  # fmt: skip
+    "BOOTLOADER_FLASH_OFFSET",
+    "DROM_MAP_END",
+    "DROM_MAP_START",
+    "IROM_MAP_END",
+    "IROM_MAP_START",
+    "EFUSE_BASE",
+    "EFUSE_RD_REG_BASE",
+    "EFUSE_BLOCK1_ADDR",
+    "EFUSE_MAX_KEY",
+    "FLASH_ENCRYPTED_WRITE_ALIGN",
+    "IMAGE_CHIP_ID",
+    "MAGIC_VALUE",
+    "SPI_REG_BASE",
+    "SPI_MISO_DLEN_OFFS",
+    "SPI_MOSI_DLEN_OFFS",
+    "SPI_USR1_OFFS",
+    "SPI_USR2_OFFS",
+    "SPI_USR_OFFS",
+    "SPI_W0_OFFS",
+    "UART_CLKDIV_REG",
+    "UART_DATE_REG_ADDR",
+    "UF2_FAMILY_ID",
+    "XTAL_CLK_DIVIDER",
+}
 
 #: Doubtful values that are kept: (chip, constant) -> why.
 DECIDED: dict[tuple[str, str], str] = {}
@@ -89,7 +109,7 @@ class Builder:
                 n.get("SPI_MOSI_DLEN_OFFS"),
                 n.get("SPI_MISO_DLEN_OFFS"),
                 flags["SPI_ADDR_REG_MSB"],
-            ),  # fmt: skip
+            ),
             flash=s.Flash(
                 n["BOOTLOADER_FLASH_OFFSET"],
                 frozen({k: num(v) for k, v in f["strings_lists"]["FLASH_SIZES"].items()}),
@@ -130,10 +150,14 @@ class Builder:
             return s.ImageRules(False, (num(a), num(b)), (0, 0), (), s.MinRev.NONE, 0, False, 0)
         ranges = {k: (num(a), num(b)) for k, (a, b) in im["flash_mapped_ranges"].items()}
         return s.ImageRules(
-            True, ranges["IROM"], ranges["DROM"], tuple(im["mmu_page_sizes_allowed"]),
-            s.MinRev(im["legacy_min_rev_meaning"]), num(im.get("last_page_tail_min_bytes", 0)),
+            True,
+            ranges["IROM"],
+            ranges["DROM"],
+            tuple(im["mmu_page_sizes_allowed"]),
+            s.MinRev(im["legacy_min_rev_meaning"]),
+            num(im.get("last_page_tail_min_bytes", 0)),
             im.get("secure_pad_v1_supported", False),
-        )  # fmt: skip
+        )
 
     def identity(self) -> s.Identity:
         i = self.i
@@ -184,10 +208,8 @@ class Builder:
                 {**bit(bits[f"flash_sel_{name}"]), "out_shift": pos}
                 for pos, name in enumerate("abcd")
             ],
-            "chip_id": [
-                {**p, "addr": otp[p["word"]]} for p in self.i["chip_id"]["pieces"]
-            ],
-        }  # fmt: skip
+            "chip_id": [{**p, "addr": otp[p["word"]]} for p in self.i["chip_id"]["pieces"]],
+        }
 
     def revision(self) -> s.RevisionRule | None:
         r = self.i["revision"]
@@ -196,9 +218,11 @@ class Builder:
         zero = tuple(s.When(k, "eq", v) for k, v in r.get("force_0_0_when", {}).items())
         table = r.get("major_map")
         return s.RevisionRule(
-            r.get("major_from"), r.get("minor_from"),
-            frozen({int(k): v for k, v in table.items()}) if table else None, zero,
-        )  # fmt: skip
+            r.get("major_from"),
+            r.get("minor_from"),
+            frozen({int(k): v for k, v in table.items()}) if table else None,
+            zero,
+        )
 
     def part(self, p: Any) -> s.Part:
         if isinstance(p, str):
@@ -213,9 +237,13 @@ class Builder:
                 label = tuple(s.Variant(text, self.when(cond)) for cond, text in label)
             labels[key] = label
         return s.Part(
-            fields, frozen(labels), p["default"], self.when(p.get("when", {})),
-            p.get("vendor_suffix"), tuple(p.get("vendor_suffix_when", ())),
-        )  # fmt: skip
+            fields,
+            frozen(labels),
+            p["default"],
+            self.when(p.get("when", {})),
+            p.get("vendor_suffix"),
+            tuple(p.get("vendor_suffix_when", ())),
+        )
 
     @staticmethod
     def when(cond: dict[str, Any]) -> tuple[s.When, ...]:
@@ -288,9 +316,12 @@ class Builder:
         purposes = self.f["strings_lists"].get("KEY_PURPOSES", {})
         rd = n["EFUSE_RD_REG_BASE"]
         return s.Efuse(
-            n.get("EFUSE_BASE", rd), rd, n.get("EFUSE_BLOCK1_ADDR"), n["EFUSE_MAX_KEY"],
+            n.get("EFUSE_BASE", rd),
+            rd,
+            n.get("EFUSE_BLOCK1_ADDR"),
+            n["EFUSE_MAX_KEY"],
             frozen({int(k): v for k, v in purposes.items()}),
-        )  # fmt: skip
+        )
 
     def value(self, v: str | int) -> int:
         if isinstance(v, int):
@@ -332,10 +363,14 @@ class Builder:
             strap = s.Bits(n["GPIO_STRAP_REG"], n["GPIO_STRAP_SPI_BOOT_MASK"])
             forced = s.Bits(n["RTC_CNTL_OPTION1_REG"], n["RTC_CNTL_FORCE_DOWNLOAD_BOOT_MASK"])
         return s.Reset(
-            watchdog, self.steps(r["disable_watchdogs_on_usb_serial_jtag"]),
-            self.steps([h["first"]] if "first" in h else []), otg, strap, forced,
+            watchdog,
+            self.steps(r["disable_watchdogs_on_usb_serial_jtag"]),
+            self.steps([h["first"]] if "first" in h else []),
+            otg,
+            strap,
+            forced,
             h["usb_delay_when"],
-        )  # fmt: skip
+        )
 
     def stub(self) -> s.StubRules:
         layouts = {}
@@ -350,10 +385,13 @@ class Builder:
         if "stub_variant_by_revision" in self.i:
             variants = ((300, self.i["stub_variant_by_revision"]["lt_300"]),)
         return s.StubRules(
-            self.f["stub_available"] and "always" not in off, frozen(layouts), variants,
-            bool(off.get("secure_boot_enabled")), off.get("revision"),
+            self.f["stub_available"] and "always" not in off,
+            frozen(layouts),
+            variants,
+            bool(off.get("secure_boot_enabled")),
+            off.get("revision"),
             (num(detour["rom_read_fn_ptr"]), num(detour["trigger_opcode"])) if detour else None,
-        )  # fmt: skip
+        )
 
     def voltage(self) -> s.FlashVoltage | None:
         v = self.i["flash_voltage"]
@@ -361,10 +399,15 @@ class Builder:
             return None
         e, st, rtc = v["efuse"], v["strap"], v.get("rtc_cntl")
         return s.FlashVoltage(
-            tuple(v["order"]), num(e["reg"]), num(e["force"]), num(e["xpd"]), num(e["tieh"]),
-            s.Bits(num(st["reg"]), num(st["mask"])), num(rtc["reg"]) if rtc else None,
+            tuple(v["order"]),
+            num(e["reg"]),
+            num(e["force"]),
+            num(e["xpd"]),
+            num(e["tieh"]),
+            s.Bits(num(st["reg"]), num(st["mask"])),
+            num(rtc["reg"]) if rtc else None,
             "override_write" in v,
-        )  # fmt: skip
+        )
 
     def octal(self) -> s.Bits | None:
         t = self.i.get("flash_type")
@@ -384,10 +427,12 @@ class Builder:
         skip = p["rev_302_skip_when"]
         reg, bit = skip["then_if_all_set_clear"]
         return s.PowerOn(
-            tuple(p["revisions"]), self.steps(p["sequence"]), 302,
+            tuple(p["revisions"]),
+            self.steps(p["sequence"]),
+            302,
             s.Bits(self.value(skip["reg"]), self.value(skip["mask"])),
             self.steps([["andnot", reg, bit]]),
-        )  # fmt: skip
+        )
 
 
 # --- rendering ---------------------------------------------------------------------------------
@@ -468,7 +513,8 @@ def module(chip: s.ChipSpec) -> str:
     imports = "".join(f"    {n},\n" for n in names)
     return (
         "# SPDX-License-Identifier: Apache-2.0\n"
-        f'"""{chip.name}: what the tool-set knows about it. Generated by `{COMMAND}`; do not edit."""\n\n'
+        f'"""{chip.name}: what the tool-set knows about it.\n\n'
+        f'Generated by `{COMMAND}`; do not edit.\n"""\n\n'
         "from __future__ import annotations\n\n"
         f"from esptool.chips.spec import (\n{imports})\n\n"
         f"CHIP = {body}\n"
@@ -482,8 +528,15 @@ def generate(facts: Path) -> dict[str, str]:
     out = {}
     for key in chips["_meta"]["chip_order"]:
         data = chips["chips"][key]
-        out[key] = module(Builder(key, data, info[key], data["CHIP_NAME"] in sdc).build())
+        text = module(Builder(key, data, info[key], data["CHIP_NAME"] in sdc).build())
+        out[key] = formatted(text)
     return out
+
+
+def formatted(text: str) -> str:
+    """The text as ruff lays it out, so that the committed file and a fresh one are equal."""
+    ruff = [sys.executable, "-m", "ruff", "format", "--config", str(ROOT / "pyproject.toml"), "-"]
+    return subprocess.run(ruff, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def main() -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chips: `get("esp32s3")` gives a `ChipSpec`. A chip's file is imported when first asked for."""
+"""The chips: `get("esp32s3")` gives a `ChipSpec`; its file is imported when first asked for."""
 
 from __future__ import annotations
 

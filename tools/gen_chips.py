@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import re
 import subprocess
 import sys
 from enum import Enum
@@ -509,7 +508,7 @@ def module(chip: s.ChipSpec) -> str:
         for n in dir(s)
         if (n[0].isupper() and f"{n}(" in body) or (f"{n}." in body and n[0].isupper())
     ]
-    names = sorted({n for n in classes if n != "Field"}, key=lambda n: n) + ["frozen"]
+    names = [*sorted({n for n in classes if n != "Field"}, key=lambda n: n), "frozen"]
     imports = "".join(f"    {n},\n" for n in names)
     return (
         "# SPDX-License-Identifier: Apache-2.0\n"

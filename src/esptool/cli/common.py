@@ -1,0 +1,468 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the command lines of all programs share: groups, commands, options, and how they end.
+
+Knows nothing of chips. Old spellings are accepted with one note each on standard error; every
+foreseen failure becomes exit code 2 without a traceback, an interruption becomes 130.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from esptool.cli.help import HelpMixin
+from esptool.errors import FatalError
+from esptool.logger import log
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+_noted: set[str] = set()
+
+
+def deprecated(what: str, instead: str) -> None:
+    """Say on standard error, once a run, that `what` has a new name."""
+    if what not in _noted:
+        _noted.add(what)
+        log.warning(f"Deprecated: {what} is deprecated. Use '{instead}' instead.")
+
+
+# --- options -----------------------------------------------------------------------------------
+
+
+class EatAll(click.Option):
+    """An option whose values are all following words up to the next option.
+
+    `gives_back(words)` tells how many of the last words belong to what follows after all (a
+    command, a pair of address and file); words that a required argument lacks are given back too.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        gives_back: Callable[[Sequence[str]], int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("multiple", True)
+        self.gives_back = gives_back
+        super().__init__(*args, **kwargs)
+
+
+class Exclusive(click.Option):
+    """An option that cannot be used together with those named in `exclusive_with`."""
+
+    def __init__(self, *args: Any, exclusive_with: Sequence[str] = (), **kwargs: Any) -> None:
+        self.exclusive_with = tuple(exclusive_with)
+        super().__init__(*args, **kwargs)
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> Any:
+        names = {o.strip("-").replace("-", "_") for o in self.exclusive_with}
+        if opts.get(self.name or "") and any(opts.get(n) for n in names):
+            raise click.UsageError(
+                f"Illegal usage: {max(self.opts, key=len)} is mutually exclusive with "
+                f"arguments: {', '.join(sorted(self.exclusive_with))}.",
+                ctx,
+            )
+        return super().handle_parse_result(ctx, opts, args)
+
+
+def _options_of(command: click.Command) -> dict[str, click.Option]:
+    found: dict[str, click.Option] = {"-h": _HELP, "--help": _HELP}
+    for param in command.params:
+        if isinstance(param, click.Option):
+            for opt in (*param.opts, *param.secondary_opts):
+                found[opt] = param
+    return found
+
+
+_HELP = click.Option(["-h", "--help"], is_flag=True)
+
+
+def _modern(args: Sequence[str], known: Mapping[str, Any], renamed: Mapping[str, str]) -> list[str]:
+    """Spell options the new way; noting the old one. Words after '--' are left alone."""
+    result = []
+    for i, arg in enumerate(args):
+        if arg == "--":
+            return result + list(args[i:])
+        name, sep, value = arg.partition("=")
+        if name.startswith("--") and name not in known:
+            new = renamed.get(name) or name.replace("_", "-")
+            if new != name and new in known:
+                deprecated(f"Option '{name}'", new)
+                arg = new + sep + value
+        result.append(arg)
+    return result
+
+
+def _looks_like_option(word: str, known: Mapping[str, Any]) -> bool:
+    return word.startswith("-") and word != "-" and not _is_number(word, known)
+
+
+def _is_number(word: str, known: Mapping[str, Any]) -> bool:
+    return word not in known and word[1:2].isdigit()
+
+
+def _spread(
+    args: Sequence[str], known: Mapping[str, click.Option], spare: int, stop: Callable[[str], bool]
+) -> list[str]:
+    """Give every word of an eat-all option the option's name; `spare` words of the last one and
+    whatever `gives_back` claims are moved behind, as positional words."""
+    result: list[str] = []
+    behind: list[str] = []
+    i = 0
+    while i < len(args):
+        arg = args[i]
+        if arg == "--":
+            return result + behind + list(args[i:])
+        name, sep, value = arg.partition("=")
+        option = known.get(name)
+        i += 1
+        if not isinstance(option, EatAll):
+            result.append(arg)
+            if option is not None and not option.is_flag and not option.count and not sep:
+                result.extend(args[i : i + option.nargs])
+                i += option.nargs
+            continue
+        words = [value] if sep else []
+        while i < len(args) and not _looks_like_option(args[i], known) and not stop(args[i]):
+            words.append(args[i])
+            i += 1
+        back = option.gives_back(words) if option.gives_back else 0
+        last = i >= len(args) or args[i] == "--"
+        back = max(back, min(spare, len(words) - 1) if last else 0)
+        if back:
+            behind.extend(words[len(words) - back :])
+            words = words[: len(words) - back]
+        if not words:
+            result.append(arg)  # lets click say that a value is missing
+        for word in words:
+            result.extend((name, word))
+    return result + behind
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+
+class Command(HelpMixin, click.Command):
+    """A command that takes old spellings of its options, and options with several values.
+
+    `renamed` maps old option names to present ones, beyond underscores for dashes.
+    """
+
+    def __init__(
+        self, *args: Any, renamed: Mapping[str, str] | None = None, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("context_settings", CONTEXT)
+        self.renamed = dict(renamed or {})
+        super().__init__(*args, **kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = _options_of(self)
+        inherited = getattr(ctx.parent.command, "renamed", {}) if ctx.parent else {}
+        words = _modern(args, known, {**inherited, **self.renamed})
+        words = [_joined_short(w, known) for w in words]
+        if not any(isinstance(o, EatAll) for o in known.values()):
+            return super().parse_args(ctx, words)
+        required = sum(1 for p in self.params if isinstance(p, click.Argument) and p.required)
+        for spare in range(required + 1):
+            try:
+                return super().parse_args(ctx, _spread(words, known, spare, lambda _: False))
+            except click.MissingParameter as e:
+                if not isinstance(e.param, click.Argument) or spare == required:
+                    raise
+                ctx.params.clear()
+        raise AssertionError("unreachable")
+
+
+def _joined_short(word: str, known: Mapping[str, Any]) -> str:
+    """'-fs4MB' is not split by click where -f does not exist: name what is meant."""
+    if word.startswith("-") and not word.startswith("--") and len(word) > 3:
+        name = word[:3]
+        if name in known and word not in known and word[3] != "=" and word[:2] not in known:
+            return f"{name}={word[3:]}"
+    return word
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command that is loaded when asked for: `module:attribute`, help line, and section."""
+
+    target: str
+    help: str
+    section: str = "Commands"
+    hidden: bool = False
+
+
+class Group(HelpMixin, click.Group):
+    """A group whose commands are loaded when asked for, in dash or underscore form.
+
+    `entries` lists them in the order in which help shows them. `renamed` maps old option names
+    to new ones, for all commands.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        entries: Mapping[str, Entry] | None = None,
+        renamed: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("context_settings", CONTEXT)
+        self.entries = dict(entries or {})
+        self.renamed = dict(renamed or {})
+        super().__init__(*args, **kwargs)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.entries, *(n for n in self.commands if n not in self.entries)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = self.entries.get(cmd_name)
+        if entry is None or cmd_name in self.commands:
+            return self.commands.get(cmd_name)
+        module, _, attribute = entry.target.partition(":")
+        command = getattr(import_module(module), attribute or "command")
+        assert isinstance(command, click.Command)
+        self.add_command(command, cmd_name)
+        return command
+
+    def is_command(self, word: str) -> bool:
+        """Whether `word` names a command, in either spelling."""
+        return any(n in self.entries or n in self.commands for n in (word, word.replace("_", "-")))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        new = name.replace("_", "-")
+        if self.get_command(ctx, name) is None and self.get_command(ctx, new) is not None:
+            if not ctx.resilient_parsing:
+                deprecated(f"Command '{name}'", new)
+            return new, self.get_command(ctx, new), args[1:]
+        if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            names = [n for n in self.list_commands(ctx)]
+            near = get_close_matches(new, names, n=3, cutoff=0.6)
+            ctx.fail(f"No such command '{name}'.{_did_you_mean(near)}")
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = _options_of(self)
+        words = self._hoist(ctx, list(args), known)
+        cut = self._first_command(words, known)
+        head = _modern(words[:cut], known, self.renamed)
+        head = _spread(head, known, 0, self.is_command)
+        return super().parse_args(ctx, head + words[cut:])
+
+    def _first_command(self, words: Sequence[str], known: Mapping[str, click.Option]) -> int:
+        """Index of the word that names the command (or the end)."""
+        i = 0
+        eating = False
+        while i < len(words):
+            word = words[i]
+            name, sep, _ = word.partition("=")
+            option = known.get(name) or known.get(name.replace("_", "-"))
+            i += 1
+            if option is not None:
+                eating = isinstance(option, EatAll)
+                if not eating and not option.is_flag and not option.count and not sep:
+                    i += option.nargs
+            elif word == "--" or (
+                not _looks_like_option(word, known) and not (eating and not self.is_command(word))
+            ):
+                return i - 1
+        return len(words)
+
+    def _hoist(
+        self, ctx: click.Context, words: list[str], known: Mapping[str, click.Option]
+    ) -> list[str]:
+        """Move the program's own long options that stand behind the command in front of it.
+
+        Only an option that no command on the line has itself is moved.
+        """
+        cut = self._first_command(words, known)
+        head, tail = words[:cut], words[cut:]
+        candidates = {
+            name
+            for word in tail
+            if (name := word.partition("=")[0].replace("_", "-")).startswith("--")
+            and name in known
+            and name != "--help"
+        }
+        if not candidates:
+            return words
+        taken: set[str] = set()
+        for word in tail:
+            if self.is_command(word):
+                command = self.get_command(ctx, word) or self.get_command(
+                    ctx, word.replace("_", "-")
+                )
+                taken |= set(_options_of(command)) if command else set()
+        candidates -= taken
+        rest: list[str] = []
+        i = 0
+        while i < len(tail):
+            word = tail[i]
+            if word == "--":
+                return head + rest + tail[i:]
+            name, sep, _ = word.partition("=")
+            name = name.replace("_", "-")
+            i += 1
+            if name not in candidates or not word.startswith("--"):
+                rest.append(word)
+                continue
+            head.append(word)
+            option = known[name]
+            if not option.is_flag and not option.count and not sep:
+                head.extend(tail[i : i + option.nargs])
+                i += option.nargs
+        return head + rest
+
+
+def _did_you_mean(near: Sequence[str]) -> str:
+    if not near:
+        return ""
+    if len(near) == 1:
+        return f" Did you mean '{near[0]}'?"
+    return f" (Did you mean one of: {', '.join(repr(n) for n in sorted(near))}?)"
+
+
+# --- running -----------------------------------------------------------------------------------
+
+
+def expand_file_arguments(argv: Sequence[str], prog: str | None = None) -> list[str]:
+    """Replace every '@file' word by the words in that file (shell quoting applies).
+
+    When one was replaced and `prog` is given, the full command line is shown.
+
+    Raises:
+        FatalError: the file cannot be read.
+    """
+    if not any(a.startswith("@") for a in argv):
+        return list(argv)
+    import shlex
+
+    result: list[str] = []
+    for word in argv:
+        if not word.startswith("@"):
+            result.append(word)
+            continue
+        try:
+            with open(word[1:], encoding="utf-8") as f:
+                for line in f:
+                    result.extend(shlex.split(line, comments=True))
+        except (OSError, UnicodeDecodeError, ValueError) as e:
+            reason = e.strerror if isinstance(e, OSError) else str(e)
+            raise FatalError(f"Cannot read the argument file '{word[1:]}': {reason}.") from e
+    if prog:
+        log.print(f"{prog} {' '.join(result)}")
+    return result
+
+
+def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) -> None:
+    """Run a command line within a program.
+
+    Returns None when it went well.
+
+    Raises:
+        SystemExit: with 2 after a usage error, which has been shown on standard error.
+        FatalError: the operation failed.
+    """
+    try:
+        code = group.main(
+            args=expand_file_arguments(argv, prog),
+            prog_name=prog,
+            standalone_mode=False,
+            obj=obj,
+            windows_expand_args=False,
+        )
+    except click.exceptions.NoArgsIsHelpError as e:
+        log.print(e.format_message())
+        raise SystemExit(2) from None
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as e:
+        show_usage_error(e)
+        raise SystemExit(2) from None
+    if isinstance(code, int) and code != 0:
+        raise SystemExit(code)
+
+
+def show_usage_error(error: click.ClickException) -> None:
+    """Say what is wrong with a command line, and where its help is, on standard error."""
+    message = error.format_message()
+    ctx = getattr(error, "ctx", None)
+    if sys.stderr is None:
+        return
+    if ctx is not None:
+        click.echo(ctx.get_usage(), file=sys.stderr)
+        click.echo(f"Try '{ctx.command_path} -h' for help.\n", file=sys.stderr)
+    click.echo(f"Error: {message}", file=sys.stderr)
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Run a program's `main` and end the process with the exit code that belongs to the outcome.
+
+    0 when it went well, 2 after any error (shown in a line or two on standard error), 130 when
+    interrupted. ESPTOOL_TRACEBACK=1 shows where an error came from.
+    """
+    code = 0
+    try:
+        main()
+        _flush()
+    except KeyboardInterrupt as e:
+        text = str(e)
+        log.error(f"Interrupted.{' ' + text if text else ''}")
+        code = 130
+    except BrokenPipeError:
+        # The reader has gone (e.g. `| head`); keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 0
+    except FatalError as e:
+        _maybe_traceback()
+        log.error(f"A fatal error occurred: {e}")
+        code = 2
+    except SystemExit as e:
+        code = e.code if isinstance(e.code, int) else 0 if e.code is None else 2
+    except Exception as e:
+        _maybe_traceback()
+        where = _innermost(e)
+        log.error(
+            f"A fatal error occurred: unexpected {type(e).__name__}: {e} ({where}). "
+            "Set ESPTOOL_TRACEBACK=1 to see more, and please report it."
+        )
+        code = 2
+    sys.exit(code)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _maybe_traceback() -> None:
+    if os.environ.get("ESPTOOL_TRACEBACK"):
+        import traceback
+
+        traceback.print_exc()
+
+
+def _innermost(error: BaseException) -> str:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    if frame is None:
+        return "unknown place"
+    return f"{os.path.basename(frame.tb_frame.f_code.co_filename)}:{frame.tb_lineno}"
+
+
+def warn_old_script(old: str) -> None:
+    """Say that a console script with the '.py' suffix is deprecated."""
+    new = old.removesuffix(".py")
+    log.warning(f"DEPRECATED: '{old}' is deprecated. Please use '{new}' instead.")

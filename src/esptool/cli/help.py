@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How help looks: sections of commands and options that fit 80 columns, drawn by click alone.
+
+Short help lines of commands come from the group's table, so that help loads no command.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+class Sectioned(click.Option):
+    """An option that help lists under the heading `section`."""
+
+    def __init__(self, *args: Any, section: str = "Options", **kwargs: Any) -> None:
+        self.section = section
+        super().__init__(*args, **kwargs)
+
+
+class HelpMixin(click.Command):
+    """Draws options in sections, choices below the option, and commands in sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Argument):
+                help_text = getattr(param, "help", "") or ""
+                if help_text:
+                    row = (param.make_metavar(ctx), help_text)
+                    sections.setdefault("Arguments", []).append(row)
+            elif isinstance(param, click.Option) and not param.hidden:
+                section = getattr(param, "section", "Options")
+                sections.setdefault(section, []).append(_row(param, ctx))
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows, col_max=28)
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        entries = getattr(self, "entries", {})
+        assert isinstance(self, click.Group)
+        for name in self.list_commands(ctx):
+            entry = entries.get(name)
+            if entry is not None:
+                if not entry.hidden:
+                    sections.setdefault(entry.section, []).append((name, entry.help))
+                continue
+            command = self.commands[name]
+            if not command.hidden:
+                sections.setdefault("Commands", []).append((name, command.get_short_help_str(60)))
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows, col_max=28)
+
+
+class HelpArgument(click.Argument):
+    """An argument with a line of help."""
+
+    def __init__(self, *args: Any, help: str = "", **kwargs: Any) -> None:
+        self.help = help
+        super().__init__(*args, **kwargs)
+
+
+def _row(option: click.Option, ctx: click.Context) -> tuple[str, str]:
+    short = [o for o in option.opts if not o.startswith("--")]
+    long = [o for o in option.opts if o.startswith("--")]
+    names = ", ".join(short + long)
+    if option.secondary_opts:
+        names += " / " + ", ".join(option.secondary_opts)
+    text = option.help or ""
+    if not option.is_flag and not option.count:
+        names += f" {_metavar(option)}"
+    extra = []
+    if isinstance(option.type, click.Choice) and not option.is_flag:
+        extra.append("one of: " + ", ".join(map(str, option.type.choices)))
+    if option.required:
+        extra.append("required")
+    default = option.default
+    if isinstance(default, (str, int)) and not isinstance(default, bool) and not option.count:
+        extra.append(f"default: {default}")
+    if option.envvar:
+        extra.append(f"env: {option.envvar}")
+    if extra:
+        text = f"{text} [{'; '.join(extra)}]".strip()
+    return names, text
+
+
+def _metavar(option: click.Option) -> str:
+    if option.metavar:
+        return option.metavar
+    long = max(option.opts, key=len).lstrip("-")
+    return long.rpartition("-")[2].upper()

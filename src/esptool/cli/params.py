@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of values that command lines take: numbers, sizes, pairs, ports, choices.
+
+Each converts one word (or several) to a Python value, or fails with a sentence that names it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+SIZE_SUFFIXES = {"k": 1024, "M": 1024 * 1024}
+BAUD_RATES = (115200, 230400, 460800, 921600, 1500000, 2000000, 3000000)
+
+
+class AnyInt(click.ParamType[int]):
+    """A number in decimal, or with 0x, 0o or 0b in front of it; '_' may group its digits."""
+
+    name = "integer"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return int(value, 0)
+        except ValueError:
+            try:
+                return int(value, 10)  # leading zeros
+            except ValueError:
+                self.fail(f"'{value}' is not a valid integer.", param, ctx)
+
+
+class Size(AnyInt):
+    """A number of bytes, with an optional suffix k (KiB) or M (MiB); 'ALL' where that is allowed."""
+
+    name = "size"
+
+    def __init__(self, allow_all: bool = False) -> None:
+        self.allow_all = allow_all
+
+    def convert(  # type: ignore[override]
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        if isinstance(value, int):
+            return value
+        if self.allow_all and value.lower() == "all":
+            return "all"
+        factor = SIZE_SUFFIXES.get(value[-1:], 1)
+        number = value[:-1] if factor > 1 else value
+        if factor == 1 and value[-1:].lower() in "km" and value:
+            factor, number = SIZE_SUFFIXES["k" if value[-1] == "K" else "M"], value[:-1]
+        result = super().convert(number, param, ctx)
+        if result < 0:
+            self.fail(f"'{value}' is negative; a size counts bytes.", param, ctx)
+        return result * factor
+
+
+class Baud(click.ParamType[int]):
+    """A baud rate: a positive decimal number."""
+
+    name = "baud rate"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        try:
+            baud = int(value)
+        except ValueError:
+            self.fail(f"'{value}' is not a valid baud rate.", param, ctx)
+        if baud <= 0:
+            self.fail(f"'{value}' is not a valid baud rate.", param, ctx)
+        return baud
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(str(b)) for b in BAUD_RATES if str(b).startswith(incomplete)]
+
+
+class Port(click.ParamType[str]):
+    """A serial port: a device name, or a URL that pyserial or this tool opens."""
+
+    name = "serial port"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        from click.shell_completion import CompletionItem
+
+        try:
+            from serial.tools.list_ports import comports
+
+            ports = [(p.device, p.description) for p in comports()]
+        except Exception:  # completion must never fail loudly
+            ports = []
+        ports.append(("virtual://", "a simulated chip"))
+        return [CompletionItem(d, help=h) for d, h in ports if d.startswith(incomplete)]
+
+
+class Chip(click.Choice[str]):
+    """A chip name in any case, with or without hyphens."""
+
+    name = "chip"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        return super().convert(str(value).lower().replace("-", ""), param, ctx)
+
+
+class OldSpellingChoice(click.Choice[str]):
+    """A choice of hyphenated words that also takes them with underscores, noting that once."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        new = str(value).replace("_", "-")
+        if "_" in str(value) and new in self.choices:
+            from esptool.cli.common import deprecated
+
+            option = max(param.opts, key=len) if param else "option"
+            deprecated(f"Choice '{value}' for option '{option}'", new)
+            value = new
+        return super().convert(value, param, ctx)
+
+
+class SpiConnection(click.ParamType["str | tuple[int, ...]"]):
+    """Where the flash is wired: SPI, HSPI, or five pin numbers CLK,Q,D,HD,CS."""
+
+    name = "spi connection"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | tuple[int, ...]:
+        if not isinstance(value, str):
+            return tuple(value)
+        if value.upper() in ("SPI", "HSPI"):
+            return value.upper()
+        parts = value.split(",")
+        if len(parts) != 5:
+            self.fail(
+                f"'{value}' is not SPI, HSPI or a list of five pin numbers CLK,Q,D,HD,CS.",
+                param,
+                ctx,
+            )
+        pins = []
+        for part in parts:
+            try:
+                pins.append(int(part, 0))
+            except ValueError:
+                self.fail(f"'{part}' is not a pin number.", param, ctx)
+        return tuple(pins)
+
+
+class DiffFile(click.ParamType["str | None"]):
+    """A file that holds the former content of flash, or the word 'skip' (gives None)."""
+
+    name = "file or skip"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | None:
+        if value is None or str(value).lower() == "skip":
+            return "skip"
+        if not os.path.isfile(value):
+            self.fail(f"File '{value}' does not exist.", param, ctx)
+        return str(value)
+
+
+def parse_pairs(
+    words: Sequence[str], fail: Any, check_files: bool = True
+) -> list[tuple[int, str]]:
+    """Turn 'address file address file …' into pairs.
+
+    `fail` is called with a sentence when a word is wrong; it must raise.
+    """
+    if len(words) % 2:
+        fail("Must be pairs of an address and the binary filename to write there.")
+    pairs = []
+    for text, name in zip(words[::2], words[1::2], strict=True):
+        try:
+            address = int(text, 0)
+        except ValueError:
+            fail(f'Address "{text}" must be a number.')
+        if address < 0:
+            fail(f"Address {text} is negative; addresses count from the start of flash.")
+        if check_files:
+            try:
+                with open(name, "rb"):
+                    pass
+            except OSError as e:
+                fail(f"[Errno {e.errno}] {e.strerror}: '{name}'")
+        pairs.append((address, name))
+    return pairs
+
+
+class PairsArgument(click.Argument):
+    """Addresses and file names in turn; the value is a list of (address, file name)."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        words: Iterable[str] = super().process_value(ctx, value) or ()
+        words = list(words)
+        if not words and self.required and not ctx.resilient_parsing:
+            raise click.MissingParameter(ctx=ctx, param=self)
+
+        def fail(message: str) -> None:
+            raise click.BadParameter(message, ctx=ctx, param=self)
+
+        return [] if ctx.resilient_parsing else parse_pairs(words, fail)
+
+    def make_metavar(self, ctx: click.Context) -> str:
+        return self.metavar or "<address> <filename>..."
+
+
+class ReadableFile(click.ParamType[str]):
+    """The path of a file that can be read."""
+
+    name = "file"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        try:
+            with open(value, "rb"):
+                pass
+        except OSError as e:
+            self.fail(f"'{value}': {e.strerror or e}.", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]

@@ -56,7 +56,15 @@ class Progress:
     suffix: str = ""
 
 
-Event = Message | Stage | Progress
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """The chip is being called: `attempt` counts from 1; `done` ends the series either way."""
+
+    attempt: int
+    done: bool = False
+
+
+Event = Message | Stage | Progress | Connecting
 Listener = Callable[[Event], None]
 
 

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flash requests, one each: begin, block, end, hash, erase, read. Strategy is left to `ops`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from esptool.device.requests import Requester
+from esptool.errors import NotSupportedError, ProtocolError, UnsupportedCommandError, VerifyError
+from esptool.protocol import packets
+from esptool.protocol.opcodes import Cmd
+
+SECTOR = 0x1000
+ROM_WRITE_SIZE = 0x400
+ROM_READ_CHUNK = 64
+READ_PACKET = 0x1000
+READ_UNACKED = 64
+READ_FRAME_TIMEOUT_S = 3.0
+
+#: Called with (bytes so far, all bytes).
+ProgressFn = Callable[[int, int], None]
+
+
+class FlashRequests(Requester):
+    """The FLASH_*, SPI_* and stub flash requests.
+
+    Attributes:
+        flash_size: bytes, as last given to `set_flash_params`; None before.
+        write_size_override: block size forced by the link (USB-OTG of a ROM), or None.
+    """
+
+    flash_size: int | None = None
+    write_size_override: int | None = None
+
+    @property
+    def flash_write_size(self) -> int:
+        """Bytes a data block holds."""
+        if self.is_stub:
+            return self.spec.stub.flash_write_size
+        return self.write_size_override or ROM_WRITE_SIZE
+
+    # --- set up --------------------------------------------------------------------------------
+
+    def spi_attach(self, pins: int = 0) -> None:
+        """Connect the SPI controller to the flash: 0 default pins, 1 HSPI, else a pin word."""
+        self._need_flash_ops("attach the SPI flash")
+        data = packets.words(pins)
+        if not self.is_stub:
+            data += packets.words(0)  # is_legacy, then three unused bytes
+        self.request("configure SPI flash pins", Cmd.SPI_ATTACH, data, attempts=3)
+
+    def set_flash_params(self, size: int) -> None:
+        """Tell the loader the flash size in bytes and the usual geometry."""
+        self._need_flash_ops("set the flash parameters")
+        data = packets.words(0, size, 0x10000, SECTOR, 0x100, 0xFFFF)
+        self.request("set SPI params", Cmd.SPI_SET_PARAMS, data, attempts=3)
+        self.flash_size = size
+
+    def _need_flash_ops(self, what: str) -> None:
+        if not self.is_stub and not self.spec.rom.flash_ops:
+            raise UnsupportedCommandError(f"The {self.spec.name} ROM cannot {what}.")
+
+    # --- plain ---------------------------------------------------------------------------------
+
+    def flash_begin(self, size: int, offset: int, encrypted: bool = False) -> int:
+        """Prepare to write `size` bytes at `offset`; the ROM erases now. Returns the blocks."""
+        block = self.flash_write_size
+        blocks = -(-size // block)
+        erase = size if self.is_stub else self.rom_erase_size(offset, size)
+        timeout_s = self._erase_timeout(size)
+        data = packets.words(erase, blocks, block, offset) + self._encrypted_word(encrypted)
+        self.request("enter flash download mode", Cmd.FLASH_BEGIN, data, timeout_s=timeout_s)
+        return blocks
+
+    def rom_erase_size(self, offset: int, size: int) -> int:
+        """The erase size to ask a ROM for so that it erases what covers `size` bytes.
+
+        The ESP8266 ROM erases too much: it counts the sectors up to the next 64 KiB boundary
+        twice. Asking for less makes it right.
+        """
+        if self.spec.rom.flash_ops:
+            return size
+        sectors = -(-size // SECTOR)
+        head = min(sectors, 16 - (offset // SECTOR) % 16)
+        if sectors < 2 * head:
+            return (sectors + 1) // 2 * SECTOR
+        return (sectors - head) * SECTOR
+
+    def flash_block(
+        self, data: bytes, seq: int, timeout_s: float | None = None, *, encrypted: bool = False
+    ) -> None:
+        """Write block `seq`. Not sent again here: a block may have been written unanswered."""
+        body, check = packets.data_block(data, seq)
+        opcode = Cmd.FLASH_ENCRYPT_DATA if encrypted else Cmd.FLASH_DATA
+        self.request(f"write to target flash after seq {seq}", opcode, body, check, timeout_s)
+
+    def flash_finish(self, reboot: bool = False) -> None:
+        """Leave flash mode; with `reboot` the chip resets, without it stays in the loader."""
+        self.request("leave flash mode", Cmd.FLASH_END, packets.words(int(not reboot)))
+
+    # --- compressed ----------------------------------------------------------------------------
+
+    def flash_defl_begin(
+        self, size: int, compressed: int, offset: int, encrypted: bool = False
+    ) -> int:
+        """Prepare to write `size` bytes that come as `compressed` deflated ones."""
+        block = self.flash_write_size
+        blocks = -(-compressed // block)
+        # The ROM takes the size as what it erases, in blocks; the stub as what it must produce.
+        write_size = size if self.is_stub else -(-size // block) * block
+        data = packets.words(write_size, blocks, block, offset) + self._encrypted_word(encrypted)
+        self.request(
+            "enter compressed flash mode",
+            Cmd.FLASH_DEFL_BEGIN,
+            data,
+            timeout_s=self._erase_timeout(write_size),
+        )
+        return blocks
+
+    def flash_defl_block(self, data: bytes, seq: int, timeout_s: float | None = None) -> None:
+        """Write block `seq` of the deflated stream."""
+        body, check = packets.data_block(data, seq)
+        what = f"write compressed data to flash after seq {seq}"
+        self.request(what, Cmd.FLASH_DEFL_DATA, body, check, timeout_s)
+
+    def flash_defl_finish(self, reboot: bool = False) -> None:
+        """Leave compressed flash mode. A ROM would run the application, so it is not asked to."""
+        if not reboot and not self.is_stub:
+            return
+        data = packets.words(int(not reboot))
+        self.request("leave compressed flash mode", Cmd.FLASH_DEFL_END, data)
+
+    def _encrypted_word(self, encrypted: bool) -> bytes:
+        # All stubs and the ROMs of later chips take a fifth word.
+        if self.is_stub or self.spec.rom.ext_flash_begin:
+            return packets.words(int(encrypted))
+        if encrypted:
+            raise NotSupportedError(f"The {self.spec.name} ROM cannot write encrypted.")
+        return b""
+
+    def _erase_timeout(self, size: int) -> float:
+        if self.is_stub:
+            return self.settings.timeout
+        return self.settings.scaled(self.settings.erase_region_timeout_per_mb, size)
+
+    # --- hash, erase, read -----------------------------------------------------------------------
+
+    def flash_md5(self, offset: int, size: int) -> str:
+        """MD5 of a flash range, computed on the chip, as 32 lower-case hex digits."""
+        self._need_flash_ops("hash the flash")
+        timeout_s = self.settings.scaled(self.settings.md5_timeout_per_mb, size)
+        data = packets.words(offset, size, 0, 0)
+        answer = self.request("calculate md5sum", Cmd.SPI_FLASH_MD5, data, 0, timeout_s, 3).data
+        if len(answer) == 32:
+            return answer.decode("ascii", "replace").lower()
+        if len(answer) == 16:
+            return answer.hex()
+        raise ProtocolError(f"MD5Sum command returned unexpected result: {answer.hex()}.")
+
+    def erase_flash(self) -> None:
+        """Erase the whole chip (stub only)."""
+        self.request("erase flash", Cmd.ERASE_FLASH, timeout_s=self.settings.chip_erase_timeout)
+
+    def erase_region(self, offset: int, size: int) -> None:
+        """Erase whole sectors (stub only)."""
+        timeout_s = self.settings.scaled(self.settings.erase_region_timeout_per_mb, size)
+        data = packets.words(offset, size)
+        self.request("erase region", Cmd.ERASE_REGION, data, timeout_s=timeout_s)
+
+    def read_flash_slow(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
+        """Read through the ROM, 64 bytes a request."""
+        self._need_flash_ops("read the flash")
+        pieces = []
+        done = 0
+        while done < size:
+            wanted = min(ROM_READ_CHUNK, size - done)
+            data = packets.words(offset + done, wanted)
+            answer = self.request("read flash block", Cmd.READ_FLASH_SLOW, data, attempts=3).data
+            if len(answer) < wanted:
+                raise ProtocolError(
+                    f"Reading flash at 0x{offset + done:x}: expected {wanted} bytes, "
+                    f"got {len(answer)}."
+                )
+            pieces.append(answer[:wanted])
+            done += wanted
+            if progress is not None and (done % 1024 == 0 or done == size):
+                progress(done, size)
+        return b"".join(pieces)
+
+    def read_flash_stub(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
+        """Read through a stub: frames, each acknowledged, then an MD5 of all."""
+        data = packets.words(offset, size, READ_PACKET, READ_UNACKED)
+        self.request("read flash", Cmd.READ_FLASH, data)
+        return self._collect(offset, size, READ_FRAME_TIMEOUT_S, progress)
+
+    def _collect(
+        self, offset: int, size: int, timeout_s: float, progress: ProgressFn | None
+    ) -> bytes:
+        pieces: list[bytes] = []
+        done = 0
+        digest = hashlib.md5()
+        while done < size:
+            piece = self.link.read_frame(timeout_s)
+            done += len(piece)
+            pieces.append(piece)
+            digest.update(piece)
+            if done < size and len(piece) < READ_PACKET:
+                raise ProtocolError(
+                    f"Corrupt data, expected 0x{READ_PACKET:x} bytes but received "
+                    f"0x{len(piece):x} bytes at 0x{offset + done - len(piece):x}."
+                )
+            self.link.send_frame(packets.words(done))
+            if progress is not None:
+                progress(done, size)
+        if done > size:
+            raise ProtocolError(f"Read more than expected: {done} bytes of {size}.")
+        sent = self.link.read_frame(timeout_s)
+        if len(sent) != 16:
+            raise ProtocolError(f"Expected a digest after the flash data, got: {sent.hex()}.")
+        if sent != digest.digest():
+            raise VerifyError(
+                f"Digest mismatch: expected {sent.hex()}, got {digest.hexdigest()}.",
+                remedy="Read again, at a lower baud rate.",
+            )
+        return b"".join(pieces)
+
+    def read_flash(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
+        """Read by the best way that the other side has."""
+        if self.is_stub:
+            return self.read_flash_stub(offset, size, progress)
+        return self.read_flash_slow(offset, size, progress)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames over a port with deadlines: one request out, its answer in. Knows no chip."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from esptool.errors import LinkTimeoutError, PortError, ProtocolError
+from esptool.protocol import packets, slip
+from esptool.protocol.opcodes import Cmd, name_of
+from esptool.transport.ports import reader
+
+if TYPE_CHECKING:
+    from serial import Serial
+
+#: Called with text about the traffic; None when nobody listens, so that no text is made.
+Trace = Callable[[str], None]
+
+#: Frames that may stand in the way of an answer before it is given up.
+MAX_STRANGE_FRAMES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an answer carries: the 32-bit value field and the data without the status bytes."""
+
+    value: int
+    data: bytes
+
+
+class Link:
+    """A port that speaks in frames.
+
+    Attributes:
+        port: the pyserial port underneath.
+        requests: how many requests were sent, for measurements.
+    """
+
+    def __init__(self, port: Serial, trace: Trace | None = None) -> None:
+        self.port = port
+        self.trace = trace
+        self.requests = 0
+        self._read = reader(port)
+        self._decoder = slip.Decoder()
+        self._frames: deque[bytes] = deque()
+        self._started = time.monotonic()
+
+    # --- bytes ---------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send bytes as they are.
+
+        Raises:
+            PortError: the port is gone or does not take data.
+        """
+        try:
+            self.port.write(data)
+        except OSError as e:
+            raise self._gone(e) from e
+
+    def send_frame(self, payload: bytes) -> None:
+        """Send one frame."""
+        if self.trace is not None:
+            self._note(f"Write {len(payload)} bytes", payload)
+        self.write(slip.encode(payload))
+
+    def discard_input(self) -> None:
+        """Forget everything received so far, here and in the operating system."""
+        self._frames.clear()
+        self._decoder.reset()
+        try:
+            self.port.reset_input_buffer()
+        except OSError as e:
+            raise self._gone(e) from e
+
+    def pump(self, timeout_s: float) -> bool:
+        """Take in what has arrived, waiting up to `timeout_s` for the first byte; True if any."""
+        try:
+            data = self._read(timeout_s)
+        except OSError as e:
+            raise self._gone(e) from e
+        if not data:
+            return False
+        self._frames.extend(self._decoder.feed(data))
+        return True
+
+    def try_frame(self) -> bytes | None:
+        """The next frame already received, or None."""
+        return self._frames.popleft() if self._frames else None
+
+    def read_frame(self, timeout_s: float) -> bytes:
+        """The next frame.
+
+        Raises:
+            LinkTimeoutError: none was complete within `timeout_s`.
+            ProtocolError: what came was damaged.
+            PortError: the port is gone.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self._frames:
+            damaged = self._decoder.malformed
+            left = deadline - time.monotonic()
+            if not self.pump(max(0.0, left)) and time.monotonic() >= deadline:
+                raise self._silence()
+            if self._decoder.malformed != damaged and not self._frames:
+                raise ProtocolError("A damaged packet was received (invalid SLIP escape).")
+        frame = self._frames.popleft()
+        if self.trace is not None:
+            self._note(f"Received packet, {len(frame)} bytes", frame)
+        return frame
+
+    @property
+    def stray(self) -> bytes:
+        """The latest bytes outside of frames: a boot log, a console, noise."""
+        return self._decoder.stray
+
+    @property
+    def baud(self) -> int:
+        """The port's rate in bits a second."""
+        return int(self.port.baudrate)
+
+    def set_baud(self, baud: int) -> None:
+        """Set the port's rate.
+
+        Raises:
+            PortError: the driver refuses it.
+        """
+        try:
+            self.port.baudrate = baud
+        except (OSError, ValueError) as e:
+            raise PortError(
+                f"Failed to set baud rate {baud}: the driver may not support it.",
+                remedy="Choose another --baud, for example 460800.",
+            ) from e
+
+    # --- requests ------------------------------------------------------------------------------
+
+    def send_request(self, opcode: int, data: bytes = b"", check: int = 0) -> None:
+        """Send a request without waiting for its answer."""
+        self.requests += 1
+        if self.trace is not None:
+            self._note(
+                f"--- Cmd {name_of(opcode)} (0x{opcode:02x}) | data_len {len(data)} "
+                f"| checksum 0x{check:02x} ---"
+            )
+        self.send_frame(packets.request(opcode, data, check))
+
+    def read_response(self, opcode: int | None, timeout_s: float) -> packets.Response:
+        """The next response to `opcode` (any, when None); other frames are dropped.
+
+        Raises:
+            LinkTimeoutError, ProtocolError, PortError: see `read_frame`.
+        """
+        deadline = time.monotonic() + timeout_s
+        for _ in range(MAX_STRANGE_FRAMES):
+            frame = self.read_frame(max(0.0, deadline - time.monotonic()))
+            response = packets.parse_response(frame)
+            if response is None:
+                continue
+            if opcode is None or response.opcode == opcode:
+                return response
+        raise ProtocolError(
+            f"No answer to {name_of(opcode or 0)} among {MAX_STRANGE_FRAMES} packets: "
+            "the chip and the tool are out of step."
+        )
+
+    def command(
+        self, opcode: int, data: bytes = b"", check: int = 0, timeout_s: float = 3.0
+    ) -> packets.Response:
+        """Send a request and return its answer."""
+        self.send_request(opcode, data, check)
+        return self.read_response(opcode, timeout_s)
+
+    def sync_once(self, timeout_s: float) -> packets.Response:
+        """Send SYNC and return the first answer; the chip sends up to seven more."""
+        return self.command(Cmd.SYNC, packets.SYNC_PAYLOAD, timeout_s=timeout_s)
+
+    # --- diagnosis -----------------------------------------------------------------------------
+
+    def _silence(self) -> LinkTimeoutError:
+        if self._decoder.mid_frame:
+            return LinkTimeoutError("Packet content transfer stopped: the rest did not come.")
+        if self.stray:
+            return LinkTimeoutError(
+                "Invalid head of packet: the chip sends something else than the protocol "
+                "(possible serial noise or corruption)."
+            )
+        return LinkTimeoutError("No serial data received.")
+
+    def _gone(self, e: OSError) -> PortError:
+        name = getattr(self.port, "port", None) or "the port"
+        return PortError(
+            f"Lost the connection to {name}: {e}.",
+            remedy="Check cable and power; another program may have taken the port.",
+        )
+
+    def _note(self, text: str, payload: bytes | None = None) -> None:
+        assert self.trace is not None
+        at = time.monotonic() - self._started
+        body = "" if payload is None else ": " + payload[:64].hex()
+        more = "" if payload is None or len(payload) <= 64 else "..."
+        self.trace(f"TRACE +{at:.3f} {text}{body}{more}")

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests to one chip: status checked, errors in words, registers read and written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from enum import Enum
+
+from esptool.chips.spec import ChipSpec, Op, Piece, Step
+from esptool.device.link import Link, Reply
+from esptool.errors import (
+    ChipResponseError,
+    LinkTimeoutError,
+    ProtocolError,
+    UnsupportedCommandError,
+)
+from esptool.events import Level, Listener, Message
+from esptool.protocol import packets, status
+from esptool.protocol.opcodes import Cmd, name_of
+from esptool.transport.settings import Settings
+
+#: A ROM that does not know a command repeats its refusal; this long, then it is quiet.
+REFUSAL_DRAIN_S = 0.2
+STUB_STATUS_BYTES = 2
+#: Refusals that say "the line damaged this": the request may simply be sent again.
+LINE_DAMAGE = frozenset({0x0107, 0xC100, 0xC000, 0x0105})
+
+
+class StubKind(Enum):
+    """What answers on the link."""
+
+    NONE = "rom"
+    PUBLIC = "public"
+    OURS = "ours"
+
+
+class Requester:
+    """The part of a session that sends requests and reads registers.
+
+    Attributes:
+        spec: the chip's data.
+        link: the frames underneath.
+        settings: timeouts and retries.
+        listener: where remarks for a person go.
+        stub_kind: what answers: the ROM, a public stub, or ours.
+        secure_download: the ROM is in secure download mode: registers and RAM are closed.
+    """
+
+    def __init__(self, spec: ChipSpec, link: Link, settings: Settings, listener: Listener) -> None:
+        self.spec = spec
+        self.link = link
+        self.settings = settings
+        self.listener = listener
+        self.stub_kind = StubKind.NONE
+        self.secure_download = False
+
+    @property
+    def is_stub(self) -> bool:
+        """A stub answers, not the ROM."""
+        return self.stub_kind is not StubKind.NONE
+
+    @property
+    def status_bytes(self) -> int:
+        """Length of the status at the end of each answer."""
+        return STUB_STATUS_BYTES if self.is_stub else self.spec.rom.status_bytes
+
+    def note(self, text: str, level: Level = Level.NOTE) -> None:
+        """Tell the listener."""
+        self.listener(Message(text, level))
+
+    # --- requests ------------------------------------------------------------------------------
+
+    def command(
+        self,
+        opcode: int,
+        data: bytes = b"",
+        check: int = 0,
+        timeout_s: float | None = None,
+        wait: bool = True,
+    ) -> tuple[int, bytes]:
+        """Send a request; return the value field and the data with its status, unchecked.
+
+        With `wait=False` nothing is read and (0, b"") comes back.
+        """
+        if not wait:
+            self.link.send_request(opcode, data, check)
+            return 0, b""
+        timeout_s = min(self._timeout(timeout_s), self.settings.max_timeout)
+        response = self.link.command(opcode, data, check, timeout_s)
+        return response.value, response.data
+
+    def request(
+        self,
+        what: str,
+        opcode: int,
+        data: bytes = b"",
+        check: int = 0,
+        timeout_s: float | None = None,
+        attempts: int = 1,
+    ) -> Reply:
+        """Send a request, check its status and return value and data.
+
+        Args:
+            what: the request in words, for an error: "write to target RAM".
+            attempts: how often to send it, for requests that do no harm when done twice.
+
+        Raises:
+            ChipResponseError: the chip refused it.
+            UnsupportedCommandError: the ROM does not know it.
+            LinkTimeoutError, ProtocolError: no whole answer came.
+        """
+        while True:
+            attempts -= 1
+            try:
+                value, body = self.command(opcode, data, check, timeout_s)
+                return Reply(value, self.checked(what, opcode, body))
+            except (LinkTimeoutError, ProtocolError):
+                if attempts <= 0:
+                    raise
+                self.link.discard_input()
+            except ChipResponseError as e:
+                if attempts <= 0 or e.code not in LINE_DAMAGE:
+                    raise
+
+    def checked(self, what: str, opcode: int, body: bytes) -> bytes:
+        """The data of an answer whose status is good; see `request` for what is raised."""
+        length = self.status_bytes
+        if len(body) < length:
+            # A ROM with 4 status bytes and one with 2 begin alike.
+            if len(body) < STUB_STATUS_BYTES:
+                raise ProtocolError(f"Failed to {what}. Only got {len(body)} byte status response.")
+            length = STUB_STATUS_BYTES
+        end = len(body) - length
+        failed, reason = body[end], body[end + 1]
+        if not failed:
+            return body[:end]
+        if not self.is_stub and reason == status.ROM_INVALID_MESSAGE:
+            self._drain_refusals()
+            raise UnsupportedCommandError(
+                f"Failed to {what}: the ROM loader does not know this command "
+                f"({name_of(opcode)}) or forbids it."
+            )
+        code = (failed << 8) | reason
+        hint = status.remedy(code)
+        raise ChipResponseError(
+            f"Failed to {what} (result was {body[end : end + 2].hex()}: "
+            f"{status.describe(code)}).{' ' + hint if hint else ''}",
+            opcode=opcode,
+            status=failed,
+            reason=reason,
+        )
+
+    def _drain_refusals(self) -> None:
+        time.sleep(REFUSAL_DRAIN_S)
+        self.link.discard_input()
+
+    def _timeout(self, timeout_s: float | None) -> float:
+        return self.settings.timeout if timeout_s is None else timeout_s
+
+    # --- registers -----------------------------------------------------------------------------
+
+    def read_reg(self, address: int) -> int:
+        """The 32-bit word at `address`."""
+        what = f"read register address 0x{address:08x}"
+        data = packets.words(address)
+        return self.request(what, Cmd.READ_REG, data, attempts=3).value
+
+    def read_regs(self, addresses: Sequence[int]) -> list[int]:
+        """The words at `addresses`, in one request where the other side can."""
+        return [self.read_reg(a) for a in addresses]
+
+    def write_reg(
+        self,
+        address: int,
+        value: int,
+        mask: int = 0xFFFFFFFF,
+        delay_us: int = 0,
+        delay_after_us: int = 0,
+    ) -> None:
+        """Write `value` where `mask` has ones, wait `delay_us`.
+
+        A `delay_after_us` is made on the chip too, by a second write to the UART date register,
+        where it does nothing.
+        """
+        data = packets.words(address, value, mask, delay_us)
+        if delay_after_us > 0:
+            data += packets.words(self.spec.uart.date_reg, 0, 0, delay_after_us)
+        self.request(f"write target memory at 0x{address:08x}", Cmd.WRITE_REG, data)
+
+    def update_reg(self, address: int, mask: int, value: int) -> None:
+        """Replace the bits of `mask` by those of `value`, which counts from the mask's low bit."""
+        shift = (mask & -mask).bit_length() - 1
+        word = self.read_reg(address) & ~mask
+        self.write_reg(address, word | ((value << shift) & mask))
+
+    def read_field(self, pieces: Sequence[Piece]) -> int:
+        """The value assembled from pieces of registers."""
+        words = self.read_regs([p.address for p in pieces])
+        return assemble(pieces, dict(zip([p.address for p in pieces], words, strict=True)))
+
+    def run_steps(self, steps: Sequence[Step]) -> None:
+        """Execute a register recipe of the chip's data."""
+        for step in steps:
+            match step.op:
+                case Op.WRITE:
+                    self.write_reg(step.address, step.value)
+                case Op.SET_BITS:
+                    self.write_reg(step.address, self.read_reg(step.address) | step.value)
+                case Op.CLEAR_BITS:
+                    self.write_reg(step.address, self.read_reg(step.address) & ~step.value)
+                case Op.SLEEP:
+                    time.sleep(step.value / 1e6)
+
+
+def assemble(pieces: Sequence[Piece], words: dict[int, int]) -> int:
+    """Put the pieces of a field together; `words` holds the registers by address."""
+    value = 0
+    for p in pieces:
+        value |= ((words[p.address] >> p.shift) & ((1 << p.width) - 1)) << p.out_shift
+    return value

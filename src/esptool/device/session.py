@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A live chip on a port: everything that can be asked of it, with what is known about it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from esptool.chips.spec import ChipSpec
+from esptool.device import stub_loader
+from esptool.device.facts import Facts
+from esptool.device.link import Link
+from esptool.device.nand import NandRequests
+from esptool.device.power import Power
+from esptool.device.ram import RamLoader
+from esptool.device.requests import StubKind
+from esptool.device.spi_bus import SpiBus
+from esptool.errors import FatalError, NotSupportedError
+from esptool.events import Level, Listener, ignore
+from esptool.transport.settings import Settings
+
+if TYPE_CHECKING:
+    from esptool.device.ext import ExtInfo
+    from esptool.stubs import Stub
+
+__all__ = ["Session", "StubKind"]
+
+
+class Session(Power, NandRequests, RamLoader, SpiBus):
+    """One chip on one port, from connecting to closing. Not shared between threads.
+
+    Attributes:
+        facts: what is known about the chip, read on demand and kept.
+        ext: what our stub can do beyond the public protocol, None without it.
+        sync_stub_detected: a stub was already running when the connection was made.
+        stub_disabled: no stub may be started on this chip.
+    """
+
+    def __init__(
+        self,
+        spec: ChipSpec,
+        link: Link,
+        settings: Settings | None = None,
+        listener: Listener = ignore,
+    ) -> None:
+        super().__init__(spec, link, settings or Settings(), listener)
+        self.facts = Facts(self)
+        self.ext: ExtInfo | None = None
+        self.sync_stub_detected = False
+        self.stub_disabled = False
+        self._jedec_id: int | None = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the port. The chip is left as it is."""
+        self.link.port.close()
+
+    # --- after connecting ----------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """What a chip needs right after connecting: quiet watchdogs, powered flash."""
+        if self.is_stub or self.secure_download:
+            return
+        quiet = self.spec.reset.quiet_watchdogs
+        if quiet and self.facts.usb_mode == "usb_serial_jtag":
+            self.run_steps(quiet)
+        self._power_flash()
+
+    def _power_flash(self) -> None:
+        power = self.spec.flash_power_on
+        if power is None or self.facts.revision not in power.revisions:
+            return
+        if self.facts.revision == power.skip_revision:
+            bits = power.skip_when_all_set
+            if self.read_reg(bits.address) & bits.mask == bits.mask:
+                self.run_steps(power.skip_steps)
+                return
+        self.run_steps(power.steps)
+
+    # --- stub ----------------------------------------------------------------------------------
+
+    def run_stub(self, stub: Stub | None = None) -> None:
+        """Upload and start a stub (ours, unless one is given), and ask what it can do.
+
+        Where none may run, `stub_disabled` is set and a note is made.
+        """
+        if self.sync_stub_detected or self.is_stub:
+            self.note("Stub flasher is already running. No upload is necessary.", Level.INFO)
+            self.adopt_stub()
+            return
+        reason = stub_loader.why_no_stub(self)
+        if reason is not None:
+            self.stub_disabled = True
+            self.note(f"Stub flasher is not used: {reason}.", Level.NOTE)
+            return
+        if stub is None:
+            from esptool import stubs
+
+            stub = stubs.load(stub_loader.stub_name(self))
+        self.note("Uploading stub flasher...", Level.INFO)
+        self._jedec_id = None
+        stub_loader.upload(self, stub)
+        self.note("Running stub flasher...", Level.INFO)
+        self.adopt_stub()
+        self.note("Stub flasher running.", Level.INFO)
+
+    def adopt_stub(self) -> None:
+        """From now on a stub answers; find out which."""
+        from esptool.device import ext
+
+        self.stub_kind = StubKind.PUBLIC
+        self.ext = ext.probe(self)
+        if self.ext is not None:
+            self.stub_kind = StubKind.OURS
+
+    def soft_reset(self, stay_in_bootloader: bool) -> None:
+        """See `Power.soft_reset`; afterwards the ROM (or the application) answers."""
+        super().soft_reset(stay_in_bootloader)
+        self._left_stub()
+
+    def hard_reset(self, uses_usb: bool | None = None) -> None:
+        """See `Power.hard_reset`."""
+        super().hard_reset(uses_usb)
+        self._left_stub()
+
+    def watchdog_reset(self) -> None:
+        """See `Power.watchdog_reset`."""
+        super().watchdog_reset()
+        self._left_stub()
+
+    def _left_stub(self) -> None:
+        self.stub_kind = StubKind.NONE
+        self.ext = None
+        self.sync_stub_detected = False
+
+    # --- flash id --------------------------------------------------------------------------------
+
+    def flash_id(self, cache: bool = True) -> int:
+        """The flash's JEDEC id (see `SpiBus.read_jedec_id`), read once unless `cache` is off."""
+        if self._jedec_id is None or not cache:
+            self._jedec_id = self.read_jedec_id()
+        return self._jedec_id
+
+    def set_flash_voltage(self, choice: str) -> None:
+        """ESP32: override VDD_SDIO until the next reset: "1.8V", "1.9V" or "OFF".
+
+        Raises:
+            NotSupportedError: not this chip.
+        """
+        v, r = self.spec.voltage, self.spec.registers
+        if v is None or not v.override or v.rtc_reg is None:
+            raise NotSupportedError(f"{self.spec.name} cannot override VDD_SDIO.")
+        if choice not in ("1.8V", "1.9V", "OFF"):
+            raise FatalError(f"Unknown flash voltage '{choice}'. Use 1.8V, 1.9V or OFF.")
+        word = r["RTC_CNTL_SDIO_FORCE"] | r["RTC_CNTL_SDIO_PD_EN"]
+        if choice != "OFF":
+            word |= r["RTC_CNTL_XPD_SDIO_REG"]
+        if choice == "1.9V":
+            names = ("RTC_CNTL_DREFH_SDIO_M", "RTC_CNTL_DREFM_SDIO_M", "RTC_CNTL_DREFL_SDIO_M")
+            for name in names:
+                word |= r[name]
+        self.write_reg(v.rtc_reg, word)
+        self.note(f"VDDSDIO regulator set to {choice}.", Level.INFO)
+
+    # --- what the mixins ask for -----------------------------------------------------------------
+
+    def _rc_crystal_hz(self) -> float:
+        return self.facts.rc_crystal_hz
+
+    def _crystal_mhz(self) -> int:
+        return self.facts.crystal_mhz
+
+    def _usb_mode(self) -> str:
+        return self.facts.usb_mode
+
+    def _strapped_low(self) -> bool:
+        return self.facts.reset_strapped_low

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports: opening and finding them, and moving their reset lines. Knows nothing of the protocol."""
+
+from __future__ import annotations
+
+from esptool.transport.discovery import PortFilter, PortInfo, list_ports, parse_port_filters
+from esptool.transport.ports import open_port
+from esptool.transport.settings import Settings, load_settings
+
+__all__ = [
+    "PortFilter",
+    "PortInfo",
+    "Settings",
+    "list_ports",
+    "load_settings",
+    "open_port",
+    "parse_port_filters",
+]

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding serial ports: filters by USB identity and name, most promising ports first."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from esptool.errors import UsageError
+
+if TYPE_CHECKING:
+    from serial import Serial
+
+ESPRESSIF_VID = 0x303A
+_LINUX = ("ttyUSB", "ttyACM")
+_MACOS = ("usbserial", "usbmodem")
+_MACOS_NEVER = ("Bluetooth-Incoming-Port", "wlan-debug", "cu.debug-console")
+FILTER_KEYS = ("vid", "pid", "name", "serial")
+
+
+@dataclass(frozen=True, slots=True)
+class PortInfo:
+    """A port of this machine; the USB facts are None where it is no USB device."""
+
+    device: str
+    vid: int | None = None
+    pid: int | None = None
+    product: str | None = None
+    serial_number: str | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortFilter:
+    """What a port must be: each given key must match one of its values.
+
+    `names` are case-insensitive parts of the product name, `serials` of the serial number.
+    """
+
+    vids: tuple[int, ...] = ()
+    pids: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    serials: tuple[str, ...] = ()
+
+    def accepts(self, port: PortInfo) -> bool:
+        """The port passes all keys."""
+        if self.vids and port.vid not in self.vids:
+            return False
+        if self.pids and port.pid not in self.pids:
+            return False
+        if self.names and not _contains_any(port.product, self.names):
+            return False
+        return not self.serials or _contains_any(port.serial_number, self.serials)
+
+
+def _contains_any(text: str | None, parts: Iterable[str]) -> bool:
+    return text is not None and any(p.lower() in text.lower() for p in parts)
+
+
+def parse_port_filters(texts: Iterable[str]) -> PortFilter:
+    """Filters as on the command line: `vid=0x303A`, `pid=4097`, `name=JTAG`, `serial=ab:cd`.
+
+    Raises:
+        UsageError: a text that is not KEY=VALUE, an unknown key, or a number that is none.
+    """
+    found: dict[str, list[str]] = {key: [] for key in FILTER_KEYS}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(
+                f"Option --port-filter argument must consist of key=value, not '{text}'."
+            )
+        if key not in found:
+            raise UsageError(
+                f"Option --port-filter argument key not recognized: '{key}'. "
+                f"Use one of {', '.join(FILTER_KEYS)}."
+            )
+        found[key].append(value)
+    try:
+        vids, pids = (tuple(int(v, 0) for v in found[key]) for key in ("vid", "pid"))
+    except ValueError as e:
+        raise UsageError(f"Option --port-filter needs a number for vid and pid: {e}.") from None
+    return PortFilter(vids, pids, tuple(found["name"]), tuple(found["serial"]))
+
+
+def all_ports() -> list[PortInfo]:
+    """Every port that the system shows, unsorted."""
+    from serial.tools import list_ports as system
+
+    return [
+        PortInfo(p.device, p.vid, p.pid, p.product, p.serial_number, p.location)
+        for p in system.comports()
+    ]
+
+
+def list_ports(
+    port_filter: PortFilter | None = None, ports: Iterable[PortInfo] | None = None
+) -> list[PortInfo]:
+    """Ports that pass the filter, Espressif's own USB devices first, unlikely names last."""
+    chosen = []
+    for port in all_ports() if ports is None else ports:
+        if sys.platform == "darwin" and port.device.endswith(_MACOS_NEVER):
+            continue
+        if port_filter is None or port_filter.accepts(port):
+            chosen.append(port)
+    return sorted(chosen, key=_rank)
+
+
+def _rank(port: PortInfo) -> tuple[int, list[tuple[int, int, str]]]:
+    patterns = _MACOS if sys.platform == "darwin" else _LINUX
+    if port.vid == ESPRESSIF_VID:
+        rank = 0
+    elif any(p in port.device for p in patterns):
+        rank = 1
+    else:
+        rank = 2
+    # ttyUSB10 stands after ttyUSB9.
+    pieces = [p for p in re.split(r"(\d+)", port.device) if p]
+    return rank, [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in pieces]
+
+
+def usb_ids(port: Serial) -> tuple[int | None, int | None]:
+    """Vendor and product id of an open port, (None, None) where it is not known to be USB."""
+    own = getattr(port, "usb_ids", None)
+    if own is not None:  # virtual ports carry their identity
+        vid, pid = own
+        return vid, pid
+    device = str(getattr(port, "port", "") or "")
+    if not device or "://" in device:
+        return None, None
+    import os
+
+    real = os.path.realpath(device) if not device.lower().startswith("com") else device
+    for info in all_ports():
+        if info.device in (device, real):
+            return info.vid, info.pid
+    return None, None

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reset sequences as data, and the one player that moves the lines.
+
+On a usual board DTR pulls IO0 (boot strap) and RTS pulls EN (reset), each low when asserted, with
+two transistors that cancel out when both are asserted. Values below: True = asserted = low.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from esptool.errors import PortError, UsageError
+
+if TYPE_CHECKING:
+    from serial import Serial
+
+DEFAULT_RESET_DELAY_S = 0.05
+EXTRA_RESET_DELAY_S = DEFAULT_RESET_DELAY_S + 0.5
+ENTER_BOOT_DELAY_S = 0.1
+HOLD_UART_S = 0.1
+HOLD_USB_S = 0.2
+REOPEN_ATTEMPTS = 3
+#: Bridges whose DTR/RTS are in use for hardware flow control: releasing DTR must be left out.
+FLOW_CONTROL_IDS = frozenset({(0x10C4, 0xEA64)})
+
+
+@dataclass(frozen=True, slots=True)
+class Dtr:
+    """Set DTR."""
+
+    on: bool
+    unless_flow_control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rts:
+    """Set RTS."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DtrRts:
+    """Set both lines in one system call, so that the transistors never see a step between."""
+
+    dtr: bool
+    rts: bool
+    unless_flow_control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let time pass."""
+
+    seconds: float
+
+
+LineStep = Dtr | Rts | DtrRts | Wait
+Sequence = tuple[LineStep, ...]
+
+
+def classic(delay_s: float = DEFAULT_RESET_DELAY_S) -> Sequence:
+    """Into download mode, one line at a time."""
+    return (
+        Dtr(False),
+        Rts(True),
+        Wait(ENTER_BOOT_DELAY_S),
+        Dtr(True),
+        Rts(False),
+        Wait(delay_s),
+        Dtr(False, unless_flow_control=True),
+    )
+
+
+def unix_tight(delay_s: float = DEFAULT_RESET_DELAY_S) -> Sequence:
+    """Into download mode with both lines moved at once: sure on bridges with slow drivers."""
+    return (
+        DtrRts(False, False),
+        DtrRts(True, True),
+        DtrRts(False, True),
+        Wait(ENTER_BOOT_DELAY_S),
+        DtrRts(True, False),
+        Wait(delay_s),
+        DtrRts(False, False, unless_flow_control=True),
+        Dtr(False, unless_flow_control=True),
+    )
+
+
+#: Into download mode through USB-Serial/JTAG, which watches the order of line changes and must
+#: never see DTR and RTS go from (1, 0) to (0, 1) by way of (0, 0).
+USB_JTAG_SERIAL: Sequence = (
+    Rts(False),
+    Dtr(False),
+    Wait(0.1),
+    Dtr(True),
+    Rts(False),
+    Wait(0.1),
+    Rts(True),
+    Dtr(False),
+    Rts(True),
+    Wait(0.1),
+    Dtr(False),
+    Rts(False),
+)
+
+
+def hard(uses_usb: bool = False) -> Sequence:
+    """Reset into the application. USB links need longer: the host must see the port go."""
+    if uses_usb:
+        return (Rts(True), Wait(HOLD_USB_S), Rts(False), Wait(HOLD_USB_S))
+    return (Rts(True), Wait(HOLD_UART_S), Rts(False))
+
+
+def hard_flow_control() -> Sequence:
+    """Reset on bridges whose lines drive flow control: RTS alone would not reach EN."""
+    return (Dtr(False), Rts(True), Wait(0.1), Dtr(True), Wait(0.1), Rts(False))
+
+
+def parse_custom(text: str) -> Sequence:
+    """A sequence written as in the configuration file: `D0|R1|W0.1|U1,0`.
+
+    Raises:
+        UsageError: a step that is none of D, R, U (dtr,rts) and W (seconds).
+    """
+    steps: list[LineStep] = []
+    for raw in text.split("|"):
+        step = raw.strip()
+        try:
+            match step[:1]:
+                case "D":
+                    steps.append(Dtr(_bit(step[1:])))
+                case "R":
+                    steps.append(Rts(_bit(step[1:])))
+                case "U":
+                    dtr, rts = step[1:].split(",")
+                    steps.append(DtrRts(_bit(dtr), _bit(rts)))
+                case "W":
+                    steps.append(Wait(float(step[1:])))
+                case _:
+                    raise ValueError
+        except ValueError:
+            raise UsageError(
+                f"Invalid step '{raw}' in the custom reset sequence '{text}'. "
+                "Steps are D0/D1, R0/R1, U0,1 and W<seconds>, separated by '|'."
+            ) from None
+    return tuple(steps)
+
+
+def _bit(text: str) -> bool:
+    if text.strip() not in ("0", "1"):
+        raise ValueError(text)
+    return text.strip() == "1"
+
+
+def download_strategies(
+    *, url: str, usb_jtag: bool, delay_s: float | None, custom: str | None
+) -> tuple[Sequence, ...]:
+    """The sequences to try in turn for entering download mode on the port `url`."""
+    if custom:
+        return (parse_custom(custom),)
+    if usb_jtag:
+        return (USB_JTAG_SERIAL,)
+    short = DEFAULT_RESET_DELAY_S if delay_s is None else delay_s
+    extra = EXTRA_RESET_DELAY_S if delay_s is None else delay_s + 0.5
+    plain = (classic(short), classic(extra))
+    if sys.platform != "win32" and not url.startswith("rfc2217:"):
+        return (unix_tight(short), unix_tight(extra), *plain)
+    return plain
+
+
+def flow_control_bridge(port: Serial) -> bool:
+    """The port is a bridge of `FLOW_CONTROL_IDS`."""
+    from esptool.transport.discovery import usb_ids
+
+    return usb_ids(port) in FLOW_CONTROL_IDS
+
+
+def play(
+    port: Serial,
+    sequence: Sequence,
+    *,
+    flow_control: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Move the lines of `port` step by step.
+
+    A USB port may vanish in the middle of a reset: it is reopened up to `REOPEN_ATTEMPTS` times
+    and the sequence starts again.
+
+    Raises:
+        PortError: the port has no such lines, or did not come back.
+    """
+    for attempt in range(REOPEN_ATTEMPTS, 0, -1):
+        try:
+            if not port.is_open:
+                port.open()
+            for step in sequence:
+                _do(port, step, flow_control, sleep)
+            return
+        except OSError as e:  # serial.SerialException is one
+            if attempt == 1 or not _reopenable(port):
+                raise PortError(
+                    f"Cannot move the reset lines of {port.name or 'the port'}: {e}.",
+                    remedy="Reset the board by hand, or use --before no-reset / --after no-reset.",
+                ) from e
+            port.close()
+            sleep(0.5)
+
+
+def _reopenable(port: Serial) -> bool:
+    return bool(getattr(port, "port", None))
+
+
+def _do(port: Serial, step: LineStep, flow_control: bool, sleep: Callable[[float], None]) -> None:
+    match step:
+        case Wait(seconds):
+            sleep(seconds)
+        case Dtr(on, unless_flow_control=skip):
+            if not (skip and flow_control):
+                port.dtr = on
+        case Rts(on):
+            port.rts = on
+            # usbser.sys on Windows only sends a change of RTS together with one of DTR.
+            port.dtr = port.dtr
+        case DtrRts(dtr, rts, unless_flow_control=skip):
+            if not (skip and flow_control):
+                _set_both(port, dtr, rts)
+
+
+def _set_both(port: Serial, dtr: bool, rts: bool) -> None:
+    """Both lines in one ioctl where the system has it, else one after the other."""
+    both = getattr(port, "set_dtr_rts", None)
+    if both is not None:  # virtual ports
+        both(dtr, rts)
+        return
+    if type(port).__module__ == "serial.serialposix":
+        import fcntl
+        import struct
+        import termios
+
+        fd = port.fileno()
+        bits = struct.unpack("I", fcntl.ioctl(fd, termios.TIOCMGET, struct.pack("I", 0)))[0]
+        for flag, on in ((termios.TIOCM_DTR, dtr), (termios.TIOCM_RTS, rts)):
+            bits = bits | flag if on else bits & ~flag
+        fcntl.ioctl(fd, termios.TIOCMSET, struct.pack("I", bits))
+        # pyserial writes its own idea of the lines on a reopen: keep it in step.
+        port._dtr_state, port._rts_state = dtr, rts  # type: ignore[attr-defined]
+        return
+    port.dtr = dtr
+    port.rts = rts

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading and writing files of any size a piece at a time: sources, hashing, output files.
+
+Knows nothing about signatures or encryption.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from esptool.errors import FatalError, UsageError
+from esptool.files import atomic_writer
+
+CHUNK = 1 << 20
+"""Bytes read at a time; a multiple of every unit used here (16, 32, 128 and 4096)."""
+
+
+def name_of(stream: IO[bytes] | IO[str] | None) -> str:
+    """The path a stream was opened from, or "<stream>" where it has none."""
+    name = getattr(stream, "name", None)
+    return name if isinstance(name, str) else "<stream>"
+
+
+def seekable(stream: IO[bytes]) -> IO[bytes]:
+    """The stream itself, or a temporary copy on disk of one that cannot be rewound (a pipe)."""
+    try:
+        if stream.seekable():
+            return stream
+    except AttributeError:
+        pass
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the last reference
+    shutil.copyfileobj(stream, copy, CHUNK)
+    copy.seek(0)
+    return copy
+
+
+def remaining(stream: IO[bytes]) -> int:
+    """Bytes from the current position to the end of a seekable stream."""
+    here = stream.tell()
+    end = stream.seek(0, io.SEEK_END)
+    stream.seek(here)
+    return max(0, end - here)
+
+
+def chunks(stream: IO[bytes], length: int, size: int = CHUNK) -> Iterator[bytes]:
+    """The next `length` bytes in pieces of `size`; only the last one may be shorter.
+
+    Raises:
+        FatalError: the stream ends early.
+    """
+    while length:
+        piece = read_exactly(stream, min(size, length))
+        yield piece
+        length -= len(piece)
+
+
+def read_exactly(stream: IO[bytes], length: int) -> bytes:
+    """`length` bytes, however small the pieces are that the stream gives.
+
+    Raises:
+        FatalError: the stream ends early.
+    """
+    data = stream.read(length)
+    if len(data) == length:
+        return data
+    parts = [data]
+    missing = length - len(data)
+    while missing:
+        data = stream.read(missing)
+        if not data:
+            raise FatalError(
+                f"'{name_of(stream)}' ended {missing} bytes early: was it changed meanwhile?"
+            )
+        parts.append(data)
+        missing -= len(data)
+    return b"".join(parts)
+
+
+def digests(pieces: Iterable[bytes], algorithms: Iterable[str]) -> dict[str, bytes]:
+    """The digests of all pieces in turn, by the names that hashlib uses."""
+    hashes = {name: hashlib.new(name) for name in algorithms}
+    for piece in pieces:
+        for one in hashes.values():
+            one.update(piece)
+    return {name: one.digest() for name, one in hashes.items()}
+
+
+@contextmanager
+def output_file(
+    path: str | os.PathLike[str], *, replace: bool = True, mode: int | None = None
+) -> Iterator[IO[bytes]]:
+    """A file that is written only when the block ends without an exception.
+
+    With `replace` the finished file is renamed over `path`. Without, a file that exists keeps its
+    identity and gets new content, for callers that hold it open and read the result through it.
+
+    Raises:
+        FatalError: the folder does not exist, is not writable, or the disk is full.
+    """
+    target = Path(path)
+    if replace or not target.is_file():
+        with atomic_writer(target, mode) as out:
+            yield out
+        return
+    with tempfile.TemporaryFile() as spool:
+        yield spool
+        spool.seek(0)
+        try:
+            with open(target, "r+b") as final:
+                shutil.copyfileobj(spool, final, CHUNK)
+                final.truncate()
+        except OSError as e:
+            raise FatalError(f"Cannot write '{target}': {e.strerror or e}.") from e
+
+
+def write_private(
+    path: str | os.PathLike[str], data: bytes, *, overwrite: bool, what: str = "Key file"
+) -> None:
+    """Create a file that only its owner may read (mode 0600).
+
+    Raises:
+        FatalError: the file exists and `overwrite` is false, or it cannot be written.
+    """
+    if overwrite:
+        with output_file(path, mode=0o600) as out:
+            out.write(data)
+        return
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    except FileExistsError:
+        raise FatalError(f"ERROR: {what} {os.fspath(path)} already exists.") from None
+    except OSError as e:
+        raise FatalError(f"Cannot write '{os.fspath(path)}': {e.strerror or e}.") from e
+    try:
+        with os.fdopen(fd, "wb") as out:
+            out.write(data)
+    except OSError as e:
+        Path(path).unlink(missing_ok=True)
+        raise FatalError(f"Cannot write '{os.fspath(path)}': {e.strerror or e}.") from e
+
+
+def require_different(source: str | None, target: str | None) -> None:
+    """Refuse to write over an input, also through a link or another spelling of its path.
+
+    Raises:
+        UsageError: both names are the same file.
+    """
+    if source is None or target is None or "<stream>" in (source, target):
+        return
+    try:
+        same = os.path.samefile(source, target)
+    except OSError:
+        same = os.path.normcase(os.path.abspath(source)) == os.path.normcase(
+            os.path.abspath(target)
+        )
+    if same:
+        raise UsageError(f'The input "{source}" and output "{target}" should not be the same!')

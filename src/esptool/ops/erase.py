@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Erasing flash: all of it, or whole sectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from esptool.errors import SecureModeError, UnsupportedCommandError, UsageError
+from esptool.events import Listener
+from esptool.ops.flash_info import require_known_size, set_flash_size, size_in_bytes, size_word
+from esptool.ops.model import SECTOR
+from esptool.ops.report import Report, Stopwatch
+from esptool.ops.security import SecurityState, security_state
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+ALL = -1
+
+
+def erase_flash(
+    session: Session,
+    *,
+    force: bool = False,
+    security: SecurityState | None = None,
+    listener: Listener | None = None,
+) -> float:
+    """Erase the whole flash chip; returns the seconds it took.
+
+    Args:
+        force: also where secure boot or flash encryption is active.
+
+    Raises:
+        SecureModeError: refused without `force`.
+        UnsupportedCommandError: the ROM has no such command; `erase_region` works with it.
+    """
+    refuse_when_secure(session, force, security)
+    report = Report(session, listener)
+    report.line("Erasing flash memory (this may take a while)...")
+    watch = Stopwatch()
+    if not session.is_stub:
+        report.note(
+            "You can use the erase-region command in ROM bootloader mode "
+            "to erase a specific region."
+        )
+        raise UnsupportedCommandError(
+            f"{session.spec.name} ROM does not support function erase_flash.",
+            remedy="Leave out --no-stub, or use erase-region.",
+        )
+    session.erase_flash()
+    seconds = watch.seconds
+    report.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
+    return seconds
+
+
+def erase_region(
+    session: Session,
+    address: int,
+    size: int,
+    *,
+    force: bool = False,
+    security: SecurityState | None = None,
+    listener: Listener | None = None,
+) -> float:
+    """Erase `size` bytes of flash from `address`, both whole sectors; -1 is all of the flash.
+
+    Returns the seconds it took.
+
+    Raises:
+        UsageError: not aligned to sectors, or past the end of the flash.
+        SecureModeError: refused without `force`.
+        UnsupportedCommandError: the ROM of ESP8266 cannot erase a region.
+    """
+    report = Report(session, listener)
+    if address < 0 or address % SECTOR:
+        raise UsageError(f"Offset to erase from must be a multiple of {SECTOR}.")
+    if size == ALL:
+        total = require_known_size(session, "Erasing")
+        report.line(f"Detected flash size: {size_word(total)}")
+        size = total - address
+    if size % SECTOR:
+        raise UsageError(f"Size of data to erase must be a multiple of {SECTOR}.")
+    if size < 0:
+        raise UsageError(f"Cannot erase {size} bytes at {address:#010x}: there is no flash.")
+    refuse_when_secure(session, force, security)
+    report.line("Erasing flash memory region (this may take a while depending on size)...")
+    watch = Stopwatch()
+    if session.is_stub:
+        _refuse_past_end(session, address, size)
+        session.erase_region(address, size)
+    else:
+        _erase_by_rom(session, address, size, report)
+    seconds = watch.seconds
+    report.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
+    return seconds
+
+
+def refuse_when_secure(session: Session, force: bool, security: SecurityState | None) -> None:
+    """Stop before anything is erased that secure boot or flash encryption may need.
+
+    Raises:
+        SecureModeError: one of them is active and `force` is not given.
+    """
+    if force or session.secure_download:
+        return
+    state = security if security is not None else security_state(session)
+    if state.active:
+        raise SecureModeError(
+            "Active security features detected, erasing flash is disabled as a safety measure: "
+            "what is erased may be impossible to put back.",
+            remedy="Use --force to erase anyway; the chip may never boot again.",
+        )
+
+
+def _refuse_past_end(session: Session, address: int, size: int) -> None:
+    """The stub would wrap around at the end of the flash."""
+    known = session.flash_size
+    if known is not None and address + size > known:
+        raise UsageError(
+            f"Region {address:#010x} to {address + size:#010x} goes past the end of the flash "
+            f"({known} bytes)."
+        )
+
+
+def _erase_by_rom(session: Session, address: int, size: int, report: Report) -> None:
+    """A ROM erases when a write begins; no data need follow."""
+    if not session.spec.rom.flash_ops:
+        raise UnsupportedCommandError(
+            f"{session.spec.name} ROM does not support function erase_region.",
+            remedy="Leave out --no-stub.",
+        )
+    size_word = set_flash_size(
+        session, "keep" if session.secure_download else "detect", listener=report.listener
+    )
+    if size_word is not None and address + size > size_in_bytes(size_word):
+        raise UsageError(
+            f"Region {address:#010x} to {address + size:#010x} goes past the end of the flash "
+            f"({size_word})."
+        )
+    session.flash_begin(size, address)

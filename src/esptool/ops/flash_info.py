@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the flash chip is, how large, and telling the loader about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from esptool.errors import FatalError, SecureModeError, UsageError
+from esptool.events import Listener
+from esptool.ops.attach import BAD_IDS
+from esptool.ops.model import LARGE_FLASH, FlashInfo
+from esptool.ops.report import Report
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+#: Assumed where detection was asked for and fails.
+FALLBACK_SIZE = "4MB"
+ADESTO = 0x1F
+_UNITS = {"KB": 1024, "MB": 1024 * 1024}
+
+#: Capacity byte of the JEDEC id to size. Most codes are log2 of the bytes; 0x2x and 0x3x are the
+#: vendors' continuations (data sheets of Macronix and Winbond 1.8 V and large parts).
+_SIZES = {
+    0x12: "256KB",
+    0x13: "512KB",
+    0x14: "1MB",
+    0x15: "2MB",
+    0x16: "4MB",
+    0x17: "8MB",
+    0x18: "16MB",
+    0x19: "32MB",
+    0x1A: "64MB",
+    0x1B: "128MB",
+    0x1C: "256MB",
+    0x20: "64MB",
+    0x21: "128MB",
+    0x22: "256MB",
+    0x32: "256KB",
+    0x33: "512KB",
+    0x34: "1MB",
+    0x35: "2MB",
+    0x36: "4MB",
+    0x37: "8MB",
+    0x38: "16MB",
+    0x39: "32MB",
+    0x3A: "64MB",
+}
+#: Adesto counts capacity in the low five bits of the second byte.
+_ADESTO_SIZES = {
+    0x04: "512KB",
+    0x05: "1MB",
+    0x06: "2MB",
+    0x07: "4MB",
+    0x08: "8MB",
+    0x09: "16MB",
+}
+
+
+def size_in_bytes(size: str) -> int:
+    """'4MB' → 4194304. 'keep' and 'detect' are no sizes; '2MB-c1' is 2 MB.
+
+    Raises:
+        UsageError: the text is no size.
+    """
+    text = size.partition("-")[0]
+    number, unit = text[:-2], text[-2:].upper()
+    if unit not in _UNITS or not number.isdigit():
+        raise UsageError(f"'{size}' is no flash size. Give one such as 4MB.")
+    return int(number) * _UNITS[unit]
+
+
+def size_word(num_bytes: int) -> str:
+    """4194304 → '4MB'."""
+    if num_bytes >= 1024 * 1024:
+        return f"{num_bytes // (1024 * 1024)}MB"
+    return f"{num_bytes // 1024}KB"
+
+
+def decode_flash_id(raw: int) -> FlashInfo:
+    """Split a JEDEC id (manufacturer in the lowest byte) and look its size up."""
+    manufacturer = raw & 0xFF
+    device = (raw & 0xFF00) | (raw >> 16 & 0xFF)
+    if manufacturer == ADESTO:
+        size = _ADESTO_SIZES.get(raw >> 8 & 0x1F)
+    else:
+        size = _SIZES.get(raw >> 16 & 0xFF)
+    return FlashInfo(raw, manufacturer, device, None if raw in BAD_IDS else size)
+
+
+def flash_info(session: Session) -> FlashInfo:
+    """Read the JEDEC id of the flash and decode it."""
+    return decode_flash_id(session.flash_id())
+
+
+def detect_flash_size(session: Session) -> str | None:
+    """The size word of the flash, or None when its id is not known.
+
+    Raises:
+        SecureModeError: the flash id cannot be read in secure download mode.
+    """
+    if session.secure_download:
+        raise SecureModeError(
+            "Detecting flash size is not supported in secure download mode. "
+            "Need to manually specify flash size: add --flash-size with its size."
+        )
+    return flash_info(session).size
+
+
+def show_flash_info(session: Session, *, listener: Listener | None = None) -> FlashInfo:
+    """The lines of `flash-id`: manufacturer, device, size, and what eFuses say of the flash."""
+    report = Report(session, listener)
+    info = flash_info(session)
+    report.heading("Flash Memory Information:")
+    _show_id(report, info)
+    octal = session.facts.octal_flash
+    if octal is not None:
+        report.line(
+            "Flash type set in eFuse: "
+            + ("octal (8 data lines)" if octal else "quad (4 data lines)")
+        )
+    voltage = session.facts.flash_voltage
+    if voltage is not None:
+        report.line(voltage)
+    return info
+
+
+def show_flash_id(session: Session, *, listener: Listener | None = None) -> FlashInfo:
+    """Manufacturer, device and size alone, as other commands show them."""
+    info = flash_info(session)
+    _show_id(Report(session, listener), info)
+    return info
+
+
+def _show_id(report: Report, info: FlashInfo) -> None:
+    report.line(f"Manufacturer: {info.manufacturer:02x}")
+    report.line(f"Device: {info.device >> 8:02x}{info.device & 0xFF:02x}")
+    report.line(f"Detected flash size: {info.size or 'Unknown'}")
+
+
+def set_flash_size(
+    session: Session, size: str = "keep", *, listener: Listener | None = None
+) -> str | None:
+    """Tell the loader how large the flash is, so that it accepts all of its addresses.
+
+    `size` is "keep" (what can be found out silently, where that is safe), "detect", or a size
+    word. Returns the size word that now holds, None where nothing is known.
+
+    Raises:
+        SecureModeError: "detect" in secure download mode.
+    """
+    report = Report(session, listener)
+    report.line("Configuring flash size...")
+    detected = None if session.secure_download else flash_info(session).size
+    known: str | None
+    if size == "detect":
+        if session.secure_download:
+            detect_flash_size(session)
+        known = detected
+        if known is None:
+            report.warning(f"Could not auto-detect flash size, defaulting to {FALLBACK_SIZE}.")
+            known = FALLBACK_SIZE
+        else:
+            report.line(f"Auto-detected flash size: {known}")
+    elif size == "keep":
+        known = detected
+        if not session.is_stub:
+            report.note("In case of failure, please set a specific flash size.")
+    else:
+        known = size
+        if detected is not None and size_in_bytes(size) > size_in_bytes(detected):
+            report.warning(
+                f"Set flash_size {size} is larger than the available flash size of {detected}."
+            )
+    if known is None:
+        return None
+    num_bytes = size_in_bytes(known)
+    # A ROM knows its boot flash; it is told only what the user said.
+    can_be_told = session.is_stub or session.spec.rom.flash_ops
+    if can_be_told and (session.is_stub or size != "keep"):
+        session.set_flash_params(num_bytes)
+    if num_bytes > LARGE_FLASH and not (session.is_stub and session.spec.flash.addr32):
+        report.note(
+            "Flash sizes larger than 16MB are not fully supported. "
+            "Change the flash size argument in case of a failure."
+        )
+    return known
+
+
+def require_known_size(session: Session, purpose: str) -> int:
+    """The size of the flash in bytes, for an operation on ALL of it.
+
+    Raises:
+        FatalError: the size cannot be found out.
+    """
+    size = detect_flash_size(session)
+    if size is None:
+        raise FatalError(
+            f"{purpose} ALL needs the size of the flash, but its id {session.flash_id():#08x} "
+            "is not known. Give the size as a number."
+        )
+    return size_in_bytes(size)

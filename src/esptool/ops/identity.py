@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who the chip is: its MAC address, and the chip id of ESP8266."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from esptool.events import Listener
+from esptool.ops.report import Report
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+    from esptool.device.identity import Macs
+
+_WIDTH = 20
+
+
+def format_mac(mac: Sequence[int]) -> str:
+    """'aa:bb:cc:dd:ee:ff'."""
+    return ":".join(f"{octet:02x}" for octet in mac)
+
+
+def read_mac(session: Session, *, listener: Listener | None = None) -> Macs:
+    """The factory MAC address; chips with 802.15.4 also have an EUI-64 made of it."""
+    report = Report(session, listener)
+    macs = session.facts.macs
+    if macs.eui64 is None or macs.ext is None:
+        rows = [("MAC:", macs.base)]
+    else:
+        rows = [("MAC:", macs.eui64), ("BASE MAC:", macs.base), ("MAC_EXT:", macs.ext)]
+    for label, mac in rows:
+        report.line(f"{label:<{_WIDTH}}{format_mac(mac)}")
+    return macs
+
+
+def chip_id(session: Session, *, listener: Listener | None = None) -> int | None:
+    """The 24-bit chip id of ESP8266; elsewhere None, and the MAC address is shown instead."""
+    report = Report(session, listener)
+    if session.spec.key == "esp8266":
+        value = int.from_bytes(bytes(session.facts.macs.base[3:6]), "big")
+        report.line(f"Chip ID: {value:#010x}")
+        return value
+    report.warning(f"{session.spec.name} has no chip ID. Reading MAC address instead.")
+    read_mac(session, listener=report.listener)
+    return None

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running programs: one sent into RAM, or the one in flash."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from esptool.device.stub_loader import ram_block
+from esptool.errors import ImageError
+from esptool.events import Listener
+from esptool.image import app
+from esptool.ops.report import Report
+from esptool.ops.sources import ImageSource, first_stretch, load_source
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+
+def load_ram(
+    session: Session,
+    source: ImageSource,
+    *,
+    listener: Listener | None = None,
+) -> None:
+    """Send the segments of an image into RAM and jump to its entry point.
+
+    Nothing in flash changes. An image for another chip is sent too, with a warning.
+
+    Raises:
+        ImageError: not a firmware image, or it is damaged.
+    """
+    report = Report(session, listener)
+    data, name = load_source(source)
+    program = app.load_for_ram(first_stretch(data, name), session.spec)
+    extended = program.extended
+    if session.spec.image.extended_header and extended is not None:
+        reason = app.incompatibility(extended, session.spec, session.facts.revision, name)
+        if reason is not None:
+            report.warning(f"{reason}. The loaded image may not run.")
+    label = f"'{name}'" if name else "image"
+    report.line(f"Loading {label} to RAM...")
+    if not program.segments:
+        raise ImageError(f"{label} has no segments: there is nothing to load.")
+    for segment in program.segments:
+        _send_segment(session, segment.addr, segment.data, report)
+    report.line(
+        f"Loaded {len(program.segments)} segments from {label} to RAM, "
+        f"executing at {program.entry:#010x}."
+    )
+    session.mem_finish(program.entry)
+
+
+def _send_segment(session: Session, address: int, data: bytes, report: Report) -> None:
+    block = ram_block(session)
+    count = -(-len(data) // block)
+    session.mem_begin(len(data), count, block, address)
+    action = f"Downloading {len(data)} bytes at"
+    for seq in range(count):
+        report.progress(action, address, seq * block, len(data))
+        session.mem_block(data[seq * block : (seq + 1) * block], seq)
+    report.progress(action, address, len(data), len(data))
+
+
+def run(session: Session, *, listener: Listener | None = None) -> None:
+    """Leave the loader and start the program in flash."""
+    del listener
+    session.soft_reset(False)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Single words of the chip's address space, and dumps of it. Flash contents are for `read`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from esptool.errors import UsageError
+from esptool.events import Listener
+from esptool.files import write_atomic
+from esptool.ops.report import Report, Stopwatch
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+_WORDS_A_BATCH = 64
+
+
+def _check_word(what: str, value: int) -> None:
+    if not 0 <= value <= 0xFFFFFFFF:
+        raise UsageError(f"{what} {value:#x} does not fit into 32 bits.")
+
+
+def read_mem(session: Session, address: int, *, listener: Listener | None = None) -> int:
+    """The 32-bit word at `address`."""
+    _check_word("Address", address)
+    value = session.read_reg(address)
+    Report(session, listener).line(f"{address:#010x} = {value:#010x}")
+    return value
+
+
+def write_mem(
+    session: Session,
+    address: int,
+    value: int,
+    mask: int = 0xFFFFFFFF,
+    *,
+    listener: Listener | None = None,
+) -> None:
+    """Write those bits of `value` that `mask` names into the word at `address`."""
+    for what, number in (("Address", address), ("Value", value), ("Mask", mask)):
+        _check_word(what, number)
+    session.write_reg(address, value, mask)
+    Report(session, listener).line(
+        f"Wrote {value:#010x} with mask {mask:#010x} to {address:#010x}."
+    )
+
+
+def dump_mem(
+    session: Session,
+    address: int,
+    size: int,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    listener: Listener | None = None,
+) -> bytes | None:
+    """Read `size` bytes of address space, in whole words from `address` on.
+
+    Goes to the file `output`, or comes back as bytes where none is given.
+    """
+    _check_word("Address", address)
+    if size < 0:
+        raise UsageError(f"Cannot dump {size} bytes.")
+    report = Report(session, listener)
+    target = f" to file '{os.fspath(output)}'" if output is not None else ""
+    report.line(f"Dumping {size} bytes from {address:#010x}{target}...")
+    watch = Stopwatch()
+    data = bytearray()
+    num_words = -(-size // 4)
+    for start in range(0, num_words, _WORDS_A_BATCH):
+        count = min(_WORDS_A_BATCH, num_words - start)
+        addresses = [address + 4 * (start + i) for i in range(count)]
+        for word in session.read_regs(addresses):
+            data += word.to_bytes(4, "little")
+        report.progress("Dumping from", addresses[-1], min(len(data), size), size)
+    del data[size:]
+    target = f" to '{os.fspath(output)}'" if output is not None else ""
+    report.line(
+        f"Dumped {len(data)} bytes from {address:#010x} in {watch.summary(len(data))}{target}."
+    )
+    if output is None:
+        return bytes(data)
+    write_atomic(output, bytes(data))
+    return None

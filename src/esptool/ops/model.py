@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values that operations take and give. No behaviour beyond small derived facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SECTOR = 0x1000
+#: Flash beyond this needs four address bytes, which not every ROM sends.
+LARGE_FLASH = 0x1000000
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Bytes that belong at a flash offset.
+
+    Attributes:
+        address: offset from the start of flash, any alignment.
+        data: the content as the user gave it.
+        name: file name for messages, None where the data came from memory.
+        encrypted: the chip is to encrypt it while writing.
+    """
+
+    address: int
+    data: bytes
+    name: str | None = None
+    encrypted: bool = False
+
+    @property
+    def end(self) -> int:
+        """The first offset after the data."""
+        return self.address + len(self.data)
+
+    @property
+    def title(self) -> str:
+        """How a sentence about it begins: "'file'", or "Input image"."""
+        return f"'{self.name}'" if self.name else "Input image"
+
+    @property
+    def label(self) -> str:
+        """How messages call it: the quoted file name, or 'data at 0x…'."""
+        return f"'{self.name}'" if self.name else f"data at {self.address:#010x}"
+
+
+@dataclass(frozen=True, slots=True)
+class FlashParams:
+    """What to put into the header of a boot loader image: a word of the command line each.
+
+    `size` may be "keep", "detect" or a size; `mode` and `frequency` "keep" or a value.
+    """
+
+    size: str = "keep"
+    mode: str = "keep"
+    frequency: str = "keep"
+
+    @property
+    def all_keep(self) -> bool:
+        """Nothing is to be changed."""
+        return self.size == self.mode == self.frequency == "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How `write_flash` works. The defaults are those of the command line.
+
+    Attributes:
+        params: flash parameters for an image at the boot loader's offset.
+        compress: True or False as asked for; None lets the planner choose (compressed with a
+            stub, plain with the ROM).
+        erase_all: erase the whole chip first.
+        encrypt: every region is encrypted by the chip (single regions: `Region.encrypted`).
+        ignore_flash_enc_efuse: do not look for a programmed encryption key first.
+        force: skip the checks of security state and of image compatibility.
+        skip_flashed: leave out a region whose MD5 says that it is there already.
+        diff_with: the former content for each region in order; None for "skip". Shorter than the
+            regions means "skip" for the rest.
+        trust_flash_content: with `diff_with`, do not look at regions that did not change.
+        delta: ask the chip for sector hashes and send only what differs, where the running stub
+            can and it pays.
+        preserve: put back the neighbours' bytes in sectors that a region only partly covers.
+        retries: how often a lost connection or a failed verification is tried again.
+    """
+
+    params: FlashParams = FlashParams()
+    compress: bool | None = None
+    erase_all: bool = False
+    encrypt: bool = False
+    ignore_flash_enc_efuse: bool = False
+    force: bool = False
+    skip_flashed: bool = False
+    diff_with: tuple[bytes | None, ...] = ()
+    trust_flash_content: bool = False
+    delta: bool = True
+    preserve: bool = False
+    retries: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FlashInfo:
+    """What the flash chip says of itself.
+
+    Attributes:
+        raw: the 24 bits of the JEDEC id, manufacturer in the lowest byte.
+        manufacturer: JEDEC manufacturer byte.
+        device: the two device bytes, memory type in the high one.
+        size: size word such as "4MB", None when the id is not known.
+    """
+
+    raw: int
+    manufacturer: int
+    device: int
+    size: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What happened to one region.
+
+    `sent` counts the payload bytes that went over the line; `action` is "written", "skipped"
+    (already there) or "delta" (only changed sectors were sent).
+    """
+
+    address: int
+    size: int
+    sent: int
+    seconds: float
+    action: str
+    verified: bool
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Bytes that differ in a verification: a region's first difference and how many there are."""
+
+    region: Region
+    first: int
+    count: int
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityReport:
+    """GET_SECURITY_INFO decoded, with what the eFuses say besides.
+
+    Attributes:
+        flags: the raw flag word; `flag_names` decodes it.
+        flash_crypt_cnt: the eFuse counter; encryption is on when an odd number of bits is set.
+        key_purposes: one byte a key block.
+        chip_id, api_version: None on ESP32-S2, whose answer lacks them.
+        flag_names: name of every known flag and whether it is set.
+    """
+
+    flags: int
+    flash_crypt_cnt: int
+    key_purposes: tuple[int, ...]
+    chip_id: int | None
+    api_version: int | None
+    secure_boot: bool
+    flash_encryption: bool
+    flag_names: Mapping[str, bool] = field(default_factory=dict)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a write will do, before it does it: contents, sectors to erase, what is left out and why.
+
+Nothing here sends data. A plan can be shown, tested, and executed (`esptool.ops.write`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from esptool.ops.model import SECTOR, Region
+
+#: Data-sheet class values of a NOR flash (typical), for estimates.
+PAGE = 256
+PAGE_PROGRAM_S = 0.0004
+SECTOR_ERASE_S = 0.045
+BLOCK = 0x10000
+BLOCK_ERASE_S = 0.15
+#: Bits on the line for one byte: start, eight, stop.
+BITS_A_BYTE = 10
+#: More bytes than this cost more to deflate at level 9 than the line saves.
+LEVEL = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Bytes written in one go.
+
+    Attributes:
+        address: flash offset of the first byte.
+        data: what is written, padded as the loader needs it.
+        encrypted: the chip encrypts it.
+        packed: `data` deflated, where that is what goes over the line.
+    """
+
+    address: int
+    data: bytes
+    encrypted: bool = False
+    packed: bytes | None = None
+
+    @property
+    def end(self) -> int:
+        """The first offset after the data."""
+        return self.address + len(self.data)
+
+    @property
+    def sectors(self) -> tuple[int, int]:
+        """First offset and end of the sectors that it touches."""
+        return sector_range(self.address, len(self.data))
+
+    @property
+    def line_bytes(self) -> int:
+        """Payload that goes over the line."""
+        return len(self.data) if self.packed is None else len(self.packed)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPlan:
+    """What happens to one region.
+
+    Attributes:
+        region: as the caller gave it.
+        content: what must stand at `address` in the end: flash parameters set, padded.
+        stretch: the whole region as it is sent when all of it is sent.
+        former: the content that the caller says is in flash now, or None.
+    """
+
+    region: Region
+    address: int
+    content: bytes
+    stretch: Stretch
+    former: bytes | None = None
+    encrypted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WritePlan:
+    """All regions in order, and what is expected of line and flash."""
+
+    regions: tuple[RegionPlan, ...]
+    flash_size: int | None
+    baud: int
+    erase_all: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def line_bytes(self) -> int:
+        """Payload of all regions."""
+        return sum(r.stretch.line_bytes for r in self.regions)
+
+    @property
+    def seconds(self) -> float:
+        """The longer of what the line and what the flash need."""
+        line = self.line_bytes * BITS_A_BYTE / self.baud if self.baud else 0.0
+        return max(line, sum(flash_seconds(r.stretch) for r in self.regions))
+
+    def describe(self) -> list[str]:
+        """The plan in lines for a person."""
+        lines = [*self.notes]
+        if self.erase_all:
+            lines.append("The whole flash is erased first.")
+        for plan in self.regions:
+            start, end = plan.stretch.sectors
+            how = (
+                f"deflated to {plan.stretch.line_bytes} bytes"
+                if plan.stretch.packed is not None
+                else "sent as it is"
+            )
+            lines.append(
+                f"{plan.region.label} at {plan.address:#010x}: {len(plan.content)} bytes, {how}; "
+                f"sectors {start:#010x} to {end - 1:#010x} are erased "
+                f"({(end - start) // SECTOR}), about {flash_seconds(plan.stretch):.1f} s of flash."
+            )
+        lines.append(
+            f"Together {self.line_bytes} bytes over the line, about {self.seconds:.1f} s at "
+            f"{self.baud} baud. Nothing was written."
+        )
+        return lines
+
+    def to_json(self) -> dict[str, object]:
+        """The plan as plain values."""
+        return {
+            "flash_size": self.flash_size,
+            "baud": self.baud,
+            "erase_all": self.erase_all,
+            "line_bytes": self.line_bytes,
+            "seconds": round(self.seconds, 3),
+            "notes": list(self.notes),
+            "regions": [
+                {
+                    "name": plan.region.name,
+                    "address": plan.address,
+                    "size": len(plan.content),
+                    "erase_start": plan.stretch.sectors[0],
+                    "erase_end": plan.stretch.sectors[1],
+                    "compressed": plan.stretch.packed is not None,
+                    "line_bytes": plan.stretch.line_bytes,
+                    "encrypted": plan.encrypted,
+                }
+                for plan in self.regions
+            ],
+        }
+
+
+def sector_range(address: int, size: int) -> tuple[int, int]:
+    """First offset and end of the sectors that hold [address, address + size)."""
+    start = address - address % SECTOR
+    end = address + size
+    return start, end + -end % SECTOR
+
+
+def flash_seconds(stretch: Stretch) -> float:
+    """Typical time to erase and program a stretch, blank pages left out."""
+    start, end = stretch.sectors
+    blocks, rest = divmod(end - start, BLOCK)
+    pages = sum(
+        1 for at in range(0, len(stretch.data), PAGE) if stretch.data[at : at + PAGE].strip(b"\xff")
+    )
+    erase = blocks * BLOCK_ERASE_S + rest // SECTOR * SECTOR_ERASE_S
+    return erase + pages * PAGE_PROGRAM_S
+
+
+def deflate(data: bytes) -> bytes | None:
+    """`data` as a zlib stream, or None where that is not shorter."""
+    packed = zlib.compress(data, LEVEL)
+    return packed if len(packed) < len(data) else None
+
+
+def padded(data: bytes, multiple: int) -> bytes:
+    """`data` filled up with 0xFF, which leaves erased flash as it is."""
+    return data + b"\xff" * (-len(data) % multiple)
+
+
+def changed_runs(address: int, old: bytes, new: bytes) -> list[tuple[int, bytes]]:
+    """Whole sectors of `new` that differ from `old`, neighbours joined, as (offset, bytes).
+
+    Both are taken to start at `address`; what the file does not cover of a sector counts as
+    erased, since writing the file erased it.
+    """
+    start = address - address % SECTOR
+    head = b"\xff" * (address - start)
+    wanted, former = padded(head + new, SECTOR), padded(head + old, SECTOR)
+    runs: list[tuple[int, bytes]] = []
+    run_start: int | None = None
+    for at in range(0, len(wanted) + SECTOR, SECTOR):
+        differs = at < len(wanted) and wanted[at : at + SECTOR] != former[at : at + SECTOR]
+        if differs and run_start is None:
+            run_start = at
+        elif not differs and run_start is not None:
+            runs.append((start + run_start, wanted[run_start:at]))
+            run_start = None
+    return runs
+
+
+def total_sectors(runs: Sequence[tuple[int, bytes]]) -> int:
+    """How many sectors the runs hold."""
+    return sum(len(data) // SECTOR for _, data in runs)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading flash into a file or into memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING
+
+from esptool.errors import UnsupportedCommandError, UsageError
+from esptool.events import Listener
+from esptool.files import atomic_writer
+from esptool.ops.flash_info import require_known_size, set_flash_size, size_in_bytes, size_word
+from esptool.ops.report import Report, Stopwatch
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+ALL = -1
+#: Bytes asked for at once, so that a large read needs little memory.
+CHUNK = 0x100000
+
+
+def read_flash(
+    session: Session,
+    address: int,
+    size: int,
+    output: str | os.PathLike[str] | IO[bytes] | None = None,
+    *,
+    flash_size: str = "keep",
+    listener: Listener | None = None,
+) -> bytes | None:
+    """Read `size` bytes of flash from `address`; a size of -1 is all that follows.
+
+    Goes to the file `output` (which appears only when all has been read), to an open file, or,
+    without one, comes back as bytes.
+
+    Raises:
+        UsageError: the range is not within the flash.
+        UnsupportedCommandError: the ROM of ESP8266 cannot read flash.
+        VerifyError: what arrived is not what the chip sent.
+    """
+    report = Report(session, listener)
+    known = set_flash_size(session, flash_size, listener=report.listener)
+    if size == ALL:
+        total = require_known_size(session, "Reading")
+        report.line(f"Detected flash size: {size_word(total)}")
+        size = total - address
+    if address < 0 or size < 0:
+        raise UsageError(f"Cannot read {size} bytes from {address:#x}.")
+    if known is not None and address + size > size_in_bytes(known):
+        raise UsageError(
+            f"Can't access flash regions larger than detected flash size ({known}): "
+            f"{size} bytes from {address:#010x} were asked for."
+        )
+    if not session.is_stub and not session.spec.rom.flash_ops:
+        raise UnsupportedCommandError(
+            f"{session.spec.name} ROM does not support reading flash.",
+            remedy="Leave out --no-stub: the flasher stub can.",
+        )
+    watch = Stopwatch()
+    if output is None:
+        pieces: list[bytes] = []
+        _read(session, address, size, pieces.append, report)
+        _summary(report, watch, address, size, None)
+        return b"".join(pieces)
+    if isinstance(output, (str, os.PathLike)):
+        with atomic_writer(output) as file:
+            _read(session, address, size, file.write, report)
+        _summary(report, watch, address, size, os.fspath(output))
+    else:
+        _read(session, address, size, output.write, report)
+        name = getattr(output, "name", None)
+        _summary(report, watch, address, size, name if isinstance(name, str) else None)
+    return None
+
+
+def _summary(report: Report, watch: Stopwatch, address: int, size: int, name: str | None) -> None:
+    target = f" to '{name}'" if name is not None else ""
+    report.line(f"Read {size} bytes from {address:#010x} in {watch.summary(size)}{target}.")
+
+
+def _read(
+    session: Session, address: int, size: int, sink: Callable[[bytes], object], report: Report
+) -> None:
+    """Read in chunks, each handed to `sink` as soon as it is known to be right."""
+    done = 0
+    while done < size:
+        count = min(CHUNK, size - done)
+        start = done
+
+        def advance(so_far: int, _all: int, start: int = start) -> None:
+            position = start + so_far
+            report.progress("Reading from", address + position, position, size)
+
+        sink(session.read_flash(address + done, count, advance))
+        done += count

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How operations speak: one small object that turns texts and numbers into events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from esptool.events import Level, Listener, Message, Progress, Stage
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+
+class Report:
+    """Sends events to the listener of an operation (the session's own unless one is given)."""
+
+    def __init__(self, session: Session, listener: Listener | None) -> None:
+        self._listener: Listener = listener if listener is not None else session.listener
+
+    @property
+    def listener(self) -> Listener:
+        """The receiving function, to hand on to another operation."""
+        return self._listener
+
+    def line(self, text: str) -> None:
+        """A plain line."""
+        self._listener(Message(text))
+
+    def note(self, text: str) -> None:
+        """Something worth knowing; work goes on as asked."""
+        self._listener(Message(text, Level.NOTE))
+
+    def warning(self, text: str) -> None:
+        """Something probably not wanted; work goes on."""
+        self._listener(Message(text, Level.WARNING))
+
+    def debug(self, text: str) -> None:
+        """Detail for a verbose run."""
+        self._listener(Message(text, Level.DEBUG))
+
+    def progress(self, action: str, address: int | None, done: int, total: int) -> None:
+        """A step on the way; `suffix` gives both amounts in readable units."""
+        suffix = f"{readable(done)}/{readable(total)}"
+        self._listener(Progress(action, address, done, total, suffix))
+
+    def heading(self, title: str) -> None:
+        """A title line with a rule below."""
+        self.line(title)
+        self.line("=" * len(title))
+
+    @contextmanager
+    def stage(self, title: str = "") -> Iterator[None]:
+        """Lines that a terminal may fold away once the stage has gone well."""
+        self._listener(Stage(title))
+        yield
+        self._listener(Stage(title, done=True))
+
+
+class Stopwatch:
+    """Seconds since it was made; `kbits` gives a rate in kbit/s for a number of bytes."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Elapsed time, never zero, so that rates can be computed."""
+        return max(time.monotonic() - self._start, 1e-9)
+
+    def summary(self, num_bytes: int) -> str:
+        """'S seconds (K kbit/s)' for `num_bytes` moved since the start."""
+        elapsed = self.seconds
+        return f"{elapsed:.1f} seconds ({num_bytes * 8 / 1000 / elapsed:.1f} kbit/s)"
+
+
+def readable(num_bytes: int) -> str:
+    """'985B', '25.46kB', '1.00MB': units of 1024."""
+    if num_bytes < 1024:
+        return f"{num_bytes}B"
+    if num_bytes < 1024 * 1024:
+        return f"{num_bytes / 1024:.2f}kB"
+    return f"{num_bytes / (1024 * 1024):.2f}MB"

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens to the chip after an operation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from esptool.errors import FatalError
+from esptool.events import Listener
+from esptool.ops.report import Report
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+MODES = ("hard-reset", "soft-reset", "no-reset", "no-reset-stub", "watchdog-reset")
+
+
+def reset_chip(
+    session: Session, mode: str = "hard-reset", *, listener: Listener | None = None
+) -> None:
+    """Reset the chip, or leave it where it is, in one of `MODES` (underscores accepted).
+
+    Raises:
+        FatalError: no such mode, or the chip cannot do it.
+    """
+    report = Report(session, listener)
+    mode = mode.replace("_", "-")
+    if mode == "watchdog-reset" and session.spec.reset.watchdog is None:
+        report.note(
+            f"Watchdog hard reset is not supported on {session.spec.name}, "
+            "attempting classic hard reset instead."
+        )
+        mode = "hard-reset"
+    if mode == "watchdog-reset" and session.secure_download:
+        report.note(
+            "Watchdog hard reset is not supported in Secure Download Mode, "
+            "attempting classic hard reset instead."
+        )
+        mode = "hard-reset"
+    if mode == "hard-reset":
+        session.hard_reset()
+    elif mode == "soft-reset":
+        report.line("Soft resetting...")
+        session.soft_reset(False)
+    elif mode == "watchdog-reset":
+        session.watchdog_reset()
+    elif mode == "no-reset-stub":
+        report.line("Staying in flasher stub.")
+    elif mode == "no-reset":
+        report.line("Staying in bootloader.")
+        if session.is_stub:
+            session.soft_reset(True)
+    else:
+        raise FatalError(f"Invalid reset mode: {mode}. Choose one of: {', '.join(MODES)}.")

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sending a stretch of bytes to flash through a ROM loader or a public stub.
+
+One block is under way at a time. Neither side numbers what it has written, so a block whose
+answer was lost may or may not stand in flash: the work is then taken up again at the sector where
+that is certain, never by sending the block twice.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from esptool.errors import (
+    ChipResponseError,
+    FatalError,
+    LinkTimeoutError,
+    PortError,
+    ProtocolError,
+)
+from esptool.ops.model import SECTOR
+from esptool.ops.plan import Stretch, deflate
+from esptool.ops.report import Report, Stopwatch
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+#: Refusals that say "damaged on the way, nothing was written".
+_DAMAGED = frozenset({0x0107, 0xC100, 0xC000, 0x0105})
+#: A stub may still be writing the two blocks that it has acknowledged.
+_UNSURE_BLOCKS = 2
+
+
+@dataclass(slots=True)
+class Sent:
+    """What went over the line for a stretch: payload bytes, and how often it was taken up."""
+
+    payload: int = 0
+    restarts: int = 0
+
+
+def send_stretch(session: Session, stretch: Stretch, report: Report, retries: int) -> Sent:
+    """Erase the sectors of a stretch and write it.
+
+    Raises:
+        FatalError: the chip refused, or did not answer any more; names the offset reached.
+    """
+    sent = Sent()
+    done = 0
+    while True:
+        sender = _Sender(session, stretch, done, report, sent)
+        try:
+            sender.run()
+            return sent
+        except (LinkTimeoutError, ProtocolError, ChipResponseError) as e:
+            sure = sender.certain
+            if sent.restarts >= retries or not _worth_retrying(e):
+                raise _lost(stretch, sure, e) from e
+            sent.restarts += 1
+            report.note(
+                f"Lost contact at {stretch.address + sure:#010x} ({e.message}), "
+                f"trying again ({sent.restarts} of {retries})..."
+            )
+            try:
+                resync(session)
+            except FatalError as silent:
+                raise _lost(stretch, sure, silent) from e
+            done = sure
+        except PortError as e:
+            raise _lost(stretch, sender.certain, e) from e
+
+
+def _worth_retrying(e: FatalError) -> bool:
+    """A refusal of the flash itself (protected, worn out) comes again; a bad line does not."""
+    return not isinstance(e, ChipResponseError) or e.code in _DAMAGED or e.code in _TRANSFER
+
+
+#: Refusals after which a new start may go well: the deflated stream was damaged or cut.
+_TRANSFER = frozenset({0x0106, 0x010B, 0x010C, 0x010D, 0xC600, 0xC700, 0xC800, 0xC900})
+
+
+def _lost(stretch: Stretch, done: int, e: FatalError) -> FatalError:
+    """The failure with what is and what is not in flash."""
+    where = stretch.address + done
+    text = (
+        f"Writing stopped at {where:#010x}: {e.message} "
+        f"Flash from {where:#010x} to {stretch.end:#010x} is not written, or only in part."
+    )
+    return type(e)(text) if type(e) in (LinkTimeoutError, PortError) else FatalError(text)
+
+
+def resync(session: Session, attempts: int = 7) -> None:
+    """Get in step again with a loader that is still there, after garbage or silence.
+
+    Raises:
+        LinkTimeoutError: it does not answer any more.
+    """
+    for _ in range(attempts):
+        while session.link.pump(0.05):
+            session.link.discard_input()
+        session.link.discard_input()
+        try:
+            session.link.sync_once(session.settings.sync_timeout * 3)
+        except (LinkTimeoutError, ProtocolError):
+            continue
+        while session.link.pump(0.05):
+            pass
+        session.link.discard_input()
+        return
+    raise LinkTimeoutError("The chip does not answer any more.")
+
+
+class _Sender:
+    """Writes a stretch from `start` on. `certain` is the offset below which all stands in flash."""
+
+    def __init__(
+        self, session: Session, stretch: Stretch, start: int, report: Report, sent: Sent
+    ) -> None:
+        self.session = session
+        self.report = report
+        self.stretch = stretch
+        self.sent = sent
+        self.start = start
+        self.certain = start
+        self.block = session.flash_write_size
+        self._ends: list[int] = []
+
+    def run(self) -> None:
+        """Erase and write; returns when the last block was acknowledged."""
+        stretch = self.stretch
+        data = stretch.data[self.start :]
+        packed = stretch.packed
+        if packed is not None and self.start:
+            packed = deflate(data)
+        if packed is not None:
+            self._deflated(data, packed)
+        else:
+            self._plain(data)
+
+    def _plain(self, data: bytes) -> None:
+        session, address = self.session, self.stretch.address + self.start
+        watch = Stopwatch()
+        count = session.flash_begin(len(data), address, self.stretch.encrypted)
+        self._tell_erased(watch)
+        for seq in range(count):
+            piece = data[seq * self.block : (seq + 1) * self.block]
+            self.report_progress(seq * self.block + len(piece))
+            padded = piece + b"\xff" * (self.block - len(piece))
+            self._block(padded, seq, deflated=False, produced=len(padded))
+            self.sent.payload += len(piece)
+            self._acknowledged(seq * self.block + len(piece))
+        if session.is_stub:
+            session.flash_finish()
+
+    def _deflated(self, data: bytes, packed: bytes) -> None:
+        session, address = self.session, self.stretch.address + self.start
+        watch = Stopwatch()
+        count = session.flash_defl_begin(len(data), len(packed), address, self.stretch.encrypted)
+        self._tell_erased(watch)
+        inflater = zlib.decompressobj()
+        produced = 0
+        for seq in range(count):
+            piece = packed[seq * self.block : (seq + 1) * self.block]
+            output = len(inflater.decompress(piece))
+            produced += output
+            done_packed = seq * self.block + len(piece)
+            self.report.progress("Writing at", address + produced, done_packed, len(packed))
+            self._block(piece, seq, deflated=True, produced=output)
+            self.sent.payload += len(piece)
+            self._acknowledged(produced)
+        if session.is_stub:
+            session.flash_defl_finish()
+
+    def report_progress(self, done: int) -> None:
+        """A step of an uncompressed write."""
+        reached = self.start + done
+        self.report.progress(
+            "Writing at", self.stretch.address + reached, reached, len(self.stretch.data)
+        )
+
+    def _block(self, data: bytes, seq: int, *, deflated: bool, produced: int) -> None:
+        """Send one block; again only where the chip says that it arrived damaged."""
+        session = self.session
+        timeout = session.settings.scaled(
+            session.settings.erase_write_timeout_per_mb, produced + SECTOR
+        )
+        send = session.flash_defl_block if deflated else session.flash_block
+        for left in reversed(range(max(1, session.settings.write_block_attempts))):
+            try:
+                send(data, seq, timeout)
+                return
+            except ChipResponseError as e:
+                if not left or e.code not in _DAMAGED:
+                    raise
+
+    def _acknowledged(self, produced: int) -> None:
+        self._ends.append(self.start + produced)
+        if len(self._ends) > _UNSURE_BLOCKS:
+            # A sector that is begun anew is erased, so only whole ones before it count.
+            end = self.stretch.address + self._ends[-1 - _UNSURE_BLOCKS]
+            self.certain = max(self.start, end - end % SECTOR - self.stretch.address)
+
+    def _tell_erased(self, watch: Stopwatch) -> None:
+        if not self.session.is_stub:
+            self.report.line(f"Took {watch.seconds:.2f}s to erase flash block.")

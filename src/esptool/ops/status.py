@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flash chip's own registers: status registers and SFDP parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from esptool.errors import UsageError
+from esptool.events import Listener
+from esptool.ops.flash_info import show_flash_id
+from esptool.ops.report import Report
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+
+def _check_width(num_bytes: int) -> None:
+    if num_bytes not in (1, 2, 3):
+        raise UsageError(f"A flash status has 1, 2 or 3 bytes, not {num_bytes}.")
+
+
+def read_status(session: Session, num_bytes: int = 2, *, listener: Listener | None = None) -> int:
+    """Status registers 1 to `num_bytes` of the flash, the first in the lowest byte."""
+    _check_width(num_bytes)
+    value = session.read_status(num_bytes)
+    Report(session, listener).line(f"Flash memory status: {value:#0{num_bytes * 2 + 2}x}")
+    return value
+
+
+def write_status(
+    session: Session,
+    value: int,
+    num_bytes: int = 2,
+    non_volatile: bool = False,
+    *,
+    listener: Listener | None = None,
+) -> int:
+    """Write the status registers and return what they hold afterwards.
+
+    `non_volatile` keeps the bits over a power cycle; some of them cannot be taken back.
+
+    Raises:
+        UsageError: `value` does not fit into `num_bytes`.
+    """
+    _check_width(num_bytes)
+    if not 0 <= value < 1 << 8 * num_bytes:
+        raise UsageError(f"Status {value:#x} does not fit into {num_bytes} byte(s).")
+    report = Report(session, listener)
+    width = num_bytes * 2 + 2
+    report.line(f"Initial flash memory status: {session.read_status(num_bytes):#0{width}x}")
+    report.line(f"Setting flash memory status: {value:#0{width}x}")
+    session.write_status(value, num_bytes, non_volatile)
+    after = session.read_status(num_bytes)
+    report.line(f"After flash memory status:   {after:#0{width}x}")
+    return after
+
+
+def read_sfdp(
+    session: Session, address: int, size: int = 1, *, listener: Listener | None = None
+) -> bytes:
+    """1 to 4 bytes of the Serial Flash Discoverable Parameters (JEDEC JESD216).
+
+    Raises:
+        UsageError: another number of bytes, or an address beyond 24 bits.
+    """
+    if not 1 <= size <= 4:
+        raise UsageError("Invalid number of bytes to read from SFDP (1-4).")
+    if not 0 <= address < 1 << 24:
+        raise UsageError(f"SFDP address {address:#x} is not in the range 0 to 0xffffff.")
+    report = Report(session, listener)
+    show_flash_id(session, listener=report.listener)
+    data = session.read_sfdp(address, size * 8).to_bytes(size, "little")
+    shown = " ".join(f"{byte:#04x}" for byte in data)
+    report.line(f"Flash memory SFDP[{address}..{address + size - 1}]: {shown} ")
+    return data

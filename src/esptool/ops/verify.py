@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Comparing flash with files: by hash, and byte by byte where a person wants the differences."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from esptool.errors import VerifyError
+from esptool.events import Listener
+from esptool.image import app
+from esptool.ops.checks import require_flash_ops
+from esptool.ops.flash_info import set_flash_size
+from esptool.ops.model import Difference, FlashParams, Region
+from esptool.ops.report import Report
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+WORD = 4
+
+
+def verify_flash(
+    session: Session,
+    regions: Sequence[Region],
+    params: FlashParams | None = None,
+    *,
+    diff: bool = False,
+    listener: Listener | None = None,
+) -> None:
+    """Compare each region with flash, by an MD5 made on the chip.
+
+    Args:
+        params: the flash parameters that were given when the boot loader was written.
+        diff: read regions that differ, and report every byte.
+
+    Raises:
+        VerifyError: at least one region differs; all were compared.
+        FatalError: the ROM of ESP8266 can neither hash nor read flash.
+    """
+    params = params or FlashParams()
+    report = Report(session, listener)
+    size_word = set_flash_size(session, params.size, listener=report.listener)
+    if params.size == "detect" and size_word is not None:
+        params = FlashParams(size_word, params.mode, params.frequency)
+    bad: list[Difference] = []
+    for region in regions:
+        difference = _compare(session, region, params, diff, report)
+        if difference is not None:
+            bad.append(difference)
+    if bad:
+        where = ", ".join(f"{d.region.label} at {d.region.address:#010x}" for d in bad)
+        raise VerifyError(f"Verification failed. Different: {where}.")
+
+
+def _compare(
+    session: Session, region: Region, params: FlashParams, diff: bool, report: Report
+) -> Difference | None:
+    data = app.patch_flash_params(
+        region.data,
+        session.spec,
+        params.mode,
+        params.frequency,
+        params.size,
+        address=region.address,
+        notify=report.listener,
+    )
+    data += b"\xff" * (-len(data) % WORD)
+    against = f"'{region.name}'" if region.name else "input bytes"
+    report.line(
+        f"Verifying {len(data):#x} ({len(data)}) bytes at {region.address:#010x} "
+        f"in flash against {against}..."
+    )
+    require_flash_ops(session, "verifying flash")
+    digest = session.flash_md5(region.address, len(data))
+    if digest == hashlib.md5(data).hexdigest():
+        report.line("Verification successful (digest matched).")
+        return None
+    if not diff:
+        report.line("Verification failed (digest mismatch).")
+        return Difference(region, region.address, 0)
+
+    def advance(done: int, total: int) -> None:
+        report.progress("Reading from", region.address + done, done, total)
+
+    found = session.read_flash(region.address, len(data), advance)
+    return _show_differences(region, data, found, report)
+
+
+def _show_differences(
+    region: Region, wanted: bytes, found: bytes, report: Report
+) -> Difference | None:
+    positions = list(_positions(wanted, found))
+    if not positions:
+        # The hash was computed from what cannot be read back the same twice.
+        report.line("Verification failed (digest mismatch), yet the bytes read are equal.")
+        return Difference(region, region.address, 0)
+    first = region.address + positions[0]
+    report.line(f"Verification failed: {len(positions)} differences, first at {first:#010x}:")
+    lines = tuple(
+        f"   {region.address + at:#010x} {found[at]:02x} {wanted[at]:02x}" for at in positions
+    )
+    for line in lines:
+        report.line(line)
+    return Difference(region, first, len(positions), lines)
+
+
+def _positions(a: bytes, b: bytes, step: int = 256) -> Iterator[int]:
+    """Where two equally long byte strings differ; equal stretches are passed over fast."""
+    for start in range(0, len(a), step):
+        if a[start : start + step] != b[start : start + step]:
+            end = min(start + step, len(a))
+            yield from (i for i in range(start, end) if a[i] != b[i])

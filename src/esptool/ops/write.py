@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`write-flash`: checks, a plan, and its execution region by region, each verified at the end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from esptool.errors import VerifyError
+from esptool.events import Listener
+from esptool.image import app
+from esptool.ops import checks
+from esptool.ops.erase import erase_flash
+from esptool.ops.flash_info import set_flash_size, size_in_bytes
+from esptool.ops.model import SECTOR, FlashParams, Region, WriteOptions, WriteResult
+from esptool.ops.plan import (
+    RegionPlan,
+    Stretch,
+    WritePlan,
+    changed_runs,
+    deflate,
+    padded,
+    sector_range,
+)
+from esptool.ops.report import Report, Stopwatch
+from esptool.ops.security import SecurityState, security_state
+from esptool.ops.send import send_stretch
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+WORD = 4
+
+
+def write_flash(
+    session: Session,
+    regions: Sequence[Region],
+    options: WriteOptions | None = None,
+    *,
+    security: SecurityState | None = None,
+    listener: Listener | None = None,
+) -> list[WriteResult]:
+    """Write regions of data to flash and verify them by a hash made on the chip.
+
+    Everything that can be refused is refused before the first byte is sent.
+
+    Args:
+        security: what is known of the chip's security; asked for when None.
+
+    Raises:
+        UsageError: regions overlap, or do not fit the flash.
+        SecureModeError, NotSupportedError, ImageError: see `esptool.ops.checks`.
+        VerifyError: what stands in flash is not what was sent.
+        FatalError: the chip refused or was lost; names what is not written.
+    """
+    options = options or WriteOptions()
+    report = Report(session, listener)
+    plan = plan_write(session, regions, options, security=security, listener=report.listener)
+    if plan.erase_all:
+        erase_flash(session, force=options.force, security=security, listener=report.listener)
+    results = []
+    for number, region_plan in enumerate(plan.regions):
+        if len(plan.regions) > 1:
+            report.line("")
+            what = f"'{region_plan.region.name}'" if region_plan.region.name else "input"
+            report.line(f"Writing {what} at {region_plan.region.address:#010x}...")
+        worker = _RegionWriter(session, region_plan, options, plan, report)
+        results.append(worker.run())
+        del number
+    return results
+
+
+def plan_write(
+    session: Session,
+    regions: Sequence[Region],
+    options: WriteOptions | None = None,
+    *,
+    security: SecurityState | None = None,
+    listener: Listener | None = None,
+) -> WritePlan:
+    """Check everything and say what `write_flash` would do; changes nothing in flash.
+
+    Raises:
+        As `write_flash` before it sends.
+    """
+    options = options or WriteOptions()
+    report = Report(session, listener)
+    checks.refuse_overlaps(regions)
+    encrypted = options.encrypt or any(r.encrypted for r in regions)
+    skip, diff = checks.without_impossible(session, options, encrypted, report)
+    state = security if security is not None else security_state(session)
+    checks.refuse_insecure(regions, options, state)
+    checks.refuse_encryption(session, regions, options, report)
+    checks.judge_images(session, regions, options, report)
+    del skip
+    size_word = set_flash_size(session, options.params.size, listener=report.listener)
+    flash_size = None if size_word is None else size_in_bytes(size_word)
+    checks.refuse_past_end(regions, flash_size)
+    params = _params(options.params, size_word, state, session, report)
+    formers: list[bytes | None] = list(options.diff_with) if diff else []
+    formers += [None] * (len(regions) - len(formers))
+    plans = tuple(
+        _plan_region(session, region, former, params, options, report)
+        for region, former in zip(regions, formers, strict=False)
+    )
+    return WritePlan(plans, flash_size, session.link.baud, options.erase_all)
+
+
+def _params(
+    params: FlashParams,
+    size_word: str | None,
+    state: SecurityState,
+    session: Session,
+    report: Report,
+) -> FlashParams:
+    """The parameters for the boot loader's header; a secured chip keeps what is signed."""
+    if session.secure_download or state.secure_boot:
+        report.warning("Security features enabled, so not changing any flash settings.")
+        return FlashParams()
+    if params.size == "detect":
+        return replace(params, size=size_word or "keep")
+    return params
+
+
+def _plan_region(
+    session: Session,
+    region: Region,
+    former: bytes | None,
+    params: FlashParams,
+    options: WriteOptions,
+    report: Report,
+) -> RegionPlan:
+    encrypted = options.encrypt or region.encrypted
+    content = region.data
+    if content:
+        align = session.spec.flash.encrypted_write_align if encrypted else WORD
+        content = app.patch_flash_params(
+            padded(content, align),
+            session.spec,
+            params.mode,
+            params.frequency,
+            params.size,
+            address=region.address,
+            notify=report.listener,
+        )
+    address = region.address
+    if not session.is_stub and address % SECTOR:
+        # A ROM erases from where it writes, and writes from a sector's start.
+        head = address % SECTOR
+        content, address = b"\xff" * head + content, address - head
+    compress = session.is_stub if options.compress is None else options.compress
+    packed = deflate(content) if compress and content else None
+    stretch = Stretch(address, content, encrypted, packed)
+    return RegionPlan(region, address, content, stretch, former, encrypted)
+
+
+class _RegionWriter:
+    """Brings one region into flash by the cheapest way that was asked for."""
+
+    def __init__(
+        self,
+        session: Session,
+        plan: RegionPlan,
+        options: WriteOptions,
+        whole: WritePlan,
+        report: Report,
+    ) -> None:
+        self.session = session
+        self.plan = plan
+        self.options = options
+        self.whole = whole
+        self.report = report
+        self.watch = Stopwatch()
+        self.sent = 0
+
+    def run(self) -> WriteResult:
+        """Write, verify, and say what was done."""
+        plan, report = self.plan, self.report
+        region = plan.region
+        if not plan.content:
+            what = f"'{region.name}' is" if region.name else "Input bytes are"
+            report.warning(f"{what} empty.")
+            return self._result("skipped", verified=True)
+        checkable = checks.can_verify(self.session) and not plan.encrypted
+        if self.options.skip_flashed and checkable and not self.whole.erase_all:
+            report.line("Comparing flash contents against new data...")
+            if self._matches():
+                report.line(f"{self._at()} already in flash, skipping write.")
+                return self._result("skipped", verified=True)
+        if plan.former is not None:
+            done = self._by_difference(plan.former)
+            if done is not None:
+                return done
+        for attempt in range(self.options.retries + 1):
+            self._send(plan.stretch)
+            if not checkable:
+                if plan.encrypted or self.session.secure_download:
+                    report.line(
+                        "Cannot verify written data if encrypted or in secure download mode."
+                    )
+                return self._result("written", verified=False)
+            report.line("Verifying written data...")
+            wanted, found = self._hashes()
+            if wanted == found:
+                report.line("Hash of data verified.")
+                return self._result("written", verified=True)
+            if attempt < self.options.retries and self._lossy:
+                report.note("The data in flash differ, writing them again...")
+                continue
+            self._mismatch(wanted, found)
+        raise AssertionError("unreachable")
+
+    # --- ways ------------------------------------------------------------------------------------
+
+    def _by_difference(self, former: bytes) -> WriteResult | None:
+        """Send only sectors that differ from `former`; None when all must be sent after all."""
+        plan, report = self.plan, self.report
+        head = len(plan.content) - len(plan.region.data)
+        del head
+        start = plan.region.address
+        content = plan.content[start - plan.address :]
+        runs = changed_runs(start, former, content)
+        if not runs:
+            if self.options.trust_flash_content:
+                report.line(
+                    "No changed sectors found and trust flash content mode is enabled, "
+                    "skipping write and verification."
+                )
+                return self._result("skipped", verified=False)
+            report.line("No changed sectors found, verifying if data is in flash...")
+            if self._matches():
+                report.line(f"{self._at()} verified.")
+                return self._result("skipped", verified=True)
+            report.note("Data not found in flash, flashing the whole image...")
+            return None
+        report.line("Changed data sectors found, fast reflashing...")
+        for address, data in runs:
+            count = len(data) // SECTOR
+            report.line(
+                f"Reflashing {count} changed sector{'s' if count > 1 else ''} at {address:#010x}..."
+            )
+            packed = deflate(data) if plan.stretch.packed is not None else None
+            self._send(Stretch(address, data, packed=packed), aligned=True)
+        report.line("Verifying written data...")
+        if self._matches():
+            report.line("Hash of data verified.")
+            return self._result("delta", verified=True)
+        report.note(
+            "Verification failed after fast reflash (flash content did not match the expected "
+            "data). Reflashing the whole image..."
+        )
+        return None
+
+    def _send(self, stretch: Stretch, *, aligned: bool = False) -> None:
+        """Erase and write one stretch, with the lines that go with it."""
+        report = self.report
+        if not self.whole.erase_all:
+            self._announce_erase(stretch, aligned)
+        if not self.session.is_stub:
+            report.line("Erasing flash...")
+        compress = self.session.is_stub if self.options.compress is None else self.options.compress
+        if stretch.packed is not None:
+            report.line(f"Compressed {len(stretch.data)} bytes to {len(stretch.packed)}...")
+        elif compress:
+            report.note(
+                f"Compressing does not make {self.plan.region.label} smaller: "
+                f"its {len(stretch.data)} bytes are sent as they are."
+            )
+        watch = Stopwatch()
+        sent = send_stretch(self.session, stretch, report, self.options.retries)
+        self.sent += sent.payload
+        self._lossy = sent.restarts > 0
+        shown = stretch.address if aligned else self.plan.region.address
+        packed = f" ({len(stretch.packed)} compressed)" if stretch.packed is not None else ""
+        report.line(
+            f"Wrote {len(stretch.data)} bytes{packed} at {shown:#010x} "
+            f"in {watch.summary(len(stretch.data))}."
+        )
+
+    _lossy = False
+
+    def _announce_erase(self, stretch: Stretch, aligned: bool) -> None:
+        address = stretch.address if aligned else self.plan.region.address
+        head = address % SECTOR
+        if head:
+            self.report.note(
+                f"Flash address {address:#010x} is not aligned to a {SECTOR:#x} byte flash "
+                f"sector. {head:#x} bytes before this address will be erased."
+            )
+        start, end = sector_range(stretch.address, len(stretch.data))
+        self.report.line(f"Flash will be erased from {start:#010x} to {end - 1:#010x}...")
+
+    # --- hashes ----------------------------------------------------------------------------------
+
+    def _hashes(self) -> tuple[str, str]:
+        """MD5 of what should stand in flash, and of what does."""
+        content = self.plan.content
+        found = self.session.flash_md5(self.plan.address, len(content))
+        return hashlib.md5(content).hexdigest(), found
+
+    def _matches(self) -> bool:
+        wanted, found = self._hashes()
+        return wanted == found
+
+    def _mismatch(self, wanted: str, found: str) -> None:
+        plan = self.plan
+        self.report.line(f"Input MD5: {wanted}")
+        self.report.line(f"Flash MD5: {found}")
+        erased = hashlib.md5(b"\xff" * len(plan.content)).hexdigest()
+        hint = (
+            "All of it reads as erased: is the flash write protected, or its supply weak?"
+            if found == erased
+            else "Is part of the flash write protected, or worn out? A lower --baud rules out "
+            "the line."
+        )
+        raise VerifyError(
+            f"MD5 of file does not match data in flash! ({plan.region.label}, "
+            f"{len(plan.content)} bytes at {plan.address:#010x})",
+            remedy=hint,
+        )
+
+    # --- texts -----------------------------------------------------------------------------------
+
+    def _at(self) -> str:
+        region = self.plan.region
+        what = f"'{region.name}'" if region.name else "Input bytes"
+        return f"{what} at {region.address:#010x}"
+
+    def _result(self, action: str, *, verified: bool) -> WriteResult:
+        region = self.plan.region
+        return WriteResult(
+            address=region.address,
+            size=len(self.plan.content),
+            sent=self.sent,
+            seconds=self.watch.seconds,
+            action=action,
+            verified=verified,
+            name=region.name,
+        )

@@ -189,7 +189,13 @@ class Builder:
 
     def identity_fields(self) -> dict[str, Any]:
         if self.key != "esp8266":
-            return dict(self.i["fields"])
+            fields = dict(self.i["fields"])
+            rule = self.i["revision"] or {}
+            if "pkg_const" in rule:
+                fields["pkg"] = []
+            if "raw_minor_low3" in rule.get("force_0_0_when", {}):
+                fields["raw_minor_low3"] = [p for p in fields["raw_minor"] if p["out_shift"] < 3]
+            return fields
         words = {n: f"w{n}" for n in range(4)}
         otp = self.i["otp_words"]
 

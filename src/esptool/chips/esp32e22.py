@@ -102,7 +102,7 @@ CHIP = ChipSpec(
         secure_pad_v1=False,
     ),
     identity=Identity(
-        fields=frozen({}),
+        fields=frozen({"pkg": ()}),
         revision=RevisionRule(major=None, minor=None),
         name=(
             Part(

@@ -122,6 +122,7 @@ CHIP = ChipSpec(
                 "flash_vendor": (Piece(0x60007054, 0, 3),),
                 "psram_cap": (Piece(0x60007054, 3, 2), Piece(0x60007058, 19, 1, 2)),
                 "psram_vendor": (Piece(0x60007054, 7, 2),),
+                "raw_minor_low3": (Piece(0x60007050, 18, 3),),
             }
         ),
         revision=RevisionRule(

@@ -54,9 +54,7 @@ class Facts:
             return self.revision
         if name in identity.DERIVED.names:
             return identity.DERIVED.value(name, self.field)
-        pieces = self._s.spec.identity.fields.get(name)
-        if pieces is None:
-            return 0
+        pieces = self._s.spec.identity.fields[name]
         self.words([p.address for p in pieces])
         return assemble(pieces, self._words)
 

@@ -73,9 +73,7 @@ def label(identity: Identity, part: Part, lookup: Lookup) -> str | None:
     if not part.fields:
         return part.default
     values = tuple(lookup(f) for f in part.fields)
-    if values not in part.labels:
-        return part.default
-    text = part.labels[values]
+    text = part.labels.get(values, part.default)
     if isinstance(text, tuple):
         text = _first(text, lookup)
     if not text or part.vendor is None:

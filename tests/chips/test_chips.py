@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chip data: complete, consistent, equal to the facts, and read as the public tool reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esptool import chips
+from esptool.chips.spec import ChipSpec, Field
+from esptool.device.facts import Facts
+from esptool.errors import FatalError
+from tests.support import oracle
+
+ROOT = Path(__file__).resolve().parents[2]
+FACTS = Path(os.environ.get("ESPTOOL_FACTS") or ROOT.parent / "shared" / "facts")
+CHIPS = [chips.get(k) for k in chips.KEYS]
+by_key = pytest.mark.parametrize("chip", CHIPS, ids=chips.KEYS)
+
+
+@pytest.mark.skipif(not FACTS.is_dir(), reason="the reference facts are not beside this checkout")
+def test_generated_chip_files_equal_a_fresh_generation() -> None:
+    tool = ROOT / "tools" / "gen_chips.py"
+    done = subprocess.run(
+        [sys.executable, tool, "--facts", FACTS, "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@by_key
+def test_a_chip_is_complete_and_consistent(chip: ChipSpec) -> None:
+    assert chips.normalize(chip.name) == chip.key
+    assert 0 < chip.uf2_family_id < 1 << 32
+    for field in chip.identity.fields.values():
+        check_field(field)
+    for r in chip.memory_map:
+        assert 0 <= r.start < r.end <= 1 << 32
+    assert all(not size & 0x0F for size in chip.flash.sizes.values())
+    assert all(freq <= 0x0F for freq in chip.flash.frequencies.values())
+    assert chip.flash.bootloader_offset in (0, 0x1000, 0x2000)
+    labels = {f for part in chip.identity.name + chip.identity.features for f in part.fields}
+    known = {*chip.identity.fields, "revision", "esp8285", "flash_mb"}
+    assert labels <= known
+    rule = chip.identity.revision
+    if rule is not None:
+        assert {w.field for w in rule.zero_when} <= known
+    for part in chip.identity.features:
+        assert part.vendor is None or part.vendor in chip.identity.vendors
+
+
+def check_field(field: Field) -> None:
+    taken = 0
+    for p in field:
+        assert p.address % 4 == 0
+        assert p.shift + p.width <= 32
+        bits = ((1 << p.width) - 1) << p.out_shift
+        assert not taken & bits
+        taken |= bits
+
+
+def test_chips_are_told_apart() -> None:
+    ids = [c.image_chip_id for c in CHIPS if c.image_chip_id is not None]
+    magics = [c.rom.magic for c in CHIPS if c.rom.magic is not None]
+    assert len(ids) == len(set(ids)) == 14
+    assert len(magics) == len(set(magics)) == 3
+    assert len({c.uf2_family_id for c in CHIPS if c.key != "esp32e22"}) == 14
+    for c in CHIPS:
+        if c.image_chip_id is not None:
+            assert chips.by_chip_id(c.image_chip_id) is c
+    assert chips.by_chip_id(9999) is None
+
+
+@pytest.mark.parametrize("spelling", ["ESP32-S3", "esp32s3", "esp32-s3", "Esp32S3"])
+def test_a_chip_is_found_however_it_is_spelled(spelling: str) -> None:
+    assert chips.get(spelling).key == "esp32s3"
+
+
+def test_an_unknown_chip_names_the_known_ones() -> None:
+    with pytest.raises(FatalError, match=r"esp32s9.*esp32c61"):
+        chips.get("esp32s9")
+
+
+def test_chip_data_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        chips.get("esp32").registers["X"] = 1  # type: ignore[index]
+
+
+# --- compared with the public tool -----------------------------------------------------------
+
+
+class FakeSession:
+    """Registers out of a table: what `Facts` needs of a session."""
+
+    secure_download = False
+    is_stub = False
+
+    def __init__(self, spec: ChipSpec, words: dict[int, int]) -> None:
+        self.spec = spec
+        self.table = words
+
+    def read_reg(self, address: int) -> int:
+        return self.table.get(address, 0)
+
+    def read_regs(self, addresses: list[int]) -> list[int]:
+        return [self.read_reg(a) for a in addresses]
+
+    def read_field(self, pieces: Field) -> int:
+        value = 0
+        for p in pieces:
+            value |= (self.read_reg(p.address) >> p.shift & (1 << p.width) - 1) << p.out_shift
+        return value
+
+
+def ours(spec: ChipSpec, words: dict[int, int]) -> dict[str, Any]:
+    facts = Facts(FakeSession(spec, words))  # type: ignore[arg-type]
+    asked = {
+        "description": lambda: facts.description,
+        "features": lambda: facts.features,
+        "revision": lambda: facts.revision,
+        "mac": lambda: facts.macs.base.hex(),
+        "secure_boot": lambda: facts.secure_boot_enabled,
+        "encryption": lambda: facts.flash_encryption_enabled,
+        "manual_off": lambda: facts.manual_encryption_disabled,
+        "key_valid": lambda: facts.encryption_key_valid,
+    }
+    out: dict[str, Any] = {}
+    for name, fn in asked.items():
+        try:
+            out[name] = fn()
+        except FatalError:
+            out[name] = "error FatalError"
+    return out
+
+
+def random_words(spec: ChipSpec, rng: random.Random) -> dict[int, int]:
+    """Random registers in the eFuse window; sparse ones as often as dense ones."""
+    base = spec.efuse.rd_reg_base if spec.efuse else 0x3FF00050
+    extra = [p.address for f in spec.identity.fields.values() for p in f]
+    words = {}
+    for address in [*range(base, base + 0x180, 4), *extra]:
+        word = rng.getrandbits(32)
+        words[address] = word if rng.random() < 0.3 else word & rng.getrandbits(32) & 0x11335577
+        if rng.random() < 0.3:
+            words[address] = 0
+    return words
+
+
+@pytest.mark.oracle
+def test_random_registers_mean_the_same_to_us_and_the_public_tool() -> None:
+    rng = random.Random(2)
+    cases = [(c, random_words(c, rng)) for c in CHIPS for _ in range(60)]
+    driver = Path(__file__).with_name("identity_oracle.py")
+    lines = "".join(json.dumps({"chip": c.key, "words": w}) + "\n" for c, w in cases)
+    done = subprocess.run(
+        [oracle.python(), driver], input=lines, capture_output=True, text=True, check=True
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(cases)
+    different = []
+    for (chip, words), theirs in zip(cases, answers, strict=True):
+        mine = ours(chip, words)
+        for name, value in theirs.items():
+            if mine[name] != value and not unanswerable(value):
+                different.append((chip.key, name, value, mine[name]))
+    assert different == []
+
+
+def unanswerable(value: Any) -> bool:
+    """The public tool crashes on a chip that has no such thing; ours says no."""
+    return isinstance(value, str) and value.startswith("error ") and value != "error FatalError"
+
+
+def without_empty_vendor(value: Any) -> Any:
+    """The public tool shows an unknown vendor as " ()"; ours leaves it out."""
+    if isinstance(value, list):
+        return [v.removesuffix(" ()") for v in value]
+    return value

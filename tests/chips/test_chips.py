@@ -167,7 +167,7 @@ def test_random_registers_mean_the_same_to_us_and_the_public_tool() -> None:
     for (chip, words), theirs in zip(cases, answers, strict=True):
         mine = ours(chip, words)
         for name, value in theirs.items():
-            if mine[name] != value and not unanswerable(value):
+            if mine[name] != without_empty_vendor(value) and not unanswerable(value):
                 different.append((chip.key, name, value, mine[name]))
     assert different == []
 

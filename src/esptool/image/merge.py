@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joins several flash regions into one file: raw with 0xFF between them, UF2, or Intel HEX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from esptool import chips
+from esptool.chips.spec import ChipSpec
+from esptool.errors import ImageError, UsageError
+from esptool.events import Listener, Message, ignore
+from esptool.image import uf2
+from esptool.image.app import KEEP, patch_flash_params
+from esptool.image.convert import parse_size
+from esptool.image.header import IMAGE_MAGIC
+from esptool.image.hexfile import write_hex
+from esptool.image.reader import detect_chip
+from esptool.image.regions import Region, in_order, refuse_overlap
+
+FORMATS = ("raw", "uf2", "hex")
+LARGEST_FLASH = 128 << 20
+_FILL = b"\xff" * 0x10000
+
+
+@dataclass(frozen=True, slots=True)
+class MergeOptions:
+    """The options of `merge-bin`, with the words of its command line."""
+
+    flash_mode: str = KEEP
+    flash_freq: str = KEEP
+    flash_size: str = KEEP
+    format: str = "raw"
+    target_offset: int = 0
+    pad_to_size: str | None = None
+    chunk_size: int | None = None
+    md5_disable: bool = False
+
+
+def merge_regions(
+    regions: Iterable[Region],
+    chip: ChipSpec | str,
+    options: MergeOptions | None = None,
+    notify: Listener = ignore,
+) -> Iterator[bytes]:
+    """The merged file, piece by piece. All checks are made before the first piece comes.
+
+    Raises:
+        UsageError: an option has a value that does not exist.
+        ImageError: nothing to merge, regions overlap, or an address is out of range.
+    """
+    spec = chips.get(chip) if isinstance(chip, str) else chip
+    chosen = options or MergeOptions()
+    if chosen.format not in FORMATS:
+        names = ", ".join(repr(f) for f in FORMATS)
+        raise UsageError(f"Invalid format: '{chosen.format}', choose from {names}.")
+    md5 = not chosen.md5_disable
+    if chosen.format == "uf2":
+        uf2.check_chunk_size(chosen.chunk_size, md5=md5)
+    ordered = in_order(regions)
+    _check_places(ordered, chosen)
+    if chosen.format == "uf2":
+        for region in ordered:
+            source = "bytes" if region.source is None else f"'{region.source}'"
+            notify(Message(f"Adding {source} at {region.address:#x}..."))
+    ready = [_with_flash_params(r, spec, chosen, notify) for r in ordered]
+    if chosen.format == "raw":
+        return _raw(ready, chosen)
+    if chosen.format == "hex":
+        return write_hex(ready)
+    return _uf2(ready, spec.uf2_family_id, chosen.chunk_size, md5)
+
+
+def _check_places(ordered: Sequence[Region], options: MergeOptions) -> None:
+    if not ordered:
+        raise ImageError("No input data.")
+    first, last = ordered[0], max(ordered, key=lambda r: r.end)
+    if first.address < 0:
+        raise ImageError(f"Address {first.address:#x} is negative: {first} is out of range.")
+    if first.address < options.target_offset:
+        raise ImageError(
+            f"Output data target offset is {options.target_offset:#x}. "
+            f"Input data offset {first.address:#x} is before this."
+        )
+    refuse_overlap(ordered)
+    if options.format == "raw" and last.end - options.target_offset > LARGEST_FLASH:
+        raise ImageError(
+            f"{last} is out of range: the merged file would be larger than the largest flash "
+            f"({LARGEST_FLASH >> 20} MB). Check the address, or use --format hex."
+        )
+    if last.end > 1 << 32:
+        raise ImageError(f"{last} is out of range: its end needs more than 32 bits.")
+
+
+def _with_flash_params(
+    region: Region, chip: ChipSpec, options: MergeOptions, notify: Listener
+) -> Region:
+    changes = (options.flash_mode, options.flash_freq, options.flash_size)
+    at_boot_loader = region.address == chip.flash.bootloader_offset
+    if at_boot_loader and changes != (KEEP, KEEP, KEEP):
+        _refuse_other_chip(region, chip)
+    data = patch_flash_params(region.data, chip, *changes, address=region.address, notify=notify)
+    return region if data is region.data else replace(region, data=data)
+
+
+def _refuse_other_chip(region: Region, chip: ChipSpec) -> None:
+    """Flash codes differ from chip to chip, so they must not be put into another one's image."""
+    if region.data[:1] != bytes((IMAGE_MAGIC,)) or not chip.image.extended_header:
+        return
+    found = detect_chip(region.data)
+    if found.image.extended_header and found is not chip:
+        raise ImageError(
+            f"{region} is an {found.name} image, not one for {chip.name}: its flash parameters "
+            f"cannot be set. Use --chip {found.key}, or keep them."
+        )
+
+
+def _raw(ordered: Sequence[Region], options: MergeOptions) -> Iterator[bytes]:
+    at = options.target_offset
+    for region in ordered:
+        yield from _fill(region.address - at)
+        yield region.data
+        at = region.end
+    if options.pad_to_size:
+        yield from _fill(parse_size(options.pad_to_size) - at)
+
+
+def _fill(size: int) -> Iterator[bytes]:
+    while size > 0:
+        yield _FILL[: min(size, len(_FILL))]
+        size -= len(_FILL)
+
+
+def _uf2(
+    ordered: Sequence[Region], family_id: int, chunk_size: int | None, md5: bool
+) -> Iterator[bytes]:
+    for region in ordered:
+        yield from uf2.encode_file(region.address, region.data, family_id, chunk_size, md5=md5)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes UF2 files: data in 512-byte blocks that a USB mass-storage boot loader accepts.
+
+Layout: Microsoft "USB Flashing Format", with its optional MD5 record behind the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator
+
+from esptool.errors import ImageError, UsageError
+
+BLOCK_SIZE = 512
+DATA_SIZE = 476
+MD5_PART_SIZE = 24
+FIRST_MAGIC = 0x0A324655
+SECOND_MAGIC = 0x9E5D5157
+FINAL_MAGIC = 0x0AB16F30
+FLAG_FAMILY_ID = 0x00002000
+FLAG_MD5 = 0x00004000
+
+_HEADER = struct.Struct("<8I")
+_MD5_HEAD = struct.Struct("<II")
+_FINAL = FINAL_MAGIC.to_bytes(4, "little")
+
+
+def largest_chunk(*, md5: bool) -> int:
+    """Data bytes that one block can hold."""
+    return DATA_SIZE - (MD5_PART_SIZE if md5 else 0)
+
+
+def check_chunk_size(chunk_size: int | None, *, md5: bool) -> int:
+    """The chunk size to use; None stands for the largest.
+
+    Raises:
+        UsageError: zero, not whole words, or more than a block holds.
+    """
+    limit = largest_chunk(md5=md5)
+    if chunk_size is None:
+        return limit
+    if not 0 < chunk_size <= limit or chunk_size % 4:
+        raise UsageError(
+            f"Chunk size should be a 4-byte aligned number from 4 to {limit}, not {chunk_size}."
+        )
+    return chunk_size
+
+
+def encode_file(
+    address: int, data: bytes, family_id: int, chunk_size: int | None = None, *, md5: bool = True
+) -> Iterator[bytes]:
+    """The blocks of one input file; their numbers start at 0.
+
+    Raises:
+        UsageError: bad chunk size.
+        ImageError: an address needs more than 32 bits.
+    """
+    size = check_chunk_size(chunk_size, md5=md5)
+    if not 0 <= address <= address + len(data) <= 1 << 32:
+        raise ImageError(
+            f"Data of {len(data)} bytes at {address:#x} do not fit the 32-bit addresses of UF2."
+        )
+    total = -(-len(data) // size)
+    flags = FLAG_FAMILY_ID | (FLAG_MD5 if md5 else 0)
+    for number in range(total):
+        chunk = data[number * size : (number + 1) * size]
+        at = address + number * size
+        head = _HEADER.pack(
+            FIRST_MAGIC, SECOND_MAGIC, flags, at, len(chunk), number, total, family_id
+        )
+        check = b""
+        if md5:
+            digest = hashlib.md5(chunk, usedforsecurity=False).digest()
+            check = _MD5_HEAD.pack(at, len(chunk)) + digest
+        yield head + (chunk + check).ljust(DATA_SIZE, b"\0") + _FINAL

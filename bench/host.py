@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the host side costs: codec throughput, and CPU of whole writes and reads.
+
+    python -m bench.host [--size MB] [--json FILE]
+
+The peer answers at once (`bench.lib.instant`), so only the client's own work counts. The public
+tool does the same against the same peer, where its environment is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.lib import tools
+from esptool.protocol import packets, slip
+
+MB = 1 << 20
+
+
+def rate(work: Callable[[], object], num_bytes: int, at_least_s: float = 0.3) -> float:
+    """Best of several runs, in MB/s."""
+    best = float("inf")
+    end = time.perf_counter() + at_least_s
+    while time.perf_counter() < end or best == float("inf"):
+        start = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - start)
+    return num_bytes / best / 1e6
+
+
+def codec(size: int = 4 * MB, block: int = 0x4000) -> dict[str, float]:
+    """SLIP and checksum speeds over random data in blocks of `block` bytes."""
+    data = random.Random(1).randbytes(size)
+    blocks = [data[i : i + block] for i in range(0, size, block)]
+    stream = b"".join(slip.encode(b) for b in blocks)
+    chunks = [stream[i : i + 0x10000] for i in range(0, len(stream), 0x10000)]
+
+    def decode() -> None:
+        decoder = slip.Decoder()
+        frames = 0
+        for chunk in chunks:
+            frames += len(list(decoder.feed(chunk)))
+        assert frames == len(blocks)
+
+    return {
+        "slip_decode_mb_s": rate(decode, size),
+        "slip_encode_mb_s": rate(lambda: [slip.encode(b) for b in blocks], size),
+        "checksum_mb_s": rate(lambda: [packets.checksum(b) for b in blocks], size),
+    }
+
+
+def transfers(size: int) -> dict[str, dict[str, float]]:
+    """CPU seconds of whole processes: start-up alone, writes, and a read."""
+    rows: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "data.bin")
+        source.write_bytes(random.Random(2).randbytes(size))
+        small = Path(folder, "small.bin")
+        small.write_bytes(random.Random(3).randbytes(64 * 1024))
+        target = str(Path(folder, "out.bin"))
+        jobs = {
+            "version": ["version"],
+            "write-flash -u": ["write-flash", "-u", "--no-progress", "0x10000", str(source)],
+            "read-flash 64k": ["read-flash", "--no-progress", "0x10000", "64k", target],
+        }
+        for name, job in jobs.items():
+            rows[name] = {}
+            for tool, command in (("ours", tools.ours()), ("public", tools.public())):
+                if command is None:
+                    continue
+                rows[name][tool] = _cpu(command, job, name == "version")
+    return rows
+
+
+def _cpu(command: list[str], job: list[str], alone: bool) -> float:
+    """The lower CPU time of two runs, against a fresh peer each."""
+    best = float("inf")
+    for _ in range(2):
+        if alone:
+            done = tools.run([*command, *job])
+        else:
+            with tools.server("bench.lib.instant") as port:
+                place = ["--chip", "esp32s3", "--port", f"socket://127.0.0.1:{port}"]
+                modes = ["--before", "no-reset", "--after", "no-reset", "--no-stub"]
+                done = tools.run([*command, *place, *modes, *job])
+        if done.code:
+            sys.exit(f"{' '.join(command + job)} failed:\n{done.output}")
+        best = min(best, done.cpu_s)
+    return best
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--size", type=int, default=4, help="megabytes to write")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    args = parser.parse_args()
+    figures: dict[str, object] = {"cpus": os.cpu_count(), "codec": codec()}
+    for name, value in codec().items():
+        print(f"{name:<22}{value:10.0f}")
+    rows = transfers(args.size * MB)
+    figures["cpu_s"] = rows
+    print(f"\n{'CPU seconds':<22}{'ours':>8}{'public':>8}{'ratio':>8}")
+    for name, row in rows.items():
+        their = row.get("public")
+        ratio = f"{row['ours'] / their:8.2f}" if their else " " * 8
+        print(f"{name:<22}{row['ours']:8.2f}{their if their else 0:8.2f}{ratio}")
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

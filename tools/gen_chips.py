@@ -54,8 +54,15 @@ IN_SECTIONS = {
     "XTAL_CLK_DIVIDER",
 }
 
+#: UART registers keep their place in the block on all chips since ESP32 (uart_reg.h: CLKDIV at
+#: 0x14; the block is 4 KiB aligned), so a doubtful divider address follows from the date register.
+UART_CLKDIV_OFFSET = 0x14
+
 #: Doubtful values that are kept: (chip, constant) -> why.
-DECIDED: dict[tuple[str, str], str] = {}
+DECIDED: dict[tuple[str, str], str] = {
+    ("esp32h2", "IROM_MAP_START"): "soc/ext_mem_defs.h: IRAM0 and DRAM0 cache share one bus range",
+    ("esp32c61", "IROM_MAP_START"): "soc/ext_mem_defs.h: IRAM0 and DRAM0 cache share one bus range",
+}
 
 ARCH = {
     "esp8266": s.Arch.LX106,
@@ -98,7 +105,7 @@ class Builder:
                 ext_flash_begin=self.key not in ("esp8266", "esp32"),
                 flash_ops=not is8266,
             ),
-            uart=s.Uart(n["UART_CLKDIV_REG"], n["UART_DATE_REG_ADDR"], n["XTAL_CLK_DIVIDER"]),
+            uart=self.uart(),
             spi=s.SpiMem(
                 n["SPI_REG_BASE"],
                 n["SPI_USR_OFFS"],
@@ -136,6 +143,13 @@ class Builder:
             sdc=self.sdc,
             registers=frozen({k: v for k, v in sorted(n.items()) if self.keeps(k)}),
         )
+
+    def uart(self) -> s.Uart:
+        n = self.ints
+        clkdiv, date = n["UART_CLKDIV_REG"], n["UART_DATE_REG_ADDR"]
+        if "UART_CLKDIV_REG" in self.doubtful:
+            clkdiv = (date & ~0xFFF) + UART_CLKDIV_OFFSET
+        return s.Uart(clkdiv, date, n["XTAL_CLK_DIVIDER"])
 
     def keeps(self, name: str) -> bool:
         if name in IN_SECTIONS:

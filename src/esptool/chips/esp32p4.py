@@ -55,7 +55,7 @@ CHIP = ChipSpec(
         ext_flash_begin=True,
         flash_ops=True,
     ),
-    uart=Uart(clkdiv_reg=0x3FF40014, date_reg=0x500CA08C, xtal_clk_divider=1),
+    uart=Uart(clkdiv_reg=0x500CA014, date_reg=0x500CA08C, xtal_clk_divider=1),
     spi=SpiMem(
         base=0x5008D000,
         usr_offs=24,

@@ -54,7 +54,7 @@ CHIP = ChipSpec(
         ext_flash_begin=True,
         flash_ops=True,
     ),
-    uart=Uart(clkdiv_reg=0x60000014, date_reg=0x2038A08C, xtal_clk_divider=1),
+    uart=Uart(clkdiv_reg=0x2038A014, date_reg=0x2038A08C, xtal_clk_divider=1),
     spi=SpiMem(
         base=0x20501000,
         usr_offs=24,

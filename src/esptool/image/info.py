@@ -273,6 +273,7 @@ def to_json(info: ImageInfo, offset: int | None = None) -> dict[str, Any]:
         ],
         "warnings": list(image.warnings),
         "problems": list(info.problems),
+        "fault": image.fault,
     }
     return result
 

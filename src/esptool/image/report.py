@@ -22,12 +22,12 @@ def report(info: ImageInfo) -> Iterator[Line]:
     if info.image.extended is not None:
         yield from _extended(info, info.image.extended)
     yield from _segments(info)
-    if info.image.checksum is None:
-        return
-    yield from _footer(info)
-    yield from _signatures(info)
-    yield from _application(info)
-    yield from _bootloader(info)
+    if info.image.checksum is not None:
+        yield from _footer(info)
+        yield from _signatures(info)
+        yield from _application(info)
+        yield from _bootloader(info)
+    yield from _problems(info)
 
 
 def title(text: str) -> Iterator[Line]:
@@ -155,3 +155,11 @@ def _bootloader(info: ImageInfo) -> Iterator[Line]:
     yield Message(f"Bootloader version: {info.bootloader.version}")
     yield Message(f"ESP-IDF: {info.bootloader.idf_version}")
     yield Message(f"Compile time: {info.bootloader.date_time}")
+
+
+def _problems(info: ImageInfo) -> Iterator[Line]:
+    """What is wrong, but for the fault that ended the reading: that is the caller's error."""
+    others = [p for p in info.problems if p != info.image.fault]
+    if others:
+        yield from title("Problems")
+        yield from map(Message, others)

@@ -32,7 +32,7 @@ class SignatureBlock:
 
 
 def find_signatures(data: bytes, image_end: int, *, v1: bool) -> tuple[SignatureBlock, ...]:
-    """Signatures behind an image of `image_end` bytes in `data`; `v1` if the chip knows version 1."""
+    """Signatures behind an image of `image_end` bytes; `v1` tells that the chip knows version 1."""
     tail = data[image_end:]
     if v1 and len(tail) == _V1_LEN and tail[:4] == bytes(4) and any(tail[4:]):
         return (SignatureBlock(1, image_end, _CURVES[2], True),)

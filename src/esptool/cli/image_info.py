@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`esptool image-info`: tell what is in a firmware image."""
+
+from __future__ import annotations
+
+import click
+
+from esptool.cli.common import Command
+from esptool.cli.elf2image import chip_name
+from esptool.cli.params import ReadableFile
+
+
+@click.pass_context
+def _run(ctx: click.Context, /, filename: str, json: bool) -> None:
+    chip = chip_name(ctx)
+    if not json:
+        from esptool.cmds_image import image_info
+
+        image_info(filename, chip)
+        return
+    import json as json_format
+
+    from esptool.cmds_image import image_info_data
+    from esptool.errors import ImageError
+    from esptool.logger import log
+
+    found = image_info_data(filename, chip)
+    log.print(json_format.dumps(found, indent=2))
+    faults = [image["fault"] for image in found["images"] if image.get("fault")]
+    if faults:
+        raise ImageError(faults[0])
+
+
+command = Command(
+    "image-info",
+    callback=_run,
+    help="Tell what is in a firmware image, an Intel HEX file, or a merged binary. "
+    "Needs no device.",
+    params=[
+        click.Argument(["filename"], type=ReadableFile()),
+        click.Option(["--json"], is_flag=True, help="Print the findings as JSON."),
+    ],
+)

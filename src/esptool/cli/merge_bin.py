@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`esptool merge-bin`: join files for several flash addresses into one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from esptool.cli.common import Command
+from esptool.cli.elf2image import SIZES, flash_options, needed_chip
+from esptool.cli.params import AnyInt, PairsArgument
+
+_SECTOR = 0x1000
+
+
+class ChunkSize(AnyInt):
+    """A positive multiple of 4."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        size = super().convert(value, param, ctx)
+        if size % 4:
+            self.fail("Chunk size should be a 4-byte aligned number.", param, ctx)
+        return size
+
+
+@click.pass_context
+def _run(
+    ctx: click.Context, /, addr_filename: list[tuple[int, str]], output: str, **options: Any
+) -> None:
+    chip = needed_chip(ctx)
+    from esptool.cmds_image import merge_bin
+    from esptool.image.regions import refuse_overlap
+    from esptool.image.sources import read_source, split_regions
+
+    regions = []
+    for address, filename in addr_filename:
+        data, name = read_source(filename)
+        regions += split_regions(data, address, name)
+    # Files are flashed sector by sector, so two may not even share a sector.
+    refuse_overlap(regions, _SECTOR)
+    merge_bin([(r.address, r) for r in regions], chip, output, **options)
+
+
+command = Command(
+    "merge-bin",
+    callback=_run,
+    help="Join files for several flash addresses into one. Intel HEX files bring their own "
+    "addresses. Needs no device.",
+    params=[
+        PairsArgument(["addr_filename"], nargs=-1, required=True),
+        click.Option(["--output", "-o"], required=True, help="Name of the merged file."),
+        click.Option(
+            ["--format", "-f"],
+            type=click.Choice(["raw", "uf2", "hex"]),
+            default="raw",
+            help="Format of the merged file.",
+        ),
+        click.Option(
+            ["--chunk-size"],
+            type=ChunkSize(),
+            help="UF2: data bytes in each 512-byte block; by default as many as fit.",
+        ),
+        click.Option(["--md5-disable"], is_flag=True, help="UF2: leave out the MD5 of each block."),
+        click.Option(
+            ["--target-offset", "-t"],
+            type=AnyInt(),
+            default=0,
+            help="Raw: flash offset for which the merged file is meant.",
+        ),
+        click.Option(
+            ["--pad-to-size"],
+            type=click.Choice([s for s in SIZES if not s.endswith("-c1")]),
+            help="Raw: fill with 0xFF up to this flash size.",
+        ),
+        *flash_options(keep=True),
+    ],
+)

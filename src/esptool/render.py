@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turns the events of operations into lines of `log`. Decides nothing about the work itself."""
+
+from __future__ import annotations
+
+from esptool.events import Connecting, Event, Level, Message, Progress, Stage
+from esptool.logger import log
+
+_FIRST_DOTS = 8
+_MORE_DOTS = 5
+
+
+class Renderer:
+    """A listener that prints through `log`; with `progress` off, bars are left out."""
+
+    def __init__(self, progress: bool = True) -> None:
+        self._progress = progress
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            if self._progress:
+                self._bar(event)
+        elif isinstance(event, Message):
+            self._message(event)
+        elif isinstance(event, Stage):
+            log.stage(finish=event.done)
+        elif isinstance(event, Connecting):
+            self._connecting(event)
+
+    @staticmethod
+    def _message(event: Message) -> None:
+        if event.level is Level.INFO:
+            log.print(event.text)
+        elif event.level is Level.NOTE:
+            log.note(event.text)
+        elif event.level is Level.WARNING:
+            log.warning(event.text)
+        else:
+            log.debug(event.text)
+
+    @staticmethod
+    def _bar(event: Progress) -> None:
+        where = f" {event.address:#010x}" if event.address is not None else ""
+        verb = event.action
+        if where and verb.split()[-1] not in ("at", "from", "to"):
+            verb += " at"
+        suffix = event.suffix or f"{event.done}/{event.total} bytes..."
+        log.progress_bar(event.done, event.total, prefix=f"{verb}{where} ", suffix=f" {suffix}")
+
+    @staticmethod
+    def _connecting(event: Connecting) -> None:
+        if event.done:
+            log.print()
+        elif event.attempt == 1:
+            log.print("Connecting" + "." * _FIRST_DOTS, end="", flush=True)
+        else:
+            log.print("." * _MORE_DOTS, end="", flush=True)
+
+
+#: The usual listener of the command line and of the documented Python functions.
+to_log = Renderer()
+#: The same without progress bars.
+to_log_quietly = Renderer(progress=False)

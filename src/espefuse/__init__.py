@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""espefuse: reads and burns one-time-programmable eFuses. Documented names load when asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from espefuse.commands import BaseCommands as BaseCommands
+    from espefuse.efuse_interface import SUPPORTED_BURN_COMMANDS as SUPPORTED_BURN_COMMANDS
+    from espefuse.efuse_interface import SUPPORTED_CHIPS as SUPPORTED_CHIPS
+    from espefuse.efuse_interface import SUPPORTED_COMMANDS as SUPPORTED_COMMANDS
+    from espefuse.efuse_interface import SUPPORTED_READ_COMMANDS as SUPPORTED_READ_COMMANDS
+    from espefuse.efuse_interface import get_esp as get_esp
+    from espefuse.efuse_interface import init_commands as init_commands
+
+__all__ = [
+    "SUPPORTED_BURN_COMMANDS",
+    "SUPPORTED_CHIPS",
+    "SUPPORTED_COMMANDS",
+    "SUPPORTED_READ_COMMANDS",
+    "BaseCommands",
+    "get_esp",
+    "init_commands",
+    "main",
+]
+
+_FROM_INTERFACE = frozenset(
+    (
+        "BaseCommands",
+        "DEPRECATED_COMMANDS",
+        "SUPPORTED_BURN_COMMANDS",
+        "SUPPORTED_CHIPS",
+        "SUPPORTED_COMMANDS",
+        "SUPPORTED_READ_COMMANDS",
+        "get_esp",
+        "init_commands",
+    )
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FROM_INTERFACE:
+        from espefuse import efuse_interface
+
+        return getattr(efuse_interface, name)
+    if name == "cli":
+        from espefuse.cli.main import EspefuseGroup
+
+        return EspefuseGroup()
+    raise AttributeError(f"module 'espefuse' has no attribute '{name}'")
+
+
+def main(argv: list[str] | None = None, esp: Any = None) -> None:
+    """Run the command line in this process; on a given chip if `esp` is one.
+
+    Raises:
+        esptool.FatalError: what was asked cannot be done.
+        SystemExit: a usage error (code 2), or the burn was not confirmed.
+    """
+    from espefuse.cli.main import main as run
+
+    run(argv, esp)
+
+
+def _main() -> None:
+    from espefuse.cli.main import entry
+
+    entry()
+
+
+def _main_py() -> None:
+    from espefuse import output
+
+    output.warn(
+        "Deprecated: Running as 'espefuse.py' is deprecated. Use 'espefuse' instead."
+    )
+    _main()

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two eFuse controllers: register steps that read blocks and burn them. No rules, no fields.
+
+`DirectController` is the ESP32's: each block has its own write registers. `PgmController` is that
+of all later chips: one programming window and a command with the block's number. Both verify
+nothing: the engine does.
+"""
+
+from __future__ import annotations
+
+import time
+
+from esptool.errors import FatalError
+
+from espefuse.coding import CodingScheme, from_words
+from espefuse.device import RegisterAccess, read_many, write_many
+from espefuse.schema import BlockDef, ChipTable
+
+WRITE_OP = 0x5A5A
+READ_OP = 0x5AA5
+READ_CMD = 0x01
+PGM_CMD = 0x02
+IDLE_TIMEOUT_S = 0.25
+IDLE_READS = 2
+DEC_STATUS_MASK = 0xFFF
+
+
+class Controller:
+    """What both have in common: reading, timing and waiting."""
+
+    def __init__(self, table: ChipTable, device: RegisterAccess) -> None:
+        self.table = table
+        self.device = device
+        self.timing_set = False
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def read_blocks(self, blocks: list[BlockDef], schemes: list[CodingScheme]) -> list[int]:
+        """The data of each block as an integer, in one pass over the registers."""
+        counts = [s.data_words(b.words) for b, s in zip(blocks, schemes, strict=True)]
+        addresses = [
+            b.read_addr + 4 * i for b, n in zip(blocks, counts, strict=True) for i in range(n)
+        ]
+        words = read_many(self.device, addresses)
+        out, at = [], 0
+        for count in counts:
+            out.append(from_words(words[at : at + count]))
+            at += count
+        return out
+
+    def status(self) -> dict[int, int]:
+        """The values of all error registers by address."""
+        registers = [*self.table.block0_errors, *(a for _, a in self.table.status_registers)]
+        return dict(zip(registers, read_many(self.device, registers), strict=True))
+
+    def errors(self, block: BlockDef, status: dict[int, int]) -> tuple[int, bool]:
+        """(count of wrong bits or bytes, whether the controller could not correct them)."""
+        if block.index == 0:
+            # Each set bit is a bit of BLOCK0 whose copies differ.
+            words = [status[a] for a in self.table.block0_errors]
+            wrong = sum(word.bit_count() for word in words)
+            return wrong, wrong != 0
+        for row in self.table.block_errors:
+            if row.block == block.index:
+                count = (status[row.register] >> row.count_shift) & row.count_mask
+                fail = row.fail_bit is not None and (status[row.fail_register] >> row.fail_bit) & 1
+                return count, bool(fail)
+        return self.unnamed_error(status)
+
+    def unnamed_error(self, _status: dict[int, int]) -> tuple[int, bool]:
+        """The state of a block that has no error bits of its own."""
+        return 0, False
+
+    # --- burning -------------------------------------------------------------------------------
+
+    def set_timing(self) -> None:
+        """Tell the controller the crystal's pace, once. Wrong timing could burn too weakly."""
+        if self.timing_set:
+            return
+        mhz = self.device.get_crystal_freq()
+        if self.table.xtal_mhz and mhz not in self.table.xtal_mhz:
+            raise FatalError(
+                f"The eFuse controller of {self.table.chip} cannot burn with a crystal of "
+                f"{mhz} MHz (it can with {', '.join(map(str, self.table.xtal_mhz))} MHz)."
+            )
+        for register, mask, value in self.table.timing:
+            number = value if isinstance(value, int) else value.get(mhz)
+            if number is not None:
+                self.device.update_reg(self.table.registers[register], mask, number)
+        self.timing_set = True
+
+    def program(self, block: BlockDef, words: list[int]) -> None:
+        """Burn the set bits of `words` (data and check words) into a block."""
+        raise NotImplementedError
+
+    def reload(self) -> None:
+        """Make the controller read all eFuses again into its registers."""
+        raise NotImplementedError
+
+    def wait_idle(self) -> None:
+        """Wait until no command runs.
+
+        Raises:
+            FatalError: the controller does not finish within a quarter of a second.
+        """
+        command = self.table.registers["CMD"]
+        deadline = time.monotonic() + IDLE_TIMEOUT_S
+        while True:
+            if not any(self.device.read_reg(command) & 0x03 for _ in range(self.idle_reads())):
+                return
+            if time.monotonic() > deadline:
+                raise FatalError(
+                    "Timed out waiting for the eFuse controller to finish a command.",
+                    remedy="Reset the chip and run 'check-error' to see what has been burned.",
+                )
+
+    def idle_reads(self) -> int:
+        return 1
+
+
+class DirectController(Controller):
+    """ESP32: the write registers of all blocks are burned by one command."""
+
+    def program(self, block: BlockDef, words: list[int]) -> None:
+        registers = self.table.registers
+        write_many(self.device, [(block.write_addr + 4 * i, w) for i, w in enumerate(words)])
+        self.device.write_reg(registers["CONF"], WRITE_OP)
+        self.device.write_reg(registers["CMD"], PGM_CMD)
+        self.wait_idle()
+        # What is left in the write registers would be burned again with the next block.
+        write_many(self.device, [(block.write_addr + 4 * i, 0) for i in range(len(words))])
+        self.reload()
+
+    def reload(self) -> None:
+        registers = self.table.registers
+        self.device.write_reg(registers["CONF"], READ_OP)
+        self.device.write_reg(registers["CMD"], READ_CMD)
+        self.wait_idle()
+
+    def unnamed_error(self, status: dict[int, int]) -> tuple[int, bool]:
+        # One register tells of decoding errors anywhere in the blocks 1 to 3.
+        return 0, bool(status[self.table.registers["DEC_STATUS"]] & DEC_STATUS_MASK)
+
+
+class PgmController(Controller):
+    """All chips after the ESP32: one programming window for all blocks."""
+
+    def idle_reads(self) -> int:
+        # The command bits drop for a moment between two phases of a command.
+        return IDLE_READS
+
+    def program(self, block: BlockDef, words: list[int]) -> None:
+        registers = self.table.registers
+        if block.index == 0:
+            words = words + [0] * (self.table.block0_words - len(words))
+        window = registers["PGM_DATA0"]
+        write_many(
+            self.device,
+            [
+                *((window + 4 * i, word) for i, word in enumerate(words)),
+                (registers["CONF"], WRITE_OP),
+                (registers["CMD"], PGM_CMD | block.index << 2),
+            ],
+        )
+        self.wait_idle()
+        # No key stays in the window, where software could read it.
+        write_many(self.device, [(window + 4 * i, 0) for i in range(self.table.clear_words)])
+        self.reload()
+
+    def reload(self) -> None:
+        registers = self.table.registers
+        self.device.write_reg(registers["CONF"], READ_OP)
+        self.device.write_reg(registers["CMD"], READ_CMD, delay_after_us=1000)
+        self.wait_idle()
+
+
+def make(table: ChipTable, device: RegisterAccess) -> Controller:
+    kinds: dict[str, type[Controller]] = {"direct": DirectController, "pgm": PgmController}
+    return kinds[table.controller](table, device)

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documented entry points: connect to a chip (or a virtual one) and get its eFuse commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any, TextIO
+from weakref import WeakKeyDictionary
+
+from esptool.errors import FatalError
+
+from espefuse import output, schema, token
+from espefuse.commands import BaseCommands
+from espefuse.device import RegisterAccess, chip_key
+from espefuse.efuses import Efuses
+from espefuse.key_commands import commands_for
+from espefuse.virt import VirtualEfuses
+
+SUPPORTED_BURN_COMMANDS = [
+    "read_protect_efuse",
+    "write_protect_efuse",
+    "burn_efuse",
+    "burn_block_data",
+    "burn_bit",
+    "burn_key",
+    "burn_key_digest",
+    "burn_custom_mac",
+    "set_flash_voltage",
+]
+SUPPORTED_READ_COMMANDS = ["summary", "dump", "get_custom_mac", "adc_info", "check_error"]
+SUPPORTED_COMMANDS = [*SUPPORTED_READ_COMMANDS, *SUPPORTED_BURN_COMMANDS]
+DEPRECATED_COMMANDS = ["execute_scripts"]
+SECURE_DOWNLOAD_REMEDY = (
+    "In Secure Download Mode registers cannot be reached. An application on the chip can print an "
+    "eFuse token; 'espefuse --token' shows it."
+)
+
+CHIP_NAMES = (
+    "esp32",
+    "esp32c2",
+    "esp32c3",
+    "esp32c6",
+    "esp32c61",
+    "esp32c5",
+    "esp32e22",
+    "esp32h2",
+    "esp32h21",
+    "esp32h4",
+    "esp32p4",
+    "esp32s2",
+    "esp32s3",
+    "esp32s31",
+)
+CHIP_ALIASES = {"linux": "esp32s3"}
+
+
+@dataclass(frozen=True, slots=True)
+class DefChip:
+    """A supported chip: its command class and, once `esptool` is asked, its loader class."""
+
+    name: str
+
+    @property
+    def efuse_lib(self) -> type[BaseCommands]:
+        return _command_type(self.name)
+
+    @property
+    def chip_class(self) -> Any:
+        from esptool.targets import CHIP_DEFS
+
+        return CHIP_DEFS[self.name]
+
+
+class _SupportedChips(Mapping[str, DefChip]):
+    """Chip names to `DefChip`, without loading any table."""
+
+    _names = ("linux", *CHIP_NAMES)
+
+    def __getitem__(self, name: str) -> DefChip:
+        if name not in self._names:
+            raise KeyError(name)
+        return DefChip(CHIP_ALIASES.get(name, name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+SUPPORTED_CHIPS = _SupportedChips()
+
+_shared: WeakKeyDictionary[Any, Efuses] = WeakKeyDictionary()
+
+
+def _command_type(chip: str) -> type[BaseCommands]:
+    table = schema.load(chip)
+    base = commands_for(table)
+    name = f"{chip.upper()}Commands"
+    return type(name, (base,), {"CHIP_NAME": table.chip, "__doc__": base.__doc__})
+
+
+def _get_command_class(chip_name: str) -> BaseCommands:
+    """The commands of a chip, not yet connected to one.
+
+    Raises:
+        FatalError: no chip of that name has an eFuse table.
+    """
+    key = CHIP_ALIASES.get(chip_key(chip_name), chip_key(chip_name))
+    if key not in CHIP_NAMES:
+        raise FatalError(
+            f"get_efuses: Unsupported chip ({chip_name}). Supported: {', '.join(CHIP_NAMES)}."
+        )
+    return _command_type(key)()
+
+
+def load_efuses(
+    esp: RegisterAccess | None,
+    chip_name: str,
+    skip_connect: bool,
+    debug: bool,
+    do_not_confirm: bool,
+    extend: TextIO | None,
+) -> Efuses:
+    """Read a chip's eFuses; commands on the same chip share what is staged."""
+    key = chip_key(chip_name)
+    if skip_connect or esp is None:
+        table = schema.load(key)
+        device = None
+    else:
+        shared = _find_shared(esp)
+        if shared is not None and shared.batch_mode_cnt:
+            return shared
+        device = esp
+        check_reachable(esp)
+        table = schema.load(key, esp.get_chip_revision() if _has_revisions(key) else None)
+        if _has_revisions(key, "revision_ge"):
+            revision = esp.get_chip_revision()
+            output.emit(
+                f"Loading eFuses for {table.chip} v{revision // 100}.{revision % 100}..."
+            )
+    if extend is not None:
+        from espefuse.custom_table import read_table
+
+        table = table.with_fields(read_table(extend.read(), table))
+    efuses = Efuses(
+        table,
+        device,
+        emit=output.emit,
+        confirm=output.ask,
+        debug=debug,
+        do_not_confirm=do_not_confirm,
+    )
+    if device is not None:
+        if debug:
+            efuses.print_blocks()
+        efuses.get_coding_scheme_warnings()
+        _share(esp, efuses)
+    return efuses
+
+
+def _has_revisions(key: str, kind: str = "revision") -> bool:
+    """Whether the fields of a chip depend on its silicon revision."""
+    text = (schema.TABLES / f"{key}.json").read_text(encoding="ascii")
+    return f'"when": {{"{kind}' in text
+
+
+def _find_shared(esp: Any) -> Efuses | None:
+    try:
+        return _shared.get(esp)
+    except TypeError:
+        return None
+
+
+def _share(esp: Any, efuses: Efuses) -> None:
+    try:
+        _shared[esp] = efuses
+    except TypeError:
+        return
+
+
+def check_reachable(esp: Any) -> None:
+    """Refuse a chip whose registers cannot be reached.
+
+    Raises:
+        FatalError: Secure Download Mode is on.
+    """
+    if getattr(esp, "secure_download_mode", False):
+        raise FatalError(
+            "Secure Download Mode is enabled. The tool can not read eFuses.",
+            remedy=SECURE_DOWNLOAD_REMEDY,
+        )
+
+
+def get_esp(
+    port: str | None = None,
+    baud: int = 115200,
+    before: str = "default-reset",
+    chip: str = "auto",
+    skip_connect: bool = False,
+    virt: bool = False,
+    debug: bool = False,
+    virt_efuse_file: str | None = None,
+    token: str | None = None,  # noqa: A002
+) -> Any:
+    """Connect to a chip, or make a virtual one.
+
+    Args:
+        port: serial port; needed unless the chip is virtual.
+        chip: name, or "auto" to detect it (a virtual chip is then an ESP32).
+        skip_connect: only make the loader object.
+        virt_efuse_file: where the virtual chip keeps its eFuses.
+        token: fill the virtual chip from an eFuse token.
+    """
+    key = CHIP_ALIASES.get(chip_key(chip), chip_key(chip))
+    if key not in ("auto", *CHIP_NAMES):
+        raise FatalError(f"get_esp: Unsupported chip ({chip})")
+    if token is not None:
+        return from_token(token, key, virt_efuse_file)
+    if virt:
+        return VirtualEfuses("esp32" if key == "auto" else key, virt_efuse_file)
+    if skip_connect:
+        return _loader_class("esp32" if key == "auto" else key)()
+    return _connect(port, baud, before, key, debug)
+
+
+def _loader_class(key: str) -> Any:
+    from esptool.targets import CHIP_DEFS
+
+    return CHIP_DEFS[key]
+
+
+def _connect(port: str | None, baud: int, before: str, key: str, trace: bool) -> Any:
+    if port is None:
+        raise FatalError(
+            "No serial port was given.",
+            remedy="Name one with --port, or use --virt for a virtual chip.",
+        )
+    if key == "auto":
+        from esptool.cmds import detect_chip
+
+        return detect_chip(port, baud, before, trace, 7)
+    esp = _loader_class(key)(port, baud, trace)
+    try:
+        esp.connect(before)
+    except BaseException:
+        BaseCommands._close_port(esp)
+        raise
+    return esp
+
+
+def from_token(text: str, chip: str, path: str | None) -> VirtualEfuses:
+    """A virtual chip with the eFuses of a token.
+
+    Raises:
+        FatalError: the token is damaged or of another chip than `chip`.
+    """
+    content = token.parse(text)
+    if content.chip not in CHIP_NAMES:
+        raise FatalError(f"The eFuse token is of an unknown chip ('{content.chip}').")
+    if chip not in ("auto", content.chip):
+        raise FatalError(
+            f"The eFuse token is of {content.chip}, but --chip says {chip}.",
+            remedy=f"Leave --chip away, or say --chip {content.chip}.",
+        )
+    esp = VirtualEfuses(content.chip)
+    esp.load_token(content)
+    if path:
+        esp.path = _path(path)
+    esp.save()
+    return esp
+
+
+def _path(path: str) -> Any:
+    from pathlib import Path
+
+    return Path(path)
+
+
+def init_commands(
+    port: str | None = None,
+    baud: int = 115200,
+    before: str = "default-reset",
+    chip: str = "auto",
+    esp: Any = None,
+    **kwargs: Any,
+) -> BaseCommands:
+    """Connect to a chip and load its eFuse commands.
+
+    Args:
+        esp: a chip that is already connected; its port is left open at the end.
+        kwargs: skip_connect, virt, debug, virt_efuse_file, do_not_confirm, postpone,
+            extend_efuse_table, batch_mode, token.
+
+    Returns:
+        The commands, to be used in a `with` block.
+    """
+    external = esp is not None
+    if esp is None:
+        esp = get_esp(
+            port,
+            baud,
+            before,
+            chip,
+            kwargs.get("skip_connect", False),
+            kwargs.get("virt", False),
+            kwargs.get("debug", False),
+            kwargs.get("virt_efuse_file"),
+            kwargs.get("token"),
+        )
+    commands = _get_command_class(esp.CHIP_NAME)
+    commands.esp = esp
+    commands.external_esp = external
+    extend = kwargs.get("extend_efuse_table")
+    if isinstance(extend, str):
+        extend = StringIO(extend)
+    try:
+        commands.get_efuses(
+            kwargs.get("skip_connect", False),
+            kwargs.get("debug", False),
+            kwargs.get("do_not_confirm", False),
+            extend,
+        )
+        if kwargs.get("batch_mode"):
+            commands.use_batch_mode()
+        if "postpone" in kwargs:
+            commands.efuses.postpone = bool(kwargs["postpone"])
+    except BaseException:
+        BaseCommands._close_port(commands.esp)
+        raise
+    return commands

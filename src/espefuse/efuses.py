@@ -1,0 +1,589 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine: one chip's eFuses as read, what is staged to be burned, and the burning itself.
+
+It knows the rules that protect data (no bit is ever cleared, coded units are written once,
+protections come last) and leaves registers to `controller`, meanings to `codecs`, and the wishes
+of commands to `commands`. Text goes to the `emit` that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from esptool.errors import FatalError
+
+from espefuse import coding, controller
+from espefuse.codecs import Value, bit_text, codec_of
+from espefuse.coding import CodingScheme
+from espefuse.device import RegisterAccess
+from espefuse.schema import BlockDef, ChipTable, FieldDef
+
+BURN_ATTEMPTS = 3
+FORCE_HINT = "(use '--force-write-always' option to ignore it)"
+PROTECTION_FIELDS = ("WR_DIS", "RD_DIS")
+
+Emit = Callable[[str], None]
+
+
+class BurnError(FatalError):
+    """A burn did not leave the chip as planned. `burned` names the blocks that are done."""
+
+    def __init__(self, message: str, *, burned: list[str], remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.burned = burned
+
+
+class Guard:
+    """What fields and blocks share: protection by bits of WR_DIS and RD_DIS."""
+
+    owner: Efuses
+    name: str
+    wr_dis: int | None
+    rd_dis: tuple[int, ...]
+
+    def is_readable(self, blk_part: int | None = None) -> bool:
+        """Whether software can read it (or its part number `blk_part`)."""
+        return not self.owner.rd_dis_value() & self.get_read_disable_mask(blk_part)
+
+    def is_writeable(self) -> bool:
+        """Whether bits can still be burned."""
+        return self.wr_dis is None or not self.owner.wr_dis_value() >> self.wr_dis & 1
+
+    def get_read_disable_mask(self, blk_part: int | None = None) -> int:
+        bits = self.rd_dis if blk_part is None or not self.rd_dis else (self.rd_dis[blk_part],)
+        mask = 0
+        for bit in bits:
+            mask |= 1 << bit
+        return mask
+
+    def get_count_read_disable_bits(self) -> int:
+        return len(self.rd_dis)
+
+    def disable_read(self) -> None:
+        """Stage the bits of RD_DIS that hide it.
+
+        Raises:
+            FatalError: RD_DIS is itself write-protected.
+        """
+        field = self.owner["RD_DIS"]
+        mask = self.get_read_disable_mask()
+        if not field.is_writeable() and mask:
+            raise FatalError(
+                "This eFuse cannot be read-disabled due to the RD_DIS field being already "
+                "write-disabled"
+            )
+        field.save(mask)
+
+    def disable_write(self) -> None:
+        """Stage the bit of WR_DIS that locks it.
+
+        Raises:
+            FatalError: WR_DIS is itself write-protected.
+        """
+        field = self.owner["WR_DIS"]
+        if not field.is_writeable() and self.wr_dis is not None:
+            raise FatalError(
+                "This eFuse cannot be write-disabled due to the WR_DIS field being already "
+                "write-disabled"
+            )
+        field.save(0 if self.wr_dis is None else 1 << self.wr_dis)
+
+    def check_wr_rd_protect(self) -> None:
+        """Refuse to burn what cannot be read back or cannot be written."""
+        if not self.is_readable():
+            self.owner.refuse(
+                f"\t{self.name} is read-protected. "
+                "The written value can not be read, the eFuse/block looks as all 0.\n"
+                "\tBurn in this case may damage an already written value."
+            )
+        if not self.is_writeable():
+            self.owner.refuse(f"\t{self.name} is write-protected. Burn is not possible.")
+
+
+class Block(Guard):
+    """A block's data as read and the bits that are staged for it."""
+
+    def __init__(self, owner: Efuses, d: BlockDef) -> None:
+        self.owner = owner
+        self.d = d
+        self.name, self.alias, self.id = d.name, list(d.alias), d.index
+        self.wr_dis, self.rd_dis = d.wr_dis, d.rd_dis
+        self.data = 0
+        self.pending = 0
+        self.num_errors = 0
+        self.fail = False
+
+    @property
+    def scheme(self) -> CodingScheme:
+        return self.owner.scheme_of(self.d)
+
+    @property
+    def words(self) -> int:
+        """Data words under the scheme in force."""
+        return self.scheme.data_words(self.d.words)
+
+    @property
+    def bits(self) -> int:
+        return self.words * 32
+
+    @property
+    def key_purpose_name(self) -> str | None:
+        return self.d.purpose_field
+
+    def get_words(self) -> list[int]:
+        return coding.to_words(self.data, self.words)
+
+    def get_raw(self, from_read: bool = True) -> bytes:
+        """The data, or what is staged, first byte first."""
+        return (self.data if from_read else self.pending).to_bytes(self.bits // 8, "little")
+
+    def get_block_len(self) -> int:
+        """Bytes of data."""
+        return self.bits // 8
+
+    def hex(self, value: int) -> str:
+        return f"0x{value:0{self.bits // 4}x}"
+
+    def stage(self, value: int) -> None:
+        """Add bits to what is going to be burned."""
+        self.pending |= value
+
+    def row(self, comment: str, value: int | None = None) -> str:
+        """The block as one line: its words in hex, the lowest first."""
+        words = coding.to_words(self.data if value is None else value, self.words)
+        alias = " ".join(self.alias)[:16]
+        text = " ".join(f"{w:08x}" for w in words)
+        return f"{self.name:<15} ({alias:<16}) [{self.id:<2}] {comment}: {text}"
+
+
+class Field(Guard):
+    """A named run of bits, or a value computed from other fields."""
+
+    def __init__(self, owner: Efuses, d: FieldDef) -> None:
+        self.owner = owner
+        self.d = d
+        self.name, self.description, self.category = d.name, d.description, d.category
+        self.alt_names = list(d.alt)
+        self.block, self.bit_len, self.efuse_type = d.block, d.length, d.type
+        self.word = None if d.bit is None else d.bit // 32
+        self.pos = None if d.bit is None else d.bit % 32
+        self.dict_value = d.labels or None
+        self.wr_dis, self.rd_dis = d.wr_dis, d.rd_dis
+        self.codec = codec_of(d)
+
+    @property
+    def table(self) -> ChipTable:
+        return self.owner.table
+
+    @property
+    def all_names(self) -> list[str]:
+        return [self.name, *self.alt_names]
+
+    @property
+    def parent(self) -> Efuses:
+        return self.owner
+
+    def get_info(self) -> str:
+        return f"{self.name} (BLOCK{self.block})"
+
+    def is_field_calculated(self) -> bool:
+        return self.d.bit is None
+
+    # --- value ---------------------------------------------------------------------------------
+
+    def raw(self, from_read: bool = True) -> int:
+        """The bits as an integer, as read or as staged."""
+        d = self.d
+        if d.bit is not None:
+            block = self.owner.blocks[d.block]
+            return ((block.data if from_read else block.pending) >> d.bit) & d.mask
+        if d.bytes_from:
+            return int.from_bytes(self._joined_bytes(from_read), "little")
+        value = 0
+        for source, shift, width in d.bits_from:
+            if " " in source:
+                piece = self.owner.date_bit()
+            else:
+                piece = self.owner[source].raw(from_read)
+            value |= (piece & ((1 << width) - 1)) << shift
+        return d.value_map.get(value, 0) if d.value_map else value
+
+    def _joined_bytes(self, from_read: bool) -> bytes:
+        out = bytearray()
+        for piece in self.d.bytes_from:
+            name, _, span = piece.partition("[")
+            first, _, last = span.rstrip("]").partition("..")
+            source = self.owner[name]
+            data = source.raw(from_read).to_bytes(source.bit_len // 8, "little")
+            out += data[int(first) : int(last) + 1]
+        return bytes(out)
+
+    def purpose_raw(self, from_read: bool = True) -> int:
+        """The raw value with the highest bit that a second field holds, if there is one."""
+        high = self.owner.high_part(self)
+        value = self.raw(from_read)
+        return value | (high.raw(from_read) << self.bit_len if high else 0)
+
+    def sibling_raw(self, name: str) -> int:
+        return self.owner[name].raw()
+
+    def get_raw(self, from_read: bool = True) -> int | bool | bytes:
+        """Number, flag, or bytes (first byte first)."""
+        value = self.raw(from_read)
+        if self.d.kind == "bool":
+            return bool(value)
+        if self.d.kind == "bytes":
+            return value.to_bytes(self.bit_len // 8, "little")
+        return value
+
+    def get(self, from_read: bool = True) -> Value:
+        """The value: number, flag, hex text, MAC text or purpose name."""
+        return self.codec.value(self, self.purpose_raw(from_read))
+
+    def get_meaning(self, from_read: bool = True) -> Value:
+        """The value in words where it has some; "?" for a number that cannot be read."""
+        raw = self.purpose_raw(from_read)
+        meaning = self.codec.meaning(self, raw)
+        plain = self.d.kind == "uint" and not self.d.labels and self.d.codec != "keypurpose"
+        return "?" if plain and not self.is_readable() else meaning
+
+    def get_bitstring(self, from_read: bool = True) -> str:
+        """The bits as text, "0x.." or "0b..", highest bit first."""
+        return bit_text(self.raw(from_read), self.bit_len)
+
+    def check_format(self, text: str | None) -> int:
+        """Raw bits of what a person wrote; see `Codec.parse`."""
+        return self.codec.parse(self, text)
+
+    # --- staging -------------------------------------------------------------------------------
+
+    def save(self, value: int | bytes) -> None:
+        """Stage a new raw value.
+
+        Raises:
+            FatalError: it does not fit, clears bits, or the field is protected.
+        """
+        number = value if isinstance(value, int) else int.from_bytes(value, "little")
+        if number > self.d.mask:
+            self.owner.emit(f"New value '{number}' is not suitable for {self.name} ({self.d.type})")
+            raise FatalError(
+                f"{number} is too large an unsigned integer for a bitstring of length "
+                f"{self.bit_len}. The allowed range is [0, {self.d.mask}]."
+            )
+        if self.d.bit is None:
+            self._save_pieces(number)
+            return
+        if self._is_new(number):
+            self.owner.blocks[self.block].stage(number << self.d.bit)
+
+    def _save_pieces(self, value: int) -> None:
+        if not self.d.burnable:
+            raise FatalError(f"Burning {self.name} is not supported.")
+        for source, shift, width in sorted(self.d.bits_from, key=lambda piece: -piece[1]):
+            field = self.owner[source]
+            part = (value >> shift) & ((1 << width) - 1)
+            old = field.get_bitstring()
+            self.owner.emit(
+                f"\t    - '{field.name}' {old} -> {bit_text(part, field.bit_len)}"
+            )
+            field.save(part)
+
+    def _is_new(self, number: int) -> bool:
+        """Check a value against what is there; False where nothing is left to burn."""
+        written = self.raw()
+        # What is staged for the protection fields counts as there: they gather bits of many.
+        staged = written | self.raw(False) if self.name in PROTECTION_FIELDS else written
+        if staged and (number | staged) == staged:
+            self.owner.emit(
+                f"\tThe same value for {self.name} is already burned. Do not change the eFuse."
+            )
+            return False
+        if not number:
+            return False
+        if (number | written) != number and self.name not in PROTECTION_FIELDS:
+            result = bit_text(number | written, self.bit_len)
+            self.owner.refuse(
+                f"\tNew value contains some bits that cannot be cleared (value will be {result})"
+            )
+        self.check_wr_rd_protect()
+        return True
+
+    def burn(self, value: int | bytes) -> None:
+        """Stage a value and burn at once (unless batch mode is on)."""
+        self.save(value)
+        self.owner.burn_all()
+
+
+class Efuses:
+    """All eFuses of one chip.
+
+    Attributes:
+        batch_mode_cnt: while positive, burning only counts down.
+        postpone: burn fields of BLOCK0 that close doors after everything else.
+        force_write_always: None: the command has no such option.
+        show_token: print what is staged as a token before burning.
+    """
+
+    def __init__(
+        self,
+        table: ChipTable,
+        device: RegisterAccess | None,
+        *,
+        emit: Emit = print,
+        confirm: Callable[[str], bool] | None = None,
+        debug: bool = False,
+        do_not_confirm: bool = False,
+    ) -> None:
+        self.table = table
+        self.device = device
+        self.emit = emit
+        self.ask = confirm
+        self.debug = debug
+        self.do_not_confirm = do_not_confirm
+        self.batch_mode_cnt = 0
+        self.postpone = True
+        self.force_write_always: bool | None = None
+        self.show_token = False
+        self.before_burn: Callable[[], bool] | None = None
+        self.blocks = [Block(self, d) for d in table.blocks]
+        self.coding_scheme = coding.NONE.number
+        self.status: dict[int, int] = {}
+        self._fields: dict[str, Field] = {}
+        self._lazy: dict[str, FieldDef] = {}
+        self._date: int | None = None
+        self.controller = controller.make(table, device) if device is not None else None
+        if device is not None:
+            self.read()
+        self._make_fields()
+
+    # --- fields --------------------------------------------------------------------------------
+
+    def _make_fields(self) -> None:
+        for d in self.table.fields:
+            if d.group in ("keyblocks_256", "keyblocks_192") and not self._group_on(d.group):
+                continue
+            if not self._group_on(d.group):
+                self._lazy.update(dict.fromkeys(d.names, d))
+                continue
+            self._add(d)
+
+    def _group_on(self, group: str) -> bool:
+        if group in ("", "user"):
+            return True
+        if group == "calculated":
+            return self.device is not None
+        if group == "calibration":
+            need = self.table.calibration_block_version
+            return self.device is None or (need is not None and self.get_block_version() >= need)
+        if group == "keyblocks_256":
+            return self.coding_scheme != coding.THREE_QUARTERS.number
+        if group == "keyblocks_192":
+            return self.coding_scheme == coding.THREE_QUARTERS.number
+        raw = {"custom_mac": "MAC_VERSION", "adc_calibration": "BLK3_PART_RESERVE"}[group]
+        return self.device is not None and self._raw_of(raw) == 1
+
+    def _raw_of(self, name: str) -> int:
+        """A field's bits before fields exist; 0 for a field that the chip lacks."""
+        for d in self.table.fields:
+            if d.name == name and d.bit is not None:
+                return (self.blocks[d.block].data >> d.bit) & d.mask
+        return 0
+
+    def _add(self, d: FieldDef) -> Field:
+        field = self._fields[d.name] = Field(self, d)
+        return field
+
+    def __getitem__(self, name: str) -> Field:
+        """A field by its name or one of its old names; KeyError where there is none."""
+        field = self._fields.get(name)
+        if field is not None:
+            return field
+        for field in self._fields.values():
+            if name in field.d.alt:
+                return field
+        d = self._lazy.get(name)
+        if d is None:
+            raise KeyError(name)
+        # A computed field only makes sense on a chip; calibration exists on any.
+        return self._fields.get(d.name) or self._add(d)
+
+    def __contains__(self, name: str) -> bool:
+        try:
+            self[name]
+        except KeyError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self._fields.values())
+
+    @property
+    def efuses(self) -> list[Field]:
+        return list(self._fields.values())
+
+    def high_part(self, field: Field) -> Field | None:
+        """The field that holds the highest bit of a key purpose on chips that split it."""
+        if field.d.codec != "keypurpose":
+            return None
+        return self._fields.get(f"{field.name}_H")
+
+    def block_of(self, name: str) -> Block:
+        return self.blocks[self.table.block(name).index]
+
+    # --- chip facts ----------------------------------------------------------------------------
+
+    def scheme_of(self, block: BlockDef) -> CodingScheme:
+        if block.index == 0:
+            return coding.NONE
+        if self.table.controller == "pgm":
+            return coding.REED_SOLOMON
+        return coding.by_number(self.coding_scheme)
+
+    def wr_dis_value(self) -> int:
+        return self._raw_of("WR_DIS")
+
+    def rd_dis_value(self) -> int:
+        return self._raw_of("RD_DIS")
+
+    def date_bit(self) -> int:
+        """ESP32: a bit outside the eFuses that belongs to the silicon revision."""
+        if self._date is None:
+            self._date = self.device.read_reg(0x3FF6607C) >> 31 if self.device is not None else 0
+        return self._date
+
+    def get_block_version(self) -> int:
+        return self._raw_of("BLK_VERSION_MAJOR") * 100 + self._raw_of("BLK_VERSION_MINOR")
+
+    def get_chip_version(self) -> int:
+        """The silicon revision, major * 100 + minor."""
+        numbers = []
+        for part in ("WAFER_VERSION_MAJOR", "WAFER_VERSION_MINOR"):
+            numbers.append(self[part].raw() if part in self else 0)
+        return numbers[0] * 100 + numbers[1]
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """Read all blocks and error registers."""
+        assert self.controller is not None
+        if self.table.controller == "direct":
+            self._read_direct()
+        else:
+            schemes = [self.scheme_of(b.d) for b in self.blocks]
+            values = self.controller.read_blocks([b.d for b in self.blocks], schemes)
+            for block, value in zip(self.blocks, values, strict=True):
+                block.data = value
+        self.update_errors()
+
+    def _read_direct(self) -> None:
+        """ESP32: BLOCK0 tells how the other blocks are coded."""
+        assert self.controller is not None
+        first, rest = self.blocks[0], self.blocks[1:]
+        first.data = self.controller.read_blocks([first.d], [coding.NONE])[0]
+        self.read_coding_scheme()
+        schemes = [self.scheme_of(b.d) for b in rest]
+        values = self.controller.read_blocks([b.d for b in rest], schemes)
+        for block, value in zip(rest, values, strict=True):
+            block.data = value
+
+    def read_coding_scheme(self) -> None:
+        """Take over the scheme that BLOCK0 names; hidden, it counts as none.
+
+        Raises:
+            FatalError: the scheme that no tool supports.
+        """
+        number = self._raw_of("CODING_SCHEME")
+        try:
+            coding.by_number(number)
+        except KeyError:
+            raise FatalError(f"The {number} coding scheme is not supported") from None
+        self.coding_scheme = number
+
+    def refresh(self, blocks: list[Block]) -> None:
+        """Read some blocks again (all controllers reload after burning)."""
+        assert self.controller is not None
+        values = self.controller.read_blocks([b.d for b in blocks], [b.scheme for b in blocks])
+        for block, value in zip(blocks, values, strict=True):
+            block.data = value
+
+    def update_errors(self) -> None:
+        """Take over the error registers."""
+        assert self.controller is not None
+        self.status = self.controller.status()
+        for block in self.blocks:
+            block.num_errors, block.fail = self.controller.errors(block.d, self.status)
+
+    def get_coding_scheme_warnings(self, silent: bool = False) -> bool:
+        """Whether any block has errors; says which unless `silent`."""
+        found = any(block.num_errors or block.fail for block in self.blocks)
+        if silent or not (found or self.debug):
+            return found
+        stop = "." if self.table.block0_errors else ""
+        for block in self.blocks:
+            if block.num_errors or block.fail:
+                self.emit(
+                    f"Error(s) in BLOCK{block.id} "
+                    f"[ERRORS:{block.num_errors} FAIL:{block.fail}]{stop}"
+                )
+        self.emit("")
+        if self.table.block0_errors:
+            words = [self.status.get(a, 0) for a in self.table.block0_errors]
+            self.emit(self.blocks[0].row("err__regs", coding.from_words([0, *words])))
+        for name, address in self.table.status_registers:
+            self.emit(f"{name:<27} 0x{self.status.get(address, 0):08x}")
+        return found
+
+    def print_blocks(self, comment: str = "read_regs") -> None:
+        for block in self.blocks:
+            self.emit(block.row(comment))
+
+    # --- burning -------------------------------------------------------------------------------
+
+    def refuse(self, message: str) -> None:
+        """Stop, unless the user forces it; then say so and go on."""
+        if self.force_write_always:
+            self.emit(f"{message} Skipped because '--force-write-always' option.")
+            return
+        raise FatalError(message + (FORCE_HINT if self.force_write_always is not None else ""))
+
+    def use_batch_mode(self) -> None:
+        self.batch_mode_cnt += 1
+
+    def burn_all(self, check_batch_mode: bool = False) -> bool:
+        """Burn everything staged; True when nothing is left to do.
+
+        With `check_batch_mode` a positive batch counter only delays the burn (False).
+        """
+        from espefuse.burn import burn_all
+
+        if check_batch_mode:
+            if self.batch_mode_cnt:
+                self.emit(
+                    "\nBatch mode is enabled, the burn will be done at the end of the command."
+                )
+                return False
+        elif self.batch_mode_cnt:
+            self.batch_mode_cnt -= 1
+            if self.batch_mode_cnt:
+                self.emit(
+                    "\nBatch mode is enabled, the burn will be done at the end of the command."
+                )
+                return False
+        return burn_all(self)
+
+    def confirm(self, action: str, do_not_confirm: bool = False) -> None:
+        """Ask for the word BURN.
+
+        Raises:
+            Aborted: any other answer.
+        """
+        self.emit(f"{action}{'' if action.endswith('.') else '.'} \n"
+                  "This is an irreversible operation!")
+        if do_not_confirm or self.do_not_confirm:
+            return
+        if self.ask is None or not self.ask("Type 'BURN' (all capitals) to continue."):
+            raise Aborted
+
+
+class Aborted(Exception):
+    """The user did not type BURN. Nothing was burned."""

@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Burning keys, in the three forms that chips have: by key purpose (all but two), by block name
+(ESP32), and as halves of one block (ESP32-C2). The rest of the commands is in `commands`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from esptool.errors import FatalError
+
+from espefuse import keys, output
+from espefuse.codecs import bit_text
+from espefuse.commands import HIDDEN, BaseCommands
+from espefuse.efuses import Block, Field
+from espefuse.schema import ChipTable, Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWish:
+    """One key for one block (or a half of it), bytes in the order of its file."""
+
+    target: str
+    data: bytes
+    purpose: str
+
+
+def hidden_or_plain(data: bytes, show: bool) -> str:
+    return f"[{data.hex(' ') if show else ' '.join('??' for _ in data)}]"
+
+
+def check_size(data: bytes, size: int) -> None:
+    if len(data) != size:
+        raise FatalError(
+            f"Incorrect key file size {len(data)}. "
+            f"Key file must be {size} bytes ({size * 8} bits) of raw binary key data."
+        )
+
+
+def check_same_length(*lists: Sequence[object]) -> None:
+    if len({len(one) for one in lists}) > 1:
+        raise FatalError(
+            "The number of blocks "
+            f"({len(lists[0])}), key files ({len(lists[1])}) and key purposes "
+            f"({len(lists[-1])}) must be the same."
+        )
+
+
+class PurposeCommands(BaseCommands):
+    """Chips whose key blocks have a purpose field each."""
+
+    def burn_key(  # type: ignore[override]
+        self,
+        blocks: list[str],
+        keyfiles: list[BinaryIO],
+        keypurposes: list[str],
+        no_write_protect: bool = False,
+        no_read_protect: bool = False,
+        show_sensitive_info: bool = False,
+        digest: list[bytes] | None = None,
+    ) -> None:
+        """Burn keys with their purposes and protect both as the purpose demands."""
+        show = show_sensitive_info or self.efuses.debug
+        if not show:
+            output.emit(HIDDEN)
+        check_same_length(blocks, keyfiles if digest is None else digest, keypurposes)
+        wishes = self._wishes(blocks, keyfiles, keypurposes, digest)
+        names = [self.efuses.block_of(w.target).name for w in wishes]
+        repeated = sorted({n for n in names if names.count(n) > 1})
+        if repeated:
+            raise FatalError(f"Found repeated {repeated} in the name list.")
+        output.emit("Burn keys to blocks:")
+        for wish in wishes:
+            self._stage_key(wish, no_write_protect, no_read_protect, show)
+        if no_write_protect:
+            output.emit("Keys will remain writeable (due to --no-write-protect).")
+        if no_read_protect:
+            output.emit("Keys will remain readable (due to --no-read-protect).")
+        if self.burn_all(check_batch_mode=True):
+            output.emit("Successful.")
+
+    def burn_key_digest(  # type: ignore[override]
+        self,
+        blocks: list[str],
+        keyfiles: list[BinaryIO],
+        keypurposes: list[str],
+        no_write_protect: bool = False,
+        no_read_protect: bool = False,
+        show_sensitive_info: bool = False,
+    ) -> None:
+        """Burn digests of public keys for secure boot."""
+        digests = [keys.secure_boot_digest(keys.read(file)) for file in keyfiles]
+        self.burn_key(
+            blocks,
+            keyfiles,
+            keypurposes,
+            no_write_protect,
+            no_read_protect,
+            show_sensitive_info,
+            digest=digests,
+        )
+
+    # --- keys from files -----------------------------------------------------------------------
+
+    def _wishes(
+        self,
+        blocks: Sequence[str],
+        files: Sequence[BinaryIO],
+        purposes: Sequence[str],
+        digests: Sequence[bytes] | None,
+    ) -> list[KeyWish]:
+        """Keys by block, with a key of double length split over two blocks."""
+        plain, double = [], []
+        for i, (block, purpose) in enumerate(zip(blocks, purposes, strict=True)):
+            if digests is not None:
+                plain.append(KeyWish(block, digests[i], purpose))
+                continue
+            data = keys.read(files[i])
+            if purpose in self.efuses.table.purpose_split:
+                double.append((len(plain), KeyWish(block, self._double_key(purpose, data), purpose)))
+                plain.append(KeyWish(block, b"", purpose))
+            elif purpose.startswith("ECDSA_KEY"):
+                data = data if self._is_half(purpose, data) else keys.ecdsa_block(data)
+                plain.append(KeyWish(block, data, purpose))
+            else:
+                plain.append(KeyWish(block, data, purpose))
+        for at, wish in double:
+            first, second = self.efuses.table.purpose_split[wish.purpose]
+            other = self._next_free(wish.target, [w.target for w in plain])
+            if other is None:
+                raise FatalError(f"{wish.purpose} requires two free keyblocks")
+            one, two = wish.data[: keys.KEY_BYTES], wish.data[keys.KEY_BYTES :]
+            plain[at] = KeyWish(wish.target, one, first)
+            plain.append(KeyWish(other, two, second))
+        return plain
+
+    @staticmethod
+    def _is_half(purpose: str, data: bytes) -> bool:
+        """Half of a P-384 key comes as raw bytes; other ECDSA keys come as PEM."""
+        return purpose in ("ECDSA_KEY_P384_L", "ECDSA_KEY_P384_H") and not data.startswith(b"-----")
+
+    @staticmethod
+    def _double_key(purpose: str, data: bytes) -> bytes:
+        if purpose.startswith("ECDSA"):
+            return keys.ecdsa_p384_blocks(data)
+        if len(data) != keys.DOUBLE_KEY_BYTES:
+            raise FatalError(
+                f"Incorrect key file size {len(data)}, {purpose} should be "
+                f"{keys.DOUBLE_KEY_BYTES} bytes"
+            )
+        return data
+
+    def _next_free(self, start: str, taken: Sequence[str]) -> str | None:
+        """The first unused key block after `start`, from the first again after the last."""
+        key_blocks = [b for b in self.efuses.blocks if b.key_purpose_name]
+        used = {self.efuses.block_of(name).name for name in taken}
+        at = key_blocks.index(self.efuses.block_of(start))
+        for block in key_blocks[at + 1 :] + key_blocks[:at]:
+            if block.name not in used and self._is_unused(block):
+                return block.name
+        return None
+
+    def _is_unused(self, block: Block) -> bool:
+        """Nothing written, no purpose, no protection, nothing staged."""
+        assert block.key_purpose_name is not None
+        purpose = self.efuses[block.key_purpose_name]
+        return (
+            not block.data
+            and not block.pending
+            and not purpose.purpose_raw()
+            and not purpose.purpose_raw(False)
+            and block.is_readable()
+            and block.is_writeable()
+            and purpose.is_writeable()
+        )
+
+    # --- one key -------------------------------------------------------------------------------
+
+    def _stage_key(self, wish: KeyWish, keep_writeable: bool, keep_readable: bool, show: bool) -> None:
+        block = self.efuses.block_of(wish.target)
+        field = self.efuses[block.name]
+        assert block.key_purpose_name is not None
+        purpose_field = self.efuses[block.key_purpose_name]
+        purpose = self.efuses.table.purpose(wish.purpose)
+        output.emit(f" - {block.name} -> {hidden_or_plain(wish.data, show)}")
+        data = wish.data
+        if purpose.reverse:
+            what = "AES-XTS" if purpose.name.startswith("XTS") else purpose.name
+            output.emit(f"\tReversing byte order for {what} hardware peripheral...")
+            data = data[::-1]
+        check_size(data, block.get_block_len())
+        field.save(int.from_bytes(data, "little"))
+        self._stage_purpose(purpose_field, purpose)
+        if purpose.read_protect and not keep_readable:
+            output.emit("\tDisabling read to key block...")
+            field.disable_read()
+        if not keep_writeable:
+            output.emit("\tDisabling write to key block...")
+            field.disable_write()
+        output.emit("")
+
+    def _stage_purpose(self, field: Field, purpose: Purpose) -> None:
+        current = field.get()
+        name = purpose.name
+        if field.purpose_raw() == purpose.value and (purpose.value or current == name):
+            output.emit(f"\t'{field.name}' is already '{name}'.")
+        else:
+            output.emit(f"\t'{field.name}': '{current}' -> '{name}'.")
+            self.check_purpose(field, purpose.name)
+            if purpose.value == 0:
+                raise FatalError("'0' can not be set (value out of range)")
+            self._save_purpose(field, purpose.value)
+        self._stage_companion(purpose)
+        if field.is_writeable():
+            output.emit(f"\tDisabling write to '{field.name}'...")
+            field.disable_write()
+
+    def _save_purpose(self, field: Field, value: int) -> None:
+        high = self.efuses.high_part(field)
+        if high is None:
+            field.save(value)
+            return
+        for part, bits in ((field, value & field.d.mask), (high, value >> field.bit_len)):
+            if bits or part is field:
+                old, new = part.get_bitstring(), bit_text(bits, part.bit_len)
+                output.emit(f"\t    - '{part.name}' {old} -> {new}")
+                part.save(bits)
+
+    def _stage_companion(self, purpose: Purpose) -> None:
+        """A purpose may need another field, e.g. the ECDSA engine's own random numbers."""
+        rule = self.efuses.table.rules.get("purpose_sets", {}).get(purpose.name)
+        if not rule or self.efuses.get_chip_version() > rule.get("revision_le", 9999):
+            return
+        field = self.efuses[rule["field"]]
+        output.emit(f"\t{field.name}: {int(field.raw())} -> 1")
+        field.save(1)
+
+    def check_purpose(self, field: Field, name: str) -> None:
+        """Refuse a purpose that this block's hardware cannot serve.
+
+        Raises:
+            FatalError: the chip has a bug there.
+        """
+        refused = self.efuses.table.rules.get("refused_purposes", {}).get(field.name, ())
+        if any(name.startswith(prefix) for prefix in refused):
+            raise FatalError(
+                f"{field.name} can not have {name} key due to a hardware bug "
+                "(please see TRM for more details)"
+            )
+
+    def parse_pairs(self, pairs):  # type: ignore[no-untyped-def]
+        wishes = super().parse_pairs(pairs)
+        for field, value in wishes:
+            if field.d.codec == "keypurpose":
+                for purpose in self.efuses.table.purposes:
+                    if purpose.value == value and not purpose.virtual:
+                        self.check_purpose(field, purpose.name)
+                        break
+        return wishes
+
+
+class DirectCommands(BaseCommands):
+    """ESP32: a key block's name says what it is for."""
+
+    def burn_key(  # type: ignore[override]
+        self,
+        block: list[str],
+        keyfile: list[BinaryIO],
+        no_protect_key: bool = False,
+        show_sensitive_info: bool = False,
+    ) -> None:
+        """Burn keys into blocks, named by number or use."""
+        wishes = [(name, keys.read(file)) for name, file in zip(block, keyfile, strict=True)]
+        self._burn_keys(wishes, no_protect_key, show_sensitive_info)
+
+    def burn_key_digest(  # type: ignore[override]
+        self, keyfile: BinaryIO, no_protect_key: bool = False, show_sensitive_info: bool = False
+    ) -> None:
+        """Burn the digest of a public key for secure boot V2 into BLOCK2."""
+        if self.efuses.coding_scheme == 1:
+            if not show_sensitive_info:
+                output.emit(HIDDEN)
+            raise FatalError("burn-key-digest only works with 'None' coding scheme")
+        if self.efuses.get_chip_version() < 300:
+            raise FatalError(
+                "Incorrect chip revision for Secure boot v2. "
+                f"Detected: v{self.efuses.get_chip_version() // 100}."
+                f"{self.efuses.get_chip_version() % 100}. Expected: >= v3.0."
+            )
+        digest = keys.secure_boot_digest(keys.read(keyfile))
+        self._burn_keys([("secure_boot_v2", digest)], no_protect_key, show_sensitive_info)
+
+    def _burn_keys(
+        self, wishes: list[tuple[str, bytes]], no_protect_key: bool, show_sensitive_info: bool
+    ) -> None:
+        show = show_sensitive_info or self.efuses.debug
+        if not show:
+            output.emit(HIDDEN)
+        names = [self.efuses.block_of(name).name for name, _ in wishes]
+        repeated = sorted({n for n in names if names.count(n) > 1})
+        if repeated:
+            raise FatalError(f"Found repeated {repeated} in the name list.")
+        output.emit("Burn keys to blocks:")
+        for name, data in wishes:
+            block = self.efuses.block_of(name)
+            field = self.efuses[block.name]
+            output.emit(f" - {block.name} -> {hidden_or_plain(data, show)}")
+            reverse = name in ("flash_encryption", "secure_boot_v1")
+            if reverse:
+                output.emit("\tReversing the byte order...")
+            check_size(data, block.get_block_len())
+            field.save(int.from_bytes(data[::-1] if reverse else data, "little"))
+            if not no_protect_key:
+                if reverse:
+                    output.emit("\tDisabling read to key block...")
+                    field.disable_read()
+                output.emit("\tDisabling write to key block...")
+                field.disable_write()
+            output.emit("")
+        if no_protect_key:
+            output.emit("Key is left unprotected as per --no-protect-key argument.")
+        output.emit("Burn keys in eFuse blocks.")
+        if no_protect_key:
+            output.emit(
+                "The key block will be left readable and writeable (due to --no-protect-key). "
+            )
+        else:
+            output.emit(
+                "The key block will be read and write protected (no further changes or readback). "
+            )
+        output.emit("")
+        if self.burn_all(check_batch_mode=True):
+            output.emit("Successful.")
+
+    def parse_pairs(self, pairs):  # type: ignore[no-untyped-def]
+        wishes = super().parse_pairs(pairs)
+        for field, _ in wishes:
+            if field.name == "MAC":
+                raise FatalError("Writing Factory MAC address is not supported")
+        return wishes
+
+
+class HalvesCommands(PurposeCommands):
+    """ESP32-C2: one key block, used whole or in halves, and no purpose field."""
+
+    def burn_key(  # type: ignore[override]
+        self,
+        blocks: list[str],
+        keyfiles: list[BinaryIO],
+        keypurposes: list[str],
+        no_write_protect: bool = False,
+        no_read_protect: bool = False,
+        show_sensitive_info: bool = False,
+        digest: list[bytes] | None = None,
+    ) -> None:
+        """Burn a flash encryption key, a secure boot digest (or both), or user data."""
+        show = show_sensitive_info or self.efuses.debug
+        if not show:
+            output.emit(HIDDEN)
+        targets = self.efuses.table.rules["purpose_targets"]
+        allowed = self.efuses.table.rules["purpose_pair"]
+        data = digest if digest is not None else [keys.read(file) for file in keyfiles]
+        check_same_length(blocks, data, keypurposes)
+        if len(keypurposes) != len(set(keypurposes)):
+            raise FatalError(f"Found repeated {sorted(set(keypurposes))} in the name list.")
+        if len(keypurposes) > 1 and set(keypurposes) != set(allowed):
+            raise FatalError(f"These keypurposes are incompatible {list(keypurposes)}")
+        output.emit("Burn keys to blocks:")
+        for content, purpose_name in zip(data, keypurposes, strict=True):
+            purpose = self.efuses.table.purpose(purpose_name)
+            self._stage_half(
+                targets[purpose_name], content, purpose, no_write_protect, no_read_protect, show
+            )
+        if no_write_protect:
+            output.emit("Keys will remain writeable (due to --no-write-protect).")
+        if no_read_protect:
+            output.emit("Keys will remain readable (due to --no-read-protect).")
+        if self.burn_all(check_batch_mode=True):
+            output.emit("Successful.")
+
+    def _stage_half(
+        self,
+        target: str,
+        data: bytes,
+        purpose: Purpose,
+        keep_writeable: bool,
+        keep_readable: bool,
+        show: bool,
+    ) -> None:
+        field = self.efuses[target]
+        size = field.bit_len // 8
+        if purpose.digest and len(data) == 2 * size:
+            output.emit(
+                "\tProgramming only left-most 128-bits from SHA256 hash of public key to highest "
+                "128-bits of BLOCK KEY0"
+            )
+            data = data[:size]
+        output.emit(f" - {field.name} -> {hidden_or_plain(data, show)}")
+        if purpose.reverse:
+            output.emit("\tReversing byte order for AES-XTS hardware peripheral...")
+            data = data[::-1]
+        check_size(data, size)
+        field.save(int.from_bytes(data, "little"))
+        companion = self.efuses.table.rules.get("purpose_sets", {}).get(purpose.name)
+        if companion:
+            output.emit(f"\t{companion['field']} -> 1")
+            self.efuses[companion["field"]].save(1)
+        if purpose.read_protect and not keep_readable:
+            output.emit("\tDisabling read to key block...")
+            field.disable_read()
+        if not keep_writeable:
+            output.emit("\tDisabling write to key block...")
+            field.disable_write()
+        output.emit("")
+
+    def burn_key_digest(  # type: ignore[override]
+        self,
+        keyfile: BinaryIO,
+        no_write_protect: bool = False,
+        no_read_protect: bool = False,
+        show_sensitive_info: bool = False,
+    ) -> None:
+        """Burn the first half of a public key's digest into the upper half of the key block."""
+        digest = keys.secure_boot_digest(keys.read(keyfile))[:16]
+        self.burn_key(
+            ["BLOCK_KEY0"],
+            [keyfile],
+            ["SECURE_BOOT_DIGEST"],
+            no_write_protect,
+            no_read_protect,
+            show_sensitive_info,
+            digest=[digest],
+        )
+
+
+def commands_for(table: ChipTable) -> type[BaseCommands]:
+    """The command class of a chip, by the way its keys are burned."""
+    if "purpose_targets" in table.rules:
+        return HalvesCommands
+    return PurposeCommands if table.purposes else DirectCommands

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Key material for key blocks: files of raw bytes, ECDSA private keys, digests of public keys.
+
+Only data here: what a block may hold and how it is protected is decided by `commands`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import BinaryIO
+
+from esptool.errors import FatalError
+
+PAD_P192 = 8
+PAD_P384 = 16
+KEY_BYTES = 32
+DOUBLE_KEY_BYTES = 64
+
+
+def ecdsa_private_key(data: bytes) -> bytes:
+    """The private number of an ECDSA key in PEM form, big-endian, as long as its curve.
+
+    Raises:
+        FatalError: not PEM, or no ECDSA private key on a known curve.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    problem = "Incorrect ECDSA private key specified. Please check algorithm and/or format."
+    try:
+        key = load_pem_private_key(data, password=None)
+    except (ValueError, TypeError) as e:
+        raise FatalError(problem) from e
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise FatalError(problem)
+    size = (key.curve.key_size + 7) // 8
+    return key.private_numbers().private_value.to_bytes(size, "big")
+
+
+def ecdsa_block(data: bytes) -> bytes:
+    """An ECDSA private key for one key block: a P-192 key with 8 zeros in front."""
+    key = ecdsa_private_key(data)
+    return bytes(PAD_P192) + key if len(key) == 24 else key
+
+
+def ecdsa_p384_blocks(data: bytes) -> bytes:
+    """An ECDSA P-384 private key for two key blocks: 16 zeros in front.
+
+    Raises:
+        FatalError: the key is on another curve.
+    """
+    key = ecdsa_private_key(data)
+    if len(key) != 48:
+        raise FatalError(
+            f"A NIST384p private key has 48 bytes, but this ECDSA key has {len(key)}."
+        )
+    return bytes(PAD_P384) + key
+
+
+def secure_boot_digest(data: bytes) -> bytes:
+    """The SHA-256 digest of a public key as secure boot V2 stores it (PEM, public or private).
+
+    The key block of a signature is hashed: an RSA-3072 key's modulus, exponent and Montgomery
+    constants, or an ECDSA key's curve number and point, all little-endian.
+
+    Raises:
+        FatalError: no such key.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    key = _public_key(data)
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size == 3072:
+        return hashlib.sha256(_rsa_block(key)).digest()
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
+        number, size = _CURVES[key.curve.name]
+        point = key.public_numbers()
+        # P-256 and P-192 share one layout: both numbers stand in fields of 32 bytes in all.
+        block = bytes([number]) + point.x.to_bytes(size, "little") + point.y.to_bytes(
+            size, "little"
+        )
+        if number == 3:
+            return hashlib.sha384(block).digest()[:KEY_BYTES]
+        return hashlib.sha256(block.ljust(1 + 64, b"\0")).digest()
+    raise FatalError(
+        "The key is neither RSA with 3072 bits nor ECDSA on a NIST curve "
+        "(P-192, P-256, P-384), as secure boot V2 needs."
+    )
+
+
+_CURVES = {"secp192r1": (1, 24), "secp256r1": (2, 32), "secp384r1": (3, 48)}
+
+
+def _public_key(data: bytes) -> object:
+    from cryptography.hazmat.primitives import serialization
+
+    for load in (
+        lambda: serialization.load_pem_private_key(data, password=None).public_key(),
+        lambda: serialization.load_pem_public_key(data),
+    ):
+        try:
+            return load()
+        except (ValueError, TypeError):
+            continue
+    raise FatalError(
+        "Verification key does not appear to be an RSA Private or Public key in PEM format. "
+        "Unsupported."
+    )
+
+
+def _rsa_block(key: object) -> bytes:
+    numbers = key.public_numbers()  # type: ignore[attr-defined]
+    n, e = numbers.n, numbers.e
+    r = pow(1 << 3072, 2, n)
+    m = -pow(n, -1, 1 << 32) & 0xFFFFFFFF
+    return (
+        n.to_bytes(384, "little")
+        + e.to_bytes(4, "little")
+        + r.to_bytes(384, "little")
+        + m.to_bytes(4, "little")
+    )
+
+
+def read(file: BinaryIO) -> bytes:
+    """All bytes of an open key file, from its start."""
+    file.seek(0)
+    return file.read()

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where text goes: to esptool's logger, so that `log.set_logger` redirects eFuse commands too."""
+
+from __future__ import annotations
+
+from esptool.logger import log
+
+
+def emit(text: str = "") -> None:
+    """Print a line (tabs widened to 8 columns) through whatever logger is set now."""
+    log.print(text.expandtabs(8))
+
+
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
+    log.warning(text)
+
+
+def ask(question: str) -> bool:
+    """Ask on the terminal; True for the word BURN. The end of input is no answer (EOFError)."""
+    log.print(question)
+    answer = input().strip() == "BURN"
+    if not answer:
+        log.print("Aborting.")
+    return answer
+
+
+def deprecated(text: str) -> None:
+    """Note an old spelling on standard error."""
+    log.warning(f"Deprecated: {text}")

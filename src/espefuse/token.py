@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""eFuse tokens: one line of text that holds all blocks of a chip, or what is staged for them.
+
+`EFSR:esp32c3:004:<block 0>:...:<block N>:<error registers>:<crc>`; pieces are URL-safe base64
+without padding, little-endian words, empty for all zeros; the CRC-32 covers all before it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from esptool.errors import FatalError
+
+from espefuse.device import chip_key
+
+if TYPE_CHECKING:
+    from espefuse.efuses import Efuses
+
+READ = "EFSR"
+WRITE = "EFSW"
+BOTH = "EFSRW"
+KINDS = (READ, WRITE, BOTH)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The content of a token. `blocks` and `errors` are bytes, empty for all zeros."""
+
+    kind: str
+    chip: str
+    revision: int
+    blocks: tuple[bytes, ...]
+    errors: bytes
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode() if any(data) else ""
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def make(token: Token) -> str:
+    """The text of a token."""
+    parts = [token.kind, token.chip, f"{token.revision:03d}", *map(_encode, token.blocks)]
+    text = ":".join([*parts, _encode(token.errors)]) + ":"
+    crc = zlib.crc32(text.encode()).to_bytes(4, "little")
+    return text + base64.urlsafe_b64encode(crc).rstrip(b"=").decode()
+
+
+def parse(text: str) -> Token:
+    """Read a token.
+
+    Raises:
+        FatalError: another form, a changed character (CRC), or unreadable base64.
+    """
+    text = text.strip()
+    parts = text.split(":")
+    if parts[0] not in KINDS or len(parts) < 6:
+        raise FatalError(
+            "This is no eFuse token: it must look like EFSR:esp32c3:004:...:CRC.",
+            remedy="Copy the whole line that the chip or 'dump --format token' printed.",
+        )
+    body, _, crc_text = text.rpartition(":")
+    try:
+        crc = _decode(crc_text)
+        pieces = [_decode(piece) for piece in parts[3:-1]]
+    except (binascii.Error, ValueError) as e:
+        raise FatalError(f"The eFuse token is damaged: {e}.") from e
+    if crc != zlib.crc32((body + ":").encode()).to_bytes(4, "little"):
+        raise FatalError(
+            "The CRC of the eFuse token is wrong: it was changed or not copied whole.",
+            remedy="Copy the token again.",
+        )
+    if not parts[2].isdigit():
+        raise FatalError(f"The chip revision '{parts[2]}' of the eFuse token is no number.")
+    return Token(parts[0], chip_key(parts[1]), int(parts[2]), tuple(pieces[:-1]), pieces[-1])
+
+
+def current(efuses: Efuses) -> str:
+    """An EFSR token of the blocks as read."""
+    errors = b"".join(value.to_bytes(4, "little") for value in efuses.status.values())
+    blocks = tuple(b.data.to_bytes(b.bits // 8, "little") for b in efuses.blocks)
+    return make(_token(efuses, READ, blocks, errors))
+
+
+def staged(efuses: Efuses) -> str:
+    """An EFSW token of what is going to be burned."""
+    blocks = tuple(b.pending.to_bytes(b.bits // 8, "little") for b in efuses.blocks)
+    return make(_token(efuses, WRITE, blocks, b""))
+
+
+def _token(efuses: Efuses, kind: str, blocks: tuple[bytes, ...], errors: bytes) -> Token:
+    return Token(kind, efuses.table.key, efuses.get_chip_version(), blocks, errors)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from esptool.errors import VerifyError
+from esptool.errors import SecureModeError, VerifyError
 from esptool.events import Listener
 from esptool.image import app
 from esptool.ops import checks
@@ -61,14 +61,13 @@ def write_flash(
     if plan.erase_all:
         erase_flash(session, force=options.force, security=security, listener=report.listener)
     results = []
-    for number, region_plan in enumerate(plan.regions):
+    for region_plan in plan.regions:
         if len(plan.regions) > 1:
             report.line("")
             what = f"'{region_plan.region.name}'" if region_plan.region.name else "input"
             report.line(f"Writing {what} at {region_plan.region.address:#010x}...")
         worker = _RegionWriter(session, region_plan, options, plan, report)
         results.append(worker.run())
-        del number
     return results
 
 
@@ -89,12 +88,11 @@ def plan_write(
     report = Report(session, listener)
     checks.refuse_overlaps(regions)
     encrypted = options.encrypt or any(r.encrypted for r in regions)
-    skip, diff = checks.without_impossible(session, options, encrypted, report)
+    _skip, diff = checks.without_impossible(session, options, encrypted, report)
     state = security if security is not None else security_state(session)
     checks.refuse_insecure(regions, options, state)
     checks.refuse_encryption(session, regions, options, report)
     checks.judge_images(session, regions, options, report)
-    del skip
     size_word = set_flash_size(session, options.params.size, listener=report.listener)
     flash_size = None if size_word is None else size_in_bytes(size_word)
     checks.refuse_past_end(regions, flash_size)
@@ -133,19 +131,21 @@ def _plan_region(
     report: Report,
 ) -> RegionPlan:
     encrypted = options.encrypt or region.encrypted
-    content = region.data
+    keep = options.preserve and not encrypted and not options.erase_all
+    address, content = region.address, region.data
     if content:
         align = session.spec.flash.encrypted_write_align if encrypted else WORD
         content = app.patch_flash_params(
-            padded(content, align),
+            content if keep else padded(content, align),
             session.spec,
             params.mode,
             params.frequency,
             params.size,
-            address=region.address,
+            address=address,
             notify=report.listener,
         )
-    address = region.address
+    if keep and content:
+        address, content = _with_neighbours(session, address, content, report)
     if not session.is_stub and address % SECTOR:
         # A ROM erases from where it writes, and writes from a sector's start.
         head = address % SECTOR
@@ -154,6 +154,29 @@ def _plan_region(
     packed = deflate(content) if compress and content else None
     stretch = Stretch(address, content, encrypted, packed)
     return RegionPlan(region, address, content, stretch, former, encrypted)
+
+
+def _with_neighbours(
+    session: Session, address: int, content: bytes, report: Report
+) -> tuple[int, bytes]:
+    """Fill the first and last sector up with what stands there, so that it is written back.
+
+    Raises:
+        FatalError: the other side cannot read flash.
+    """
+    checks.require_flash_ops(session, "--preserve")
+    if session.secure_download:
+        raise SecureModeError("Flash cannot be read in secure download mode: no --preserve.")
+    start, end = sector_range(address, len(content))
+    head, tail = address - start, end - address - len(content)
+    before = session.read_flash(start, head) if head else b""
+    after = session.read_flash(address + len(content), tail) if tail else b""
+    if head or tail:
+        report.line(
+            f"Keeping {head} bytes before and {tail} bytes after {address:#010x} "
+            "in sectors that are only partly written."
+        )
+    return start, before + content + after
 
 
 class _RegionWriter:
@@ -217,8 +240,6 @@ class _RegionWriter:
     def _by_difference(self, former: bytes) -> WriteResult | None:
         """Send only sectors that differ from `former`; None when all must be sent after all."""
         plan, report = self.plan, self.report
-        head = len(plan.content) - len(plan.region.data)
-        del head
         start = plan.region.address
         content = plan.content[start - plan.address :]
         runs = changed_runs(start, former, content)
@@ -282,7 +303,8 @@ class _RegionWriter:
     _lossy = False
 
     def _announce_erase(self, stretch: Stretch, aligned: bool) -> None:
-        address = stretch.address if aligned else self.plan.region.address
+        kept = self.options.preserve and not stretch.encrypted
+        address = stretch.address if aligned or kept else self.plan.region.address
         head = address % SECTOR
         if head:
             self.report.note(

@@ -310,24 +310,34 @@ class _Conversion:
         return self.kind is ImageKind.ESP8266_V3 and esp8266.is_v3_flash(self.chip, address)
 
 
-def merge_adjacent(segments: Sequence[Segment], chip: ChipSpec) -> list[Segment]:
-    """Join neighbours in the list where one ends at the address at which the next one starts.
+def adjacent_runs(segments: Sequence[Segment], chip: ChipSpec) -> list[range]:
+    """Index ranges of neighbours in the list where one ends at the address where the next starts.
 
-    Both must start in the same kinds of memory. Order is kept; gaps are left, as they may be
-    memory that has to keep its contents over a reset.
+    Those of a run start in the same kinds of memory. Gaps are left, as they may be memory that has
+    to keep its contents over a reset.
     """
-    runs: list[list[Segment]] = []
-    for segment in segments:
-        if runs:
-            last = runs[-1][-1]
-            touching = last.end == segment.addr and last.checksummed == segment.checksummed
-            if touching and chip.memory_kind(last.addr) == chip.memory_kind(segment.addr):
-                runs[-1].append(segment)
-                continue
-        runs.append([segment])
+    runs: list[range] = []
+    for i, segment in enumerate(segments):
+        before = segments[i - 1] if i else segment
+        if (
+            i
+            and before.end == segment.addr
+            and before.checksummed == segment.checksummed
+            and chip.memory_kind(before.addr) == chip.memory_kind(segment.addr)
+        ):
+            runs[-1] = range(runs[-1].start, i + 1)
+        else:
+            runs.append(range(i, i + 1))
+    return runs
+
+
+def merge_adjacent(segments: Sequence[Segment], chip: ChipSpec) -> list[Segment]:
+    """Join each run of `adjacent_runs`; the first one gives its name and address."""
     return [
-        run[0] if len(run) == 1 else replace(run[0], data=b"".join(s.data for s in run))
-        for run in runs
+        segments[run.start]
+        if len(run) == 1
+        else replace(segments[run.start], data=b"".join(segments[i].data for i in run))
+        for run in adjacent_runs(segments, chip)
     ]
 
 

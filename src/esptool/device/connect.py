@@ -86,6 +86,7 @@ def connect(
         caller = Caller(link, settings, listener, expected)
         stub = caller.call(before, attempts, warnings)
         session = caller.recognise(stub, detect=expected is None, warnings=warnings)
+        session.may_reset = before in ("default-reset", "usb-reset")
         session.prepare()
         return session
     except BaseException:

@@ -27,10 +27,12 @@ class FlashRequests(Requester):
 
     Attributes:
         flash_size: bytes, as last given to `set_flash_params`; None before.
+        attached_pins: argument of the last `spi_attach`.
         write_size_override: block size forced by the link (USB-OTG of a ROM), or None.
     """
 
     flash_size: int | None = None
+    attached_pins: int = 0
     write_size_override: int | None = None
 
     @property
@@ -49,6 +51,7 @@ class FlashRequests(Requester):
         if not self.is_stub:
             data += packets.words(0)  # is_legacy, then three unused bytes
         self.request("configure SPI flash pins", Cmd.SPI_ATTACH, data, attempts=3)
+        self.attached_pins = pins
 
     def set_flash_params(self, size: int) -> None:
         """Tell the loader the flash size in bytes and the usual geometry."""

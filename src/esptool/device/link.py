@@ -49,6 +49,12 @@ class Link:
         self._frames: deque[bytes] = deque()
         self._started = time.monotonic()
 
+    def reattach(self) -> None:
+        """The port was opened anew: forget what was under way on the old one."""
+        self._read = reader(self.port)
+        self._decoder = slip.Decoder()
+        self._frames.clear()
+
     # --- bytes ---------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:

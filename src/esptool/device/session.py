@@ -22,6 +22,7 @@ from esptool.transport.settings import Settings
 if TYPE_CHECKING:
     from esptool.device.ext import ExtInfo
     from esptool.stubs import Stub
+    from esptool.transport.discovery import PortInfo
 
 __all__ = ["Session", "StubKind"]
 
@@ -34,6 +35,7 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
         ext: what our stub can do beyond the public protocol, None without it.
         sync_stub_detected: a stub was already running when the connection was made.
         stub_disabled: no stub may be started on this chip.
+        may_reset: the chip may be reset to take it up again when it is lost.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
         self.ext: ExtInfo | None = None
         self.sync_stub_detected = False
         self.stub_disabled = False
+        self.may_reset = True
         self._jedec_id: int | None = None
+        self._usb_place: PortInfo | None = None
 
     def __enter__(self) -> Session:
         return self
@@ -64,6 +68,17 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
     def close(self) -> None:
         """Close the port. The chip is left as it is."""
         self.link.port.close()
+
+    def remember_port(self) -> None:
+        """Note which USB device this is, to find it again should its port vanish."""
+        from esptool.device.recover import usb_place
+
+        self._usb_place = usb_place(self.link.port.port)
+
+    @property
+    def usb_place(self) -> PortInfo | None:
+        """See `remember_port`."""
+        return self._usb_place
 
     # --- after connecting ----------------------------------------------------------------------
 
@@ -126,19 +141,20 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
     def soft_reset(self, stay_in_bootloader: bool) -> None:
         """See `Power.soft_reset`; afterwards the ROM (or the application) answers."""
         super().soft_reset(stay_in_bootloader)
-        self._left_stub()
+        self.left_stub()
 
     def hard_reset(self, uses_usb: bool | None = None) -> None:
         """See `Power.hard_reset`."""
         super().hard_reset(uses_usb)
-        self._left_stub()
+        self.left_stub()
 
     def watchdog_reset(self) -> None:
         """See `Power.watchdog_reset`."""
         super().watchdog_reset()
-        self._left_stub()
+        self.left_stub()
 
-    def _left_stub(self) -> None:
+    def left_stub(self) -> None:
+        """The ROM (or an application) answers again."""
         self.stub_kind = StubKind.NONE
         self.ext = None
         self.sync_stub_detected = False

@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from esptool.device.recover import recover, resync
 from esptool.errors import (
     ChipResponseError,
     FatalError,
@@ -43,32 +44,31 @@ class Sent:
 def send_stretch(session: Session, stretch: Stretch, report: Report, retries: int) -> Sent:
     """Erase the sectors of a stretch and write it.
 
+    `retries` is how often in a row it may fail without getting any further.
+
     Raises:
         FatalError: the chip refused, or did not answer any more; names the offset reached.
     """
     sent = Sent()
-    done = 0
+    done = stalled = 0
     while True:
         sender = _Sender(session, stretch, done, report, sent)
         try:
             sender.run()
             return sent
-        except (LinkTimeoutError, ProtocolError, ChipResponseError) as e:
-            sure = sender.certain
-            if sent.restarts >= retries or not _worth_retrying(e):
-                raise _lost(stretch, sure, e) from e
+        except (LinkTimeoutError, ProtocolError, ChipResponseError, PortError) as e:
+            stalled = 0 if sender.certain > done else stalled + 1
+            done = sender.certain
+            if stalled > retries or not _worth_retrying(e):
+                raise _lost(stretch, done, e) from e
             sent.restarts += 1
             report.note(
-                f"Lost contact at {stretch.address + sure:#010x} ({e.message}), "
-                f"trying again ({sent.restarts} of {retries})..."
+                f"Lost contact at {stretch.address + done:#010x} ({e.message}) Trying again..."
             )
             try:
-                resync(session)
+                regain(session, report, e)
             except FatalError as silent:
-                raise _lost(stretch, sure, silent) from e
-            done = sure
-        except PortError as e:
-            raise _lost(stretch, sender.certain, e) from e
+                raise _lost(stretch, done, silent) from e
 
 
 def _worth_retrying(e: FatalError) -> bool:
@@ -90,25 +90,22 @@ def _lost(stretch: Stretch, done: int, e: FatalError) -> FatalError:
     return type(e)(text) if type(e) in (LinkTimeoutError, PortError) else FatalError(text)
 
 
-def resync(session: Session, attempts: int = 7) -> None:
-    """Get in step again with a loader that is still there, after garbage or silence.
+def regain(session: Session, report: Report, cause: FatalError) -> None:
+    """Get back to a loader that answers: in step with it, or by resetting the chip.
 
     Raises:
-        LinkTimeoutError: it does not answer any more.
+        FatalError: it is lost for good.
     """
-    for _ in range(attempts):
-        while session.link.pump(0.05):
-            session.link.discard_input()
-        session.link.discard_input()
+    if not isinstance(cause, PortError):
         try:
-            session.link.sync_once(session.settings.sync_timeout * 3)
-        except (LinkTimeoutError, ProtocolError):
-            continue
-        while session.link.pump(0.05):
+            resync(session)
+            return
+        except LinkTimeoutError:
             pass
-        session.link.discard_input()
-        return
-    raise LinkTimeoutError("The chip does not answer any more.")
+    if not session.may_reset:
+        raise LinkTimeoutError("The chip does not answer any more, and may not be reset.")
+    report.note("The chip is lost: connecting to it again...")
+    recover(session)
 
 
 class _Sender:

@@ -60,6 +60,7 @@ def write_flash(
     plan = plan_write(session, regions, options, security=security, listener=report.listener)
     if plan.erase_all:
         erase_flash(session, force=options.force, security=security, listener=report.listener)
+    session.remember_port()
     results = []
     for region_plan in plan.regions:
         if len(plan.regions) > 1:

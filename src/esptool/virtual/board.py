@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A board: a chip, its flash, its reset circuit and the line to the host, with time and faults.
+
+It works while the host reads and writes, without a thread of its own, so that runs repeat.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from pathlib import Path
+
+from esptool import chips
+from esptool.virtual import bootlog
+from esptool.virtual.clock import Clock, Timing
+from esptool.virtual.faults import LineNoise
+from esptool.virtual.lines import AutoReset, UsbJtagReset
+from esptool.virtual.nor import BrownoutError, Nor
+from esptool.virtual.options import Options, parse_url
+from esptool.virtual.parts import find
+from esptool.virtual.rom import RomLoader
+from esptool.virtual.soc import Silent, Soc
+from esptool.virtual.state import load_state, save_state
+
+#: Boards opened by name, shared within the process.
+NAMED: dict[str, Board] = {}
+
+_BAUD_TOLERANCE = 0.04
+_BITS_A_BYTE = 10
+
+
+class LinkLostError(Exception):
+    """The link was cut on purpose."""
+
+
+class Board:
+    """What hangs at the other end of the cable.
+
+    Attributes:
+        soc, nor, clock, options: its parts.
+        held: EN is low.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.clock = Clock(options.timing)
+        self.spec = chips.get(options.chip)
+        self.nor = Nor(
+            find(options.part, options.flash), self.clock, options.faults,
+            max_times=options.max_times,
+        )
+        self.soc = Soc(self.spec, options, self.nor, self.clock, self._emit)
+        self.soc.on_run_flash = self._run_flash
+        self.soc.on_run_ram = self._run_ram
+        self.host_baud = 115200
+        self.held = False
+        self.lost = False
+        self._noise_in = LineNoise(options.faults, "to chip")
+        self._noise_out = LineNoise(options.faults, "to host")
+        self._garble = random.Random(0)
+        self._moved = 0
+        self._queue: deque[tuple[float, bytes]] = deque()
+        self._in_free = self._out_free = 0.0
+        circuit = UsbJtagReset if options.link == "usb-jtag" else AutoReset
+        self.lines = circuit(self._boot_by_strap, self._hold)
+        if options.state:
+            load_state(self, Path(options.state))
+        self._boot(options.boot == "download", bootlog.POWER_ON)
+
+    # --- reset -------------------------------------------------------------------------------
+
+    def _hold(self) -> None:
+        self.held = True
+        self.soc.reset()
+
+    def _boot_by_strap(self, io0_low: bool) -> None:
+        download = io0_low if self.options.boot == "strap" else self.options.boot == "download"
+        self._boot(download or io0_low, bootlog.POWER_ON)
+
+    def _boot(self, download: bool, cause: bootlog.Cause) -> None:
+        self.held = False
+        self.soc.reset()
+        download = download and not self.soc.download_disabled
+        self.soc.baud = bootlog.baud(self.soc)
+        self._emit(bootlog.banner(self.soc, cause, download))
+        if download:
+            self.soc.start_loader()
+            # The loader measures the host's rate from the first bytes that it gets.
+            self.soc.baud = 0
+        else:
+            self._start_application()
+
+    def _start_application(self) -> None:
+        self.soc.program = Silent()
+        self._emit(bootlog.application(self.soc))
+
+    def _run_flash(self) -> None:
+        self._boot(False, bootlog.SOFTWARE)
+
+    def _run_ram(self, entry: int) -> None:
+        from esptool.virtual.ramcode import start
+
+        start(self, entry)
+
+    def reset_by_watchdog(self) -> None:
+        """The RTC watchdog has bitten: the chip boots as its strap says."""
+        self._boot(self.options.boot == "download", bootlog.WATCHDOG)
+
+    # --- lines -------------------------------------------------------------------------------
+
+    def set_lines(self, dtr: bool, rts: bool) -> None:
+        """The host has set DTR and RTS (True is asserted)."""
+        self.lines.change(dtr, rts)
+
+    # --- host to chip ------------------------------------------------------------------------
+
+    def host_write(self, data: bytes) -> None:
+        """Bytes leave the host.
+
+        Raises:
+            LinkLostError: the link breaks here, by a fault that was asked for.
+        """
+        self._count(len(data))
+        self.lines.settle()
+        clock = self.clock
+        if not clock.charged:
+            self._arrive(data)
+            return
+        start = max(clock.host_now(), self._in_free)
+        rate = _BITS_A_BYTE / self.host_baud
+        done = 0
+        while done < len(data):
+            # Frames are dealt with as each is complete, not when the whole write has arrived.
+            end = data.find(b"\xc0", done + 1) + 1 or len(data)
+            self._in_free = start + end * rate
+            clock.advance_to(self._in_free + self.options.latency_s)
+            self._arrive(data[done:end])
+            done = end
+
+    def _arrive(self, data: bytes) -> None:
+        data, late = self._noise_in.apply(data)
+        if late:
+            self.clock.spend(self.options.faults.delay_s)
+        if self.held or not data:
+            return
+        soc = self.soc
+        if self.options.link == "uart":
+            if soc.baud == 0:
+                soc.set_baud(self.host_baud)
+            elif not self._same_rate():
+                data = self._scramble(data)
+        try:
+            soc.program.receive(data)
+        except BrownoutError:
+            self._boot(self.options.boot == "download", bootlog.BROWNOUT)
+
+    def _same_rate(self) -> bool:
+        return abs(self.soc.baud - self.host_baud) <= _BAUD_TOLERANCE * self.host_baud
+
+    def _scramble(self, data: bytes) -> bytes:
+        """What the other side makes of bytes at another rate: fewer or more, and other ones."""
+        ratio = self.soc.baud / self.host_baud
+        count = max(1, min(4 * len(data), round(len(data) * ratio)))
+        return bytes(self._garble.choice(b"\x00\x80\xf8\xfe\xff\x1c\xe0\x86") for _ in range(count))
+
+    # --- chip to host ------------------------------------------------------------------------
+
+    def _emit(self, data: bytes) -> None:
+        if not data:
+            return
+        if self.options.link == "uart" and self.soc.baud and not self._same_rate():
+            data = self._scramble(data)
+        data, late = self._noise_out.apply(data)
+        clock = self.clock
+        if late and self.options.faults.delay_s:
+            if clock.charged:
+                self._out_free = max(self._out_free, clock.now) + self.options.faults.delay_s
+            else:
+                self._queue.append((time.monotonic() + self.options.faults.delay_s, data))
+                return
+        if clock.charged:
+            start = max(clock.now, self._out_free)
+            self._out_free = start + len(data) * _BITS_A_BYTE / self.host_baud
+            self._queue.append((self._out_free + self.options.latency_s, data))
+        else:
+            self._queue.append((0.0, data))
+
+    def _moment(self) -> float:
+        return self.clock.host_now() if self.clock.charged else time.monotonic()
+
+    def take(self) -> bytes:
+        """All bytes that have reached the host by now.
+
+        Raises:
+            LinkLostError: the link breaks here, by a fault that was asked for.
+        """
+        self.lines.settle()
+        now = self._moment()
+        out = []
+        while self._queue and self._queue[0][0] <= now:
+            out.append(self._queue.popleft()[1])
+        data = b"".join(out)
+        self._count(len(data))
+        return data
+
+    def sleep_s(self) -> float:
+        """Real seconds until `take` can give more, or until the board must be looked at."""
+        if self._queue:
+            due = self._queue[0][0]
+            wait = self.clock.host_reaches(due) if self.clock.charged else due - time.monotonic()
+            return max(0.0, wait)
+        return max(0.0, self.lines.pending_s())
+
+    def due_s(self) -> float:
+        """Seconds by the host's clock until the next bytes arrive; infinity when none are due."""
+        if self._queue:
+            return self._queue[0][0] - self._moment()
+        return self.lines.pending_s()
+
+    def discard_input(self) -> None:
+        """The host throws away what it has received so far."""
+        self.lines.settle()
+        now = self._moment()
+        while self._queue and self._queue[0][0] <= now:
+            self._queue.popleft()
+
+    def _count(self, count: int) -> None:
+        limit = self.options.faults.drop_at
+        self._moved += count
+        if self.lost or (limit is not None and self._moved > limit):
+            self.lost = True
+            raise LinkLostError
+
+    # --- state -------------------------------------------------------------------------------
+
+    @property
+    def in_loader(self) -> bool:
+        """The ROM's loader is listening."""
+        return isinstance(self.soc.program, RomLoader)
+
+    def save(self) -> None:
+        """Write flash and eFuses to the state file, when there is one."""
+        if self.options.state:
+            save_state(self, Path(self.options.state))
+
+    def report(self) -> str:
+        """One line on the time that was charged, empty where none was."""
+        if self.options.timing is Timing.FAST:
+            return ""
+        return (
+            f"virtual {self.spec.name}: {self.clock.elapsed:.3f} s of {self.options.timing.value} "
+            f"time, {self.nor.log['erase']} erases, {self.nor.log['program']} pages"
+        )
+
+
+def open_board(url: str) -> Board:
+    """The board behind a URL: a new one, or the one of that name.
+
+    Raises:
+        UsageError: the URL says something that is not understood.
+    """
+    options = parse_url(url)
+    if options.name is None:
+        return Board(options)
+    found = NAMED.get(options.name)
+    if found is None or found.options.chip != options.chip:
+        found = NAMED[options.name] = Board(options)
+    return found

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be said of a virtual board in its URL or on the command line. No board is made here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from esptool import chips
+from esptool.errors import UsageError
+from esptool.virtual.clock import Timing
+from esptool.virtual.faults import FaultPlan
+
+_SIZE = re.compile(r"(\d+)\s*(KB|MB|K|M|B)?", re.IGNORECASE)
+_UNITS = {"": 1, "B": 1, "K": 1024, "KB": 1024, "M": 1 << 20, "MB": 1 << 20}
+
+
+@dataclass(slots=True)
+class Options:
+    """A board as asked for.
+
+    Attributes:
+        chip: key of the chip, such as "esp32s3".
+        name: boards of one name are one board within the process.
+        part: flash part by name, or None for one of the right size.
+        flash: flash size in bytes, or None for the part's (4 MB without a part).
+        state: file that keeps flash and eFuses between runs.
+        boot: "flash", "download", or "strap" (as the IO0 line says).
+        link: "uart", "usb-jtag" or "usb-otg".
+        latency_s: one-way delay of the line when time is charged.
+        stub: "auto", "emulated" or "model": what runs code loaded into RAM.
+        efuses: (address or field name, value) to burn at the factory.
+        revision: chip revision, major * 100 + minor.
+        serial: USB serial number.
+    """
+
+    chip: str
+    name: str | None = None
+    part: str | None = None
+    flash: int | None = None
+    state: str | None = None
+    boot: str = "strap"
+    link: str = "uart"
+    timing: Timing = Timing.FAST
+    latency_s: float = 0.0
+    stub: str = "auto"
+    mac: bytes | None = None
+    revision: int | None = None
+    crystal_mhz: int | None = None
+    efuses: list[tuple[str, int]] = field(default_factory=list)
+    faults: FaultPlan = field(default_factory=FaultPlan)
+    serial: str | None = None
+    secure_download: bool = False
+    max_times: bool = False
+    app: str | None = None
+
+
+def parse_size(text: str) -> int:
+    """'8MB', '512K' or a number of bytes.
+
+    Raises:
+        UsageError: no size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        try:
+            return int(text, 0)
+        except ValueError:
+            raise UsageError(f"'{text}' is no size: write for instance 8MB.") from None
+    return int(match[1]) * _UNITS[(match[2] or "").upper()]
+
+
+def parse_url(url: str) -> Options:
+    """The board that `virtual://CHIP?key=value&...` describes.
+
+    Raises:
+        UsageError: unknown chip, key or value; the text says which are known.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "virtual":
+        raise UsageError(f"'{url}' is no virtual chip.", remedy="Write virtual://esp32s3?flash=8MB.")
+    name = unquote(parts.netloc or parts.path.strip("/"))
+    if not name:
+        raise UsageError(f"'{url}' names no chip.", remedy="Write virtual://esp32s3?flash=8MB.")
+    options = Options(chip=chips.get(name).key)
+    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        set_option(options, key, value)
+    return options
+
+
+def set_option(options: Options, key: str, value: str) -> None:
+    """Take in one option.
+
+    Raises:
+        UsageError: unknown key, or a value that it does not take.
+    """
+    setter = _SETTERS.get(key.replace("-", "_"))
+    if setter is None:
+        raise UsageError(
+            f"A virtual chip has no option '{key}'.",
+            remedy=f"Options are: {', '.join(sorted(_SETTERS))}.",
+        )
+    try:
+        setter(options, value)
+    except ValueError as e:
+        raise UsageError(f"'{value}' does not suit the option '{key}': {e}") from None
+
+
+def _choice(attribute: str, *allowed: str):  # type: ignore[no-untyped-def]
+    def take(options: Options, value: str) -> None:
+        if value not in allowed:
+            raise ValueError(f"choose one of {', '.join(allowed)}")
+        setattr(options, attribute, value)
+
+    return take
+
+
+def _text(attribute: str):  # type: ignore[no-untyped-def]
+    return lambda options, value: setattr(options, attribute, value)
+
+
+def _flag(attribute: str):  # type: ignore[no-untyped-def]
+    def take(options: Options, value: str) -> None:
+        setattr(options, attribute, value.lower() in ("", "1", "yes", "true", "on"))
+
+    return take
+
+
+def _flash(options: Options, value: str) -> None:
+    size = parse_size(value)
+    if size < 0x10000 or size & (size - 1) or size > 1 << 28:
+        raise ValueError("a power of two from 64KB to 256MB")
+    options.flash = size
+
+
+def _timing(options: Options, value: str) -> None:
+    options.timing = Timing(value)
+
+
+def _latency(options: Options, value: str) -> None:
+    options.latency_s = float(value.removesuffix("ms")) / 1000
+
+
+def _mac(options: Options, value: str) -> None:
+    options.mac = bytes.fromhex(value.replace(":", "").replace("-", ""))
+    if len(options.mac) != 6:
+        raise ValueError("six bytes, such as 60:55:f9:00:00:01")
+
+
+def _revision(options: Options, value: str) -> None:
+    major, _, minor = value.lstrip("v").partition(".")
+    options.revision = int(major) * 100 + int(minor or "0")
+
+
+def _crystal(options: Options, value: str) -> None:
+    options.crystal_mhz = int(value.lower().removesuffix("mhz"))
+
+
+def _efuse(options: Options, value: str) -> None:
+    for item in value.split(","):
+        name, _, number = item.partition(":")
+        options.efuses.append((name, int(number or "1", 0)))
+
+
+def _fault(options: Options, value: str) -> None:
+    options.faults.add(value)
+
+
+def _seed(options: Options, value: str) -> None:
+    options.faults.seed = int(value, 0)
+
+
+_SETTERS = {
+    "name": _text("name"),
+    "part": _text("part"),
+    "flash": _flash,
+    "state": _text("state"),
+    "boot": _choice("boot", "flash", "download", "strap"),
+    "link": _choice("link", "uart", "usb-jtag", "usb-otg"),
+    "timing": _timing,
+    "latency": _latency,
+    "stub": _choice("stub", "auto", "emulated", "model"),
+    "mac": _mac,
+    "rev": _revision,
+    "crystal": _crystal,
+    "efuse": _efuse,
+    "fault": _fault,
+    "seed": _seed,
+    "serial": _text("serial"),
+    "secure_download": _flag("secure_download"),
+    "max_times": _flag("max_times"),
+    "app": _text("app"),
+}

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The serial loader in the chip's ROM, seen from the wire: requests in, answers out.
+
+It knows which commands each ROM has, their lengths and limits, and what it does with nonsense.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from esptool.virtual.framing import FrameReader, wrap
+from esptool.virtual.nor import SECTOR
+
+if TYPE_CHECKING:
+    from esptool.virtual.soc import Soc
+
+# Error numbers of the loader, second status byte.
+INVALID, FAILED, BAD_CHECKSUM, WRITE_ERROR, READ_ERROR = 5, 6, 7, 8, 9
+BAD_LENGTH, DEFLATE_ERROR = 0x0A, 0x0B
+
+#: Value field of the loader's answer to SYNC; a stub answers 0.
+SYNC_VALUE = 0x20120707
+_SYNC_ANSWERS = 8
+_MAX_BLOCK = 0x4000
+_MAX_RAM_BLOCK = 0x1800
+_SLOW_READ = 64
+
+SECURE_DOWNLOAD_COMMANDS = frozenset({0x02, 0x03, 0x04, 0x08, 0x0B, 0x0D, 0x0F, 0x14})
+
+Result = tuple[int, bytes]
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer, not a fault of the model
+    """The loader answers with this error number."""
+
+    def __init__(self, reason: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def words(data: bytes, count: int) -> tuple[int, ...]:
+    """The first `count` 32-bit words of a request.
+
+    Raises:
+        Refused: the request is shorter.
+    """
+    if len(data) < 4 * count:
+        raise Refused(INVALID)
+    return struct.unpack_from(f"<{count}I", data)
+
+
+def checked_block(data: bytes, checksum: int) -> bytes:
+    """Payload of a data request: four words, then as many bytes as the first says.
+
+    Raises:
+        Refused: wrong length or checksum.
+    """
+    length = words(data, 4)[0]
+    payload = data[16:]
+    if len(payload) != length:
+        raise Refused(INVALID)
+    if xor_sum(payload) != checksum & 0xFF:
+        raise Refused(BAD_CHECKSUM)
+    return payload
+
+
+def xor_sum(data: bytes) -> int:
+    """The loader's checksum: all bytes and 0xEF xored together, by folding halves."""
+    value = int.from_bytes(data, "little")
+    width = 1
+    while width < len(data):
+        width *= 2
+    while width > 1:
+        width //= 2
+        value = (value >> (8 * width)) ^ (value & ((1 << (8 * width)) - 1))
+    return value ^ 0xEF
+
+
+class RomLoader:
+    """Download mode. One instance a boot: it holds what the commands leave behind."""
+
+    def __init__(self, soc: Soc) -> None:
+        self._soc = soc
+        self._frames = FrameReader()
+        self._flash_size = 0x400000
+        self._write_at = 0
+        self._write_left = 0
+        self._encrypt = False
+        self._inflate: zlib._Decompress | None = None
+        self._mode = ""
+        self._ram_at = 0
+        self._ram_left = 0
+        self._synced = False
+        rom = soc.spec.rom
+        self._handlers: dict[int, Callable[[bytes, int], Result]] = {
+            0x02: self._flash_begin,
+            0x03: self._flash_data,
+            0x04: self._flash_end,
+            0x05: self._mem_begin,
+            0x06: self._mem_end,
+            0x07: self._mem_data,
+            0x08: self._sync,
+            0x09: self._write_reg,
+            0x0A: self._read_reg,
+        }
+        if rom.flash_ops:
+            self._handlers |= {
+                0x0B: self._set_params,
+                0x0D: self._attach,
+                0x0E: self._read_slow,
+                0x0F: self._change_baud,
+                0x10: self._deflate_begin,
+                0x11: self._deflate_data,
+                0x12: self._deflate_end,
+                0x13: self._md5,
+            }
+        if rom.security_info:
+            self._handlers[0x14] = self._security_info
+        if soc.secure_download:
+            self._handlers = {
+                op: f for op, f in self._handlers.items() if op in SECURE_DOWNLOAD_COMMANDS
+            }
+
+    # --- the wire ----------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the host."""
+        for frame in self._frames.feed(data):
+            if len(frame) >= 8 and frame[0] == 0:
+                self._request(frame)
+            if self._soc.program is not self:
+                # The request has started other code; what follows is not for the loader.
+                return
+
+    def _request(self, frame: bytes) -> None:
+        _, op, length, checksum = struct.unpack_from("<BBHI", frame)
+        data = frame[8:]
+        handler = self._handlers.get(op)
+        if handler is None:
+            for _ in range(_SYNC_ANSWERS):
+                self._answer(op, 0, b"", INVALID)
+            return
+        value, body, reason = 0, b"", 0
+        try:
+            if length != len(data):
+                raise Refused(INVALID)
+            value, body = handler(data, checksum)
+        except Refused as e:
+            reason = e.reason
+        for _ in range(_SYNC_ANSWERS if op == 0x08 and not reason else 1):
+            self._answer(op, value, body, reason)
+        self._soc.after_answer()
+
+    def _answer(self, op: int, value: int, body: bytes, reason: int) -> None:
+        status = bytes((1 if reason else 0, reason)).ljust(self._soc.spec.rom.status_bytes, b"\0")
+        head = struct.pack("<BBHI", 1, op, len(body) + len(status), value & 0xFFFFFFFF)
+        self._soc.send(wrap(head + body + status))
+
+    # --- basics ------------------------------------------------------------------------------
+
+    def _sync(self, data: bytes, _checksum: int) -> Result:
+        if data[:4] != b"\x07\x07\x12\x20":
+            raise Refused(INVALID)
+        return SYNC_VALUE, b""
+
+    def _read_reg(self, data: bytes, _checksum: int) -> Result:
+        (address,) = words(data, 1)
+        return self._soc.bus.read_word(address), b""
+
+    def _write_reg(self, data: bytes, _checksum: int) -> Result:
+        if not data or len(data) % 16:
+            raise Refused(INVALID)
+        for at in range(0, len(data), 16):
+            address, value, mask, delay_us = struct.unpack_from("<4I", data, at)
+            bus = self._soc.bus
+            if mask != 0xFFFFFFFF:
+                value = bus.read_word(address) & ~mask | value & mask
+            bus.write_word(address, value)
+            self._soc.clock.spend(delay_us * 1e-6)
+        return 0, b""
+
+    def _security_info(self, _data: bytes, _checksum: int) -> Result:
+        return 0, self._soc.security_info()
+
+    def _change_baud(self, data: bytes, _checksum: int) -> Result:
+        baud = words(data, 1)[0]
+        if not baud:
+            raise Refused(INVALID)
+        self._soc.defer(lambda: self._soc.set_rom_baud(baud))
+        return 0, b""
+
+    # --- RAM ---------------------------------------------------------------------------------
+
+    def _mem_begin(self, data: bytes, _checksum: int) -> Result:
+        size, _blocks, block_size, address = words(data, 4)
+        if block_size > _MAX_RAM_BLOCK:
+            raise Refused(INVALID)
+        self._ram_at, self._ram_left = address, size
+        self._mode = "ram"
+        return 0, b""
+
+    def _mem_data(self, data: bytes, checksum: int) -> Result:
+        if self._mode != "ram":
+            raise Refused(FAILED)
+        payload = checked_block(data, checksum)
+        if len(payload) > _MAX_RAM_BLOCK:
+            raise Refused(INVALID)
+        self._soc.bus.write(self._ram_at, payload)
+        self._ram_at += len(payload)
+        self._ram_left -= len(payload)
+        return 0, b""
+
+    def _mem_end(self, data: bytes, _checksum: int) -> Result:
+        stay, entry = words(data, 2)
+        self._mode = ""
+        if not stay:
+            self._soc.defer(lambda: self._soc.run_ram(entry))
+        return 0, b""
+
+    # --- flash -------------------------------------------------------------------------------
+
+    def _attach(self, data: bytes, _checksum: int) -> Result:
+        if len(data) < 4:
+            raise Refused(INVALID)
+        self._soc.attach_flash()
+        return 0, b""
+
+    def _set_params(self, data: bytes, _checksum: int) -> Result:
+        self._flash_size = words(data, 6)[1]
+        return 0, b""
+
+    def _need_flash(self, offset: int, size: int) -> None:
+        if not self._soc.flash_attached or offset + size > self._flash_size:
+            raise Refused(FAILED)
+
+    def _flash_begin(self, data: bytes, _checksum: int) -> Result:
+        size, blocks, block_size, offset = words(data, 4)
+        self._encrypt = self._asked_to_encrypt(data)
+        if not size:
+            # An empty begin only turns the loader towards flash, so that an end can follow.
+            self._mode = "flash"
+            self._write_left = 0
+            return 0, b""
+        if block_size > _MAX_BLOCK:
+            raise Refused(INVALID)
+        self._need_flash(offset, 0)
+        self._erase(offset, size)
+        self._mode = "flash"
+        self._write_at, self._write_left = offset, blocks
+        return 0, b""
+
+    def _asked_to_encrypt(self, data: bytes) -> bool:
+        if len(data) < 20 or not self._soc.spec.rom.ext_flash_begin:
+            return False
+        encrypt = struct.unpack_from("<I", data, 16)[0] != 0
+        if encrypt and not self._soc.can_encrypt():
+            raise Refused(FAILED)
+        return encrypt
+
+    def _erase(self, offset: int, size: int) -> None:
+        first = offset // SECTOR
+        count = self._sectors(first, size, offset)
+        limit = self._flash_size // SECTOR
+        for sector in range(first, first + count):
+            if sector >= limit:
+                raise Refused(FAILED)
+            self._soc.nor.erase(sector * SECTOR, SECTOR)
+
+    def _sectors(self, first: int, size: int, offset: int) -> int:
+        count = (size + SECTOR - 1) // SECTOR
+        if self._soc.spec.rom.flash_ops:
+            last = (offset + size - 1) // SECTOR
+            return last - first + 1
+        # ESP8266: the loader counts the sectors up to the first block border twice over.
+        head = min(16 - first % 16, count)
+        return 2 * count if count < head or count == head else count + head
+
+    def _flash_data(self, data: bytes, checksum: int) -> Result:
+        if self._mode != "flash" or not self._write_left:
+            raise Refused(FAILED)
+        payload = checked_block(data, checksum)
+        self._write_left -= 1
+        self._write(payload)
+        return 0, b""
+
+    def _write(self, payload: bytes) -> None:
+        if self._write_at + len(payload) > self._flash_size:
+            raise Refused(WRITE_ERROR)
+        if self._encrypt:
+            payload = self._soc.encrypt(self._write_at, payload)
+        self._soc.nor.program(self._write_at, payload)
+        self._write_at += len(payload)
+
+    def _flash_end(self, data: bytes, _checksum: int) -> Result:
+        (stay,) = words(data, 1)
+        self._finish(stay)
+        return 0, b""
+
+    def _finish(self, stay: int) -> None:
+        if not self._mode:
+            raise Refused(FAILED)
+        self._mode = ""
+        if not stay:
+            self._soc.defer(self._soc.run_flash)
+
+    def _deflate_begin(self, data: bytes, _checksum: int) -> Result:
+        size, blocks, block_size, offset = words(data, 4)
+        self._encrypt = self._asked_to_encrypt(data)
+        if block_size > _MAX_BLOCK:
+            raise Refused(INVALID)
+        self._need_flash(offset, 0)
+        if size:
+            self._erase(offset, size)
+        self._mode = "deflate"
+        self._inflate = zlib.decompressobj()
+        self._write_at, self._write_left = offset, blocks
+        return 0, b""
+
+    def _deflate_data(self, data: bytes, checksum: int) -> Result:
+        if self._mode != "deflate" or self._inflate is None or not self._write_left:
+            raise Refused(FAILED)
+        payload = checked_block(data, checksum)
+        self._write_left -= 1
+        try:
+            plain = self._inflate.decompress(payload)
+        except zlib.error:
+            raise Refused(DEFLATE_ERROR) from None
+        if plain:
+            self._write(plain)
+        return 0, b""
+
+    def _deflate_end(self, data: bytes, _checksum: int) -> Result:
+        (stay,) = words(data, 1)
+        self._finish(stay)
+        return 0, b""
+
+    def _md5(self, data: bytes, _checksum: int) -> Result:
+        offset, size = words(data, 2)
+        self._need_flash(offset, size)
+        contents = self._soc.nor.read(offset, size)
+        self._soc.clock.spend(size / 2.5e6)
+        return 0, hashlib.md5(contents, usedforsecurity=False).hexdigest().encode()
+
+    def _read_slow(self, data: bytes, _checksum: int) -> Result:
+        offset, length = words(data, 2)
+        if length > _SLOW_READ:
+            raise Refused(BAD_LENGTH)
+        self._need_flash(offset, length)
+        return 0, self._soc.nor.read(offset, length).ljust(_SLOW_READ, b"\0")

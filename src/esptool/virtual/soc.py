@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chip on the board: address space, controllers, and whichever program runs on it.
+
+The host's side of the line (baud, reset lines, faults) belongs to the board.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Protocol
+
+from esptool.chips.spec import ChipSpec, MacLayout, RomBaud
+from esptool.errors import UsageError
+from esptool.virtual import factory
+from esptool.virtual.bus import Bus, Registers
+from esptool.virtual.clock import Clock
+from esptool.virtual.efuse import EfuseController, OtpWords
+from esptool.virtual.efuse_map import MAPS
+from esptool.virtual.nor import Nor
+from esptool.virtual.options import Options
+from esptool.virtual.rom import RomLoader
+from esptool.virtual.spi_mem import SpiController
+from esptool.virtual.uart import Uart
+
+_OTP_BASE = 0x3FF00000
+
+
+class Program(Protocol):
+    """Code that the chip runs."""
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the host have arrived."""
+
+
+class Silent:
+    """A chip held in reset, or a program that ignores the line."""
+
+    def receive(self, data: bytes) -> None:
+        """Nobody listens."""
+
+
+class Soc:
+    """One SoC with its flash.
+
+    Attributes:
+        program: what runs now.
+        baud: rate of its UART; 0 while the loader still measures the host's.
+        notes: what happened that a person may want to know, oldest first.
+    """
+
+    def __init__(
+        self, spec: ChipSpec, options: Options, nor: Nor, clock: Clock,
+        send: Callable[[bytes], None],
+    ) -> None:
+        self.spec = spec
+        self.options = options
+        self.nor = nor
+        self.clock = clock
+        self.send = send
+        self.bus = Bus()
+        self.uart = Uart(send)
+        self.spi = SpiController(spec.spi, nor)
+        self.efuse: EfuseController | None = None
+        self.program: Program = Silent()
+        self.flash_attached = False
+        self.baud = 0
+        self.notes: list[str] = []
+        self.crystal_mhz = options.crystal_mhz or factory.crystal_mhz(spec)
+        self._deferred: list[Callable[[], None]] = []
+        self._fixed: dict[int, int] = {}
+        self._wire()
+
+    def _wire(self) -> None:
+        spec = self.spec
+        uart_base = spec.uart.clkdiv_reg & ~0xFF
+        self.bus.attach(uart_base, 0x100, self.uart)
+        self.bus.attach(spec.spi.base & ~0xFF, 0x100, self.spi)
+        layout = MAPS.get(spec.key)
+        if layout is not None:
+            self.efuse = EfuseController(layout)
+            self.bus.attach(layout.base, 0x200, self.efuse)
+        self.otp: Registers = OtpWords()
+        if spec.identity.mac.layout is MacLayout.OTP_8266:
+            self.bus.attach(_OTP_BASE, 0x100, self.otp)
+        factory.provision(self)
+
+    # --- life --------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Everything but flash, eFuses and notes goes back to the state after power-on."""
+        self.bus.clear()
+        self.nor.power_cycle()
+        self.spi.words.clear()
+        self.uart.words.clear()
+        self.uart.received.clear()
+        self._deferred.clear()
+        self.flash_attached = not self.spec.rom.flash_ops
+        self.program = Silent()
+        self.baud = 0
+        if self.efuse is not None:
+            self.efuse.refresh()
+        for address, value in self._fixed.items():
+            self.bus.write_word(address, value)
+
+    def set_fixed(self, address: int, value: int) -> None:
+        """A register that shows `value` after every reset."""
+        self._fixed[address] = value
+        self.bus.write_word(address, value)
+
+    def start_loader(self) -> None:
+        """Enter download mode."""
+        self.program = RomLoader(self)
+
+    def defer(self, action: Callable[[], None]) -> None:
+        """Do `action` when the answer to the present request has gone out."""
+        self._deferred.append(action)
+
+    def after_answer(self) -> None:
+        """Do what was deferred."""
+        actions, self._deferred = self._deferred, []
+        for action in actions:
+            action()
+
+    def run_flash(self) -> None:
+        """Leave the loader for the application in flash."""
+        self.on_run_flash()
+
+    def run_ram(self, entry: int) -> None:
+        """Jump to code that was loaded into RAM."""
+        self.on_run_ram(entry)
+
+    # The board replaces these two: it owns the boot log and the choice of an emulator.
+    on_run_flash: Callable[[], None] = staticmethod(lambda: None)
+    on_run_ram: Callable[[int], None] = staticmethod(lambda _entry: None)
+
+    # --- line --------------------------------------------------------------------------------
+
+    @property
+    def clock_hz(self) -> int:
+        """What the UART divides: the crystal, times the ROM's factor."""
+        return self.crystal_mhz * 1_000_000 * self.spec.uart.xtal_clk_divider
+
+    def set_baud(self, baud: int) -> None:
+        """The UART runs at `baud` and its divider shows it."""
+        self.baud = baud
+        self.uart.set_divider(self.clock_hz, baud)
+
+    def set_rom_baud(self, asked: int) -> None:
+        """The loader's own arithmetic, which may believe in another crystal than is fitted."""
+        believed = self.crystal_mhz
+        kind = self.spec.rom.baud
+        if kind is RomBaud.C2_26MHZ:
+            believed = 40
+        elif kind is RomBaud.C5_40_OR_48MHZ and self.spec.crystal.rom_field is not None:
+            field = self.spec.crystal.rom_field
+            believed = self.bus.read_word(field.address) >> field.shift & ((1 << field.width) - 1)
+            believed = believed or self.crystal_mhz
+        self.set_baud(max(1, asked * self.crystal_mhz // believed))
+
+    # --- security ----------------------------------------------------------------------------
+
+    def _bits(self, name: str) -> int:
+        if self.efuse is None:
+            return 0
+        return self.efuse.bits(getattr(self.efuse.layout, name))
+
+    @property
+    def secure_download(self) -> bool:
+        """Only a few commands are left to the loader."""
+        return bool(self._bits("secure_download"))
+
+    @property
+    def download_disabled(self) -> bool:
+        """There is no download mode any more."""
+        return bool(self._bits("download_off"))
+
+    @property
+    def flash_encryption(self) -> bool:
+        """An odd number of bits in the count switches encryption on."""
+        return self._bits("crypt_count").bit_count() % 2 == 1
+
+    @property
+    def secure_boot(self) -> bool:
+        """Secure boot is enabled."""
+        return bool(self._bits("secure_boot"))
+
+    def security_info(self) -> bytes:
+        """Answer to GET_SECURITY_INFO: flags, count, purposes, and where it exists the chip id."""
+        flags = self._bits("secure_boot")
+        flags |= self._bits("aggressive_revoke") << 1
+        flags |= self._bits("secure_download") << 2
+        if self.efuse is not None:
+            for number, place in enumerate(self.efuse.layout.key_revoke):
+                flags |= self.efuse.bits(place) << (3 + number)
+        purposes = [self.piece(p) for p in self.spec.security.purpose_fields]
+        body = struct.pack(
+            "<IB7s", flags, self._bits("crypt_count"), bytes(purposes)[:7].ljust(7, b"\0")
+        )
+        if self.spec.key == "esp32s2":
+            return body
+        return body + struct.pack("<II", self.spec.image_chip_id or 0, 0)
+
+    def piece(self, piece: object) -> int:
+        """Value of one register piece of the chip's data."""
+        p = piece
+        word = self.bus.read_word(p.address)  # type: ignore[attr-defined]
+        return word >> p.shift & ((1 << p.width) - 1)  # type: ignore[attr-defined,no-any-return]
+
+    def can_encrypt(self) -> bool:
+        """The loader may write encrypted: there is a key and manual encryption is not forbidden."""
+        forbid = self.spec.security.no_manual_encrypt
+        if forbid is not None and self.bus.read_word(forbid.address) & forbid.mask:
+            return False
+        from esptool.virtual.crypt import find_key
+
+        return find_key(self) is not None
+
+    def encrypt(self, address: int, data: bytes) -> bytes:
+        """What the flash gets when `data` is written through the encryption block."""
+        from esptool.virtual.crypt import encrypt, find_key
+
+        key = find_key(self)
+        if key is None:
+            raise UsageError("Encrypted writing without a key.")
+        return encrypt(key, address, data)
+
+    def attach_flash(self) -> None:
+        """SPI_ATTACH: the controller's pins lead to the flash."""
+        self.flash_attached = True
+        self.spi.attached = True

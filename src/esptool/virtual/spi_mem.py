@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SPI controller that drives the flash, at register level: user-defined transactions.
+
+Only what a loader or a stub uses is modelled: a CMD.USR transaction made of command, address,
+dummy, MOSI and MISO phases, with the layout that the chip's data gives.
+"""
+
+from __future__ import annotations
+
+from esptool.chips.spec import SpiMem
+from esptool.virtual.bus import Registers
+from esptool.virtual.nor import Nor
+
+_USR = 1 << 18
+_COMMAND, _ADDRESS, _DUMMY, _MISO, _MOSI = 31, 30, 29, 28, 27
+_BUFFER = 64
+
+
+class SpiController(Registers):
+    """SPI1 (SPI0 on ESP8266) with `nor` on its first chip select."""
+
+    def __init__(self, layout: SpiMem, nor: Nor) -> None:
+        super().__init__()
+        self._layout = layout
+        self._nor = nor
+        #: Set while the flash is wired up (ESP32 and later: after SPI_ATTACH or by eFuse).
+        self.attached = True
+
+    def read(self, offset: int) -> int:
+        """CMD reads as zero: a transaction is over before the bus sees it."""
+        if offset == 0:
+            return self.words.get(0, 0) & ~_USR
+        return self.words.get(offset, 0)
+
+    def write(self, offset: int, value: int) -> None:
+        """Writing CMD.USR runs the transaction that the other registers describe."""
+        if offset == 0:
+            if value & _USR:
+                self._run()
+            elif value:
+                self._legacy(value)
+            self.words[0] = 0
+            return
+        self.words[offset] = value
+
+    def _run(self) -> None:
+        w = self.words
+        lay = self._layout
+        usr = w.get(lay.usr_offs, 0)
+        usr1 = w.get(lay.usr1_offs, 0)
+        usr2 = w.get(lay.usr2_offs, 0)
+        command = usr2 & 0xFF if usr >> _COMMAND & 1 else None
+        address_bits = (usr1 >> 26 & 0x3F) + 1 if usr >> _ADDRESS & 1 else 0
+        mosi_bits, miso_bits = self._lengths(usr1)
+        out = self._buffer((mosi_bits + 7) // 8) if usr >> _MOSI & 1 else b""
+        want = (miso_bits + 7) // 8 if usr >> _MISO & 1 else 0
+        address = self._address(address_bits)
+        if command is None:
+            answer = b"\xff" * want
+        elif not self.attached:
+            answer = bytes(want)
+        else:
+            answer = self._nor.transfer(command, address, address_bits // 8, out, want)
+        if want:
+            self._fill(answer, miso_bits)
+
+    def _lengths(self, usr1: int) -> tuple[int, int]:
+        lay = self._layout
+        if lay.mosi_dlen_offs is None or lay.miso_dlen_offs is None:
+            return (usr1 >> 17 & 0x1FF) + 1, (usr1 >> 8 & 0x1FF) + 1
+        w = self.words
+        return (w.get(lay.mosi_dlen_offs, 0) & 0x3FF) + 1, (
+            w.get(lay.miso_dlen_offs, 0) & 0x3FF
+        ) + 1
+
+    def _address(self, bits: int) -> int | None:
+        if not bits:
+            return None
+        value = self.words.get(4, 0)
+        if self._layout.addr_msb and bits < 32:
+            return value >> (32 - bits)
+        return value & ((1 << bits) - 1)
+
+    def _buffer(self, length: int) -> bytes:
+        first = self._layout.w0_offs
+        words = (self.words.get(first + 4 * i, 0) for i in range((min(length, _BUFFER) + 3) // 4))
+        return b"".join(w.to_bytes(4, "little") for w in words)[:length]
+
+    def _fill(self, data: bytes, bits: int) -> None:
+        first = self._layout.w0_offs
+        data = data[:_BUFFER]
+        for at in range(0, len(data), 4):
+            piece = data[at : at + 4]
+            word = int.from_bytes(piece, "little")
+            if bits < 8 * (at + 4):
+                keep = bits - 8 * at
+                word &= (1 << keep) - 1 if keep > 0 else 0
+            self.words[first + at] = word
+
+    def _legacy(self, value: int) -> None:
+        """The controller's ready-made commands, each a bit of CMD (ESP8266 and ESP32 names)."""
+        for bit, command in _READY_MADE.items():
+            if value >> bit & 1:
+                self._ready_made(command)
+
+    def _ready_made(self, command: int) -> None:
+        raw = self.words.get(4, 0)
+        w0 = self._layout.w0_offs
+        if command == 0x9F:
+            self.words[w0] = int.from_bytes(self._nor.transfer(command, None, 0, b"", 3), "little")
+        elif command == 0x05:
+            # The status goes to RD_STATUS, which follows CTRL1.
+            self.words[0x10] = self._nor.transfer(command, None, 0, b"", 1)[0]
+        elif command == 0x01:
+            status = self.words.get(0x10, 0)
+            self._nor.transfer(command, None, 0, status.to_bytes(4, "little")[:1], 0)
+        elif command == 0x02:
+            length = raw >> 24 & 0xFF
+            self._nor.transfer(command, raw & 0xFFFFFF, 3, self._buffer(length), 0)
+        elif command in (0x20, 0xD8):
+            self._nor.transfer(command, raw & 0xFFFFFF, 3, b"", 0)
+        elif command == 0x03:
+            self._fill(self._nor.transfer(command, raw & 0xFFFFFF, 3, b"", 64), 512)
+        else:
+            self._nor.transfer(command, None, 0, b"", 0)
+
+
+_READY_MADE = {
+    31: 0x03, 30: 0x06, 29: 0x04, 28: 0x9F, 27: 0x05, 26: 0x01, 25: 0x02, 24: 0x20, 23: 0xD8,
+    22: 0xC7, 21: 0xB9, 20: 0xAB,
+}

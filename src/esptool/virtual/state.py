@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file that keeps a board between runs: a page of JSON (who, eFuses), then the flash as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from esptool.errors import UsageError
+
+if TYPE_CHECKING:
+    from esptool.virtual.board import Board
+
+_HEADER = 0x1000
+_FORMAT = "esptool virtual board 1"
+
+
+def save_state(board: Board, path: Path) -> None:
+    """Write the board's flash and eFuses, by way of a temporary file.
+
+    The flash image starts at byte 4096 of the file and ends with its last 64 KiB in use.
+    """
+    from esptool.files import write_atomic
+
+    efuse = board.soc.efuse
+    blocks = {str(i): b.hex() for i, b in efuse.burned.items()} if efuse is not None else {}
+    head = {
+        "format": _FORMAT,
+        "chip": board.spec.key,
+        "part": board.nor.part.name,
+        "status": board.nor.status.hex(),
+        "efuses": blocks,
+    }
+    text = json.dumps(head).encode()
+    flash = board.nor.cells.read(0, board.nor.cells.used())
+    write_atomic(path, text.ljust(_HEADER - 1) + b"\n" + flash)
+
+
+def load_state(board: Board, path: Path) -> None:
+    """Take flash and eFuses from a file; a file that does not exist is a new board.
+
+    Raises:
+        UsageError: the file is no state of this chip and flash.
+    """
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    try:
+        head = json.loads(data[:_HEADER])
+        if head["format"] != _FORMAT:
+            raise ValueError(head["format"])
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"{path} is no state of a virtual board.") from None
+    if (head["chip"], head["part"]) != (board.spec.key, board.nor.part.name):
+        raise UsageError(
+            f"{path} belongs to {head['chip']} with a {head['part']} flash, not to "
+            f"{board.spec.key} with {board.nor.part.name}.",
+            remedy="Give the same chip and flash, or another file.",
+        )
+    board.nor.cells.load(data[_HEADER:])
+    board.nor.status[:] = bytes.fromhex(head["status"])
+    if board.soc.efuse is not None:
+        for index, bits in head["efuses"].items():
+            board.soc.efuse.burned[int(index)][:] = bytes.fromhex(bits)
+        board.soc.efuse.refresh()

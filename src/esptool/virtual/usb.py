@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The USB identity of a virtual board: a bridge chip, USB-Serial/JTAG, or the chip's own OTG."""
+
+from __future__ import annotations
+
+from esptool import chips
+from esptool.virtual.options import Options, parse_url
+
+_ESPRESSIF = 0x303A
+_JTAG_PID = 0x1001
+_CP210X = (0x10C4, 0xEA60, "CP2102N USB to UART Bridge Controller")
+
+
+def identity(url: str) -> tuple[int, int, str, str]:
+    """(vendor id, product id, product, serial number) of the board behind a URL."""
+    return of_options(parse_url(url))
+
+
+def of_options(options: Options) -> tuple[int, int, str, str]:
+    """The same for options already read."""
+    serial = options.serial or "0001"
+    if options.link == "usb-jtag":
+        return _ESPRESSIF, _JTAG_PID, "USB JTAG/serial debug unit", serial
+    if options.link == "usb-otg":
+        return _ESPRESSIF, chips.get(options.chip).image_chip_id or 0, "ESP ROM", serial
+    return (*_CP210X, serial)

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serves a virtual board to other programs: over a pseudo-terminal, a TCP socket, or RFC 2217."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from esptool.errors import PortError, UsageError
+from esptool.virtual.board import Board, LinkLostError
+from esptool.virtual.options import Options
+
+_CHUNK = 65536
+_IDLE_S = 0.05
+
+
+def parse_endpoint(text: str) -> tuple[str, int]:
+    """'HOST:PORT', ':PORT' or 'PORT' to listen on; the host is 127.0.0.1 when none is said.
+
+    Raises:
+        UsageError: no port number.
+    """
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"'{text}' is no address to listen on: write 127.0.0.1:PORT.")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _wait_s(board: Board) -> float:
+    due = board.due_s()
+    return min(_IDLE_S, board.sleep_s()) if due < _IDLE_S else _IDLE_S
+
+
+class Server:
+    """One board behind one way in. `serve` blocks; `stop` from another thread ends it.
+
+    Attributes:
+        url: what a client passes to `--port`.
+    """
+
+    url: str
+
+    def __init__(self, options: Options, *, lines: bool) -> None:
+        # Without reset lines a chip in its application could never be reached.
+        if options.boot == "strap" and not lines:
+            options.boot = "download"
+        self.board = Board(options)
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Let `serve` return soon."""
+        self._stop.set()
+
+    def serve(self) -> None:
+        """Serve until `stop`."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Save the board's state and let go of the way in."""
+        self.board.save()
+
+    def start(self) -> threading.Thread:
+        """Serve in a thread of its own."""
+        thread = threading.Thread(target=self.serve, daemon=True)
+        thread.start()
+        return thread
+
+
+class PtyServer(Server):
+    """A pseudo-terminal. It carries the baud rate, but neither DTR nor RTS."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options, lines=False)
+        if os.name != "posix":
+            raise UsageError("Pseudo-terminals exist on POSIX systems only: use --tcp.")
+        import tty
+
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.url = os.ttyname(self._slave)
+
+    def _baud(self) -> int:
+        import termios
+
+        speed = termios.tcgetattr(self._master)[5]
+        return _SPEEDS.get(speed, self.board.host_baud)
+
+    def serve(self) -> None:
+        """Serve until `stop`; the slave end is kept open, so that clients may come and go."""
+        board = self.board
+        pending = b""
+        while not self._stop.is_set():
+            pending += board.take()
+            ready, writable, _ = select.select(
+                [self._master], [self._master] if pending else [], [], _wait_s(board)
+            )
+            if writable:
+                pending = pending[os.write(self._master, pending[:4096]) :]
+            if ready:
+                data = os.read(self._master, _CHUNK)
+                board.host_baud = self._baud()
+                try:
+                    board.host_write(data)
+                except LinkLostError:
+                    return
+
+    def close(self) -> None:
+        """Save the state and remove the terminal."""
+        super().close()
+        for fd in (self._master, self._slave):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+def _speeds() -> dict[int, int]:
+    try:
+        import termios
+    except ImportError:
+        return {}
+    names = (n for n in dir(termios) if n[0] == "B" and n[1:].isdigit())
+    return {getattr(termios, n): int(n[1:]) for n in names}
+
+
+_SPEEDS = _speeds()
+
+
+class _Listener(Server):
+    """What the two kinds of sockets share: one client at a time, the chip lives on between."""
+
+    scheme = "socket"
+
+    def __init__(self, options: Options, host: str, port: int, *, lines: bool) -> None:
+        super().__init__(options, lines=lines)
+        try:
+            self._listener = socket.create_server((host, port))
+        except OSError as e:
+            raise PortError(f"Cannot listen on {host}:{port}: {e.strerror}.") from e
+        self._listener.settimeout(0.1)
+        self.url = f"{self.scheme}://{host}:{self._listener.getsockname()[1]}"
+
+    def serve(self) -> None:
+        """Serve one client after the other until `stop`."""
+        while not self._stop.is_set():
+            try:
+                client, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with client, contextlib.suppress(OSError, LinkLostError):
+                self._serve_client(client)
+
+    def _serve_client(self, client: socket.socket) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Save the state and stop listening."""
+        super().close()
+        self._listener.close()
+
+
+class TcpServer(_Listener):
+    """Raw bytes over TCP, for `socket://`. The line rate is whatever the chip's is."""
+
+    def __init__(self, options: Options, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__(options, host, port, lines=False)
+
+    def _serve_client(self, client: socket.socket) -> None:
+        board = self.board
+        while not self._stop.is_set():
+            if board.soc.baud:
+                # Nobody says a rate over a plain socket, so there cannot be a wrong one.
+                board.host_baud = board.soc.baud
+            if out := board.take():
+                client.sendall(out)
+            if select.select([client], [], [], _wait_s(board))[0]:
+                data = client.recv(_CHUNK)
+                if not data:
+                    return
+                board.host_write(data)
+
+
+class Rfc2217Server(_Listener):
+    """RFC 2217: bytes, baud rate and reset lines, for `rfc2217://`."""
+
+    scheme = "rfc2217"
+
+    def __init__(self, options: Options, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__(options, host, port, lines=True)
+
+    def _serve_client(self, client: socket.socket) -> None:
+        import serial.rfc2217
+
+        port = _BoardPort(self.board)
+        lock = threading.Lock()
+
+        def send(data: bytes) -> None:
+            with lock:
+                client.sendall(data)
+
+        manager = serial.rfc2217.PortManager(port, _Sender(send))
+        while not self._stop.is_set():
+            if out := self.board.take():
+                send(b"".join(manager.escape(out)))
+            if select.select([client], [], [], _wait_s(self.board))[0]:
+                data = client.recv(_CHUNK)
+                if not data:
+                    return
+                self.board.host_write(b"".join(manager.filter(data)))
+
+
+class _Sender:
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self.write = write
+
+
+class _BoardPort:
+    """As much of a pyserial port as pyserial's RFC 2217 manager asks of one."""
+
+    bytesize, parity, stopbits = 8, "N", 1
+    xonxoff = rtscts = dsrdtr = False
+    cts = dsr = cd = True
+    ri = False
+    break_condition = False
+    name = "virtual"
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._dtr = self._rts = False
+
+    @property
+    def baudrate(self) -> int:
+        """Rate of the host's end of the line."""
+        return self._board.host_baud
+
+    @baudrate.setter
+    def baudrate(self, value: int) -> None:
+        self._board.host_baud = value
+
+    @property
+    def dtr(self) -> bool:
+        """True is asserted."""
+        return self._dtr
+
+    @dtr.setter
+    def dtr(self, value: bool) -> None:
+        self._dtr = bool(value)
+        self._board.set_lines(self._dtr, self._rts)
+
+    @property
+    def rts(self) -> bool:
+        """True is asserted."""
+        return self._rts
+
+    @rts.setter
+    def rts(self, value: bool) -> None:
+        self._rts = bool(value)
+        self._board.set_lines(self._dtr, self._rts)
+
+    def get_settings(self) -> dict[str, Any]:
+        """What is given back to `apply_settings` when a client has gone."""
+        return {"baudrate": self.baudrate}
+
+    def apply_settings(self, settings: dict[str, Any]) -> None:
+        """See `get_settings`."""
+        self.baudrate = settings["baudrate"]
+
+    def reset_input_buffer(self) -> None:
+        """Throw away what the chip has sent."""
+        self._board.discard_input()
+
+    def reset_output_buffer(self) -> None:
+        """Nothing waits to be sent."""
+
+
+@contextlib.contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """Serve in a thread for the length of a `with`, then save and close."""
+    thread = server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(5)
+        server.close()
+        time.sleep(0)

@@ -1,2 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""espsecure"""
+"""espsecure: keys, signatures, flash encryption and debug certificates of Espressif chips.
+
+The names of the v5 Python interface are served from `espsecure.v5` when they are first used, so
+that importing this package, and showing help, loads neither `cryptography` nor the command line.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from espsecure.v5 import *  # noqa: F403
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run a command line; with None, that of the process.
+
+    Raises:
+        FatalError: the command failed.
+        SystemExit: with code 2, the command line cannot be understood.
+    """
+    from espsecure.cli import run
+
+    run(sys.argv[1:] if argv is None else [str(word) for word in argv])
+
+
+def _main() -> None:
+    """The console script: errors end it with exit code 2."""
+    from espsecure.cli import run_process
+
+    run_process()
+
+
+def _main_py() -> None:
+    """The console script under its old name with a suffix."""
+    sys.stderr.write(
+        "WARNING: DEPRECATED: 'espsecure.py' is deprecated. Please use 'espsecure' instead. "
+        "The '.py' suffix will be removed in a future major release.\n"
+    )
+    _main()
+
+
+def __getattr__(name: str) -> Any:
+    from importlib.util import find_spec
+
+    if name.startswith("__") or find_spec(f"{__name__}.{name}"):
+        raise AttributeError(name)  # the import system then loads the submodule
+    from espsecure import v5
+
+    try:
+        return getattr(v5, name)
+    except AttributeError:
+        raise AttributeError(f"module 'espsecure' has no attribute '{name}'") from None
+
+
+def __dir__() -> list[str]:
+    from espsecure import v5
+
+    return sorted({*globals(), *v5.__all__})

@@ -11,8 +11,8 @@ import os
 import struct
 from typing import IO, TYPE_CHECKING
 
-from esptool.errors import ImageError, UsageError
 from espsecure import streams
+from esptool.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -53,7 +53,7 @@ def bootloader_digest(key: bytes, image: bytes, iv: bytes) -> bytes:
 
     encrypt = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update
     # Reversing everything at once also reverses the order of blocks, and back again.
-    encrypted = encrypt(_filled(iv + image)[::-1])[::-1]
+    encrypted = encrypt((iv + _filled(image))[::-1])[::-1]
     return swap_words(hashlib.sha512(swap_words(encrypted)).digest())
 
 
@@ -64,12 +64,12 @@ def digested_bootloader(key: bytes, image: IO[bytes], iv: bytes | None = None) -
     hardware writes: the digest then follows it at once, which only comparisons make use of.
 
     Raises:
-        UsageError: the IV is empty or longer than 128 bytes.
+        UsageError: the IV is empty, longer than 128 bytes, or not in whole AES blocks.
         ImageError: the file is not a firmware image.
     """
     if iv is None:
         iv = os.urandom(IV_SIZE)
-    elif not 0 < len(iv) <= IV_SIZE:
+    elif not 0 < len(iv) <= IV_SIZE or len(iv) % 16:
         raise UsageError(f"The IV has {len(iv)} bytes; {IV_SIZE} are needed.")
     data = _without_hash(image.read(), streams.name_of(image))
     head = iv + bootloader_digest(key, data, iv)

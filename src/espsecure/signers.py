@@ -16,7 +16,8 @@ from espsecure import keys
 from esptool.errors import FatalError
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
     from espsecure.keys import PrivateKey, PublicKey
 
@@ -112,25 +113,25 @@ class KeySigner:
         return self.private_key.public_key()
 
     def sign(self, digest: bytes) -> bytes:
-        from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
+        from cryptography.hazmat.primitives.asymmetric import rsa, utils
 
         hashed = utils.Prehashed(_hash_of(digest))
         key = self.private_key
         if isinstance(key, rsa.RSAPrivateKey):
             return key.sign(digest, _pss(), hashed)
-        der = key.sign(digest, self._ecdsa(ec, hashed))
+        der = key.sign(digest, self._ecdsa(hashed))
         return split_der(der, key.key_size)
 
-    def _ecdsa(self, ec: object, hashed: object) -> ec.ECDSA:
+    def _ecdsa(self, hashed: utils.Prehashed) -> ec.ECDSA:
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric import ec as module
 
         if self.deterministic:
             try:
-                return module.ECDSA(hashed, deterministic_signing=True)  # type: ignore[arg-type]
+                return module.ECDSA(hashed, deterministic_signing=True)
             except UnsupportedAlgorithm:
                 pass  # OpenSSL before 3.2: a random nonce gives another, equally valid signature
-        return module.ECDSA(hashed)  # type: ignore[arg-type]
+        return module.ECDSA(hashed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +209,13 @@ class CommandSigner:
         return raw
 
 
-def _hash_of(digest: bytes) -> object:
+def _hash_of(digest: bytes) -> hashes.HashAlgorithm:
     from cryptography.hazmat.primitives import hashes
 
     return hashes.SHA384() if len(digest) == 48 else hashes.SHA256()
 
 
-def _pss() -> object:
+def _pss() -> padding.PSS:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding
 

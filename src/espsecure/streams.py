@@ -24,9 +24,9 @@ CHUNK = 1 << 20
 
 
 def name_of(stream: IO[bytes] | IO[str] | None) -> str:
-    """The path a stream was opened from, or "<stream>" where it has none."""
+    """The path a stream was opened from, or "<stream>" where it has none (memory, a pipe)."""
     name = getattr(stream, "name", None)
-    return name if isinstance(name, str) else "<stream>"
+    return name if isinstance(name, str) and not name.startswith("<") else "<stream>"
 
 
 def seekable(stream: IO[bytes]) -> IO[bytes]:

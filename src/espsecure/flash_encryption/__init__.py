@@ -6,14 +6,15 @@ Both work on streams of any size in bounded memory. Keys are files of raw bytes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import IO
 
+from espsecure import streams
 from esptool.errors import FatalError, UsageError
 from esptool.events import Level, Listener, Message, ignore
-from espsecure import streams
 
 BLOCK = 16
 """Start and length of encrypted data are multiples of an AES block."""
@@ -60,8 +61,7 @@ def load_key(
         )
     if flash_encryption and aes_xts and bits not in XTS_KEY_BITS:
         raise FatalError(
-            "AES_XTS supports only 128, 256, and 512-bit keys. "
-            f"Provided key is {bits} bits."
+            f"AES_XTS supports only 128, 256, and 512-bit keys. Provided key is {bits} bits."
         )
     if flash_encryption and not aes_xts and bits not in ESP32_KEY_BITS:
         raise FatalError(
@@ -159,9 +159,7 @@ def _run(
 
         conf = DEFAULT_CRYPT_CONF if crypt_conf is None else crypt_conf
         if not conf:
-            listener(
-                Message("Setting FLASH_CRYPT_CONF to zero is not recommended.", Level.WARNING)
-            )
+            listener(Message("Setting FLASH_CRYPT_CONF to zero is not recommended.", Level.WARNING))
         crypt = esp32.stream(key, address, conf, decrypting)
         unit = esp32.UNIT
     for piece in _aligned(source, length, padding, address, unit):
@@ -181,13 +179,13 @@ def _check_address(address: int, length: int) -> None:
 def _aligned(
     source: IO[bytes], length: int, padding: int, address: int, unit: int
 ) -> Iterator[bytes]:
-    """The data in pieces that begin at multiples of `unit`, but for the first; padded at the end."""
-    import os
-
+    """The data in pieces that begin at multiples of `unit`, but for the first; padded."""
+    filling = os.urandom(padding)
     first = min(-address % unit, length)
-    if first:
-        yield streams.read_exactly(source, first) + (os.urandom(padding) if first == length else b"")
     left = length - first
+    if first:
+        piece = streams.read_exactly(source, first)
+        yield piece if left else piece + filling
     for piece in streams.chunks(source, left):
         left -= len(piece)
-        yield piece + os.urandom(padding) if padding and not left else piece
+        yield piece if left else piece + filling

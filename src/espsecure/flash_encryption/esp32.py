@@ -79,9 +79,7 @@ def tweak_key(key: int, offset: int, mask: int) -> bytes:
     return key.to_bytes(KEY_BITS // 8, "big")
 
 
-def stream(
-    key: bytes, address: int, crypt_conf: int, decrypting: bool
-) -> Callable[[bytes], bytes]:
+def stream(key: bytes, address: int, crypt_conf: int, decrypting: bool) -> Callable[[bytes], bytes]:
     """A function that takes the data from `address` on piece by piece.
 
     Pieces are whole AES blocks; all but the first begin at a multiple of 32 bytes, and one that

@@ -19,6 +19,7 @@ from esptool.errors import (
     LinkTimeoutError,
     PortError,
     ProtocolError,
+    UnsupportedCommandError,
 )
 from esptool.ops.model import SECTOR
 from esptool.ops.plan import Stretch, deflate
@@ -41,6 +42,16 @@ class Sent:
     restarts: int = 0
 
 
+#: What a bad line or a lost chip looks like. A ROM says "unknown command" of a damaged one too.
+_LOSSES = (
+    LinkTimeoutError,
+    ProtocolError,
+    ChipResponseError,
+    PortError,
+    UnsupportedCommandError,
+)
+
+
 def send_stretch(session: Session, stretch: Stretch, report: Report, retries: int) -> Sent:
     """Erase the sectors of a stretch and write it.
 
@@ -56,7 +67,7 @@ def send_stretch(session: Session, stretch: Stretch, report: Report, retries: in
         try:
             sender.run()
             return sent
-        except (LinkTimeoutError, ProtocolError, ChipResponseError, PortError) as e:
+        except _LOSSES as e:
             stalled = 0 if sender.certain > done else stalled + 1
             done = sender.certain
             if stalled > retries or not _worth_retrying(e):

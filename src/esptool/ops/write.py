@@ -151,10 +151,16 @@ def _plan_region(
         # A ROM erases from where it writes, and writes from a sector's start.
         head = address % SECTOR
         content, address = b"\xff" * head + content, address - head
-    compress = session.is_stub if options.compress is None else options.compress
-    packed = deflate(content) if compress and content else None
+    packed = deflate(content) if wants_packing(session, options) and content else None
     stretch = Stretch(address, content, encrypted, packed)
     return RegionPlan(region, address, content, stretch, former, encrypted)
+
+
+def wants_packing(session: Session, options: WriteOptions) -> bool:
+    """Data shall be deflated where that makes them smaller: as asked, else with a stub only."""
+    if not session.is_stub and not session.spec.rom.flash_ops:
+        return False
+    return session.is_stub if options.compress is None else options.compress
 
 
 def _with_neighbours(
@@ -282,10 +288,9 @@ class _RegionWriter:
             self._announce_erase(stretch, aligned)
         if not self.session.is_stub:
             report.line("Erasing flash...")
-        compress = self.session.is_stub if self.options.compress is None else self.options.compress
         if stretch.packed is not None:
             report.line(f"Compressed {len(stretch.data)} bytes to {len(stretch.packed)}...")
-        elif compress:
+        elif wants_packing(self.session, self.options):
             report.note(
                 f"Compressing does not make {self.plan.region.label} smaller: "
                 f"its {len(stretch.data)} bytes are sent as they are."

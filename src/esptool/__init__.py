@@ -1,5 +1,118 @@
 # SPDX-License-Identifier: Apache-2.0
-"""esptool: placeholder until the public names are wired."""
+"""esptool: flash, inspect, and provision Espressif chips, from Python or the command line.
 
-from esptool._version import __version__ as __version__
-from esptool.errors import FatalError as FatalError
+The names here are the documented interface; each is imported when first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from esptool._version import __version__
+
+if TYPE_CHECKING:
+    from esptool.cmds import *  # noqa: F403
+    from esptool.connecting import get_port_list as get_port_list
+    from esptool.errors import FatalError as FatalError
+    from esptool.loader import ESPLoader as ESPLoader
+    from esptool.loader import StubFlasher as StubFlasher
+    from esptool.logger import log as log
+    from esptool.targets import CHIP_DEFS as CHIP_DEFS
+    from esptool.targets import CHIP_LIST as CHIP_LIST
+    from esptool.targets import ESP32ROM as ESP32ROM
+    from esptool.targets import ROM_LIST as ROM_LIST
+
+_CMDS = ["attach_flash", "chip_id", "connect_esp", "connect_first_available", "connect_with_retries", "detect_chip", "detect_flash_size", "dump_bbm", "dump_mem", "elf2image", "erase_flash", "erase_region", "flash_id", "get_security_info", "image_info", "load_ram", "merge_bin", "read_flash", "read_flash_sfdp", "read_flash_status", "read_mac", "read_mem", "read_nand_spare", "read_sdc_chip_info", "reset_chip", "run", "run_stub", "verify_flash", "verify_sdc_certificate", "version", "write_flash", "write_flash_status", "write_mem", "write_nand_spare", "DEFAULT_CONNECT_ATTEMPTS", "DEFAULT_OPEN_PORT_ATTEMPTS", "NAND_BLOCK_COUNT"]
+
+#: Where each name lives.
+_HOMES: dict[str, str] = {
+    **dict.fromkeys(_CMDS, "esptool.cmds"),
+    **dict.fromkeys(("FatalError",), "esptool.errors"),
+    **dict.fromkeys(
+        ("NotImplementedInROMError", "flash_size_bytes", "UnsupportedCommandError"), "esptool.util"
+    ),
+    **dict.fromkeys(("ESPLoader", "StubFlasher", "TROUBLESHOOTING_GUIDE_URL"), "esptool.loader"),
+    **dict.fromkeys(("CHIP_DEFS", "CHIP_LIST", "ROM_LIST"), "esptool.targets"),
+    **dict.fromkeys(("get_port_list",), "esptool.connecting"),
+    **dict.fromkeys(("log",), "esptool.logger"),
+    **dict.fromkeys(("load_config_file",), "esptool.config"),
+    **dict.fromkeys(("expand_file_arguments",), "esptool.cli.common"),
+    **dict.fromkeys(("cli",), "esptool.cli.main"),
+}
+
+#: Modules that used to be reachable as attributes after `import esptool`.
+_MODULES = frozenset(
+    ("bin_image", "cmds", "config", "loader", "logger", "reset", "targets", "util")
+)
+
+__all__ = [
+    "__version__",
+    *sorted(_HOMES),
+    "connect_loop",
+    "get_default_connected_device",
+    "main",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    home = _HOMES.get(name)
+    if home is not None:
+        value = getattr(import_module(home), name)
+    elif name in _MODULES:
+        value = import_module(f"esptool.{name}")
+    elif name.startswith("ESP") and name.endswith("ROM"):
+        value = getattr(import_module("esptool.targets"), name)
+    else:
+        raise AttributeError(f"module 'esptool' has no attribute '{name}'")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})
+
+
+def get_default_connected_device(*args: Any, **kwargs: Any) -> Any:
+    """Former name of `connect_first_available`: the first port of a list that answers, or None."""
+    return _current("connect_first_available")(*args, **kwargs)
+
+
+def connect_loop(*args: Any, **kwargs: Any) -> Any:
+    """Former name of `connect_with_retries`."""
+    return _current("connect_with_retries")(*args, **kwargs)
+
+
+def _current(name: str) -> Any:
+    """The name as it stands in this module now: a program may have replaced it."""
+    return globals()[name] if name in globals() else __getattr__(name)
+
+
+def main(argv: list[str] | None = None, esp: Any = None) -> None:
+    """Run a command line within a program.
+
+    Args:
+        argv: the words after the program's name; None takes those of the process.
+        esp: a loader object that is connected already; it stays open.
+
+    Raises:
+        FatalError: the operation failed.
+        SystemExit: with code 2, the command line is wrong; the reason was shown.
+    """
+    from esptool.cli.main import main as run
+
+    run(argv, esp)
+
+
+def _main() -> None:
+    from esptool.cli.common import run
+
+    run(main)
+
+
+def _main_py() -> None:
+    from esptool.cli.common import run, warn_old_script
+
+    warn_old_script("esptool.py")
+    run(main)

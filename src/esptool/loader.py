@@ -187,7 +187,10 @@ class ESPLoader:
     session: Session
 
     def __init__(
-        self, port: str | Serial = DEFAULT_PORT, baud: int = ESP_ROM_BAUD, trace_enabled: bool = False
+        self,
+        port: str | Serial = DEFAULT_PORT,
+        baud: int = ESP_ROM_BAUD,
+        trace_enabled: bool = False,
     ) -> None:
         self._trace_enabled = trace_enabled
         opened = open_port(port, baud) if isinstance(port, str) else port
@@ -727,7 +730,7 @@ class ESPLoader:
     # --- USB, speed and resets ---------------------------------------------------------------
 
     def get_usb_mode(self) -> str | None:
-        """"USB-Serial/JTAG", "USB-OTG", or None over a UART."""
+        """ "USB-Serial/JTAG", "USB-OTG", or None over a UART."""
         modes = {"usb_serial_jtag": "USB-Serial/JTAG", "usb_otg": "USB-OTG"}
         return modes.get(self.session.facts.usb_mode)
 
@@ -758,7 +761,8 @@ class ESPLoader:
     @classmethod
     def parse_flash_size_arg(cls, arg: str) -> int:
         """The image header's code of a size word."""
-        return _code(cls.FLASH_SIZES, arg, f"Flash size '{arg}' is not supported by {cls.CHIP_NAME}")
+        text = f"Flash size '{arg}' is not supported by {cls.CHIP_NAME}"
+        return _code(cls.FLASH_SIZES, arg, text)
 
     @classmethod
     def parse_flash_freq_arg(cls, arg: str | None) -> int:

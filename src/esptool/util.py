@@ -144,7 +144,7 @@ def get_bytes(input: ImageSource) -> tuple[bytes, str | None]:
         if isinstance(data, bytes):
             name = getattr(input, "name", None)
             return data, name if isinstance(name, str) else None
-    raise FatalError("An image must be given as a path, as bytes, or as a file opened in 'rb' mode.")
+    raise FatalError("Give an image as a path, as bytes, or as a file opened in 'rb' mode.")
 
 
 def sanitize_string(byte_string: bytes) -> str:

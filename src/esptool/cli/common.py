@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import click
 
-from esptool.cli.help import HelpMixin
+from esptool.cli.help import HelpMixin, Sectioned
 from esptool.errors import FatalError
 from esptool.logger import log
 
@@ -36,7 +36,7 @@ def deprecated(what: str, instead: str) -> None:
 # --- options -----------------------------------------------------------------------------------
 
 
-class EatAll(click.Option):
+class EatAll(Sectioned):
     """An option whose values are all following words up to the next option.
 
     `gives_back(words)` tells how many of the last words belong to what follows after all (a
@@ -54,7 +54,7 @@ class EatAll(click.Option):
         super().__init__(*args, **kwargs)
 
 
-class Exclusive(click.Option):
+class Exclusive(Sectioned):
     """An option that cannot be used together with those named in `exclusive_with`."""
 
     def __init__(self, *args: Any, exclusive_with: Sequence[str] = (), **kwargs: Any) -> None:
@@ -88,7 +88,7 @@ _HELP = click.Option(["-h", "--help"], is_flag=True)
 
 def _modern(args: Sequence[str], known: Mapping[str, Any], renamed: Mapping[str, str]) -> list[str]:
     """Spell options the new way; noting the old one. Words after '--' are left alone."""
-    result = []
+    result: list[str] = []
     for i, arg in enumerate(args):
         if arg == "--":
             return result + list(args[i:])
@@ -157,9 +157,7 @@ class Command(HelpMixin, click.Command):
     `renamed` maps old option names to present ones, beyond underscores for dashes.
     """
 
-    def __init__(
-        self, *args: Any, renamed: Mapping[str, str] | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, renamed: Mapping[str, str] | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("context_settings", CONTEXT)
         self.renamed = dict(renamed or {})
         super().__init__(*args, **kwargs)

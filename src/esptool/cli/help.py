@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+COLUMN_MAX = 26
+
 
 class Sectioned(click.Option):
     """An option that help lists under the heading `section`."""
@@ -35,7 +37,7 @@ class HelpMixin(click.Command):
                 sections.setdefault(section, []).append(_row(param, ctx))
         for title, rows in sections.items():
             with formatter.section(title):
-                formatter.write_dl(rows, col_max=28)
+                _write_rows(formatter, rows)
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)
 
@@ -54,7 +56,7 @@ class HelpMixin(click.Command):
                 sections.setdefault("Commands", []).append((name, command.get_short_help_str(60)))
         for title, rows in sections.items():
             with formatter.section(title):
-                formatter.write_dl(rows, col_max=28)
+                _write_rows(formatter, rows)
 
 
 class HelpArgument(click.Argument):
@@ -63,6 +65,23 @@ class HelpArgument(click.Argument):
     def __init__(self, *args: Any, help: str = "", **kwargs: Any) -> None:
         self.help = help
         super().__init__(*args, **kwargs)
+
+
+def _write_rows(formatter: click.HelpFormatter, rows: list[tuple[str, str]]) -> None:
+    """Two columns; words such as 'no-reset' are not broken at their hyphens."""
+    from textwrap import wrap
+
+    first = min(max(len(name) for name, _ in rows), COLUMN_MAX)
+    indent = " " * formatter.current_indent
+    room = max(20, formatter.width - formatter.current_indent - first - 2)
+    for name, text in rows:
+        lines = wrap(text, room, break_on_hyphens=False) or [""]
+        if len(name) > first:
+            formatter.write(f"{indent}{name}\n")
+        else:
+            formatter.write(f"{indent}{name:<{first}}  {lines.pop(0)}".rstrip() + "\n")
+        for line in lines:
+            formatter.write(f"{indent}{' ' * first}  {line}\n")
 
 
 def _row(option: click.Option, ctx: click.Context) -> tuple[str, str]:

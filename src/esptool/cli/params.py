@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:  # older versions of click cannot be subscripted
+    _IntType = click.ParamType[int]
+    _StrType = click.ParamType[str]
+    _AnyType = click.ParamType[Any]
+    _StrChoice = click.Choice[str]
+else:
+    _IntType = _StrType = _AnyType = click.ParamType
+    _StrChoice = click.Choice
 
 SIZE_SUFFIXES = {"k": 1024, "M": 1024 * 1024}
 BAUD_RATES = (115200, 230400, 460800, 921600, 1500000, 2000000, 3000000)
 
 
-class AnyInt(click.ParamType[int]):
+class AnyInt(_IntType):
     """A number in decimal, or with 0x, 0o or 0b in front of it; '_' may group its digits."""
 
     name = "integer"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
         try:
@@ -36,7 +43,7 @@ class AnyInt(click.ParamType[int]):
 
 
 class Size(AnyInt):
-    """A number of bytes, with an optional suffix k (KiB) or M (MiB); 'ALL' where that is allowed."""
+    """A number of bytes, with an optional suffix k (KiB) or M (MiB); or 'ALL'."""
 
     name = "size"
 
@@ -60,14 +67,12 @@ class Size(AnyInt):
         return result * factor
 
 
-class Baud(click.ParamType[int]):
+class Baud(_IntType):
     """A baud rate: a positive decimal number."""
 
     name = "baud rate"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
             baud = int(value)
         except ValueError:
@@ -82,14 +87,12 @@ class Baud(click.ParamType[int]):
         return [CompletionItem(str(b)) for b in BAUD_RATES if str(b).startswith(incomplete)]
 
 
-class Port(click.ParamType[str]):
+class Port(_StrType):
     """A serial port: a device name, or a URL that pyserial or this tool opens."""
 
     name = "serial port"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
@@ -105,23 +108,19 @@ class Port(click.ParamType[str]):
         return [CompletionItem(d, help=h) for d, h in ports if d.startswith(incomplete)]
 
 
-class Chip(click.Choice[str]):
+class Chip(_StrChoice):
     """A chip name in any case, with or without hyphens."""
 
     name = "chip"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         return super().convert(str(value).lower().replace("-", ""), param, ctx)
 
 
-class OldSpellingChoice(click.Choice[str]):
+class OldSpellingChoice(_StrChoice):
     """A choice of hyphenated words that also takes them with underscores, noting that once."""
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         new = str(value).replace("_", "-")
         if "_" in str(value) and new in self.choices:
             from esptool.cli.common import deprecated
@@ -132,7 +131,7 @@ class OldSpellingChoice(click.Choice[str]):
         return super().convert(value, param, ctx)
 
 
-class SpiConnection(click.ParamType["str | tuple[int, ...]"]):
+class SpiConnection(_AnyType):
     """Where the flash is wired: SPI, HSPI, or five pin numbers CLK,Q,D,HD,CS."""
 
     name = "spi connection"
@@ -160,7 +159,7 @@ class SpiConnection(click.ParamType["str | tuple[int, ...]"]):
         return tuple(pins)
 
 
-class DiffFile(click.ParamType["str | None"]):
+class DiffFile(_AnyType):
     """A file that holds the former content of flash, or the word 'skip' (gives None)."""
 
     name = "file or skip"
@@ -175,9 +174,7 @@ class DiffFile(click.ParamType["str | None"]):
         return str(value)
 
 
-def parse_pairs(
-    words: Sequence[str], fail: Any, check_files: bool = True
-) -> list[tuple[int, str]]:
+def parse_pairs(words: Sequence[str], fail: Any, check_files: bool = True) -> list[tuple[int, str]]:
     """Turn 'address file address file …' into pairs.
 
     `fail` is called with a sentence when a word is wrong; it must raise.
@@ -220,14 +217,12 @@ class PairsArgument(click.Argument):
         return self.metavar or "<address> <filename>..."
 
 
-class ReadableFile(click.ParamType[str]):
+class ReadableFile(_StrType):
     """The path of a file that can be read."""
 
     name = "file"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
             with open(value, "rb"):
                 pass

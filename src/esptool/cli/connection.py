@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens before and after a command that needs a chip. Imported only by those."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from esptool import cmds
+from esptool.cli.state import ESP_ROM_BAUD, NO_RESET_AFTER, SDC_COMMANDS, SECURE_DOWNLOAD_COMMANDS
+from esptool.errors import FatalError, NotSupportedError, UsageError
+from esptool.loader import StubFlasher
+from esptool.logger import log
+
+if TYPE_CHECKING:
+    from esptool.cli.state import Globals
+    from esptool.loader import ESPLoader
+
+WIDTH = 20
+
+
+def begin(state: Globals, stub: bool) -> ESPLoader:
+    """Connect and get the chip ready for the command."""
+    options = state.options
+    if state.command in SDC_COMMANDS and not options["no_stub"]:
+        raise UsageError(f"{state.command} needs the ROM loader.", remedy="Add --no-stub.")
+    log.stage()
+    esp = _connected(state)
+    log.stage(finish=True)
+    try:
+        return _prepare(state, esp, stub)
+    except BaseException:
+        if state.esp is None:
+            esp.session.close()
+        raise
+
+
+def _connected(state: Globals) -> ESPLoader:
+    options = state.options
+    if state.esp is not None:
+        if getattr(state.esp, "_left", False):
+            # A former command line on the same object has reset the chip out of the loader.
+            state.esp.connect(options["before"], options["connect_attempts"])
+            state.esp.__dict__["_left"] = False
+        return state.esp
+    baud = options["baud"]
+    if options["before"] != "no-reset-no-sync":
+        baud = min(ESP_ROM_BAUD, baud)
+    return cmds.connect_esp(
+        options["port"],
+        options["chip"],
+        baud,
+        list(options["port_filter"] or ()),
+        options["before"],
+        options["trace"],
+        options["connect_attempts"],
+        state.open_port_attempts,
+    )
+
+
+def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
+    options = state.options
+    log.print(f"Connected to {esp.session.spec.name} on {esp.serial_port}:")
+    if esp.secure_download_mode:
+        log.print(f"{'Chip type:':<{WIDTH}}{esp.session.spec.name} in Secure Download Mode")
+        if state.command not in SECURE_DOWNLOAD_COMMANDS:
+            raise FatalError(
+                f"The '{state.command}' command is not available in Secure Download Mode."
+            )
+    else:
+        _introduce(esp)
+    if options["stub_version"]:
+        StubFlasher.set_stub_subdir(options["stub_version"])
+    log.print()
+    if stub and not options["no_stub"]:
+        if state.esp is None or not esp.session.is_stub:
+            log.stage()
+            esp = cmds.run_stub(esp)
+            log.stage(finish=True)
+    if options["override_vddsdio"]:
+        esp.override_vddsdio(options["override_vddsdio"])
+    if options["baud"] > esp.get_baud() and options["before"] != "no-reset-no-sync":
+        try:
+            esp.change_baud(options["baud"])
+        except NotSupportedError:
+            log.warning(
+                f"ROM doesn't support changing baud rate. "
+                f"Keeping initial baud rate {esp.get_baud()}."
+            )
+    return esp
+
+
+def _introduce(esp: ESPLoader) -> None:
+    facts = [
+        ("Chip type:", esp.get_chip_description()),
+        ("Features:", ", ".join(esp.get_chip_features())),
+        ("Crystal frequency:", f"{esp.get_crystal_freq()}MHz"),
+    ]
+    usb = esp.get_usb_mode()
+    if usb is not None:
+        facts.append(("USB mode:", usb))
+    for label, value in facts:
+        log.print(f"{label:<{WIDTH}}{value}")
+    cmds.read_mac(esp)
+
+
+def end(state: Globals, esp: ESPLoader) -> None:
+    """Leave the chip as --after says, unless the command has sent it elsewhere."""
+    after = state.options["after"]
+    if state.command in NO_RESET_AFTER:
+        log.print()
+        return
+    log.print()
+    if state.command == "run":
+        return
+    cmds.reset_chip(esp, after)
+    if after not in ("no-reset", "no-reset-stub"):
+        esp.__dict__["_left"] = True

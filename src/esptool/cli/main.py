@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `esptool` program: its commands, and the options that stand in front of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from esptool._version import __version__
+from esptool.cli import common
+from esptool.cli.common import EatAll, Entry, Group
+from esptool.cli.help import Sectioned
+from esptool.cli.params import Baud, Chip, OldSpellingChoice, Port
+from esptool.cli.state import Globals
+from esptool.errors import UsageError
+from esptool.logger import log
+
+if TYPE_CHECKING:
+    from esptool.loader import ESPLoader
+
+PROG = "esptool"
+CHIPS = (
+    *("auto", "esp8266", "esp32", "esp32s2", "esp32s3", "esp32c3", "esp32c2", "esp32c6"),
+    *("esp32c61", "esp32c5", "esp32e22", "esp32h2", "esp32h21", "esp32p4", "esp32h4", "esp32s31"),
+)
+BASIC = "Basic commands"
+ADVANCED = "Advanced commands"
+
+
+def _entry(module: str, text: str, section: str = BASIC, hidden: bool = False) -> Entry:
+    return Entry(f"esptool.cli.{module}:command", text, section, hidden)
+
+
+ENTRIES = {
+    "write-flash": _entry("write_flash", "Write files to flash and verify them."),
+    "read-flash": _entry("read_flash", "Read flash into a file."),
+    "erase-flash": _entry("erase_flash", "Erase the whole flash."),
+    "erase-region": _entry("erase_region", "Erase a region of flash."),
+    "read-mac": _entry("read_mac", "Show the MAC address."),
+    "flash-id": _entry("flash_id", "Show what flash is fitted."),
+    "elf2image": _entry("elf2image", "Make a firmware image of an ELF file."),
+    "image-info": _entry("image_info", "Tell what is in a firmware image."),
+    "merge-bin": _entry("merge_bin", "Join several files into one to flash."),
+    "version": _entry("version", "Show the version."),
+    "verify-flash": _entry("verify_flash", "Compare flash with files.", ADVANCED),
+    "load-ram": _entry("load_ram", "Send an image into RAM and run it.", ADVANCED),
+    "dump-mem": _entry("dump_mem", "Read memory into a file.", ADVANCED),
+    "read-mem": _entry("read_mem", "Read a word of memory.", ADVANCED),
+    "write-mem": _entry("write_mem", "Write a word of memory.", ADVANCED),
+    "read-flash-status": _entry("read_flash_status", "Read the flash's status.", ADVANCED),
+    "write-flash-status": _entry("write_flash_status", "Write the flash's status.", ADVANCED),
+    "read-flash-sfdp": _entry("read_flash_sfdp", "Read the flash's SFDP tables.", ADVANCED),
+    "get-security-info": _entry("get_security_info", "Show the state of security.", ADVANCED),
+    "verify-sdc-certificate": _entry(
+        "verify_sdc_certificate", "Have a debug certificate judged.", ADVANCED
+    ),
+    "read-sdc-chip-info": _entry(
+        "read_sdc_chip_info", "Read chip info for a debug certificate.", ADVANCED
+    ),
+    "chip-id": _entry("chip_id", "Show the chip id, or the MAC address.", ADVANCED),
+    "run": _entry("run", "Start the application in flash.", ADVANCED),
+    "read-nand-spare": _entry("read_nand_spare", "Read a NAND page's spare.", ADVANCED, True),
+    "write-nand-spare": _entry("write_nand_spare", "Mark a NAND block.", ADVANCED, True),
+    "dump-bbm": _entry("dump_bbm", "Read all NAND bad-block marks.", ADVANCED, True),
+}
+
+#: Old option names that are more than another spelling.
+RENAMED = {
+    "--ignore_flash_encryption_efuse_setting": "--ignore-flash-enc-efuse",
+    "--ignore-flash-encryption-efuse-setting": "--ignore-flash-enc-efuse",
+    "--fill-flash-size": "--pad-to-size",
+    "--no-diff-verify": "--trust-flash-content",
+}
+
+PORT_OPTIONS = "Which chip, on which port"
+RESET_OPTIONS = "How to reach it, and how to leave it"
+OUTPUT_OPTIONS = "What to show"
+
+OPTIONS: list[click.Parameter] = [
+    Sectioned(
+        ["--chip", "-c"],
+        type=Chip(CHIPS),
+        default="auto",
+        envvar="ESPTOOL_CHIP",
+        section=PORT_OPTIONS,
+        help="The chip expected.",
+    ),
+    Sectioned(
+        ["--port", "-p"],
+        type=Port(),
+        envvar="ESPTOOL_PORT",
+        section=PORT_OPTIONS,
+        help="Serial port, or a URL such as rfc2217://HOST:PORT or virtual://esp32s3. "
+        "Without it, all ports are tried.",
+    ),
+    Sectioned(
+        ["--baud", "-b"],
+        type=Baud(),
+        default=115200,
+        envvar="ESPTOOL_BAUD",
+        section=PORT_OPTIONS,
+        help="Speed of the link in bits a second.",
+    ),
+    EatAll(
+        ["--port-filter"],
+        section=PORT_OPTIONS,
+        help="Which ports to try: vid=NUMBER, pid=NUMBER, name=TEXT, serial=TEXT. "
+        "Several may follow.",
+    ),
+    Sectioned(
+        ["--before"],
+        type=OldSpellingChoice(["default-reset", "usb-reset", "no-reset", "no-reset-no-sync"]),
+        default="default-reset",
+        envvar="ESPTOOL_BEFORE",
+        section=RESET_OPTIONS,
+        help="How to bring the chip into download mode.",
+    ),
+    Sectioned(
+        ["--after", "-a"],
+        type=OldSpellingChoice(
+            ["hard-reset", "soft-reset", "no-reset", "no-reset-stub", "watchdog-reset"]
+        ),
+        default="hard-reset",
+        envvar="ESPTOOL_AFTER",
+        section=RESET_OPTIONS,
+        help="What to do with the chip at the end.",
+    ),
+    Sectioned(
+        ["--no-stub"],
+        is_flag=True,
+        section=RESET_OPTIONS,
+        help="Work with the ROM loader alone: slower, and without some commands.",
+    ),
+    click.Option(
+        ["--stub-version"],
+        type=click.Choice(["1", "2"]),
+        envvar="ESPTOOL_STUB_VERSION",
+        hidden=True,
+    ),
+    Sectioned(
+        ["--connect-attempts"],
+        type=click.INT,
+        default=7,
+        envvar="ESPTOOL_CONNECT_ATTEMPTS",
+        section=RESET_OPTIONS,
+        help="How often to try to connect; 0 or less is for ever.",
+    ),
+    Sectioned(
+        ["--override-vddsdio"],
+        type=click.Choice(["1.8V", "1.9V", "OFF"]),
+        section=RESET_OPTIONS,
+        help="ESP32: override the voltage of the flash. Wrong values can destroy it.",
+    ),
+    Sectioned(["--trace", "-t"], is_flag=True, section=OUTPUT_OPTIONS, help="Show the traffic."),
+    Sectioned(
+        ["--verbose", "-v"],
+        is_flag=True,
+        section=OUTPUT_OPTIONS,
+        help="Show all messages, and leave all on the screen.",
+    ),
+    Sectioned(["--silent", "-s"], is_flag=True, section=OUTPUT_OPTIONS, help="Show errors only."),
+]
+
+
+@click.pass_context
+def _begin(ctx: click.Context, /, **options: Any) -> None:
+    """Settle what to show, before the command runs."""
+    if options["verbose"] and options["silent"]:
+        raise UsageError("Cannot use both --verbose and --silent options at the same time.")
+    if options["trace"] and options["silent"]:
+        raise UsageError("Cannot use both --trace and --silent options at the same time.")
+    verbosity = "verbose" if options["verbose"] else "silent" if options["silent"] else "auto"
+    log.set_verbosity(verbosity)
+    if options["trace"]:
+        log.set_verbosity("verbose")
+    log.print(f"{PROG} v{__version__}")
+    esp = (ctx.obj or {}).get("esp")
+    ctx.obj = Globals(options, ctx.invoked_subcommand or "", esp)
+    from esptool import config
+
+    config.announce()
+
+
+cli = Group(
+    PROG,
+    entries=ENTRIES,
+    renamed=RENAMED,
+    params=OPTIONS,
+    callback=_begin,
+    no_args_is_help=True,
+    help=f"{PROG} v{__version__}: flash, inspect and provision Espressif chips over a serial "
+    "link.\n\nEach command has its own help: 'esptool COMMAND -h'. Words of the form @FILE are "
+    "replaced by what the file holds.",
+)
+
+
+def main(argv: list[str] | None = None, esp: ESPLoader | None = None) -> None:
+    """See `esptool.main`."""
+    if os.environ.get("_ESPTOOL_COMPLETE", "").endswith("powershell"):
+        from esptool.cli import completion
+
+        completion.register()
+    common.call(cli, sys.argv[1:] if argv is None else argv, PROG, {"esp": esp})

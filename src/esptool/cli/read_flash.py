@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`esptool read-flash`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from esptool.cli import options
+from esptool.cli.common import Command
+from esptool.cli.params import AnyInt, Size
+from esptool.cli.state import Globals
+
+
+@click.pass_obj
+def _run(
+    state: Globals,
+    /,
+    address: int,
+    size: int | str,
+    output: str,
+    no_progress: bool,
+    flash_size: str,
+    flash_type: str,
+    spi_connection: Any,
+) -> None:
+    options.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
+    with state.chip_session() as esp:
+        from esptool import cmds
+        from esptool.ops.read import ALL
+
+        cmds.attach_flash(esp, spi_connection, flash_type)
+        length = ALL if isinstance(size, str) else size
+        cmds.read_flash(esp, address, length, output, flash_size, no_progress, flash_type)
+
+
+command = Command(
+    "read-flash",
+    callback=_run,
+    help="Read SIZE bytes of flash from ADDRESS into the file OUTPUT. SIZE may have the suffix k "
+    "or M, or be ALL.",
+    params=[
+        click.Argument(["address"], type=AnyInt()),
+        click.Argument(["size"], type=Size(allow_all=True)),
+        click.Argument(["output"], type=click.Path(dir_okay=False)),
+        click.Option(["--no-progress", "-p"], is_flag=True, help="Show no progress bar."),
+        options.flash_size(),
+        options.flash_type(),
+        options.spi_connection(),
+    ],
+)

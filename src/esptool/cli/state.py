@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the options in front of a command say, and the chip that the command works with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from esptool.logger import log
+
+if TYPE_CHECKING:
+    from esptool.loader import ESPLoader
+
+SECURE_DOWNLOAD_COMMANDS = frozenset(
+    (
+        "get-security-info",
+        "write-flash",
+        "erase-region",
+        "verify-sdc-certificate",
+        "read-sdc-chip-info",
+    )
+)
+SDC_COMMANDS = frozenset(("verify-sdc-certificate", "read-sdc-chip-info"))
+#: Commands after which the chip is left alone: it runs something else now.
+NO_RESET_AFTER = frozenset(("load-ram", *SDC_COMMANDS))
+#: Commands that need no fast link and no stub to be quick.
+ESP_ROM_BAUD = 115200
+
+
+class Globals:
+    """The options in front of the command, and `chip_session` to work with the chip.
+
+    Attributes:
+        options: the values of the options, by name.
+        command: name of the command.
+        esp: a loader object that the caller brought along, or None.
+    """
+
+    def __init__(self, options: dict[str, Any], command: str, esp: ESPLoader | None) -> None:
+        self.options = options
+        self.command = command
+        self.esp = esp
+
+    @property
+    def chip(self) -> str:
+        """The chip that --chip names, or "auto"."""
+        chip: str = self.options["chip"]
+        return chip
+
+    @contextmanager
+    def chip_session(self, *, stub: bool = True) -> Iterator[ESPLoader]:
+        """Connect, show who is there, start the stub, and at the end reset as --after says.
+
+        Args:
+            stub: whether this command works with the stub at all.
+
+        Raises:
+            FatalError: no chip, or the chip cannot do the command.
+        """
+        from esptool.cli import connection
+
+        esp = connection.begin(self, stub)
+        try:
+            yield esp
+            connection.end(self, esp)
+        finally:
+            if self.esp is None:
+                esp.session.close()
+
+    @property
+    def open_port_attempts(self) -> int:
+        """How often to open the port; ESPTOOL_OPEN_PORT_ATTEMPTS says so."""
+        text = os.environ.get("ESPTOOL_OPEN_PORT_ATTEMPTS", "1")
+        try:
+            return int(text)
+        except ValueError:
+            log.warning(f"ESPTOOL_OPEN_PORT_ATTEMPTS is no number: '{text}' is ignored.")
+            return 1

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`esptool write-flash`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from esptool.cli import options
+from esptool.cli.common import Command, EatAll, Exclusive
+from esptool.cli.params import AnyInt, DiffFile, PairsArgument, parse_pairs
+from esptool.cli.state import Globals
+from esptool.errors import UsageError
+
+ENCRYPTION = "Flash encryption"
+LESS = "Writing less"
+
+
+def _is_address(word: str) -> bool:
+    try:
+        int(word, 0)
+    except ValueError:
+        return False
+    return True
+
+
+def _pairs_behind(words: Sequence[str]) -> int:
+    """Words behind --diff-with files that are addresses and files to write."""
+    for i, word in enumerate(words):
+        if _is_address(word) and not os.path.exists(word) and i:
+            return len(words) - i
+    return 0
+
+
+class _Pairs(EatAll):
+    """Addresses and file names as an option."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        def fail(message: str) -> None:
+            raise click.BadParameter(message, ctx=ctx, param=self)
+
+        words = super().process_value(ctx, value) or ()
+        return [] if ctx.resilient_parsing else parse_pairs(list(words), fail)
+
+
+@click.pass_obj
+def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any) -> None:
+    options.refuse_nand_without_pins(values)
+    from esptool import cmds, ops
+
+    spi_connection, flash_type = values.pop("spi_connection"), values.pop("flash_type")
+    params = ops.FlashParams(
+        values.pop("flash_size"), values.pop("flash_mode"), values.pop("flash_freq")
+    )
+    dry_run = values.pop("dry_run")
+    if values["no_compress"] and values["compress"]:
+        raise UsageError("Options --compress and --no-compress exclude each other.")
+    # All files are read and judged before anything is asked of the chip.
+    regions, wanted = cmds.prepare_write(addr_filename, params, values)
+    from esptool.ops.checks import refuse_overlaps
+
+    refuse_overlaps(regions)
+    with state.chip_session() as esp:
+        from esptool.render import Renderer
+
+        cmds.attach_flash(esp, spi_connection, flash_type)
+        listener = Renderer(progress=not values["no_progress"])
+        if dry_run:
+            _show_plan(ops.plan_write(esp.session, regions, wanted, listener=listener))
+            return
+        ops.write_flash(esp.session, regions, wanted, listener=listener)
+
+
+def _show_plan(plan: Any) -> None:
+    from esptool.logger import log
+
+    for line in plan.describe():
+        log.print(line)
+
+
+command = Command(
+    "write-flash",
+    callback=_run,
+    help="Write files to flash, each at the address in front of it, and verify them. Intel HEX "
+    "files bring their own addresses.",
+    params=[
+        PairsArgument(["addr_filename"], nargs=-1, required=True),
+        click.Option(["--erase-all", "-e"], is_flag=True, help="Erase the whole flash first."),
+        click.Option(["--no-progress", "-p"], is_flag=True, help="Show no progress bar."),
+        click.Option(
+            ["--force"],
+            is_flag=True,
+            help="Write also what could make the chip unusable: skips the checks of security "
+            "and of the images.",
+        ),
+        click.Option(
+            ["--dry-run"], is_flag=True, help="Show what would be written, and write nothing."
+        ),
+        *options.flash_params(),
+        options.spi_connection(),
+        Exclusive(
+            ["--skip-flashed", "-s"],
+            is_flag=True,
+            exclusive_with=["--diff-with", "--trust-flash-content"],
+            section=LESS,
+            help="Leave out a file that is in flash already.",
+        ),
+        EatAll(
+            ["--diff-with"],
+            type=DiffFile(),
+            gives_back=_pairs_behind,
+            section=LESS,
+            help="Write only sectors that differ from these files, which were written before: "
+            "one for each file, or 'skip'.",
+        ),
+        Exclusive(
+            ["--trust-flash-content"],
+            is_flag=True,
+            exclusive_with=["--skip-flashed"],
+            section=LESS,
+            help="With --diff-with: do not look whether the old files are in flash.",
+        ),
+        Exclusive(
+            ["--compress", "-z"],
+            is_flag=True,
+            exclusive_with=["--no-compress"],
+            section=LESS,
+            help="Send compressed (as the stub does anyway).",
+        ),
+        Exclusive(
+            ["--no-compress", "-u"],
+            is_flag=True,
+            exclusive_with=["--compress"],
+            section=LESS,
+            help="Send as it is.",
+        ),
+        Exclusive(
+            ["--encrypt"],
+            is_flag=True,
+            section=ENCRYPTION,
+            help="Have the chip encrypt all files while writing.",
+        ),
+        _Pairs(
+            ["--encrypt-files"],
+            section=ENCRYPTION,
+            help="Addresses and files that the chip encrypts while writing.",
+        ),
+        click.Option(
+            ["--ignore-flash-enc-efuse"],
+            is_flag=True,
+            help="Do not look whether an encryption key is burned.",
+        ),
+        click.Option(["--nand-end-address"], type=AnyInt(), hidden=True),
+        options.flash_type(),
+    ],
+)

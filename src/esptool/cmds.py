@@ -1,0 +1,485 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documented functions: one for every command, taking a loader object. Faces over `ops`.
+
+Messages go to `log`; results come back. A source of data is a path, bytes, or an open binary file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from esptool import ops
+from esptool._version import __version__
+from esptool.connecting import (
+    connect_esp,
+    connect_first_available,
+    connect_with_retries,
+    detect_chip,
+)
+from esptool.errors import FatalError as FatalError
+from esptool.errors import NotSupportedError, UsageError
+from esptool.loader import DEFAULT_CONNECT_ATTEMPTS as DEFAULT_CONNECT_ATTEMPTS
+from esptool.loader import DEFAULT_OPEN_PORT_ATTEMPTS as DEFAULT_OPEN_PORT_ATTEMPTS
+from esptool.loader import ESPLoader
+from esptool.loader import StubFlasher as StubFlasher
+from esptool.logger import log
+from esptool.render import Renderer, to_log
+from esptool.targets import CHIP_DEFS as CHIP_DEFS
+from esptool.targets import CHIP_LIST as CHIP_LIST
+from esptool.targets import ROM_LIST as ROM_LIST
+from esptool.util import ImageSource
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+__all__ = [
+    "attach_flash",
+    "chip_id",
+    "connect_esp",
+    "connect_first_available",
+    "connect_with_retries",
+    "detect_chip",
+    "detect_flash_size",
+    "dump_bbm",
+    "dump_mem",
+    "elf2image",
+    "erase_flash",
+    "erase_region",
+    "flash_id",
+    "get_security_info",
+    "image_info",
+    "load_ram",
+    "merge_bin",
+    "read_flash",
+    "read_flash_sfdp",
+    "read_flash_status",
+    "read_mac",
+    "read_mem",
+    "read_nand_spare",
+    "read_sdc_chip_info",
+    "reset_chip",
+    "run",
+    "run_stub",
+    "verify_flash",
+    "verify_sdc_certificate",
+    "version",
+    "write_flash",
+    "write_flash_status",
+    "write_mem",
+    "write_nand_spare",
+]
+
+NAND_BLOCK_COUNT = 1024
+NAND_PAGES_PER_BLOCK = 64
+SDC_CHIP_INFO_LEN = 32
+SDC_BLOCK = 1024
+
+
+# --- files alone -------------------------------------------------------------------------------
+
+
+def elf2image(
+    input: ImageSource,
+    chip: str,
+    output: str | None = None,
+    flash_freq: str | None = None,
+    flash_mode: str = "qio",
+    flash_size: str = "1MB",
+    **kwargs: Any,
+) -> bytes | tuple[bytes | None, bytes] | None:
+    """Make a firmware image of an ELF file; see the command for the options.
+
+    Without `output` the image comes back (for ESP8266 version 1: its two parts).
+    """
+    from esptool import cmds_image
+
+    return cmds_image.elf2image(input, chip, output, flash_freq, flash_mode, flash_size, **kwargs)
+
+
+def image_info(input: Any, chip: str | None = None) -> None:
+    """Tell what is in a firmware image."""
+    from esptool import cmds_image
+
+    cmds_image.image_info(input, chip)
+
+
+def merge_bin(
+    addr_data: list[tuple[int, ImageSource]],
+    chip: str,
+    output: str | None = None,
+    flash_freq: str = "keep",
+    flash_mode: str = "keep",
+    flash_size: str = "keep",
+    format: str = "raw",
+    **kwargs: Any,
+) -> bytes | None:
+    """Join sources for several flash offsets into one file, or bytes without `output`."""
+    from esptool import cmds_image
+
+    return cmds_image.merge_bin(
+        addr_data, chip, output, flash_freq, flash_mode, flash_size, format, **kwargs
+    )
+
+
+def version() -> None:
+    """Print the version."""
+    log.print(__version__)
+
+
+# --- connection --------------------------------------------------------------------------------
+
+
+def run_stub(esp: ESPLoader, plugins: list[str] | None = None) -> ESPLoader:
+    """Start the flasher stub unless none can run; returns the object to go on with."""
+    if plugins:
+        raise NotSupportedError(f"There is no stub plug-in named {', '.join(plugins)}.")
+    return esp.run_stub()
+
+
+def reset_chip(esp: ESPLoader, reset_mode: str = "hard-reset") -> None:
+    """Reset the chip: "hard-reset", "soft-reset", "no-reset", "no-reset-stub", "watchdog-reset"."""
+    ops.reset_chip(esp.session, reset_mode, listener=to_log)
+
+
+def attach_flash(
+    esp: ESPLoader,
+    spi_connection: tuple[int, int, int, int, int] | str | None = None,
+    flash_type: str = "nor",
+) -> None:
+    """Connect the SPI flash, on other pins where `spi_connection` says so."""
+    ops.attach_flash(esp.session, spi_connection, flash_type=flash_type, listener=to_log)
+
+
+# --- who is there ------------------------------------------------------------------------------
+
+
+def chip_id(esp: ESPLoader) -> None:
+    """Print ESP8266's chip id, or the MAC address of any other chip."""
+    ops.chip_id(esp.session, listener=to_log)
+
+
+def read_mac(esp: ESPLoader) -> None:
+    """Print the MAC address."""
+    ops.read_mac(esp.session, listener=to_log)
+
+
+def get_security_info(esp: ESPLoader) -> None:
+    """Print what the chip says of its security."""
+    ops.security_info(esp.session, listener=to_log)
+
+
+def flash_id(esp: ESPLoader) -> None:
+    """Print manufacturer, device and size of the flash."""
+    ops.show_flash_info(esp.session, listener=to_log)
+
+
+def detect_flash_size(esp: ESPLoader) -> str | None:
+    """Size word of the flash ("4MB"), None where its id is not known."""
+    return ops.detect_flash_size(esp.session)
+
+
+# --- memory ------------------------------------------------------------------------------------
+
+
+def load_ram(esp: ESPLoader, input: ImageSource) -> None:
+    """Send an image into RAM and run it."""
+    ops.load_ram(esp.session, input, listener=to_log)
+
+
+def run(esp: ESPLoader) -> None:
+    """Start the application in flash."""
+    ops.run(esp.session, listener=to_log)
+
+
+def read_mem(esp: ESPLoader, address: int) -> None:
+    """Print the word at `address`."""
+    ops.read_mem(esp.session, address, listener=to_log)
+
+
+def write_mem(esp: ESPLoader, address: int, value: int, mask: int = 0xFFFFFFFF) -> None:
+    """Write a word."""
+    ops.write_mem(esp.session, address, value, mask, listener=to_log)
+
+
+def dump_mem(esp: ESPLoader, address: int, size: int, output: str | None = None) -> bytes | None:
+    """Read memory into a file, or return it."""
+    return ops.dump_mem(esp.session, address, size, output, listener=to_log)
+
+
+# --- flash -------------------------------------------------------------------------------------
+
+
+def read_flash(
+    esp: ESPLoader,
+    address: int,
+    size: int,
+    output: str | None = None,
+    flash_size: str = "keep",
+    no_progress: bool = False,
+    flash_type: str = "nor",
+    nand_end_address: int | None = None,
+) -> bytes | None:
+    """Read flash into a file, or return it."""
+    _nor_only(flash_type)
+    return ops.read_flash(
+        esp.session,
+        address,
+        size,
+        output,
+        flash_size=flash_size,
+        listener=Renderer(progress=not no_progress),
+    )
+
+
+def erase_flash(esp: ESPLoader, force: bool = False, flash_type: str = "nor") -> None:
+    """Erase all of the flash."""
+    _nor_only(flash_type)
+    ops.erase_flash(esp.session, force=force, listener=to_log)
+
+
+def erase_region(
+    esp: ESPLoader, address: int, size: int, force: bool = False, flash_type: str = "nor"
+) -> None:
+    """Erase whole sectors."""
+    _nor_only(flash_type)
+    ops.erase_region(esp.session, address, size, force=force, listener=to_log)
+
+
+def verify_flash(
+    esp: ESPLoader,
+    addr_data: list[tuple[int, ImageSource]],
+    flash_freq: str = "keep",
+    flash_mode: str = "keep",
+    flash_size: str = "keep",
+    diff: bool = False,
+    flash_type: str = "nor",
+) -> None:
+    """Compare flash with the sources.
+
+    Raises:
+        FatalError: it differs.
+    """
+    _nor_only(flash_type)
+    params = ops.FlashParams(flash_size, flash_mode, flash_freq)
+    regions = ops.load_regions(_rewound(addr_data))
+    ops.verify_flash(esp.session, regions, params, diff=diff, listener=to_log)
+
+
+def write_flash(
+    esp: ESPLoader,
+    addr_data: list[tuple[int, ImageSource]],
+    flash_freq: str = "keep",
+    flash_mode: str = "keep",
+    flash_size: str = "keep",
+    flash_type: str = "nor",
+    **kwargs: Any,
+) -> None:
+    """Write sources to flash and verify them.
+
+    Keyword options, all off by default: `erase_all`, `encrypt`, `encrypt_files` (pairs as
+    `addr_data`), `ignore_flash_enc_efuse`, `force`, `skip_flashed`, `compress`, `no_compress`,
+    `no_progress`, `diff_with` (a list of sources, None or "skip"), `trust_flash_content` (also
+    as `no_diff_verify`), `preserve`, `delta`.
+
+    Raises:
+        FatalError: refused, or failed; the text names what.
+    """
+    _nor_only(flash_type)
+    progress = not kwargs.get("no_progress")
+    regions, options = prepare_write(
+        addr_data, ops.FlashParams(flash_size, flash_mode, flash_freq), kwargs
+    )
+    ops.write_flash(esp.session, regions, options, listener=Renderer(progress=progress))
+
+
+def prepare_write(
+    addr_data: Sequence[tuple[int, ImageSource]], params: ops.FlashParams, kwargs: dict[str, Any]
+) -> tuple[list[ops.Region], ops.WriteOptions]:
+    """Regions and options for `ops.write_flash` from the keyword options of `write_flash`.
+
+    Raises:
+        UsageError: options that exclude each other.
+    """
+    compress = kwargs.get("compress") or None
+    if kwargs.get("no_compress"):
+        if compress:
+            raise UsageError("Options compress and no_compress exclude each other.")
+        compress = False
+    trust = bool(kwargs.get("trust_flash_content") or kwargs.get("no_diff_verify"))
+    encrypted = kwargs.get("encrypt_files") or []
+    if encrypted and kwargs.get("encrypt"):
+        raise UsageError("Options --encrypt and --encrypt-files cannot be used at the same time.")
+    diff_with = list(kwargs.get("diff_with") or [])
+    if trust and not diff_with:
+        raise UsageError("Option --trust-flash-content requires --diff-with.")
+    if len(diff_with) > len(addr_data):
+        raise UsageError(
+            f"--diff-with names {len(diff_with)} files, but only {len(addr_data)} are written."
+        )
+    regions: list[ops.Region] = []
+    former: list[bytes | None] = []
+    pairs = [(pair, False) for pair in addr_data] + [(pair, True) for pair in encrypted]
+    for i, (pair, encrypt) in enumerate(pairs):
+        loaded = ops.load_regions(_rewound([pair]), encrypted=encrypt)
+        regions += loaded
+        old = diff_with[i] if i < len(diff_with) else None
+        former += _former_content(loaded, pair[0], old)
+    options = ops.WriteOptions(
+        params=params,
+        compress=compress,
+        erase_all=bool(kwargs.get("erase_all")),
+        encrypt=bool(kwargs.get("encrypt")),
+        ignore_flash_enc_efuse=bool(kwargs.get("ignore_flash_enc_efuse")),
+        force=bool(kwargs.get("force")),
+        skip_flashed=bool(kwargs.get("skip_flashed")),
+        diff_with=tuple(former) if diff_with else (),
+        trust_flash_content=trust,
+        delta=bool(kwargs.get("delta", True)),
+        preserve=bool(kwargs.get("preserve")),
+    )
+    return regions, options
+
+
+def _former_content(
+    regions: Sequence[ops.Region], address: int, old: ImageSource | None
+) -> list[bytes | None]:
+    """What the old source says stood in flash, for each region of the new one."""
+    if old is None or old == "skip":
+        return [None] * len(regions)
+    pieces = ops.load_regions(_rewound([(address, old)]))
+    result: list[bytes | None] = []
+    for region in regions:
+        start = min((p.address for p in pieces), default=region.address)
+        if len(regions) == len(pieces) == 1 or start <= region.address:
+            result.append(_cut(pieces, region))
+        else:
+            result.append(None)
+    return result
+
+
+def _cut(pieces: Sequence[ops.Region], region: ops.Region) -> bytes | None:
+    """The bytes of the pieces from the region's start on, erased bytes in between."""
+    inside = [p for p in pieces if p.end > region.address and p.address < region.end]
+    if not inside:
+        return None
+    end = min(max(p.end for p in inside), region.end)
+    former = bytearray(b"\xff" * (end - region.address))
+    for piece in inside:
+        data = piece.data[max(0, region.address - piece.address) : end - piece.address]
+        at = max(0, piece.address - region.address)
+        former[at : at + len(data)] = data
+    return bytes(former)
+
+
+def _rewound(
+    addr_data: Sequence[tuple[int, ImageSource]],
+) -> list[tuple[int, ImageSource]]:
+    """The pairs, with open files at their beginning: one file may be named twice."""
+    for _address, source in addr_data:
+        seek = getattr(source, "seek", None)
+        if seek is not None:
+            seek(0)
+    return list(addr_data)
+
+
+def read_flash_status(esp: ESPLoader, bytes: int = 2) -> None:
+    """Print the flash's status registers."""
+    ops.read_status(esp.session, bytes, listener=to_log)
+
+
+def write_flash_status(
+    esp: ESPLoader, value: int, bytes: int = 2, non_volatile: bool = False
+) -> None:
+    """Write the flash's status registers."""
+    ops.write_status(esp.session, value, bytes, non_volatile, listener=to_log)
+
+
+def read_flash_sfdp(esp: ESPLoader, address: int, bytes: int = 1) -> None:
+    """Print bytes of the flash's SFDP tables."""
+    ops.read_sfdp(esp.session, address, bytes, listener=to_log)
+
+
+# --- NAND flash ----------------------------------------------------------------------------------
+
+
+def _nor_only(flash_type: str) -> None:
+    if flash_type != "nor":
+        raise NotSupportedError(
+            "SPI NAND flash needs a stub with NAND support, which is not built. Use NOR flash."
+        )
+
+
+def read_nand_spare(esp: ESPLoader, page_number: int) -> None:
+    """Print the bad-block mark of a NAND page."""
+    log.print(f"Reading spare area of page {page_number}...")
+    mark = esp.session.nand_read_spare(page_number)
+    state = "good" if mark == 0xFF else "bad"
+    log.print(f"Spare area of page {page_number}: {mark:#04x} ({state} block)")
+
+
+def write_nand_spare(esp: ESPLoader, page_number: int, is_bad: int) -> None:
+    """Mark the block of a NAND page bad (1) or good (0)."""
+    if is_bad not in (0, 1):
+        raise UsageError(f"A block is bad (1) or good (0), not {is_bad}.")
+    esp.session.nand_write_spare(page_number, bool(is_bad))
+    log.print(f"Spare area of page {page_number} written: {'bad' if is_bad else 'good'} block.")
+
+
+def dump_bbm(esp: ESPLoader, output: str, block_count: int = NAND_BLOCK_COUNT) -> None:
+    """Write a file with a byte for every NAND block: 0 good, 1 bad."""
+    from esptool.files import write_atomic
+
+    marks = bytearray()
+    for block in range(block_count):
+        mark = esp.session.nand_read_spare(block * NAND_PAGES_PER_BLOCK)
+        marks.append(0 if mark == 0xFF else 1)
+        log.progress_bar(block + 1, block_count, prefix="Reading bad-block marks ")
+    write_atomic(output, bytes(marks))
+    log.print(f"{sum(marks)} of {block_count} blocks are bad. Written to '{output}'.")
+
+
+# --- secure debug certificates -------------------------------------------------------------------
+
+
+def _need_sdc(esp: ESPLoader) -> Session:
+    if not esp.session.spec.sdc:
+        raise NotSupportedError(
+            f"{esp.session.spec.name} does not support Secure Debug Certificates."
+        )
+    if esp.session.is_stub:
+        raise UsageError("Secure Debug Certificates need the ROM loader: use --no-stub.")
+    return esp.session
+
+
+def verify_sdc_certificate(esp: ESPLoader, certificate: ImageSource) -> None:
+    """Have the chip judge a Secure Debug Certificate.
+
+    Raises:
+        FatalError: it is refused.
+    """
+    _need_sdc(esp)
+    data, name = ops.load_source(certificate)
+    log.print(f"Verifying SDC certificate{f' {name!r}' if name else ''} ({len(data)} bytes)...")
+    esp.sdc_verify_begin(1, len(data))
+    for at in range(0, len(data), SDC_BLOCK):
+        esp.sdc_verify_data(data[at : at + SDC_BLOCK])
+    esp.sdc_verify_end()
+    log.print("SDC certificate verified successfully.")
+
+
+def read_sdc_chip_info(esp: ESPLoader, output: str = "chip_info.bin") -> None:
+    """Have the chip make its 32 bytes of chip info for a new nonce; writes info and nonce."""
+    import os
+
+    from esptool.files import write_atomic
+
+    _need_sdc(esp)
+    esp.sdc_gen_begin()
+    nonce = os.urandom(SDC_CHIP_INFO_LEN)
+    esp.sdc_gen_data(nonce)
+    answer = esp.sdc_gen_end()
+    if len(answer) < SDC_CHIP_INFO_LEN:
+        raise FatalError(f"The chip sent {len(answer)} bytes of chip info, not 32.")
+    write_atomic(output, answer[:SDC_CHIP_INFO_LEN] + nonce)
+    log.print(f"SDC chip info written to '{output}'.")

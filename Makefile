@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+# The one task file, for people and for CI. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+JOBS ?= 2
+ORACLE_VERSION = 5.6.0
+STAMP = $(VENV)/.installed
+
+.PHONY: help setup demo test lint type unit oracle stubs bench docs test-clients dist clean
+
+help:
+	@echo "make demo          write and read back firmware on a simulated ESP32-S3"
+	@echo "make test          lint, type check and run all tests"
+	@echo "make lint|type|unit  one of the three"
+	@echo "make oracle        install the public tool $(ORACLE_VERSION) for comparison tests"
+	@echo "make stubs         build the flasher stubs from firmware/ (needs cross compilers)"
+	@echo "make bench         measure speed and start-up"
+	@echo "make docs          build the documentation into site/"
+	@echo "make test-clients  run programs from PyPI that use this tool against it"
+	@echo "make dist          build wheel and source archive"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "Python's venv module is missing. On Debian: apt-get install python3-venv" >&2; \
+	  rm -rf $(VENV); exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/python tools/demo.py
+
+# The demonstration needs the tool alone, none of the development packages.
+$(VENV)/.demo: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "Python's venv module is missing. On Debian: apt-get install python3-venv" >&2; \
+	  rm -rf $(VENV); exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+test: lint type unit
+
+lint: setup
+	$(BIN)/ruff check .
+
+type: setup
+	$(BIN)/mypy
+
+unit: setup
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+oracle: .venv-oracle/bin/esptool
+
+.venv-oracle/bin/esptool:
+	$(PYTHON) -m venv .venv-oracle
+	.venv-oracle/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'esptool[hsm]==$(ORACLE_VERSION)'
+
+stubs:
+	$(MAKE) -C firmware
+
+bench: setup
+	@for script in bench/*.py; do \
+	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mkdocs>=1.6,<2'
+	$(BIN)/python tools/gen_cli_docs.py
+	$(BIN)/mkdocs build --strict
+
+test-clients: dist
+	sh tools/test_clients.sh
+
+dist: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	$(BIN)/python -m build --outdir dist .
+
+clean:
+	rm -rf $(VENV) .venv-oracle .venv-clients build dist site .mypy_cache .ruff_cache .pytest_cache

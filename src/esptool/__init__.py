@@ -22,7 +22,45 @@ if TYPE_CHECKING:
     from esptool.targets import ESP32ROM as ESP32ROM
     from esptool.targets import ROM_LIST as ROM_LIST
 
-_CMDS = ["attach_flash", "chip_id", "connect_esp", "connect_first_available", "connect_with_retries", "detect_chip", "detect_flash_size", "dump_bbm", "dump_mem", "elf2image", "erase_flash", "erase_region", "flash_id", "get_security_info", "image_info", "load_ram", "merge_bin", "read_flash", "read_flash_sfdp", "read_flash_status", "read_mac", "read_mem", "read_nand_spare", "read_sdc_chip_info", "reset_chip", "run", "run_stub", "verify_flash", "verify_sdc_certificate", "version", "write_flash", "write_flash_status", "write_mem", "write_nand_spare", "DEFAULT_CONNECT_ATTEMPTS", "DEFAULT_OPEN_PORT_ATTEMPTS", "NAND_BLOCK_COUNT"]
+_CMDS = (
+    "attach_flash",
+    "chip_id",
+    "connect_esp",
+    "connect_first_available",
+    "connect_with_retries",
+    "detect_chip",
+    "detect_flash_size",
+    "dump_bbm",
+    "dump_mem",
+    "elf2image",
+    "erase_flash",
+    "erase_region",
+    "flash_id",
+    "get_security_info",
+    "image_info",
+    "load_ram",
+    "merge_bin",
+    "read_flash",
+    "read_flash_sfdp",
+    "read_flash_status",
+    "read_mac",
+    "read_mem",
+    "read_nand_spare",
+    "read_sdc_chip_info",
+    "reset_chip",
+    "run",
+    "run_stub",
+    "verify_flash",
+    "verify_sdc_certificate",
+    "version",
+    "write_flash",
+    "write_flash_status",
+    "write_mem",
+    "write_nand_spare",
+    "DEFAULT_CONNECT_ATTEMPTS",
+    "DEFAULT_OPEN_PORT_ATTEMPTS",
+    "NAND_BLOCK_COUNT",
+)
 
 #: Where each name lives.
 _HOMES: dict[str, str] = {

@@ -245,7 +245,7 @@ class Group(HelpMixin, click.Group):
                 deprecated(f"Command '{name}'", new)
             return new, self.get_command(ctx, new), args[1:]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
-            names = [n for n in self.list_commands(ctx)]
+            names = self.list_commands(ctx)
             near = get_close_matches(new, names, n=3, cutoff=0.6)
             ctx.fail(f"No such command '{name}'.{_did_you_mean(near)}")
         return super().resolve_command(ctx, args)

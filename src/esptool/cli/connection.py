@@ -71,11 +71,10 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
     if options["stub_version"]:
         StubFlasher.set_stub_subdir(options["stub_version"])
     log.print()
-    if stub and not options["no_stub"]:
-        if state.esp is None or not esp.session.is_stub:
-            log.stage()
-            esp = cmds.run_stub(esp)
-            log.stage(finish=True)
+    if stub and not options["no_stub"] and (state.esp is None or not esp.session.is_stub):
+        log.stage()
+        esp = cmds.run_stub(esp)
+        log.stage(finish=True)
     if options["override_vddsdio"]:
         esp.override_vddsdio(options["override_vddsdio"])
     if options["baud"] > esp.get_baud() and options["before"] != "no-reset-no-sync":

@@ -79,7 +79,8 @@ class WriteOptions:
         delta: ask the chip for sector hashes and send only what differs, where the running stub
             can and it pays.
         preserve: put back the neighbours' bytes in sectors that a region only partly covers.
-        retries: how often a lost connection or a failed verification is tried again.
+        retries: how often in a row work may fail without getting any further, and a failed
+            verification is answered by writing again; None takes the settings' number.
     """
 
     params: FlashParams = FlashParams()
@@ -93,7 +94,7 @@ class WriteOptions:
     trust_flash_content: bool = False
     delta: bool = True
     preserve: bool = False
-    retries: int = 2
+    retries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Refusals that say "damaged on the way, nothing was written".
 _DAMAGED = frozenset({0x0107, 0xC100, 0xC000, 0x0105})
-#: A stub may still be writing the two blocks that it has acknowledged.
+#: A stub may still be writing the two blocks that it has acknowledged; a ROM answers when done.
 _UNSURE_BLOCKS = 2
 
 
@@ -201,12 +201,16 @@ class _Sender:
             except ChipResponseError as e:
                 if not left or e.code not in _DAMAGED:
                     raise
+            except UnsupportedCommandError:
+                if not left:
+                    raise
 
     def _acknowledged(self, produced: int) -> None:
         self._ends.append(self.start + produced)
-        if len(self._ends) > _UNSURE_BLOCKS:
+        unsure = _UNSURE_BLOCKS if self.session.is_stub else 0
+        if len(self._ends) > unsure:
             # A sector that is begun anew is erased, so only whole ones before it count.
-            end = self.stretch.address + self._ends[-1 - _UNSURE_BLOCKS]
+            end = self.stretch.address + self._ends[-1 - unsure]
             self.certain = max(self.start, end - end % SECTOR - self.stretch.address)
 
     def _tell_erased(self, watch: Stopwatch) -> None:

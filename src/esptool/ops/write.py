@@ -204,6 +204,8 @@ class _RegionWriter:
         self.report = report
         self.watch = Stopwatch()
         self.sent = 0
+        wanted = options.retries
+        self.retries = session.settings.retries if wanted is None else wanted
 
     def run(self) -> WriteResult:
         """Write, verify, and say what was done."""
@@ -223,7 +225,7 @@ class _RegionWriter:
             done = self._by_difference(plan.former)
             if done is not None:
                 return done
-        for attempt in range(self.options.retries + 1):
+        for attempt in range(self.retries + 1):
             self._send(plan.stretch)
             if not checkable:
                 if plan.encrypted or self.session.secure_download:
@@ -236,7 +238,7 @@ class _RegionWriter:
             if wanted == found:
                 report.line("Hash of data verified.")
                 return self._result("written", verified=True)
-            if attempt < self.options.retries and self._lossy:
+            if attempt < self.retries and self._lossy:
                 report.note("The data in flash differ, writing them again...")
                 continue
             self._mismatch(wanted, found)
@@ -296,7 +298,7 @@ class _RegionWriter:
                 f"its {len(stretch.data)} bytes are sent as they are."
             )
         watch = Stopwatch()
-        sent = send_stretch(self.session, stretch, report, self.options.retries)
+        sent = send_stretch(self.session, stretch, report, self.retries)
         self.sent += sent.payload
         self._lossy = sent.restarts > 0
         shown = stretch.address if aligned else self.plan.region.address
@@ -343,11 +345,27 @@ class _RegionWriter:
             else "Is part of the flash write protected, or worn out? A lower --baud rules out "
             "the line."
         )
+        start, end = self._first_wrong()
         raise VerifyError(
-            f"MD5 of file does not match data in flash! ({plan.region.label}, "
-            f"{len(plan.content)} bytes at {plan.address:#010x})",
+            f"MD5 of file does not match data in flash! ({plan.region.label}, first wrong "
+            f"between {start:#010x} and {end:#010x})",
             remedy=hint,
         )
+
+    def _first_wrong(self) -> tuple[int, int]:
+        """Narrow the first wrong sector down by hashes of ever smaller ranges."""
+        plan = self.plan
+        low, high = plan.address, plan.address + len(plan.content)
+        while high - low > SECTOR:
+            middle = low + (high - low) // 2
+            middle -= middle % SECTOR
+            middle = middle if middle > low else low + SECTOR - low % SECTOR
+            part = plan.content[low - plan.address : middle - plan.address]
+            if self.session.flash_md5(low, len(part)) != hashlib.md5(part).hexdigest():
+                high = middle
+            else:
+                low = middle
+        return low, high
 
     # --- texts -----------------------------------------------------------------------------------
 

@@ -141,8 +141,10 @@ class RomLoader:
         data = frame[8:]
         handler = self._handlers.get(op)
         if handler is None:
+            # Taken for lost synchronisation: the answer is a failed one to SYNC, eight times, so
+            # it does not carry the opcode that was sent.
             for _ in range(_SYNC_ANSWERS):
-                self._answer(op, 0, b"", INVALID)
+                self._answer(0x08, 0, b"", INVALID)
             return
         value, body, reason = 0, b"", 0
         try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esptool.errors import LinkTimeoutError, PortError, ProtocolError
-from esptool.protocol import packets, slip
+from esptool.protocol import packets, slip, status
 from esptool.protocol.opcodes import Cmd, name_of
 from esptool.transport.ports import reader
 
@@ -167,7 +167,7 @@ class Link:
             response = packets.parse_response(frame)
             if response is None:
                 continue
-            if opcode is None or response.opcode == opcode:
+            if opcode is None or response.opcode == opcode or _is_refusal(response):
                 return response
         raise ProtocolError(
             f"No answer to {name_of(opcode or 0)} among {MAX_STRANGE_FRAMES} packets: "
@@ -210,3 +210,9 @@ class Link:
         body = "" if payload is None else ": " + payload[:64].hex()
         more = "" if payload is None or len(payload) <= 64 else "..."
         self.trace(f"TRACE +{at:.3f} {text}{body}{more}")
+
+
+def _is_refusal(response: packets.Response) -> bool:
+    """A ROM answers a command that it does not know under an opcode other than the request's."""
+    data = response.data
+    return len(data) >= 2 and data[0] != 0 and data[1] == status.ROM_INVALID_MESSAGE

@@ -72,7 +72,7 @@ _HSM_CONFIG = click.option(
     is_flag=True,
     help="Do not fill the data up to a whole sector (secure boot V2 only).",
 )
-@click.argument("datafile", nargs=-1, required=True, type=click.File("rb"))
+@click.argument("datafile", nargs=-1, required=True, type=click.File("rb"), metavar="DATAFILE")
 @click.pass_context
 def sign_data(
     ctx: click.Context,

@@ -18,6 +18,16 @@ ROW = ("name", "block", "word", "pos", "type", "wr_dis", "rd_dis", "category")
 EXTRAS = ("alt", "class", "dict", "group", "bits_from", "bytes_from", "map", "burnable")
 
 
+# Values that programs compare: the facts shorten them.
+FULL_LABELS = {
+    "USB_PHY_SEL": {
+        "0": "internal PHY is assigned to USB Device while external PHY is assigned to USB OTG",
+        "1": "internal PHY is assigned to USB OTG while external PHY is assigned to USB Device",
+    },
+    "CODING_SCHEME": {"2": "REPEAT (BLK1-3 len=128 bits) not supported"},
+}
+
+
 def offset(address: str, base: int) -> str:
     return f"0x{int(address, 16) - base:03X}"
 
@@ -160,7 +170,8 @@ def field_row(field: dict[str, Any]) -> list[Any]:
     extras = {key: field[key] for key in EXTRAS if key in field and field[key] is not None}
     if "dict" in extras:
         top = 1 << field["len"]
-        extras["dict"] = {k: v for k, v in extras["dict"].items() if int(k) < top}
+        labels = {k: v for k, v in extras["dict"].items() if int(k) < top}
+        extras["dict"] = labels | FULL_LABELS.get(field["name"], {})
     if extras.get("group") in ("efuses", "keyblocks"):
         del extras["group"]
     return [*row, extras] if extras else row

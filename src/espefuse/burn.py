@@ -31,6 +31,10 @@ def burn_all(efuses: Efuses) -> bool:
     if efuses.show_token:
         efuses.emit("\neFuse token for burning:")
         efuses.emit(token.staged(efuses))
+    from espefuse import plan
+
+    for warning in plan.warnings(efuses):
+        efuses.warn(warning)
     if efuses.before_burn is not None and not efuses.before_burn():
         drop(efuses)
         return False
@@ -80,9 +84,13 @@ def check_coding(efuses: Efuses, block: Block) -> None:
     clash = block.scheme.clash(block.data, block.pending, block.words)
     if clash is None:
         return
+    if block.data & ~block.pending == 0 and (block.resumed or block.fail or block.num_errors):
+        efuses.emit("\tThe same code word was burned in part: it is burned again to complete it.")
+        return
     if clash.unit is not None:
+        last = block.bits // (block.scheme.burn_unit_bits() or 1) - 1
         efuses.emit(
-            f"\twritten chunk [{clash.unit}] and wr_chunk are not empty. "
+            f"\twritten chunk [{last - clash.unit}] and wr_chunk are not empty. "
             "wr_chunk != rd_chunk. Can not burn."
         )
         efuses.emit(f"\twritten  0x{clash.written:012x}")

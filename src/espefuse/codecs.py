@@ -207,6 +207,8 @@ CODECS: dict[str, Codec] = {
 
 def codec_of(d: FieldDef) -> Codec:
     """The codec of a field; computed fields and unknown classes are plain numbers."""
+    if d.kind == "bool" and d.codec != "bitcount":
+        return CODECS[""]
     name = "adc_two_point" if d.name in TwoPointCodec.BASE else d.codec
     return CODECS.get(name, CODECS[""])
 

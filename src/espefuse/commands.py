@@ -246,7 +246,7 @@ class BaseCommands:
             others = [
                 f.name
                 for f in self.efuses
-                if f.block == block.id and f not in mine and not f.is_field_calculated()
+                if f.block == block.id and f not in mine
             ]
             if others:
                 output.emit(
@@ -314,7 +314,7 @@ class BaseCommands:
         value = 0
         for number in bit_number:
             if not 0 <= number < target.bits:
-                raise FatalError(f"{target.name} has bit_number in [0..{target.bits - 1}]")
+                raise FatalError(f"{block} has bit_number in [0..{target.bits - 1}]")
             value |= 1 << number
         digits = target.bits // 4
         output.emit(f"bit_number:   [{target.bits - 1:<3}]{'.' * 56}[0]")
@@ -356,10 +356,13 @@ class BaseCommands:
                     f"Data does not fit: the block{target.id} size is {size} bytes, "
                     f"data file is {len(data)} bytes, offset {offset}."
                 )
-            if target.scheme.name == "3/4" and (offset % 6 or len(data) % 6):
-                plans.append((target, bytes(offset) + data))
-            else:
-                plans.append((target, bytes(offset) + data))
+            if offset == 0 and len(data) != size:
+                raise FatalError(
+                    f"Data does not fit: the block{target.id} size is {size} bytes, "
+                    f"data file is {len(data)} bytes, offset {offset}.",
+                    remedy="With --offset the file may be shorter than the block.",
+                )
+            plans.append((target, bytes(offset) + data))
         for target, data in plans:
             full = data.ljust(target.get_block_len(), b"\0")
             output.emit(

@@ -149,6 +149,7 @@ def load_efuses(
         table,
         device,
         emit=output.emit,
+        warn=output.warn,
         confirm=output.ask,
         debug=debug,
         do_not_confirm=do_not_confirm,

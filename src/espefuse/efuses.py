@@ -112,6 +112,8 @@ class Block(Guard):
         self.pending = 0
         self.num_errors = 0
         self.fail = False
+        # What is staged finishes a burn that broke off: the same code word, once more.
+        self.resumed = False
 
     @property
     def scheme(self) -> CodingScheme:
@@ -270,15 +272,21 @@ class Field(Guard):
                 f"{number} is too large an unsigned integer for a bitstring of length "
                 f"{self.bit_len}. The allowed range is [0, {self.d.mask}]."
             )
+        self._check_burnable()
         if self.d.bit is None:
             self._save_pieces(number)
             return
         if self._is_new(number):
             self.owner.blocks[self.block].stage(number << self.d.bit)
 
-    def _save_pieces(self, value: int) -> None:
-        if not self.d.burnable:
+    def _check_burnable(self) -> None:
+        """Refuse fields that only the factory writes, and values that no tool can undo."""
+        if self.d.codec == "vref":
+            raise FatalError("Writing to VRef is not supported.")
+        if not self.d.burnable or (self.d.codec == "mac" and self.name != "CUSTOM_MAC"):
             raise FatalError(f"Burning {self.name} is not supported.")
+
+    def _save_pieces(self, value: int) -> None:
         for source, shift, width in sorted(self.d.bits_from, key=lambda piece: -piece[1]):
             field = self.owner[source]
             part = (value >> shift) & ((1 << width) - 1)
@@ -300,6 +308,8 @@ class Field(Guard):
             return False
         if not number:
             return False
+        if self.name == "CODING_SCHEME":
+            self._check_scheme(number | written)
         if (number | written) != number and self.name not in PROTECTION_FIELDS:
             result = bit_text(number | written, self.bit_len)
             self.owner.refuse(
@@ -307,6 +317,13 @@ class Field(Guard):
             )
         self.check_wr_rd_protect()
         return True
+
+    @staticmethod
+    def _check_scheme(number: int) -> None:
+        try:
+            coding.by_number(number)
+        except KeyError:
+            raise FatalError(f"The {number} coding scheme is not supported") from None
 
     def burn(self, value: int | bytes) -> None:
         """Stage a value and burn at once (unless batch mode is on)."""
@@ -330,6 +347,7 @@ class Efuses:
         device: RegisterAccess | None,
         *,
         emit: Emit = print,
+        warn: Emit = print,
         confirm: Callable[[str], bool] | None = None,
         debug: bool = False,
         do_not_confirm: bool = False,
@@ -337,6 +355,7 @@ class Efuses:
         self.table = table
         self.device = device
         self.emit = emit
+        self.warn = warn
         self.ask = confirm
         self.debug = debug
         self.do_not_confirm = do_not_confirm
@@ -368,7 +387,7 @@ class Efuses:
             self._add(d)
 
     def _group_on(self, group: str) -> bool:
-        if group in ("", "user"):
+        if group in ("", "user", "custom_mac"):
             return True
         if group == "calculated":
             return self.device is not None
@@ -379,8 +398,7 @@ class Efuses:
             return self.coding_scheme != coding.THREE_QUARTERS.number
         if group == "keyblocks_192":
             return self.coding_scheme == coding.THREE_QUARTERS.number
-        raw = {"custom_mac": "MAC_VERSION", "adc_calibration": "BLK3_PART_RESERVE"}[group]
-        return self.device is not None and self._raw_of(raw) == 1
+        return self.device is not None and self._raw_of("BLK3_PART_RESERVE") == 1
 
     def _raw_of(self, name: str) -> int:
         """A field's bits before fields exist; 0 for a field that the chip lacks."""
@@ -423,9 +441,28 @@ class Efuses:
 
     def high_part(self, field: Field) -> Field | None:
         """The field that holds the highest bit of a key purpose on chips that split it."""
-        if field.d.codec != "keypurpose":
+        if field.d.codec != "keypurpose" or field.d.kind == "bool":
             return None
         return self._fields.get(f"{field.name}_H")
+
+    def present(self) -> set[str]:
+        """All names of the fields that can be burned in the chip's present state."""
+        unused = () if self._raw_of("MAC_VERSION") == 1 else ("custom_mac",)
+        return {n for f in self._fields.values() if f.d.group not in unused for n in f.d.names}
+
+    def check_after(self, rows: list[dict[str, str]]) -> None:
+        """Compare the chip with the blocks of a plan.
+
+        Raises:
+            FatalError: a bit of the plan is not set.
+        """
+        for row in rows:
+            block = self.blocks[int(row["block"])]
+            missing = int(row["add"], 16) & ~block.data
+            if block.is_readable() and missing:
+                raise FatalError(
+                    f"The burn was not successful: BLOCK{block.id} lacks {block.hex(missing)}."
+                )
 
     def block_of(self, name: str) -> Block:
         return self.blocks[self.table.block(name).index]

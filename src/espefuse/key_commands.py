@@ -207,6 +207,11 @@ class PurposeCommands(BaseCommands):
         if field.purpose_raw() == purpose.value and (purpose.value or current == name):
             output.emit(f"\t'{field.name}' is already '{name}'.")
         else:
+            if not field.is_writeable():
+                raise FatalError(
+                    f"It is not possible to change '{field.name}' to '{name}' because write "
+                    "protection bit is set."
+                )
             output.emit(f"\t'{field.name}': '{current}' -> '{name}'.")
             self.check_purpose(field, purpose.name)
             if purpose.value == 0:

@@ -60,7 +60,7 @@ def ecdsa_p384_blocks(data: bytes) -> bytes:
 def secure_boot_digest(data: bytes) -> bytes:
     """The SHA-256 digest of a public key as secure boot V2 stores it (PEM, public or private).
 
-    The key block of a signature is hashed: an RSA-3072 key's modulus, exponent and Montgomery
+    The key part of a signature block is hashed: an RSA-3072 key's modulus, exponent and Montgomery
     constants, or an ECDSA key's curve number and point, all little-endian.
 
     Raises:
@@ -74,12 +74,10 @@ def secure_boot_digest(data: bytes) -> bytes:
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
         number, size = _CURVES[key.curve.name]
         point = key.public_numbers()
-        # P-256 and P-192 share one layout: both numbers stand in fields of 32 bytes in all.
-        block = bytes([number]) + point.x.to_bytes(size, "little") + point.y.to_bytes(
-            size, "little"
-        )
-        if number == 3:
-            return hashlib.sha384(block).digest()[:KEY_BYTES]
+        block = bytes([number])
+        for coordinate in (point.x, point.y):
+            block += coordinate.to_bytes(size, "little")
+        # The layout keeps room for a point of P-256; a P-192 point leaves zeros behind it.
         return hashlib.sha256(block.ljust(1 + 64, b"\0")).digest()
     raise FatalError(
         "The key is neither RSA with 3072 bits nor ECDSA on a NIST curve "

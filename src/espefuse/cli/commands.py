@@ -39,19 +39,22 @@ def command(name: str, run: Runner, params: list[click.Parameter], text: str) ->
     return made
 
 
-def names_with(table: ChipTable, test: Callable[[FieldDef], bool]) -> click.Choice:  # type: ignore[type-arg]
-    names: list[str] = []
+def names_with(
+    table: ChipTable, test: Callable[[FieldDef], bool], present: set[str] | None
+) -> click.Choice:  # type: ignore[type-arg]
+    """A choice of field names; `present` are those that exist on the connected chip."""
+    names: dict[str, None] = {}
     for field in table.fields:
-        if test(field):
-            names += [n for n in field.names if n not in names]
-    return click.Choice(names)
+        if test(field) and (present is None or field.name in present):
+            names.update(dict.fromkeys(field.names))
+    return click.Choice(list(names))
 
 
-def make_all(table: ChipTable) -> dict[str, click.Command]:
-    """All commands for one chip by name."""
+def make_all(table: ChipTable, present: set[str] | None = None) -> dict[str, click.Command]:
+    """All commands for one chip by name; see `names_with` for `present`."""
     made = [
         *_read_commands(table),
-        *_burn_commands(table),
+        *_burn_commands(table, present),
         *_key_commands(table),
         *_plan_commands(),
     ]
@@ -130,10 +133,10 @@ def _read_commands(table: ChipTable) -> list[click.Command]:
     ]
 
 
-def _burn_commands(table: ChipTable) -> list[click.Command]:
+def _burn_commands(table: ChipTable, present: set[str] | None) -> list[click.Command]:
     blocks = click.Choice(list(table.burn_block_names))
-    read_choice = names_with(table, lambda f: bool(f.rd_dis))
-    write_choice = names_with(table, lambda f: f.wr_dis is not None)
+    read_choice = names_with(table, lambda f: bool(f.rd_dis), present)
+    write_choice = names_with(table, lambda f: f.wr_dis is not None, present)
     pairs_argument = click.Argument(
         ["name_value_pairs"],
         nargs=-1,

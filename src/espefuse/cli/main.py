@@ -254,7 +254,7 @@ def run(group: EspefuseGroup, ctx: click.Context, segments: list[tuple[str, list
     )
     with commands:
         group.table = commands.efuses.table
-        group.commands = make_all(group.table)
+        group.commands = make_all(group.table, commands.efuses.present())
         contexts = group._contexts(ctx, segments)
         try:
             for sub in contexts:

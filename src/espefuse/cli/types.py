@@ -97,15 +97,14 @@ def pairs(words: Sequence[str], known: Any, ctx: click.Context, param: click.Par
 
 
 def _known(name: str, known: Any, ctx: click.Context, param: click.Parameter) -> str:
-    """A name as the engine knows it: by another case too."""
-    if name in known:
-        return name
-    if name.upper() in known:
-        return name.upper()
+    """A name of a field that the chip has now, in whatever case it was written."""
+    present = known.present()
+    for spelling in (name, name.upper()):
+        if spelling in present:
+            return spelling
     from espefuse.commands import unknown_field
 
-    error = unknown_field(known, name)
-    raise click.BadParameter(str(error), ctx=ctx, param=param)
+    raise click.BadParameter(str(unknown_field(known, name)), ctx=ctx, param=param)
 
 
 class MacType(click.ParamType):

@@ -7,6 +7,7 @@ import itertools
 import re
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from esptool import chips
@@ -82,7 +83,8 @@ def connect(
         if not opened and serial_port.baudrate != baud:
             link.set_baud(baud)
         if serial_port.write_timeout is None:
-            serial_port.write_timeout = settings.serial_write_timeout
+            with suppress(NotImplementedError):  # rfc2217:// has no such thing
+                serial_port.write_timeout = settings.serial_write_timeout
         caller = Caller(link, settings, listener, expected)
         stub = caller.call(before, attempts, warnings)
         session = caller.recognise(stub, detect=expected is None, warnings=warnings)

@@ -8,53 +8,49 @@ from typing import Any
 import click
 
 from esptool.cli.common import Command
+from esptool.cli.help import Sectioned
+from esptool.cli.options import FREQUENCIES, MODES, SIZES
 from esptool.cli.params import AnyInt, ReadableFile
+from esptool.cli.state import Globals
 
-MODES = ("qio", "qout", "dio", "dout")
-FREQUENCIES = (
-    *("80m", "64m", "60m", "48m", "40m", "32m", "30m", "26m"),
-    *("24m", "20m", "16m", "15m", "12m"),
-)
-SIZES = (
-    *("256KB", "512KB", "1MB", "2MB", "2MB-c1", "4MB", "4MB-c1"),
-    *("8MB", "16MB", "32MB", "64MB", "128MB"),
-)
+SECTION = "Flash parameters for the header"
 
 
 def flash_options(keep: bool) -> list[click.Option]:
     """--flash-freq, --flash-mode, --flash-size; with `keep`, that word is allowed and default."""
     word = ("keep",) if keep else ()
-    tail = " Default: keep what the image has." if keep else ""
     return [
-        click.Option(
+        Sectioned(
             ["--flash-freq", "-ff"],
             type=click.Choice([*word, *FREQUENCIES]),
             default="keep" if keep else None,
             envvar="ESPTOOL_FF",
-            help=f"Clock of the SPI flash.{tail}",
+            section=SECTION,
+            help="Clock of the flash.",
         ),
-        click.Option(
+        Sectioned(
             ["--flash-mode", "-fm"],
             type=click.Choice([*word, *MODES]),
             default="keep" if keep else "qio",
             envvar="ESPTOOL_FM",
-            help=f"Data lines of the SPI flash.{tail}",
+            section=SECTION,
+            help="Data lines of the flash.",
         ),
-        click.Option(
+        Sectioned(
             ["--flash-size", "-fs"],
             type=click.Choice([*word, *SIZES]),
             default="keep" if keep else "1MB",
             envvar="ESPTOOL_FS",
-            help=f"Size of the SPI flash. 256KB, 512KB and the -c1 sizes are ESP8266's.{tail}",
+            section=SECTION,
+            help="Size of the flash. 256KB, 512KB and the -c1 sizes are ESP8266's.",
         ),
     ]
 
 
 def chip_name(ctx: click.Context) -> str | None:
-    """The chip that --chip names, None for 'auto' or nothing."""
-    obj = ctx.obj
-    chip = obj.get("chip") if isinstance(obj, dict) else getattr(obj, "chip", None)
-    return None if chip in (None, "auto") else str(chip)
+    """The chip that --chip names, None for "auto"."""
+    state: Globals = ctx.obj
+    return None if state.chip == "auto" else state.chip
 
 
 def needed_chip(ctx: click.Context) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from esptool.cli.common import Command
-from esptool.cli.elf2image import SIZES, flash_options, needed_chip
+from esptool.cli.elf2image import flash_options, needed_chip
+from esptool.cli.options import SIZES
 from esptool.cli.params import AnyInt, PairsArgument
 
 _SECTOR = 0x1000

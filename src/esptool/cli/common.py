@@ -254,6 +254,7 @@ class Group(HelpMixin, click.Group):
         known = _options_of(self)
         words = self._hoist(ctx, list(args), known)
         cut = self._first_command(words, known)
+        ctx.meta["json"] = "--json" in words[cut:]  # then nothing else may be printed
         head = _modern(words[:cut], known, self.renamed)
         head = _spread(head, known, 0, self.is_command)
         return super().parse_args(ctx, head + words[cut:])

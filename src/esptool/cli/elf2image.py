@@ -136,7 +136,7 @@ command = Command(
         ),
         click.Option(
             ["--flash-mmu-page-size"],
-            type=click.Choice(["64KB", "32KB", "16KB", "8KB"]),
+            type=click.Choice(["256KB", "128KB", "64KB", "32KB", "16KB", "8KB"]),
             help="Page size of the flash MMU, on chips where it can be chosen.",
         ),
         click.Option(

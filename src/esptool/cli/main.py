@@ -176,7 +176,8 @@ def _begin(ctx: click.Context, /, **options: Any) -> None:
     log.set_verbosity(verbosity)
     if options["trace"]:
         log.set_verbosity("verbose")
-    log.print(f"{PROG} v{__version__}")
+    if not ctx.meta.get("json"):
+        log.print(f"{PROG} v{__version__}")
     esp = (ctx.obj or {}).get("esp")
     ctx.obj = Globals(options, ctx.invoked_subcommand or "", esp)
     from esptool import config

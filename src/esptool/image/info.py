@@ -180,9 +180,6 @@ def _problems(image: FirmwareImage, calculated: int | None) -> Iterator[str]:
     extended = image.extended
     if extended is not None and extended.chip_id != image.chip.image_chip_id:
         yield f"Chip ID {extended.chip_id} is not that of {image.chip.name}."
-    for segment in image.segments:
-        if segment.addr and segment.data and not image.chip.memory_kind(segment.addr):
-            yield (f"The segment for {segment.addr:#010x} lies in no memory of {image.chip.name}.")
 
 
 # --- merged binaries ---------------------------------------------------------------------------

@@ -47,7 +47,9 @@ class Board:
         self.clock = Clock(options.timing)
         self.spec = chips.get(options.chip)
         self.nor = Nor(
-            find(options.part, options.flash), self.clock, options.faults,
+            find(options.part, options.flash),
+            self.clock,
+            options.faults,
             max_times=options.max_times,
         )
         self.soc = Soc(self.spec, options, self.nor, self.clock, self._emit)

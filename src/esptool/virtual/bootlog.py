@@ -26,9 +26,14 @@ WATCHDOG = Cause(0x10, "RTCWDT_RTC_RESET", 1)
 BROWNOUT = Cause(0xF, "BROWNOUT_RST", 1)
 
 _DATES = {
-    "esp32": "Jul 29 2019 12:21:46", "esp32s2": "Oct 25 2019", "esp32s3": "Mar 27 2021",
-    "esp32c3": "Feb  7 2021", "esp32c2": "Jan 27 2022", "esp32c6": "Sep 19 2022",
-    "esp32h2": "Jan 24 2023", "esp32p4": "Sep 17 2023",
+    "esp32": "Jul 29 2019 12:21:46",
+    "esp32s2": "Oct 25 2019",
+    "esp32s3": "Mar 27 2021",
+    "esp32c3": "Feb  7 2021",
+    "esp32c2": "Jan 27 2022",
+    "esp32c6": "Sep 19 2022",
+    "esp32h2": "Jan 24 2023",
+    "esp32p4": "Sep 17 2023",
 }
 
 

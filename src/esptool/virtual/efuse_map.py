@@ -42,32 +42,52 @@ class EfuseMap:
     xts_256: Place | None = None
 
 
-def _modern(base: int, command: int, *, block0_words: int = 6, keys: int = 6,
-            fields: dict[str, tuple[int, int, int]], last_hidden: bool = True) -> EfuseMap:
+def _modern(
+    base: int,
+    command: int,
+    *,
+    block0_words: int = 6,
+    keys: int = 6,
+    fields: dict[str, tuple[int, int, int]],
+    last_hidden: bool = True,
+) -> EfuseMap:
     """Blocks one behind the other from 0x2C, one program window, a read-disable bit a key."""
     at = 0x2C
     blocks = []
     for index in range(4 + keys + 1):
         words = block0_words if index == 0 else 6 if index == 1 else 8
-        hidden = (index - 4,) if 4 <= index and (index < 4 + keys or last_hidden) else ()
+        hidden = (index - 4,) if index >= 4 and (index < 4 + keys or last_hidden) else ()
         lock = 19 + index if index else None
         blocks.append(Block(index, at, words, None, lock, hidden))
         at += 4 * words
     places = {name: (0, *place) for name, place in fields.items()}
     revoke = places.pop("revoke")
     return EfuseMap(
-        base, command, 0x1CC, tuple(blocks), (0, 1, 0, 7),
-        key_revoke=tuple((0, revoke[1], revoke[2] + i, 1) for i in range(3)), **places,
+        base,
+        command,
+        0x1CC,
+        tuple(blocks),
+        (0, 1, 0, 7),
+        key_revoke=tuple((0, revoke[1], revoke[2] + i, 1) for i in range(3)),
+        **places,
     )
 
 
-def _fields(sdm: tuple[int, int], off: tuple[int, int], count: tuple[int, int] | None,
-            boot: tuple[int, int], aggressive: tuple[int, int], revoke: tuple[int, int]
-            ) -> dict[str, tuple[int, int, int]]:
+def _fields(
+    sdm: tuple[int, int],
+    off: tuple[int, int],
+    count: tuple[int, int] | None,
+    boot: tuple[int, int],
+    aggressive: tuple[int, int],
+    revoke: tuple[int, int],
+) -> dict[str, tuple[int, int, int]]:
     """(word, position) of each field of block 0."""
     out = {
-        "secure_download": (*sdm, 1), "download_off": (*off, 1), "secure_boot": (*boot, 1),
-        "aggressive_revoke": (*aggressive, 1), "revoke": (*revoke, 1),
+        "secure_download": (*sdm, 1),
+        "download_off": (*off, 1),
+        "secure_boot": (*boot, 1),
+        "aggressive_revoke": (*aggressive, 1),
+        "revoke": (*revoke, 1),
     }
     if count is not None:
         out["crypt_count"] = (*count, 3)
@@ -78,7 +98,9 @@ _USUAL = _fields((4, 5), (4, 0), (2, 18), (3, 20), (3, 21), (2, 21))
 
 MAPS: dict[str, EfuseMap] = {
     "esp32": EfuseMap(
-        0x3FF5A000, 0x104, 0x0FC,
+        0x3FF5A000,
+        0x104,
+        0x0FC,
         (
             Block(0, 0x000, 7, 0x01C),
             Block(1, 0x038, 8, 0x098, 7, (0,)),
@@ -94,7 +116,9 @@ MAPS: dict[str, EfuseMap] = {
     "esp32s3": _modern(0x60007000, 0x1D4, fields=_USUAL),
     "esp32c3": _modern(0x60008800, 0x1D4, fields=_USUAL),
     "esp32c2": EfuseMap(
-        0x60008800, 0x094, 0x08C,
+        0x60008800,
+        0x094,
+        0x08C,
         (
             Block(0, 0x02C, 2),
             Block(1, 0x034, 3, None, 5),
@@ -125,7 +149,10 @@ MAPS: dict[str, EfuseMap] = {
         0x600B1800, 0x1D8, fields=_fields((4, 3), (3, 31), (1, 23), (3, 5), (3, 6), (1, 26))
     ),
     "esp32s31": _modern(
-        0x20715000, 0x1D8, block0_words=9, keys=5,
+        0x20715000,
+        0x1D8,
+        block0_words=9,
+        keys=5,
         fields=_fields((4, 21), (4, 16), (2, 21), (4, 2), (4, 3), (2, 24)),
     ),
 }

@@ -13,8 +13,16 @@ if TYPE_CHECKING:
 
 #: Revision of a board of which nothing else was said: recent production silicon.
 _REVISIONS = {
-    "esp32": 301, "esp32s2": 100, "esp32s3": 2, "esp32c3": 4, "esp32c2": 100, "esp32c6": 2,
-    "esp32c61": 100, "esp32c5": 100, "esp32h2": 102, "esp32p4": 103,
+    "esp32": 301,
+    "esp32s2": 100,
+    "esp32s3": 2,
+    "esp32c3": 4,
+    "esp32c2": 100,
+    "esp32c6": 2,
+    "esp32c61": 100,
+    "esp32c5": 100,
+    "esp32h2": 102,
+    "esp32p4": 103,
 }
 
 _CRYSTALS = {"esp8266": 26, "esp32c2": 26, "esp32c5": 48}
@@ -68,7 +76,7 @@ def _burn_mac(soc: Soc, mac: bytes) -> None:
         return
     word1 = int.from_bytes(high, "big")
     if layout.layout is MacLayout.BLK1_EUI64:
-        word1 |= 0xFEFF << 16
+        word1 |= 0xFFFE << 16
     soc.efuse.burn_register(layout.word0, int.from_bytes(low, "big"))
     soc.efuse.burn_register(layout.word1, word1)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong on purpose: bytes on the line, and cells in the flash. Seeded, so repeatable."""
+"""What can go wrong on purpose: bytes on the line, cells in the flash. Seeded, so repeatable."""
 
 from __future__ import annotations
 

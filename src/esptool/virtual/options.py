@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -79,7 +80,9 @@ def parse_url(url: str) -> Options:
     """
     parts = urlsplit(url)
     if parts.scheme != "virtual":
-        raise UsageError(f"'{url}' is no virtual chip.", remedy="Write virtual://esp32s3?flash=8MB.")
+        raise UsageError(
+            f"'{url}' is no virtual chip.", remedy="Write virtual://esp32s3?flash=8MB."
+        )
     name = unquote(parts.netloc or parts.path.strip("/"))
     if not name:
         raise UsageError(f"'{url}' names no chip.", remedy="Write virtual://esp32s3?flash=8MB.")
@@ -99,7 +102,7 @@ def set_option(options: Options, key: str, value: str) -> None:
     if setter is None:
         raise UsageError(
             f"A virtual chip has no option '{key}'.",
-            remedy=f"Options are: {', '.join(sorted(_SETTERS))}.",
+            remedy=f"Options are: {', '.join(names())}.",
         )
     try:
         setter(options, value)
@@ -107,7 +110,15 @@ def set_option(options: Options, key: str, value: str) -> None:
         raise UsageError(f"'{value}' does not suit the option '{key}': {e}") from None
 
 
-def _choice(attribute: str, *allowed: str):  # type: ignore[no-untyped-def]
+def names() -> list[str]:
+    """All keys that a URL may have."""
+    return sorted(_SETTERS)
+
+
+Setter = Callable[[Options, str], None]
+
+
+def _choice(attribute: str, *allowed: str) -> Setter:
     def take(options: Options, value: str) -> None:
         if value not in allowed:
             raise ValueError(f"choose one of {', '.join(allowed)}")
@@ -116,11 +127,11 @@ def _choice(attribute: str, *allowed: str):  # type: ignore[no-untyped-def]
     return take
 
 
-def _text(attribute: str):  # type: ignore[no-untyped-def]
+def _text(attribute: str) -> Setter:
     return lambda options, value: setattr(options, attribute, value)
 
 
-def _flag(attribute: str):  # type: ignore[no-untyped-def]
+def _flag(attribute: str) -> Setter:
     def take(options: Options, value: str) -> None:
         setattr(options, attribute, value.lower() in ("", "1", "yes", "true", "on"))
 
@@ -171,7 +182,7 @@ def _seed(options: Options, value: str) -> None:
     options.faults.seed = int(value, 0)
 
 
-_SETTERS = {
+_SETTERS: dict[str, Setter] = {
     "name": _text("name"),
     "part": _text("part"),
     "flash": _flash,

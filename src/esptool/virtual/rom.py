@@ -258,7 +258,7 @@ class RomLoader:
     def _asked_to_encrypt(self, data: bytes) -> bool:
         if len(data) < 20 or not self._soc.spec.rom.ext_flash_begin:
             return False
-        encrypt = struct.unpack_from("<I", data, 16)[0] != 0
+        encrypt = words(data, 5)[4] != 0
         if encrypt and not self._soc.can_encrypt():
             raise Refused(FAILED)
         return encrypt

@@ -198,14 +198,15 @@ class Rfc2217Server(_Listener):
     def _serve_client(self, client: socket.socket) -> None:
         import serial.rfc2217
 
-        port = _BoardPort(self.board)
+        port: Any = _BoardPort(self.board)
         lock = threading.Lock()
 
         def send(data: bytes) -> None:
             with lock:
                 client.sendall(data)
 
-        manager = serial.rfc2217.PortManager(port, _Sender(send))
+        sender: Any = _Sender(send)
+        manager = serial.rfc2217.PortManager(port, sender)
         while not self._stop.is_set():
             if out := self.board.take():
                 send(b"".join(manager.escape(out)))

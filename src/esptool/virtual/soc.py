@@ -50,7 +50,11 @@ class Soc:
     """
 
     def __init__(
-        self, spec: ChipSpec, options: Options, nor: Nor, clock: Clock,
+        self,
+        spec: ChipSpec,
+        options: Options,
+        nor: Nor,
+        clock: Clock,
         send: Callable[[bytes], None],
     ) -> None:
         self.spec = spec

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file that keeps a board between runs: a page of JSON (who, eFuses), then the flash as it is."""
+"""The file that keeps a board between runs: a page of JSON (who, eFuses), then the flash."""
 
 from __future__ import annotations
 

@@ -7,8 +7,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import serial
-from serial.serialutil import PortNotOpenError, SerialBase, SerialException, SerialTimeoutException
+from serial.serialutil import (
+    PortNotOpenError,
+    SerialBase,
+    SerialException,
+    SerialTimeoutException,
+)
 
 if TYPE_CHECKING:
     from esptool.virtual.board import Board
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Serial"]
 
 
-class Serial(SerialBase):  # type: ignore[misc]
+class Serial(SerialBase):
     """A serial port with a virtual chip behind it.
 
     Attributes:
@@ -41,7 +45,7 @@ class Serial(SerialBase):  # type: ignore[misc]
         Raises:
             SerialException: the URL is not understood.
         """
-        if self._port is None:
+        if self.port is None:
             raise SerialException("The port must be configured before it can be used.")
         if self.is_open:
             raise SerialException("The port is open already.")
@@ -49,12 +53,12 @@ class Serial(SerialBase):  # type: ignore[misc]
         from esptool.virtual.board import open_board
 
         try:
-            self.board = open_board(self._port)
+            self.board = open_board(self.port)
         except FatalError as e:
             raise SerialException(str(e)) from e
         self._input.clear()
         self.is_open = True
-        self.board.host_baud = self._baudrate or 115200
+        self.board.host_baud = self.baudrate or 115200
 
     def close(self) -> None:
         """Save the board's state and let go of it."""
@@ -72,7 +76,7 @@ class Serial(SerialBase):  # type: ignore[misc]
     def _reconfigure_port(self) -> None:
         if self.board is not None:
             with self._ready:
-                self.board.host_baud = self._baudrate or 115200
+                self.board.host_baud = self.baudrate or 115200
 
     # --- bytes -------------------------------------------------------------------------------
 
@@ -100,7 +104,7 @@ class Serial(SerialBase):  # type: ignore[misc]
     def read(self, size: int = 1) -> bytes:
         """Up to `size` bytes; fewer when the timeout ends first."""
         board = self._open_board()
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        deadline = None if self.timeout is None else time.monotonic() + self.timeout
         with self._ready:
             while True:
                 self._pull(board)
@@ -130,7 +134,7 @@ class Serial(SerialBase):  # type: ignore[misc]
         from esptool.virtual.board import LinkLostError
 
         board = self._open_board()
-        payload = bytes(serial.to_bytes(data)) if not isinstance(data, bytes) else data
+        payload = bytes(data) if not isinstance(data, bytes) else data
         with self._ready:
             try:
                 board.host_write(payload)
@@ -201,25 +205,25 @@ class Serial(SerialBase):  # type: ignore[misc]
         """Vendor id: Espressif's for native USB, Silicon Labs' for the bridge of a dev board."""
         from esptool.virtual.usb import identity
 
-        return identity(self._port)[0]
+        return identity(self.port or "")[0]
 
     @property
     def usb_pid(self) -> int:
         """Product id."""
         from esptool.virtual.usb import identity
 
-        return identity(self._port)[1]
+        return identity(self.port or "")[1]
 
     @property
     def usb_product(self) -> str:
         """Product string."""
         from esptool.virtual.usb import identity
 
-        return identity(self._port)[2]
+        return identity(self.port or "")[2]
 
     @property
     def usb_serial(self) -> str:
         """Serial number."""
         from esptool.virtual.usb import identity
 
-        return identity(self._port)[3]
+        return identity(self.port or "")[3]

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`esp_virtual_chip`: serves a virtual chip to any program, by terminal, socket or RFC 2217."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any
+
+import click
+
+from esptool.errors import FatalError
+
+_EXAMPLE = "for instance flash=8MB, part=W25Q64JV, state=board.bin, timing=real, fault=lose:1e-5"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("chip", required=False)
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--pty", is_flag=True, help="Serve on a new pseudo-terminal.")
+@click.option("--tcp", metavar="HOST:PORT", help="Serve raw bytes, for socket:// clients.")
+@click.option("--rfc2217", metavar="HOST:PORT", help="Serve bytes and reset lines, for rfc2217://.")
+@click.option("--list", "show", is_flag=True, help="List chips, flash parts and settings.")
+def command(
+    chip: str | None,
+    settings: tuple[str, ...],
+    pty: bool,
+    tcp: str | None,
+    rfc2217: str | None,
+    show: bool,
+) -> None:
+    """Serve a virtual CHIP (or a whole virtual:// URL) until interrupted.
+
+    The settings are those of a virtual:// URL.
+    """
+    if show:
+        _list()
+        return
+    if chip is None:
+        raise click.UsageError("Name a chip, or ask for --list.")
+    if sum(map(bool, (pty, tcp, rfc2217))) != 1:
+        raise click.UsageError("Choose one of --pty, --tcp and --rfc2217.")
+    options = _options(chip, settings)
+    from esptool.virtual import server as kinds
+
+    server: kinds.Server
+    if pty:
+        server = kinds.PtyServer(options)
+    elif tcp:
+        server = kinds.TcpServer(options, *kinds.parse_endpoint(tcp))
+    else:
+        assert rfc2217 is not None
+        server = kinds.Rfc2217Server(options, *kinds.parse_endpoint(rfc2217))
+    _serve(server)
+
+
+def _options(chip: str, settings: tuple[str, ...]) -> Any:
+    from esptool.errors import UsageError
+    from esptool.virtual.options import parse_url, set_option
+
+    options = parse_url(chip if "://" in chip else f"virtual://{chip}")
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"'{setting}' is no setting: write KEY=VALUE, {_EXAMPLE}.")
+        set_option(options, key, value)
+    return options
+
+
+def _serve(server: Any) -> None:
+    spec, part = server.board.spec, server.board.nor.part
+    click.echo(f"{spec.name} with {part.vendor} {part.name} ({part.size >> 10} KB) on {server.url}")
+    click.echo("Press Ctrl-C to stop.")
+    signal.signal(signal.SIGTERM, lambda *_: server.stop())
+    try:
+        server.serve()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.close()
+        if report := server.board.report():
+            click.echo(report)
+
+
+def _list() -> None:
+    from esptool import chips
+    from esptool.virtual import faults, options, parts
+
+    click.echo("Chips:")
+    for key in chips.KEYS:
+        click.echo(f"  {key:10} {chips.get(key).name}")
+    click.echo("\nFlash parts (part=NAME, or flash=SIZE for a common one):")
+    for part in parts.PARTS:
+        click.echo(
+            f"  {part.name:12} {part.vendor:11} id {part.jedec.hex(' ')}  {part.size >> 10:6} KB"
+        )
+    click.echo(f"\nSettings: {', '.join(options.names())}")
+    click.echo(f"Faults (fault=...): {faults.SYNTAX}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        command.main(standalone_mode=False)
+    except click.ClickException as e:
+        e.show()
+        sys.exit(2)
+    except FatalError as e:
+        click.echo(f"A fatal error occurred: {e}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -113,6 +113,7 @@ class EsptoolLogger(TemplateLogger):
         self._stage_newline_count = 0
         self._stage_progress_visible = False
         self._column = 0
+        self._last_mark = (0, -1)
         self.no_color = bool(os.environ.get("NO_COLOR"))
 
     # --- messages --------------------------------------------------------------------------
@@ -215,7 +216,11 @@ class EsptoolLogger(TemplateLogger):
             bar = on * filled + " " * (length - filled)
         line = f"{prefix}{bar}{percent}{tail}".rstrip()
         if not smart:
-            self._out(line + "\n")
+            # Lines of a log file: one for every whole percent is plenty.
+            mark = (total_iters, int(100 * share))
+            if done or mark != self._last_mark:
+                self._out(line + "\n")
+            self._last_mark = mark
             return
         self._raw(f"\r\x1b[2K{line}" + ("\n" if done else ""), flush=True)
         self._stage_progress_visible = not done

@@ -44,7 +44,7 @@ def test_filters_of_one_key_add_and_of_several_narrow(texts: list[str], devices:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("vid", "key=value"), ("color=red", "not recognized"), ("vid=zz", "number")],
+    [("vid", "key=value"), ("color=red", "Unknown port filter key"), ("vid=zz", "number")],
 )
 def test_a_malformed_filter_says_what_is_wrong(text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):

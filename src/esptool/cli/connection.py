@@ -75,14 +75,16 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
         log.stage()
         esp = cmds.run_stub(esp)
         log.stage(finish=True)
+        log.print()
     if options["override_vddsdio"]:
         esp.override_vddsdio(options["override_vddsdio"])
     if options["baud"] > esp.get_baud() and options["before"] != "no-reset-no-sync":
         try:
             esp.change_baud(options["baud"])
+            log.print()
         except NotSupportedError:
             log.warning(
-                f"ROM doesn't support changing baud rate. "
+                "ROM doesn't support changing baud rate. "
                 f"Keeping initial baud rate {esp.get_baud()}."
             )
     return esp

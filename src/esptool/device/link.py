@@ -91,6 +91,8 @@ class Link:
             raise self._gone(e) from e
         if not data:
             return False
+        if self.trace is not None:
+            self._note(f"Read {len(data)} bytes", data)
         self._frames.extend(self._decoder.feed(data))
         return True
 
@@ -116,7 +118,7 @@ class Link:
                 raise ProtocolError("A damaged packet was received (invalid SLIP escape).")
         frame = self._frames.popleft()
         if self.trace is not None:
-            self._note(f"Received packet, {len(frame)} bytes", frame)
+            self._note("Received full packet", frame)
         return frame
 
     @property
@@ -209,7 +211,7 @@ class Link:
         at = time.monotonic() - self._started
         body = "" if payload is None else ": " + payload[:64].hex()
         more = "" if payload is None or len(payload) <= 64 else "..."
-        self.trace(f"TRACE +{at:.3f} {text}{body}{more}")
+        self.trace(f"TRACE +{at:.3f}   {text}{body}{more}")
 
 
 def _is_refusal(response: packets.Response) -> bool:

@@ -71,18 +71,17 @@ def parse_port_filters(texts: Iterable[str]) -> PortFilter:
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(
-                f"Option --port-filter argument must consist of key=value, not '{text}'."
+                f"Invalid port filter '{text}'. Expected key=value, such as vid=0x303a."
             )
         if key not in found:
             raise UsageError(
-                f"Option --port-filter argument key not recognized: '{key}'. "
-                f"Use one of {', '.join(FILTER_KEYS)}."
+                f"Unknown port filter key '{key}'. Use one of {', '.join(FILTER_KEYS)}."
             )
         found[key].append(value)
     try:
         vids, pids = (tuple(int(v, 0) for v in found[key]) for key in ("vid", "pid"))
     except ValueError as e:
-        raise UsageError(f"Option --port-filter needs a number for vid and pid: {e}.") from None
+        raise UsageError(f"A port filter needs a number for vid and pid: {e}.") from None
     return PortFilter(vids, pids, tuple(found["name"]), tuple(found["serial"]))
 
 
@@ -124,10 +123,8 @@ def _rank(port: PortInfo) -> tuple[int, list[tuple[int, int, str]]]:
 
 def usb_ids(port: Serial) -> tuple[int | None, int | None]:
     """Vendor and product id of an open port, (None, None) where it is not known to be USB."""
-    own = getattr(port, "usb_ids", None)
-    if own is not None:  # virtual ports carry their identity
-        vid, pid = own
-        return vid, pid
+    if hasattr(port, "usb_vid") and hasattr(port, "usb_pid"):  # virtual ports carry theirs
+        return port.usb_vid, port.usb_pid
     device = str(getattr(port, "port", "") or "")
     if not device or "://" in device:
         return None, None

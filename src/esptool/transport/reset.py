@@ -144,7 +144,7 @@ def parse_custom(text: str) -> Sequence:
                     raise ValueError
         except ValueError:
             raise UsageError(
-                f"Invalid step '{raw}' in the custom reset sequence '{text}'. "
+                f"Invalid custom reset sequence option format: step '{raw}' of '{text}'. "
                 "Steps are D0/D1, R0/R1, U0,1 and W<seconds>, separated by '|'."
             ) from None
     return tuple(steps)

@@ -37,6 +37,7 @@ MAGIC_REG = 0x40001000
 SYNC_PER_RESET = 5
 SYNC_PAUSE_S = 0.05
 SYNC_EXTRA_ANSWERS = 7
+IDENTIFY_ATTEMPTS = 3
 BEFORE = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
 TROUBLESHOOTING = "See the troubleshooting page of the documentation for what else to try."
 
@@ -247,7 +248,11 @@ class Caller:
         Raises:
             ConnectError: unknown, unsupported or other than expected.
         """
-        found, secure, seen = self._identify(stub)
+        for _ in range(IDENTIFY_ATTEMPTS):
+            # Answers carry no checksum: what looks like an unknown chip may be a flipped bit.
+            found, secure, seen = self._identify(stub)
+            if found is not None:
+                break
         if detect:
             if found is None:
                 raise ConnectError(

@@ -1,23 +1,254 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host side of our stub's extensions (see docs/serial-protocol.md)."""
+"""The host side of our stub's extensions, a request each (see docs/serial-protocol.md).
+
+Strategy (windows, what to send) is in `esptool.ops`; codecs are in `esptool.protocol.ext`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from esptool.errors import (
+    ChipResponseError,
+    FatalError,
+    LinkTimeoutError,
+    ProtocolError,
+)
+from esptool.protocol import status as status_texts
+from esptool.protocol.ext import (
+    DAMAGED_VALUE,
+    Batch,
+    Capability,
+    Ext,
+    ExtInfo,
+    HashKind,
+    Sealed,
+    parse_info,
+    seal,
+    unseal,
+)
+from esptool.protocol.packets import words
 
 if TYPE_CHECKING:
     from esptool.device.session import Session
+    from esptool.device.spi_bus import Transaction
 
+__all__ = [
+    "Batch",
+    "Capability",
+    "Ext",
+    "ExtInfo",
+    "batch",
+    "blank_map",
+    "erase",
+    "hashes",
+    "probe",
+]
 
-@dataclass(frozen=True, slots=True)
-class ExtInfo:
-    """What our stub says it can do."""
-
-    version: int
+ATTEMPTS = 5
+SECTOR = 0x1000
+_DAMAGED = 0xC100
+_HASH_SIZE = {HashKind.CRC32: 4, HashKind.MD5_8: 8}
+#: Reading, hashing and comparing flash on the chip runs at a megabyte a second or more.
+SECONDS_A_BYTE = 1 / 500_000
 
 
 def probe(session: Session) -> ExtInfo | None:
     """Ask the running stub for its extensions; None where it has none."""
-    del session
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            reply = session.request("ask for extensions", Ext.INFO)
+            return parse_info(reply.value, reply.data)
+        except ChipResponseError:
+            return None
+        except (LinkTimeoutError, ProtocolError):
+            session.link.discard_input()
+            if not left:
+                return None
     return None
+
+
+def request(
+    session: Session,
+    what: str,
+    opcode: Ext,
+    fields: bytes,
+    *,
+    timeout_s: float | None = None,
+    accept: Callable[[Sealed], bool] = lambda _answer: True,
+) -> Sealed:
+    """Send a sealed request, again where line damage calls for it, and return its answer.
+
+    Only for requests that do no harm when repeated. `accept` may pass over answers of an earlier
+    try.
+
+    Raises:
+        ChipResponseError: the stub refused.
+        LinkTimeoutError: no good answer came.
+    """
+    wait = session.settings.timeout if timeout_s is None else timeout_s
+    payload = seal(opcode, fields)
+    failure: FatalError = LinkTimeoutError(f"No answer to: {what}.")
+    for _ in range(ATTEMPTS):
+        session.link.send_request(opcode, payload)
+        try:
+            answer = await_answer(session, opcode, wait, accept)
+        except (LinkTimeoutError, ProtocolError) as e:
+            failure = e
+            session.link.discard_input()
+            continue
+        if answer is None or (answer.value == DAMAGED_VALUE and answer.status == _DAMAGED):
+            continue
+        if answer.status:
+            raise refused(what, answer)
+        return answer
+    raise failure
+
+
+def await_answer(
+    session: Session, opcode: int, timeout_s: float, accept: Callable[[Sealed], bool]
+) -> Sealed | None:
+    """The next answer with a good seal that `accept` takes; None after one with a bad seal."""
+    for _ in range(100):
+        response = session.link.read_response(opcode, timeout_s)
+        answer = unseal(response)
+        if answer is None:
+            return None
+        if answer.status or accept(answer):
+            return answer
+    return None
+
+
+def refused(what: str, answer: Sealed) -> ChipResponseError:
+    """The error for a failed answer."""
+    high, low = answer.status >> 8, answer.status & 0xFF
+    hint = status_texts.remedy(answer.status)
+    return ChipResponseError(
+        f"Failed to {what} (result was {answer.status:04x}: "
+        f"{status_texts.describe(answer.status)}).{' ' + hint if hint else ''}",
+        opcode=answer.opcode,
+        status=high,
+        reason=low,
+    )
+
+
+# --- batches -----------------------------------------------------------------------------------
+
+
+def batch(session: Session, operations: Batch) -> list[bytes]:
+    """Do a batch, once, and return the answers of its reading operations.
+
+    Raises:
+        ChipResponseError: an operation failed.
+    """
+    session.batch_number = session.batch_number % 0xFFFF + 1
+    fields = operations.encode(session.batch_number)
+    return operations.decode(request(session, "do a batch", Ext.BATCH, fields).fields)
+
+
+def read_regs(session: Session, addresses: Sequence[int], info: ExtInfo) -> list[int]:
+    """Words at `addresses`, in as few round trips as they fit."""
+    step = max(1, min((info.max_batch - 4) // 5, info.max_batch // 4))
+    values: list[int] = []
+    for start in range(0, len(addresses), step):
+        operations = Batch()
+        for address in addresses[start : start + step]:
+            operations.read(address)
+        values += [int.from_bytes(word, "little") for word in batch(session, operations)]
+    return values
+
+
+def spi_command(session: Session, t: Transaction) -> int:
+    """One transaction on the flash bus in one round trip; the first byte read is the lowest."""
+    operations = Batch()
+    operations.spi(
+        t.opcode, t.data, -(-t.read_bits // 8), t.addr or 0, t.addr_bits, t.dummy_bits
+    )
+    answers = batch(session, operations)
+    return int.from_bytes(answers[0], "little") if answers else 0
+
+
+# --- flash -------------------------------------------------------------------------------------
+
+
+def hashes(
+    session: Session, offset: int, size: int, unit: int = SECTOR, kind: HashKind = HashKind.CRC32
+) -> list[bytes]:
+    """A hash of each `unit` of a flash range of whole units."""
+    assert session.ext is not None
+    width = _HASH_SIZE[kind]
+    found: list[bytes] = []
+    step = session.ext.max_units * unit
+    for start in range(0, size, step):
+        part = min(step, size - start)
+        fields = words(offset + start, part, unit, kind)
+        count = part // unit
+        answer = request(
+            session,
+            f"hash flash at {offset + start:#010x}",
+            Ext.HASHES,
+            fields,
+            timeout_s=session.settings.timeout + part * SECONDS_A_BYTE,
+            accept=lambda a, n=count, w=width: a.value == n and len(a.fields) == n * w,  # type: ignore[misc]
+        )
+        found += [answer.fields[i : i + width] for i in range(0, count * width, width)]
+    return found
+
+
+def blank_map(session: Session, offset: int, size: int) -> list[bool]:
+    """For each sector of a range whether it is all 0xFF."""
+    assert session.ext is not None
+    found: list[bool] = []
+    step = session.ext.max_units * 8 * SECTOR
+    for start in range(0, size, step):
+        part = min(step, size - start)
+        answer = request(
+            session,
+            f"look for blank flash at {offset + start:#010x}",
+            Ext.BLANK,
+            words(offset + start, part),
+            timeout_s=session.settings.timeout + part * SECONDS_A_BYTE,
+            accept=lambda a, n=part // SECTOR: a.value == n,  # type: ignore[misc]
+        )
+        bits = answer.fields
+        found += [bool(bits[i // 8] >> i % 8 & 1) for i in range(part // SECTOR)]
+    return found
+
+
+def erase(
+    session: Session, offset: int, size: int, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Erase whole sectors that are not blank; `progress` gets (bytes dealt with, all bytes).
+
+    Raises:
+        ChipResponseError: the flash refused.
+        LinkTimeoutError: the stub fell silent, also when asked again.
+    """
+    payload = seal(Ext.ERASE, words(offset, size, 1))
+    wait = max(session.settings.timeout, 3.0)
+    failures = 0
+    session.link.send_request(Ext.ERASE, payload)
+    while True:
+        try:
+            answer = await_answer(session, Ext.ERASE, wait, lambda _a: True)
+        except (LinkTimeoutError, ProtocolError):
+            failures += 1
+            if failures > ATTEMPTS:
+                raise
+            session.link.discard_input()
+            session.link.send_request(Ext.ERASE, payload)
+            continue
+        if answer is None or answer.value == DAMAGED_VALUE:
+            failures += 1
+            if failures > ATTEMPTS:
+                raise LinkTimeoutError("The stub's answers to an erase arrive damaged.")
+            if answer is not None:
+                session.link.send_request(Ext.ERASE, payload)
+            continue
+        if answer.status:
+            raise refused(f"erase flash at {offset + answer.value:#010x}", answer)
+        if progress is not None:
+            progress(answer.value, size)
+        if answer.fields[:4] == words(1):
+            return

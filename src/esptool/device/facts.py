@@ -137,8 +137,6 @@ class Facts:
             return 40 if self.rc_crystal_hz > 33e6 else 26
         measured = self.measured_crystal_mhz
         nominal = next(mhz for limit, mhz in NOMINAL_CRYSTALS if measured > limit)
-        if self._s.spec.crystal.rom_field is None and nominal == 48:
-            nominal = 40
         if abs(nominal - measured) > 1:
             self._s.note(
                 f"Detected crystal freq {measured:.2f} MHz is quite different to normalized "

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,14 @@ from esptool.device.nand import NandRequests
 from esptool.device.power import Power
 from esptool.device.ram import RamLoader
 from esptool.device.requests import StubKind
-from esptool.device.spi_bus import SpiBus
+from esptool.device.spi_bus import SpiBus, Transaction
 from esptool.errors import FatalError, NotSupportedError
 from esptool.events import Level, Listener, ignore
+from esptool.protocol.ext import Capability
 from esptool.transport.settings import Settings
 
 if TYPE_CHECKING:
-    from esptool.device.ext import ExtInfo
+    from esptool.protocol.ext import ExtInfo
     from esptool.stubs import Stub
     from esptool.transport.discovery import PortInfo
 
@@ -48,6 +50,7 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
         super().__init__(spec, link, settings or Settings(), listener)
         self.facts = Facts(self)
         self.ext: ExtInfo | None = None
+        self.batch_number = 0
         self.sync_stub_detected = False
         self.stub_disabled = False
         self.may_reset = True
@@ -137,6 +140,25 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
         self.ext = ext.probe(self)
         if self.ext is not None:
             self.stub_kind = StubKind.OURS
+
+    def can(self, capability: Capability) -> bool:
+        """Our stub runs, and offers this extension."""
+        return self.ext is not None and self.ext.has(capability)
+
+    def read_regs(self, addresses: Sequence[int]) -> list[int]:
+        """The words at `addresses`; our stub reads many in one round trip."""
+        if len(addresses) > 1 and self.ext is not None and self.can(Capability.BATCH):
+            from esptool.device import ext
+
+            return ext.read_regs(self, addresses, self.ext)
+        return super().read_regs(addresses)
+
+    def _run(self, t: Transaction) -> int:
+        if self.can(Capability.BATCH) and (not t.addr_bits or t.addr_bits in (24, 32)):
+            from esptool.device import ext
+
+            return ext.spi_command(self, t)
+        return super()._run(t)
 
     def soft_reset(self, stay_in_bootloader: bool) -> None:
         """See `Power.soft_reset`; afterwards the ROM (or the application) answers."""

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connecting to virtual chips: every chip recognised, and every way to fail told apart."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from esptool import chips
+from esptool.device import Session, connect
+from esptool.errors import ConnectError, FatalError, PortError, UsageError
+from esptool.events import Connecting, Event, Message
+from esptool.transport.settings import Settings
+
+QUICK = Settings(reset_delay=0.01)
+NOT_8266 = [k for k in chips.KEYS if k != "esp8266"]
+
+
+def call(url: str, **kw: object) -> Session:
+    kw.setdefault("settings", QUICK)
+    return connect(url, **kw)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", chips.KEYS)
+def test_each_chip_is_recognised_and_tells_its_facts(key: str) -> None:
+    with call(f"virtual://{key}?mac=24:0a:c4:12:34:56") as session:
+        assert session.spec.key == key
+        assert session.spec.name.split("-")[-1] in session.facts.description
+        if key != "esp8266":
+            assert session.facts.macs.base.hex() == "240ac4123456"
+        assert session.facts.crystal_mhz in (26, 32, 40, 48)
+        assert not session.facts.secure_boot_enabled
+        assert not session.facts.flash_encryption_enabled
+        assert session.facts.features
+
+
+@pytest.mark.parametrize("mhz", [26, 40])
+def test_a_measured_crystal_is_rounded_to_the_real_one(mhz: int) -> None:
+    with call(f"virtual://esp32?crystal={mhz}") as session:
+        assert session.facts.crystal_mhz == mhz
+
+
+@pytest.mark.parametrize(
+    ("key", "mhz"), [("esp32", 26), ("esp32", 40), ("esp32c2", 26), ("esp32c2", 40),
+                     ("esp32c5", 40), ("esp32c5", 48), ("esp32s3", 40)]
+)  # fmt: skip
+def test_a_rom_with_a_wrong_idea_of_its_crystal_still_gets_the_baud_rate(
+    key: str, mhz: int
+) -> None:
+    with call(f"virtual://{key}?crystal={mhz}") as session:
+        magic = session.read_reg(0x40001000)
+        session.change_baud(460800)
+        assert session.read_reg(0x40001000) == magic
+        assert session.link.baud == 460800
+
+
+@pytest.mark.parametrize("key", ["esp32s2", "esp32s3", "esp32c3", "esp32c6"])
+def test_secure_download_mode_is_noticed(key: str) -> None:
+    with call(f"virtual://{key}?secure_download=1") as session:
+        assert session.spec.key == key
+        assert session.secure_download
+        with pytest.raises(FatalError):
+            session.read_reg(0x40001000)
+
+
+@pytest.mark.parametrize("link", ["uart", "usb-jtag", "usb-otg"])
+def test_each_link_of_an_s3_reaches_download_mode(link: str) -> None:
+    with call(f"virtual://esp32s3?link={link}") as session:
+        assert session.facts.usb_mode == {
+            "uart": "uart", "usb-jtag": "usb_serial_jtag", "usb-otg": "usb_otg",
+        }[link]  # fmt: skip
+
+
+def test_another_chip_than_expected_is_refused_by_name() -> None:
+    with pytest.raises(ConnectError, match="This chip is ESP32-C3, not ESP32-S3"):
+        call("virtual://esp32c3", chip="esp32s3")
+
+
+def test_an_unknown_chip_name_is_refused_before_the_port_is_touched() -> None:
+    with pytest.raises(UsageError, match="esp33"):
+        call("/dev/no-such-port", chip="esp33")
+
+
+def test_a_chip_that_runs_its_application_is_told_from_a_dead_line() -> None:
+    with pytest.raises(ConnectError, match=r"Wrong boot mode detected \(0x"):
+        call("virtual://esp32?boot=flash", attempts=1)
+
+
+@pytest.fixture
+def silent_port() -> Iterator[str]:
+    """A TCP port where somebody listens and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stop = threading.Event()
+
+        def serve() -> None:
+            server.settimeout(0.1)
+            kept = []
+            while not stop.is_set():
+                try:
+                    kept.append(server.accept()[0])
+                except TimeoutError:
+                    continue
+            for c in kept:
+                c.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"socket://127.0.0.1:{server.getsockname()[1]}"
+        stop.set()
+        thread.join()
+
+
+def test_a_dead_line_is_given_up_in_time_with_advice(silent_port: str) -> None:
+    events: list[Event] = []
+    begin = time.monotonic()
+    with pytest.raises(ConnectError, match="No serial data received") as error:
+        call(silent_port, attempts=2, listener=events.append)
+    assert time.monotonic() - begin < 5
+    assert "troubleshooting" in str(error.value)
+    assert [e for e in events if isinstance(e, Connecting)] == [
+        Connecting(1), Connecting(2), Connecting(2, done=True)
+    ]  # fmt: skip
+    assert any("not possible to reset" in e.text for e in events if isinstance(e, Message))
+
+
+def test_a_port_that_nobody_serves_is_a_port_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+    with pytest.raises(PortError, match="Could not open"):
+        call(f"socket://127.0.0.1:{number}")
+
+
+def test_a_noisy_line_connects_all_the_same() -> None:
+    for seed in range(10):
+        with call(f"virtual://esp32c6?fault=flip:1e-3&seed={seed}", attempts=20) as session:
+            assert session.spec.key == "esp32c6"
+
+
+@pytest.mark.parametrize("key", NOT_8266)
+def test_flash_is_identified_through_the_controllers_registers(key: str) -> None:
+    with call(f"virtual://{key}?flash=8MB") as session:
+        session.spi_attach()
+        assert session.flash_id() >> 16 == 0x17
+        assert session.read_sfdp(0, 32) == 0x50444653
+
+
+def test_status_registers_are_written_and_read_back() -> None:
+    with call("virtual://esp32s3") as session:
+        session.spi_attach()
+        session.write_status(0x0204, 2, set_non_volatile=True)
+        assert session.read_status(2) & 0xFFFF == 0x0204

@@ -89,10 +89,14 @@ class BitCountCodec(Codec):
 
 
 class MacCodec(Codec):
-    """A MAC address, first byte first; an ESP32 keeps a checksum beside it."""
+    """A MAC address; an ESP32 keeps a checksum beside it.
+
+    The factory's addresses are stored last byte first, the user's first byte first.
+    """
 
     def value(self, field: FieldView, raw: int) -> Value:
-        data = raw.to_bytes(field.d.length // 8, "little")
+        factory = field.d.name != "CUSTOM_MAC" and not field.d.bytes_from
+        data = raw.to_bytes(field.d.length // 8, "big" if factory else "little")
         if not field.is_readable():
             text = ":".join("??" for _ in data)
             return f"{text} (CRC ?x?? OK)" if _mac_crc_field(field) else f"{text} (OK)"
@@ -104,7 +108,7 @@ class MacCodec(Codec):
         expected = crc8(data)
         if stored == expected:
             return f"{text} (CRC 0x{stored:02x} OK)"
-        return f"{text} (CRC 0x{stored:02x} invalid - should be 0x{expected:02x})"
+        return f"{text} (CRC 0x{stored:02x} invalid - calculated 0x{expected:02x})"
 
     def parse(self, field: FieldView, text: str | None) -> int:
         if text is None:

@@ -57,8 +57,7 @@ class BaseCommands:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if not self.external_esp:
-            BaseCommands._close_port(self.esp)
+        BaseCommands._close_port(self.esp, self.external_esp)
 
     @staticmethod
     def _close_port(esp: Any, external_esp: bool = False) -> None:
@@ -317,8 +316,8 @@ class BaseCommands:
                 raise FatalError(f"{block} has bit_number in [0..{target.bits - 1}]")
             value |= 1 << number
         digits = target.bits // 4
-        output.emit(f"bit_number:   [{target.bits - 1:<3}]{'.' * 56}[0]")
-        output.emit(f"BLOCK {target.id:<2}  : 0x{value:0{digits}x}")
+        output.emit(f"bit_number:   [{target.bits - 1:03}]{'.' * 56}[0]")
+        output.emit(f"BLOCK{target.id:>2}   : 0x{value:0{digits}x}")
         output.emit(target.row("regs_to_write", value))
         target.stage(value)
         if self.burn_all(check_batch_mode=True):
@@ -378,7 +377,10 @@ class BaseCommands:
         data = self._convert_mac_to_bytes(mac)
         values = {}
         if "MAC_VERSION" in self.efuses:
-            if not self.efuses["MAC_VERSION"].raw():
+            version = self.efuses["MAC_VERSION"].raw()
+            if version > 1:
+                raise FatalError(f"MAC_VERSION = {version}, should be 0 or 1.")
+            if not version:
                 values["MAC_VERSION"] = 1
             values["CUSTOM_MAC"] = int.from_bytes(data, "little")
             values["CUSTOM_MAC_CRC"] = crc8(data)

@@ -329,6 +329,6 @@ def init_commands(
         if "postpone" in kwargs:
             commands.efuses.postpone = bool(kwargs["postpone"])
     except BaseException:
-        BaseCommands._close_port(commands.esp)
+        BaseCommands._close_port(commands.esp, commands.external_esp)
         raise
     return commands

@@ -216,7 +216,7 @@ class Field(Guard):
             name, _, span = piece.partition("[")
             first, _, last = span.rstrip("]").partition("..")
             source = self.owner[name]
-            data = source.raw(from_read).to_bytes(source.bit_len // 8, "little")
+            data = source.raw(from_read).to_bytes(source.bit_len // 8, "big")
             out += data[int(first) : int(last) + 1]
         return bytes(out)
 
@@ -246,7 +246,10 @@ class Field(Guard):
         """The value in words where it has some; "?" for a number that cannot be read."""
         raw = self.purpose_raw(from_read)
         meaning = self.codec.meaning(self, raw)
-        plain = self.d.kind == "uint" and not self.d.labels and self.d.codec != "keypurpose"
+        if self.d.kind == "bool" and not self.is_readable():
+            return str(meaning)  # programs know an unreadable flag by its being text
+        labelled = raw in self.d.labels or self.d.codec == "keypurpose"
+        plain = self.d.kind == "uint" and not labelled
         return "?" if plain and not self.is_readable() else meaning
 
     def get_bitstring(self, from_read: bool = True) -> str:

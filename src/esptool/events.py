@@ -8,8 +8,9 @@ line, an IDE, a test) decides how. A listener must not raise, except to cancel t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+
+from esptool.records import dataclass
 
 
 class Level(Enum):

@@ -9,10 +9,11 @@ bytes; a revision is `major * 100 + minor`. A `Field` is read from registers pie
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import TypeVar
+
+from esptool.records import dataclass, field
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")

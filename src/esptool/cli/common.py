@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NoReturn
@@ -20,6 +19,7 @@ import click
 from esptool.cli.help import HelpMixin, Sectioned
 from esptool.errors import FatalError
 from esptool.logger import log
+from esptool.records import dataclass
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

@@ -7,7 +7,6 @@ Works on bytes alone; nothing here builds images or talks to a chip.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec, MinRev
@@ -28,6 +27,7 @@ from esptool.image.header import (
 )
 from esptool.image.model import Segment
 from esptool.image.reader import read_image
+from esptool.records import dataclass
 
 KEEP = "keep"
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec
@@ -30,6 +29,7 @@ from esptool.image.header import (
 from esptool.image.model import ImageKind, Segment
 from esptool.image.reader import too_many_segments
 from esptool.image.writer import ElfDigest
+from esptool.records import dataclass, replace
 
 ESP_IDF_ELF_DIGEST_OFFSET = 0xB0
 _APP_DESCRIPTOR_ADDRESS_IN_PAGE = HEADER_LEN + EXTENDED_HEADER_LEN + SEGMENT_HEADER_LEN

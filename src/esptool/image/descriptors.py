@@ -7,7 +7,8 @@ Source: ESP-IDF `esp_app_desc_t` (esp_app_format) and `esp_bootloader_desc_t`.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from esptool.records import dataclass
 
 APP_MAGIC = 0xABCD5432
 BOOTLOADER_MAGIC = 0x50

@@ -12,12 +12,12 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from esptool.chips.spec import Arch
 from esptool.errors import ImageError
 from esptool.image.model import Segment
+from esptool.records import dataclass
 
 _MAGIC = b"\x7fELF"
 _CLASS_64 = 2

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from esptool.chips.spec import ChipSpec
@@ -23,6 +22,7 @@ from esptool.image.header import (
 )
 from esptool.image.model import Segment
 from esptool.image.writer import ElfDigest, ImageWriter
+from esptool.records import dataclass, replace
 
 APP_DESCRIPTOR_SECTION = ".flash.appdesc"
 BOOT_DESCRIPTOR_SECTION = ".dram0.bootdesc"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from esptool.chips.spec import ChipSpec
 from esptool.errors import ImageError
@@ -13,6 +12,7 @@ from esptool.image.esp32 import finish, refuse_shared_pages
 from esptool.image.header import IMAGE_MAGIC_V2, V2_SEGMENT_COUNT, Header
 from esptool.image.model import Segment
 from esptool.image.writer import ElfDigest, ImageWriter
+from esptool.records import dataclass, replace
 
 _V2_IROM_ALIGN = 16
 _V3_RODATA = ".flash.rodata"

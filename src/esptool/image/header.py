@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from esptool.chips.spec import ChipSpec, frozen
 from esptool.errors import ImageError, UsageError
+from esptool.records import dataclass
 
 IMAGE_MAGIC = 0xE9
 IMAGE_MAGIC_V2 = 0xEA  # first header of an ESP8266 "version 2" image

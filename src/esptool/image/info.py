@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from esptool import chips
@@ -29,6 +28,7 @@ from esptool.image.model import FirmwareImage, ImageKind
 from esptool.image.reader import detect_chip, scan_image
 from esptool.image.regions import Region
 from esptool.image.signatures import SignatureBlock, find_signatures
+from esptool.records import dataclass
 
 _FLASH_GRID = 0x1000
 _SMALLEST_BOOT_DESCRIPTION = 80

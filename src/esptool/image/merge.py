@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec
@@ -17,6 +16,7 @@ from esptool.image.header import IMAGE_MAGIC
 from esptool.image.hexfile import write_hex
 from esptool.image.reader import detect_chip
 from esptool.image.regions import Region, in_order, refuse_overlap
+from esptool.records import dataclass, replace
 
 FORMATS = ("raw", "uf2", "hex")
 LARGEST_FLASH = 128 << 20

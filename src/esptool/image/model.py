@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 
 from esptool.chips.spec import ChipSpec
 from esptool.image.header import CHECKSUM_SEED, ExtendedHeader, Header, xor_checksum
+from esptool.records import dataclass, field
 
 
 class ImageKind(Enum):

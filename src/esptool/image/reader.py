@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass, field
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec
@@ -30,15 +29,15 @@ _SUSPICIOUS_ABOVE = 0x40200000
 _SUSPICIOUS_SIZE = 0x10000
 
 
-@dataclass(slots=True)
 class _Cursor:
     """Where the reader stands, and what it has gathered."""
 
-    data: bytes
-    start: int
-    pos: int
-    segments: list[Segment] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    def __init__(self, data: bytes, start: int, pos: int) -> None:
+        self.data = data
+        self.start = start
+        self.pos = pos
+        self.segments: list[Segment] = []
+        self.warnings: list[str] = []
 
     def segment(self, *, checksummed: bool = True) -> Segment:
         start = self.pos

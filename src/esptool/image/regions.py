@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from esptool.errors import ImageError
+from esptool.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

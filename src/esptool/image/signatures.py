@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+
+from esptool.records import dataclass
 
 _SECTOR = 4096
 _BLOCK = 1216

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from esptool.errors import ImageError
 from esptool.image.header import (
@@ -14,6 +13,7 @@ from esptool.image.header import (
     SEGMENT_LIMIT,
     xor_checksum,
 )
+from esptool.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from esptool.errors import SecureModeError, UsageError
 from esptool.ops import checks
 from esptool.ops.flash_info import decode_flash_id, size_in_bytes, size_word
 from esptool.ops.model import SECTOR, Region, WriteOptions
-from esptool.ops.plan import changed_runs, deflate, padded, sector_range, total_sectors
+from esptool.ops.packing import deflate
+from esptool.ops.plan import changed_runs, padded, sector_range, total_sectors
 from esptool.ops.report import readable
 from esptool.ops.security import SecurityState
 

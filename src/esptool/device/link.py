@@ -47,7 +47,9 @@ class Link:
         self._read = reader(port)
         self._decoder = slip.Decoder()
         self._frames: deque[bytes] = deque()
-        self._started = time.monotonic()
+        #: The clock of deadlines and rates; a virtual line may bring its own.
+        self.now: Callable[[], float] = getattr(port, "now", None) or time.monotonic
+        self._started = self.now()
 
     def reattach(self) -> None:
         """The port was opened anew: forget what was under way on the old one."""
@@ -108,11 +110,11 @@ class Link:
             ProtocolError: what came was damaged.
             PortError: the port is gone.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline = self.now() + timeout_s
         while not self._frames:
             damaged = self._decoder.malformed
-            left = deadline - time.monotonic()
-            if not self.pump(max(0.0, left)) and time.monotonic() >= deadline:
+            left = deadline - self.now()
+            if not self.pump(max(0.0, left)) and self.now() >= deadline:
                 raise self._silence()
             if self._decoder.malformed != damaged and not self._frames:
                 raise ProtocolError("A damaged packet was received (invalid SLIP escape).")
@@ -163,9 +165,9 @@ class Link:
         Raises:
             LinkTimeoutError, ProtocolError, PortError: see `read_frame`.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline = self.now() + timeout_s
         for _ in range(MAX_STRANGE_FRAMES):
-            frame = self.read_frame(max(0.0, deadline - time.monotonic()))
+            frame = self.read_frame(max(0.0, deadline - self.now()))
             response = packets.parse_response(frame)
             if response is None:
                 continue
@@ -208,7 +210,7 @@ class Link:
 
     def _note(self, text: str, payload: bytes | None = None) -> None:
         assert self.trace is not None
-        at = time.monotonic() - self._started
+        at = self.now() - self._started
         body = "" if payload is None else ": " + payload[:64].hex()
         more = "" if payload is None or len(payload) <= 64 else "..."
         self.trace(f"TRACE +{at:.3f}   {text}{body}{more}")

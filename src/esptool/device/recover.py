@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING
 
 from esptool.device.connect import Caller
-from esptool.device.requests import StubKind
 from esptool.errors import FatalError, LinkTimeoutError, PortError, ProtocolError
 from esptool.events import ignore
 from esptool.transport.discovery import PortInfo, all_ports
@@ -38,10 +37,14 @@ def resync(session: Session, attempts: int = 5) -> None:
     for _ in range(attempts):
         _until_quiet(session)
         try:
-            session.link.sync_once(session.settings.sync_timeout * 3)
+            answer = session.link.sync_once(session.settings.sync_timeout * 3)
         except (LinkTimeoutError, ProtocolError):
             continue
         _until_quiet(session)
+        if session.is_stub and answer.value != 0:
+            raise LinkTimeoutError("The chip was reset: its ROM loader answers, not the stub.")
+        if not session.is_stub:
+            _attach_again(session, session.attached_pins, session.flash_size)
         return
     raise LinkTimeoutError("The chip does not answer any more.")
 
@@ -69,13 +72,18 @@ def recover(session: Session) -> None:
         session.run_stub()
     if baud != session.link.baud:
         session.change_baud(baud)
-    if session.is_stub or session.spec.rom.flash_ops:
-        if not session.is_stub or pins:
-            session.spi_attach(pins)
-        if size is not None:
-            session.set_flash_params(size)
-    elif session.stub_kind is StubKind.NONE:
+    _attach_again(session, pins, size)
+
+
+def _attach_again(session: Session, pins: int, size: int | None) -> None:
+    """What `attach` and the setting of the size did once; a reset has undone it."""
+    if not session.is_stub and not session.spec.rom.flash_ops:
         session.flash_begin(0, 0)
+        return
+    if not session.is_stub or pins:
+        session.spi_attach(pins)
+    if size is not None:
+        session.set_flash_params(size)
 
 
 def reopen(session: Session) -> None:

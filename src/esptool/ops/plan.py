@@ -6,10 +6,10 @@ Nothing here sends data. A plan can be shown, tested, and executed (`esptool.ops
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from esptool.ops import packing
 from esptool.ops.model import SECTOR, Region
 
 #: Data-sheet class values of a NOR flash (typical), for estimates.
@@ -20,8 +20,6 @@ BLOCK = 0x10000
 BLOCK_ERASE_S = 0.15
 #: Bits on the line for one byte: start, eight, stop.
 BITS_A_BYTE = 10
-#: More bytes than this cost more to deflate at level 9 than the line saves.
-LEVEL = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +30,24 @@ class Stretch:
         address: flash offset of the first byte.
         data: what is written, padded as the loader needs it.
         encrypted: the chip encrypts it.
-        packed: `data` deflated, where that is what goes over the line.
+        pack: deflate it where that makes it smaller.
     """
 
     address: int
     data: bytes
     encrypted: bool = False
-    packed: bytes | None = None
+    pack: bool = False
+
+    @property
+    def packed(self) -> bytes | None:
+        """`data` deflated, where that is what goes over the line."""
+        return packing.packed(self.data) if self.pack else None
+
+    def packed_from(self, start: int) -> bytes | None:
+        """The same for `data[start:]`."""
+        if not start:
+            return self.packed
+        return packing.deflate(self.data[start:]) if self.pack else None
 
     @property
     def end(self) -> int:
@@ -160,12 +169,6 @@ def flash_seconds(stretch: Stretch) -> float:
     )
     erase = blocks * BLOCK_ERASE_S + rest // SECTOR * SECTOR_ERASE_S
     return erase + pages * PAGE_PROGRAM_S
-
-
-def deflate(data: bytes) -> bytes | None:
-    """`data` as a zlib stream, or None where that is not shorter."""
-    packed = zlib.compress(data, LEVEL)
-    return packed if len(packed) < len(data) else None
 
 
 def padded(data: bytes, multiple: int) -> bytes:

@@ -12,6 +12,8 @@ from esptool.events import Listener
 from esptool.files import atomic_writer
 from esptool.ops.flash_info import require_known_size, set_flash_size, size_in_bytes, size_word
 from esptool.ops.report import Report, Stopwatch
+from esptool.ops.window_read import read_range
+from esptool.protocol.ext import Capability
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -58,6 +60,7 @@ def read_flash(
             f"{session.spec.name} ROM does not support reading flash.",
             remedy="Leave out --no-stub: the flasher stub can.",
         )
+    session.remember_port()
     watch = Stopwatch()
     if output is None:
         pieces: list[bytes] = []
@@ -84,6 +87,9 @@ def _read(
     session: Session, address: int, size: int, sink: Callable[[bytes], object], report: Report
 ) -> None:
     """Read in chunks, each handed to `sink` as soon as it is known to be right."""
+    if session.can(Capability.READ):
+        read_range(session, address, size, sink, report, session.settings.retries)
+        return
     done = 0
     while done < size:
         count = min(CHUNK, size - done)

@@ -22,8 +22,10 @@ from esptool.errors import (
     UnsupportedCommandError,
 )
 from esptool.ops.model import SECTOR
-from esptool.ops.plan import Stretch, deflate
+from esptool.ops.plan import Stretch
 from esptool.ops.report import Report, Stopwatch
+from esptool.ops.window_write import WindowWriter, stub_stretch
+from esptool.protocol.ext import Capability
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -61,13 +63,17 @@ def send_stretch(session: Session, stretch: Stretch, report: Report, retries: in
         FatalError: the chip refused, or did not answer any more; names the offset reached.
     """
     sent = Sent()
+    if session.can(Capability.WRITE):
+        stretch = stub_stretch(stretch)
     done = stalled = 0
     while True:
-        sender = _Sender(session, stretch, done, report, sent)
+        sender = _sender(session, stretch, done, report)
         try:
             sender.run()
+            sent.payload += sender.sent_bytes
             return sent
         except _LOSSES as e:
+            sent.payload += sender.sent_bytes
             stalled = 0 if sender.certain > done else stalled + 1
             done = sender.certain
             if stalled > retries or not _worth_retrying(e):
@@ -80,6 +86,15 @@ def send_stretch(session: Session, stretch: Stretch, report: Report, retries: in
                 regain(session, report, e)
             except FatalError as silent:
                 raise _lost(stretch, done, silent) from e
+
+
+def _sender(
+    session: Session, stretch: Stretch, start: int, report: Report
+) -> WindowWriter | BlockWriter:
+    """The best way of sending that the other side has."""
+    if session.can(Capability.WRITE):
+        return WindowWriter(session, stretch, start, report)
+    return BlockWriter(session, stretch, start, report)
 
 
 def _worth_retrying(e: FatalError) -> bool:
@@ -119,16 +134,19 @@ def regain(session: Session, report: Report, cause: FatalError) -> None:
     recover(session)
 
 
-class _Sender:
-    """Writes a stretch from `start` on. `certain` is the offset below which all stands in flash."""
+class BlockWriter:
+    """Writes a stretch from `start` on, a block at a time.
 
-    def __init__(
-        self, session: Session, stretch: Stretch, start: int, report: Report, sent: Sent
-    ) -> None:
+    Attributes:
+        certain: offset in the stretch below which all stands in flash.
+        sent_bytes: payload that was acknowledged.
+    """
+
+    def __init__(self, session: Session, stretch: Stretch, start: int, report: Report) -> None:
         self.session = session
         self.report = report
         self.stretch = stretch
-        self.sent = sent
+        self.sent_bytes = 0
         self.start = start
         self.certain = start
         self.block = session.flash_write_size
@@ -138,9 +156,7 @@ class _Sender:
         """Erase and write; returns when the last block was acknowledged."""
         stretch = self.stretch
         data = stretch.data[self.start :]
-        packed = stretch.packed
-        if packed is not None and self.start:
-            packed = deflate(data)
+        packed = stretch.packed_from(self.start)
         if packed is not None:
             self._deflated(data, packed)
         else:
@@ -156,7 +172,7 @@ class _Sender:
             self.report_progress(seq * self.block + len(piece))
             padded = piece + b"\xff" * (self.block - len(piece))
             self._block(padded, seq, deflated=False, produced=len(padded))
-            self.sent.payload += len(piece)
+            self.sent_bytes += len(piece)
             self._acknowledged(seq * self.block + len(piece))
         if session.is_stub:
             session.flash_finish()
@@ -175,7 +191,7 @@ class _Sender:
             done_packed = seq * self.block + len(piece)
             self.report.progress("Writing at", address + produced, done_packed, len(packed))
             self._block(piece, seq, deflated=True, produced=output)
-            self.sent.payload += len(piece)
+            self.sent_bytes += len(piece)
             self._acknowledged(produced)
         if session.is_stub:
             session.flash_defl_finish()

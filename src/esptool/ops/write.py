@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from esptool.errors import SecureModeError, VerifyError
 from esptool.events import Listener
 from esptool.image import app
-from esptool.ops import checks
+from esptool.ops import checks, packing
 from esptool.ops.erase import erase_flash
 from esptool.ops.flash_info import set_flash_size, size_in_bytes
 from esptool.ops.model import SECTOR, FlashParams, Region, WriteOptions, WriteResult
@@ -20,7 +20,6 @@ from esptool.ops.plan import (
     Stretch,
     WritePlan,
     changed_runs,
-    deflate,
     padded,
     sector_range,
 )
@@ -151,8 +150,10 @@ def _plan_region(
         # A ROM erases from where it writes, and writes from a sector's start.
         head = address % SECTOR
         content, address = b"\xff" * head + content, address - head
-    packed = deflate(content) if wants_packing(session, options) and content else None
-    stretch = Stretch(address, content, encrypted, packed)
+    pack = wants_packing(session, options) and bool(content)
+    if pack:
+        packing.prepare(content)
+    stretch = Stretch(address, content, encrypted, pack)
     return RegionPlan(region, address, content, stretch, former, encrypted)
 
 
@@ -271,8 +272,7 @@ class _RegionWriter:
             report.line(
                 f"Reflashing {count} changed sector{'s' if count > 1 else ''} at {address:#010x}..."
             )
-            packed = deflate(data) if plan.stretch.packed is not None else None
-            self._send(Stretch(address, data, packed=packed), aligned=True)
+            self._send(Stretch(address, data, pack=plan.stretch.pack), aligned=True)
         report.line("Verifying written data...")
         if self._matches():
             report.line("Hash of data verified.")
@@ -291,8 +291,8 @@ class _RegionWriter:
         if not self.session.is_stub:
             report.line("Erasing flash...")
         if stretch.packed is not None:
-            report.line(f"Compressed {len(stretch.data)} bytes to {len(stretch.packed)}...")
-        elif wants_packing(self.session, self.options):
+            report.line(f"Compressed {len(stretch.data)} bytes to {stretch.line_bytes}...")
+        elif stretch.pack:
             report.note(
                 f"Compressing does not make {self.plan.region.label} smaller: "
                 f"its {len(stretch.data)} bytes are sent as they are."
@@ -302,7 +302,7 @@ class _RegionWriter:
         self.sent += sent.payload
         self._lossy = sent.restarts > 0
         shown = stretch.address if aligned else self.plan.region.address
-        packed = f" ({len(stretch.packed)} compressed)" if stretch.packed is not None else ""
+        packed = f" ({stretch.line_bytes} compressed)" if stretch.packed is not None else ""
         report.line(
             f"Wrote {len(stretch.data)} bytes{packed} at {shown:#010x} "
             f"in {watch.summary(len(stretch.data))}."

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sending a stretch through our stub: numbered blocks, several on their way, each written once.
+
+The stub says how far it is (`expected`, `limit`, `done`); this keeps the line busy and answers
+loss: go back where asked, ask after a silence, and after a reset begin anew where flash is good.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from esptool.device.ext import refused, request
+from esptool.errors import LinkTimeoutError, ProtocolError
+from esptool.ops.model import SECTOR
+from esptool.ops.plan import Stretch, padded
+from esptool.ops.report import Report
+from esptool.protocol.ext import (
+    DAMAGED_VALUE,
+    Ext,
+    Sealed,
+    WriteFlag,
+    WriteState,
+    seal,
+    unseal,
+    write_state,
+)
+from esptool.protocol.packets import parse_response, words
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+    from esptool.protocol.ext import ExtInfo
+
+BITS_A_BYTE = 10
+#: Bytes around a block on the line: header, session, number, seal, frame marks.
+BLOCK_OVERHEAD = 22
+#: Silence after which the stub is asked how far it is; grows while it stays silent.
+SILENCE_S = 0.12
+MAX_SILENCE_S = 2.0
+#: Questions in a row without an answer before the chip counts as lost.
+MAX_QUESTIONS = 8
+#: Longest time that the state may stand still while the stub answers (a slow chip erase).
+MAX_STILL_S = 20.0
+_DAMAGED = 0xC100
+WORD = 4
+
+
+class WindowWriter:
+    """One write session of our stub.
+
+    Attributes:
+        done: plain bytes that the stub says are in flash.
+        sent_bytes: payload that went over the line, repetitions included.
+        resends: how often blocks had to be sent again.
+    """
+
+    def __init__(self, session: Session, stretch: Stretch, start: int, report: Report) -> None:
+        assert session.ext is not None
+        self.session = session
+        self.report = report
+        self.info: ExtInfo = session.ext
+        self.address = stretch.address + start
+        self.base = start
+        data = stretch.data[start:]
+        self.size = len(data)
+        self.packed = stretch.packed_from(start)
+        self.stream = data if self.packed is None else self.packed
+        self.total = stretch.line_bytes
+        self.number = random.getrandbits(32) or 1
+        self.flags = WriteFlag.ERASE
+        if self.packed is not None:
+            self.flags |= WriteFlag.DEFLATED
+        if stretch.encrypted:
+            self.flags |= WriteFlag.ENCRYPTED
+        self.block = min(self.info.write_block, _block_for(session.link.baud))
+        self.count = -(-len(self.stream) // self.block)
+        self.state = WriteState(0, 0, 0, False, 0)
+        self.done = 0
+        self.sent_bytes = 0
+        self.resends = 0
+        self._next = 0
+        self._line_free = 0.0
+        self._round_trip = 0.005
+
+    @property
+    def certain(self) -> int:
+        """Offset in the stretch below which all is in flash, at a sector's start."""
+        end = self.address + self.done
+        return max(self.base, self.base + self.done - end % SECTOR)
+
+    # --- the whole -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Write everything; returns when the stub says that it is in flash.
+
+        Raises:
+            ChipResponseError: flash or stream failed on the chip.
+            LinkTimeoutError: the chip is lost.
+        """
+        self._begin()
+        self._stream_blocks()
+        self._end()
+        self._tell()
+
+    def _begin(self) -> None:
+        fields = words(
+            self.number, self.address, self.size, len(self.stream), self.block, self.flags
+        )
+        start = self.session.link.now()
+        answer = request(
+            self.session,
+            f"begin a write at {self.address:#010x}",
+            Ext.WRITE_BEGIN,
+            fields,
+            timeout_s=self.session.settings.timeout,
+        )
+        self._round_trip = max(0.001, self.session.link.now() - start)
+        self._take(answer)
+
+    def _stream_blocks(self) -> None:
+        silence = self._silence()
+        questions = 0
+        last_answer = last_advance = self.session.link.now()
+        advance = (0, 0)
+        while self.state.expected < self.count:
+            self._fill()
+            heard = self._listen(silence)
+            now = self.session.link.now()
+            if heard:
+                last_answer, questions, silence = now, 0, self._silence()
+                if (self.state.expected, self.done) != advance:
+                    advance, last_advance = (self.state.expected, self.done), now
+                elif now - last_advance > MAX_STILL_S:
+                    raise LinkTimeoutError("The stub answers, but its work does not advance.")
+                continue
+            if now < max(self._line_free, last_answer) + silence:
+                continue
+            questions += 1
+            if questions > MAX_QUESTIONS:
+                raise LinkTimeoutError("The stub does not answer any more.")
+            self._ask()
+            silence = min(MAX_SILENCE_S, silence * 1.5)
+            last_answer = now
+
+    def _end(self) -> None:
+        for _ in range(MAX_QUESTIONS):
+            answer = request(
+                self.session,
+                f"finish the write at {self.address:#010x}",
+                Ext.WRITE_END,
+                words(self.number),
+                timeout_s=max(self.session.settings.timeout, 5.0),
+                accept=lambda a: a.value >= self.count,
+            )
+            self._take(answer)
+            if self.state.expected >= self.count:
+                self.done = self.size
+                return
+        raise ProtocolError("The stub does not finish the write.")
+
+    # --- sending ---------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Send what the stub has room for, but not more than keeps the line busy.
+
+        Blocks behind a damaged one are sent in vain, so few are kept on their way.
+        """
+        now = self.session.link.now()
+        while self._next < min(self.state.limit, self.count):
+            if self._line_free > now + self._ahead():
+                return
+            block = self.stream[self._next * self.block : (self._next + 1) * self.block]
+            fields = words(self.number, self._next) + block
+            self.session.link.send_request(Ext.WRITE_DATA, seal(Ext.WRITE_DATA, fields))
+            self.sent_bytes += len(block)
+            self._next += 1
+            cost = (len(block) + BLOCK_OVERHEAD) * BITS_A_BYTE / self.session.link.baud
+            now = self.session.link.now()
+            self._line_free = max(self._line_free, now) + cost
+
+    def _ahead(self) -> float:
+        """Seconds of line time that may be queued before the next block is put behind."""
+        block_s = (self.block + BLOCK_OVERHEAD) * BITS_A_BYTE / self.session.link.baud
+        return max(block_s, 0.004)
+
+    def _ask(self) -> None:
+        self.session.link.send_request(Ext.WRITE_STATUS, seal(Ext.WRITE_STATUS, words(self.number)))
+        # What was sent and not accepted by then is lost: the answer says from where.
+        self._asked = True
+
+    # --- listening -------------------------------------------------------------------------------
+
+    _asked = False
+
+    def _listen(self, silence: float) -> bool:
+        """Take in states; waits up to the moment when the line runs dry, or for `silence`."""
+        link = self.session.link
+        heard = False
+        frame = link.try_frame()
+        if frame is None:
+            now = self.session.link.now()
+            room = self._next < min(self.state.limit, self.count)
+            idle = self._line_free - now - self._ahead() if room else silence
+            link.pump(max(0.0, min(silence, idle)))
+            frame = link.try_frame()
+        while frame is not None:
+            heard = self._frame(frame) or heard
+            frame = link.try_frame()
+        return heard
+
+    def _frame(self, frame: bytes) -> bool:
+        response = parse_response(frame)
+        if response is None or response.opcode not in (Ext.WRITE_DATA, Ext.WRITE_STATUS):
+            return False
+        answer = unseal(response)
+        if answer is None:
+            return False
+        if answer.value == DAMAGED_VALUE and answer.status == _DAMAGED:
+            return True
+        self._take(answer)
+        if response.opcode == Ext.WRITE_STATUS and self._asked:
+            self._asked = False
+            if self._next > self.state.expected:
+                self._go_back()
+        return True
+
+    def _take(self, answer: Sealed) -> None:
+        state = write_state(answer)
+        if state is None:
+            return
+        if state.status:
+            where = self.address + state.done
+            self.done = max(self.done, state.done)
+            raise refused(f"write flash at {where:#010x}", answer)
+        if state.expected < self.state.expected:
+            return
+        if state.limit < self.state.limit:
+            state = WriteState(
+                state.expected, self.state.limit, state.done, state.resend, state.status
+            )
+        advanced = state.done > self.done
+        self.state = state
+        self.done = max(self.done, min(state.done, self.size))
+        if state.resend and self._next > state.expected:
+            self._go_back()
+        if advanced:
+            self._tell()
+
+    def _go_back(self) -> None:
+        self.resends += 1
+        self._next = self.state.expected
+
+    def _silence(self) -> float:
+        return SILENCE_S + 2 * self._round_trip
+
+    def _tell(self) -> None:
+        share = self.done / self.size if self.size else 1.0
+        sent = self.total - round((1 - share) * len(self.stream))
+        self.report.progress("Writing at", self.address + self.done, max(0, sent), self.total)
+
+
+def _block_for(baud: int) -> int:
+    """Small blocks lose little to a damaged byte, large ones little to their headers."""
+    return 0x1000 if baud < 4_000_000 else 0x4000
+
+
+def stub_stretch(stretch: Stretch) -> Stretch:
+    """A stretch as the stub takes it: from a sector's start, in whole words."""
+    head = stretch.address % SECTOR
+    if not head and len(stretch.data) % WORD == 0:
+        return stretch
+    data = padded(b"\xff" * head + stretch.data, WORD)
+    return Stretch(stretch.address - head, data, stretch.encrypted, pack=stretch.pack)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +33,7 @@ def atomic_writer(path: str | os.PathLike[str], mode: int | None = None) -> Iter
             return
         if target.is_symlink():
             target = target.resolve()
-        fd, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        fd, name = _open_neighbour(target)
     except OSError as e:
         raise FatalError(f"Cannot write '{target}': {e.strerror or e}.") from e
     try:
@@ -53,6 +52,17 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, mode: int | None = N
     """Write `data` to `path` through a temporary file; see `atomic_writer`."""
     with atomic_writer(path, mode) as out:
         out.write(data)
+
+
+def _open_neighbour(target: Path) -> tuple[int, str]:
+    """A new file next to `target` that nobody else may read; `tempfile` is slow to import."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        name = os.path.join(target.parent, f".{target.name}.{os.urandom(6).hex()}")
+        try:
+            return os.open(name, flags, 0o600), name
+        except FileExistsError:
+            continue
 
 
 def _default_mode(target: Path) -> int:

@@ -18,6 +18,7 @@ from esptool.image.header import (
     EXTENDED_HEADER_LEN,
     HEADER_LEN,
     IMAGE_MAGIC,
+    KEEP,
     REVISION_ANY,
     ExtendedHeader,
     Header,
@@ -28,8 +29,6 @@ from esptool.image.header import (
 from esptool.image.model import Segment
 from esptool.image.reader import read_image
 from esptool.records import dataclass
-
-KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True)

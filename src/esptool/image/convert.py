@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 
 from esptool import chips
@@ -25,6 +24,7 @@ from esptool.image.header import (
     flash_freq_code,
     flash_mode_code,
     flash_size_code,
+    parse_size,
 )
 from esptool.image.model import ImageKind, Segment
 from esptool.image.reader import too_many_segments
@@ -339,15 +339,3 @@ def merge_adjacent(segments: Sequence[Segment], chip: ChipSpec) -> list[Segment]
         else replace(segments[run.start], data=b"".join(segments[i].data for i in run))
         for run in adjacent_runs(segments, chip)
     ]
-
-
-def parse_size(text: str) -> int:
-    """Bytes of "512KB" or "4MB".
-
-    Raises:
-        UsageError: the text is something else.
-    """
-    match = re.match(r"\s*(\d+)\s*(KB|MB)", text)
-    if match is None:
-        raise UsageError(f"Unknown size {text}: write a number followed by KB or MB.")
-    return int(match[1]) << (20 if match[2] == "MB" else 10)

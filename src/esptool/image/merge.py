@@ -9,12 +9,7 @@ from esptool import chips
 from esptool.chips.spec import ChipSpec
 from esptool.errors import ImageError, UsageError
 from esptool.events import Listener, Message, ignore
-from esptool.image import uf2
-from esptool.image.app import KEEP, patch_flash_params
-from esptool.image.convert import parse_size
-from esptool.image.header import IMAGE_MAGIC
-from esptool.image.hexfile import write_hex
-from esptool.image.reader import detect_chip
+from esptool.image.header import IMAGE_MAGIC, KEEP, parse_size
 from esptool.image.regions import Region, in_order, refuse_overlap
 from esptool.records import dataclass, replace
 
@@ -56,6 +51,8 @@ def merge_regions(
         raise UsageError(f"Invalid format: '{chosen.format}', choose from {names}.")
     md5 = not chosen.md5_disable
     if chosen.format == "uf2":
+        from esptool.image import uf2
+
         uf2.check_chunk_size(chosen.chunk_size, md5=md5)
     ordered = in_order(regions)
     _check_places(ordered, chosen)
@@ -67,6 +64,8 @@ def merge_regions(
     if chosen.format == "raw":
         return _raw(ready, chosen)
     if chosen.format == "hex":
+        from esptool.image.hexfile import write_hex
+
         return write_hex(ready)
     return _uf2(ready, spec.uf2_family_id, chosen.chunk_size, md5)
 
@@ -96,9 +95,11 @@ def _with_flash_params(
     region: Region, chip: ChipSpec, options: MergeOptions, notify: Listener
 ) -> Region:
     changes = (options.flash_mode, options.flash_freq, options.flash_size)
-    at_boot_loader = region.address == chip.flash.bootloader_offset
-    if at_boot_loader and changes != (KEEP, KEEP, KEEP):
-        _refuse_other_chip(region, chip)
+    if region.address != chip.flash.bootloader_offset or changes == (KEEP, KEEP, KEEP):
+        return region
+    from esptool.image.app import patch_flash_params
+
+    _refuse_other_chip(region, chip)
     data = patch_flash_params(region.data, chip, *changes, address=region.address, notify=notify)
     return region if data is region.data else replace(region, data=data)
 
@@ -107,6 +108,8 @@ def _refuse_other_chip(region: Region, chip: ChipSpec) -> None:
     """Flash codes differ from chip to chip, so they must not be put into another one's image."""
     if region.data[:1] != bytes((IMAGE_MAGIC,)) or not chip.image.extended_header:
         return
+    from esptool.image.reader import detect_chip
+
     found = detect_chip(region.data)
     if found.image.extended_header and found is not chip:
         raise ImageError(
@@ -134,5 +137,7 @@ def _fill(size: int) -> Iterator[bytes]:
 def _uf2(
     ordered: Sequence[Region], family_id: int, chunk_size: int | None, md5: bool
 ) -> Iterator[bytes]:
+    from esptool.image import uf2
+
     for region in ordered:
         yield from uf2.encode_file(region.address, region.data, family_id, chunk_size, md5=md5)

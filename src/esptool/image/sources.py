@@ -7,7 +7,6 @@ import os
 from typing import IO
 
 from esptool.errors import ImageError
-from esptool.image.hexfile import HexError, looks_like_hex, read_hex
 from esptool.image.regions import Region
 
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
@@ -55,6 +54,10 @@ def hex_regions(data: bytes, source: str | None = None) -> list[Region] | None:
     Raises:
         ImageError: a HEX file is damaged.
     """
+    if not data.startswith(b":"):
+        return None
+    from esptool.image.hexfile import HexError, looks_like_hex, read_hex
+
     if not looks_like_hex(data):
         return None
     try:

@@ -54,10 +54,12 @@ class Board:
         )
         self.soc = Soc(self.spec, options, self.nor, self.clock, self._emit)
         self.soc.on_run_flash = self._run_flash
+        self.soc.on_reboot = self._reboot
         self.soc.on_run_ram = self._run_ram
         self.host_baud = 115200
         self.held = False
         self.lost = False
+        self._strapped = False
         self._noise_in = LineNoise(options.faults, "to chip")
         self._noise_out = LineNoise(options.faults, "to host")
         self._garble = random.Random(0)
@@ -68,7 +70,7 @@ class Board:
         self.lines = circuit(self._boot_by_strap, self._hold)
         if options.state:
             load_state(self, Path(options.state))
-        self._boot(options.boot == "download", bootlog.POWER_ON)
+        self._boot_by_strap(False)
 
     # --- reset -------------------------------------------------------------------------------
 
@@ -77,8 +79,8 @@ class Board:
         self.soc.reset()
 
     def _boot_by_strap(self, io0_low: bool) -> None:
-        download = io0_low if self.options.boot == "strap" else self.options.boot == "download"
-        self._boot(download or io0_low, bootlog.POWER_ON)
+        self._strapped = io0_low or self.options.boot == "download"
+        self._boot(self._strapped, bootlog.POWER_ON)
 
     def _boot(self, download: bool, cause: bootlog.Cause) -> None:
         self.held = False
@@ -100,14 +102,18 @@ class Board:
     def _run_flash(self) -> None:
         self._boot(False, bootlog.SOFTWARE)
 
+    def _reboot(self) -> None:
+        self._boot(self._strapped, bootlog.SOFTWARE)
+
     def _run_ram(self, entry: int) -> None:
         from esptool.virtual.ramcode import start
 
         start(self, entry)
 
     def reset_by_watchdog(self) -> None:
-        """The RTC watchdog has bitten: the chip boots as its strap says."""
-        self._boot(self.options.boot == "download", bootlog.WATCHDOG)
+        """The RTC watchdog has bitten: a system reset, which samples the strap anew."""
+        self._strapped = self.options.boot == "download"
+        self._boot(self._strapped, bootlog.WATCHDOG)
 
     # --- lines -------------------------------------------------------------------------------
 
@@ -155,7 +161,11 @@ class Board:
         try:
             soc.program.receive(data)
         except BrownoutError:
-            self._boot(self.options.boot == "download", bootlog.BROWNOUT)
+            self._boot_after_brownout()
+
+    def _boot_after_brownout(self) -> None:
+        self._strapped = self.options.boot == "download"
+        self._boot(self._strapped, bootlog.BROWNOUT)
 
     def _same_rate(self) -> bool:
         return abs(self.soc.baud - self.host_baud) <= _BAUD_TOLERANCE * self.host_baud

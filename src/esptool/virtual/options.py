@@ -30,7 +30,8 @@ class Options:
         boot: "flash", "download", or "strap" (as the IO0 line says).
         link: "uart", "usb-jtag" or "usb-otg".
         latency_s: one-way delay of the line when time is charged.
-        stub: "auto", "emulated" or "model": what runs code loaded into RAM.
+        stub: what runs a stub: "auto", "emulated", "model", or "public" (a model of the public
+            one, without our extensions).
         efuses: (address or field name, value) to burn at the factory.
         revision: chip revision, major * 100 + minor.
         serial: USB serial number.
@@ -191,7 +192,7 @@ _SETTERS: dict[str, Setter] = {
     "link": _choice("link", "uart", "usb-jtag", "usb-otg"),
     "timing": _timing,
     "latency": _latency,
-    "stub": _choice("stub", "auto", "emulated", "model"),
+    "stub": _choice("stub", "auto", "emulated", "model", "public"),
     "mac": _mac,
     "rev": _revision,
     "crystal": _crystal,

@@ -10,8 +10,34 @@ from esptool.virtual.soc import Silent
 if TYPE_CHECKING:
     from esptool.virtual.board import Board
 
+_STUB_REACH = 0x10000
+
 
 def start(board: Board, entry: int) -> None:
-    """Jump to `entry`."""
-    board.soc.notes.append(f"running code in RAM at {entry:#x}")
-    board.soc.program = Silent()
+    """Jump to `entry`: by emulation where that is possible and wanted, else by a model."""
+    if board.options.stub in ("auto", "emulated") and _emulate(board, entry):
+        return
+    soc = board.soc
+    if not looks_like_stub(board, entry):
+        soc.notes.append(f"A program in RAM was started at {entry:#x}; it is not executed.")
+        soc.program = Silent()
+        return
+    from esptool.virtual.stub_model import StubModel
+
+    soc.notes.append("The stub's machine code is not executed: a model of its protocol answers.")
+    stub = StubModel(soc, extensions=board.options.stub != "public")
+    soc.program = stub
+    stub.greet()
+
+
+def looks_like_stub(board: Board, entry: int) -> bool:
+    """The entry lies where stubs for this chip are loaded."""
+    return any(
+        layout.text_start <= entry < layout.text_start + _STUB_REACH
+        for layout in board.spec.stub.layouts.values()
+    )
+
+
+def _emulate(board: Board, entry: int) -> bool:
+    """Start the emulator on the code in RAM; False where there is none for this code."""
+    return False

@@ -298,16 +298,16 @@ class RomLoader:
         self._write_at += len(payload)
 
     def _flash_end(self, data: bytes, _checksum: int) -> Result:
-        (stay,) = words(data, 1)
-        self._finish(stay)
+        (run,) = words(data, 1)
+        self._finish(run)
         return 0, b""
 
-    def _finish(self, stay: int) -> None:
+    def _finish(self, run: int) -> None:
         if not self._mode:
             raise Refused(FAILED)
         self._mode = ""
-        if not stay:
-            self._soc.defer(self._soc.run_flash)
+        # 1 leaves the loader for the program in flash; 0 resets, with the straps as they were.
+        self._soc.defer(self._soc.run_flash if run else self._soc.reboot)
 
     def _deflate_begin(self, data: bytes, _checksum: int) -> Result:
         size, blocks, block_size, offset = words(data, 4)
@@ -336,8 +336,8 @@ class RomLoader:
         return 0, b""
 
     def _deflate_end(self, data: bytes, _checksum: int) -> Result:
-        (stay,) = words(data, 1)
-        self._finish(stay)
+        (run,) = words(data, 1)
+        self._finish(run)
         return 0, b""
 
     def _md5(self, data: bytes, _checksum: int) -> Result:

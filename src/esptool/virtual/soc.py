@@ -134,8 +134,13 @@ class Soc:
         """Jump to code that was loaded into RAM."""
         self.on_run_ram(entry)
 
-    # The board replaces these two: it owns the boot log and the choice of an emulator.
+    def reboot(self) -> None:
+        """A software reset: the straps keep what they were at the last hardware reset."""
+        self.on_reboot()
+
+    # The board replaces these: it owns the boot log and the choice of an emulator.
     on_run_flash: Callable[[], None] = staticmethod(lambda: None)
+    on_reboot: Callable[[], None] = staticmethod(lambda: None)
     on_run_ram: Callable[[int], None] = staticmethod(lambda _entry: None)
 
     # --- line --------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import itertools
 import re
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from esptool import chips
@@ -83,9 +82,9 @@ def connect(
         link = Link(serial_port, trace)
         if not opened and serial_port.baudrate != baud:
             link.set_baud(baud)
-        if serial_port.write_timeout is None:
-            with suppress(NotImplementedError):  # rfc2217:// has no such thing
-                serial_port.write_timeout = settings.serial_write_timeout
+        # pyserial's RFC 2217 client has no write timeout, and fails ever after when one is set.
+        if serial_port.write_timeout is None and "rfc2217" not in type(serial_port).__module__:
+            serial_port.write_timeout = settings.serial_write_timeout
         caller = Caller(link, settings, listener, expected)
         stub = caller.call(before, attempts, warnings)
         session = caller.recognise(stub, detect=expected is None, warnings=warnings)

@@ -93,7 +93,8 @@ class Oracle:
 
     def run(self, *args: object) -> Result:
         """Run one of its command lines."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         print(json.dumps([str(a) for a in args]), file=self._process.stdin, flush=True)
         return Result(**json.loads(self._process.stdout.readline()))
 
@@ -105,7 +106,8 @@ class Oracle:
 
     def close(self) -> None:
         """End the process."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait(10)

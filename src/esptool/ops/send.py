@@ -24,7 +24,7 @@ from esptool.errors import (
 from esptool.ops.model import SECTOR
 from esptool.ops.plan import Stretch
 from esptool.ops.report import Report, Stopwatch
-from esptool.ops.window_write import WindowWriter, stub_stretch
+from esptool.ops.window_write import LARGE_BLOCK, SMALL_BLOCK, WindowWriter, stub_stretch
 from esptool.protocol.ext import Capability
 
 if TYPE_CHECKING:
@@ -66,12 +66,15 @@ def send_stretch(session: Session, stretch: Stretch, report: Report, retries: in
     if session.can(Capability.WRITE):
         stretch = stub_stretch(stretch)
     done = stalled = 0
+    block = LARGE_BLOCK
     while True:
-        sender = _sender(session, stretch, done, report)
+        sender = _sender(session, stretch, done, report, block)
         try:
-            sender.run()
+            whole = sender.run()
             sent.payload += sender.sent_bytes
-            return sent
+            if whole:
+                return sent
+            done, block = sender.certain, SMALL_BLOCK
         except _LOSSES as e:
             sent.payload += sender.sent_bytes
             stalled = 0 if sender.certain > done else stalled + 1
@@ -89,11 +92,11 @@ def send_stretch(session: Session, stretch: Stretch, report: Report, retries: in
 
 
 def _sender(
-    session: Session, stretch: Stretch, start: int, report: Report
+    session: Session, stretch: Stretch, start: int, report: Report, block: int
 ) -> WindowWriter | BlockWriter:
     """The best way of sending that the other side has."""
     if session.can(Capability.WRITE):
-        return WindowWriter(session, stretch, start, report)
+        return WindowWriter(session, stretch, start, report, block)
     return BlockWriter(session, stretch, start, report)
 
 
@@ -152,8 +155,8 @@ class BlockWriter:
         self.block = session.flash_write_size
         self._ends: list[int] = []
 
-    def run(self) -> None:
-        """Erase and write; returns when the last block was acknowledged."""
+    def run(self) -> bool:
+        """Erase and write; returns True when the last block was acknowledged."""
         stretch = self.stretch
         data = stretch.data[self.start :]
         packed = stretch.packed_from(self.start)
@@ -161,6 +164,7 @@ class BlockWriter:
             self._deflated(data, packed)
         else:
             self._plain(data)
+        return True
 
     def _plain(self, data: bytes) -> None:
         session, address = self.session, self.stretch.address + self.start

@@ -111,6 +111,7 @@ class WindowReader:
         self._asked: dict[int, float] = {}
         self._over = False
         self._round_trip = 0.01
+        self._started = 0.0
 
     def run(self) -> None:
         """Read all frames.
@@ -121,7 +122,8 @@ class WindowReader:
         link = self.session.link
         start = link.now()
         self._begin()
-        self._round_trip = max(0.002, link.now() - start)
+        self._started = link.now()
+        self._round_trip = max(0.002, self._started - start)
         questions = 0
         silence = base = SILENCE_S + 2 * self._round_trip + self._frame_s()
         while self._next < self.count:
@@ -210,7 +212,8 @@ class WindowReader:
     def _react(self) -> None:
         """Acknowledge in good time, and ask again for what was passed over."""
         now = self.session.link.now()
-        patience = 2 * self._round_trip + 2 * self._frame_s() * self.window
+        frame_s = (now - self._started) / max(1, self._highest)
+        patience = 2 * self._round_trip + 1.5 * frame_s * self.window
         missing: list[int] = []
         for number in range(self._next, self._highest):
             if len(missing) == MAX_ASKED_AGAIN:

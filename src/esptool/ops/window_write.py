@@ -7,6 +7,7 @@ loss: go back where asked, ask after a silence, and after a reset begin anew whe
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 BITS_A_BYTE = 10
 #: Bytes around a block on the line: header, session, number, seal, frame marks.
 BLOCK_OVERHEAD = 22
+#: Large blocks lose little to their headers, small ones little to a damaged byte.
+LARGE_BLOCK, SMALL_BLOCK = 0x4000, 0x400
+#: Resends after which the rest is sent in small blocks, where there is enough of it.
+RESENDS_TO_SHRINK = 2
+WORTH_SHRINKING = 0x10000
 #: Silence after which the stub is asked how far it is; grows while it stays silent.
 SILENCE_S = 0.12
 MAX_SILENCE_S = 2.0
@@ -54,7 +60,14 @@ class WindowWriter:
         resends: how often blocks had to be sent again.
     """
 
-    def __init__(self, session: Session, stretch: Stretch, start: int, report: Report) -> None:
+    def __init__(
+        self,
+        session: Session,
+        stretch: Stretch,
+        start: int,
+        report: Report,
+        block: int = LARGE_BLOCK,
+    ) -> None:
         assert session.ext is not None
         self.session = session
         self.report = report
@@ -72,15 +85,16 @@ class WindowWriter:
             self.flags |= WriteFlag.DEFLATED
         if stretch.encrypted:
             self.flags |= WriteFlag.ENCRYPTED
-        self.block = min(self.info.write_block, _block_for(session.link.baud))
+        self.block = min(self.info.write_block, block)
         self.count = -(-len(self.stream) // self.block)
         self.state = WriteState(0, 0, 0, False, 0)
         self.done = 0
         self.sent_bytes = 0
         self.resends = 0
         self._next = 0
-        self._line_free = 0.0
         self._round_trip = 0.005
+        self._rate = 0.0
+        self._measured = (0.0, 0)
 
     @property
     def certain(self) -> int:
@@ -90,17 +104,22 @@ class WindowWriter:
 
     # --- the whole -------------------------------------------------------------------------------
 
-    def run(self) -> None:
+    def run(self) -> bool:
         """Write everything; returns when the stub says that it is in flash.
+
+        False means that the line turned out bad: the rest goes better in small blocks, from
+        `certain` on.
 
         Raises:
             ChipResponseError: flash or stream failed on the chip.
             LinkTimeoutError: the chip is lost.
         """
         self._begin()
-        self._stream_blocks()
+        if not self._stream_blocks():
+            return False
         self._end()
         self._tell()
+        return True
 
     def _begin(self) -> None:
         fields = words(
@@ -117,30 +136,40 @@ class WindowWriter:
         self._round_trip = max(0.001, self.session.link.now() - start)
         self._take(answer)
 
-    def _stream_blocks(self) -> None:
-        silence = self._silence()
+    def _stream_blocks(self) -> bool:
+        link = self.session.link
         questions = 0
-        last_answer = last_advance = self.session.link.now()
+        last_heard = last_advance = link.now()
         advance = (0, 0)
+        self._measured = (last_heard, 0)
         while self.state.expected < self.count:
+            if self._should_shrink():
+                return False
             self._fill()
-            heard = self._listen(silence)
-            now = self.session.link.now()
+            patience = min(MAX_SILENCE_S, self._silence() * 1.5**questions)
+            heard = self._listen(max(0.0, last_heard + patience - link.now()))
+            now = link.now()
             if heard:
-                last_answer, questions, silence = now, 0, self._silence()
+                last_heard, questions = now, 0
                 if (self.state.expected, self.done) != advance:
                     advance, last_advance = (self.state.expected, self.done), now
                 elif now - last_advance > MAX_STILL_S:
                     raise LinkTimeoutError("The stub answers, but its work does not advance.")
-                continue
-            if now < max(self._line_free, last_answer) + silence:
-                continue
-            questions += 1
-            if questions > MAX_QUESTIONS:
-                raise LinkTimeoutError("The stub does not answer any more.")
-            self._ask()
-            silence = min(MAX_SILENCE_S, silence * 1.5)
-            last_answer = now
+            elif now >= last_heard + patience:
+                questions += 1
+                if questions > MAX_QUESTIONS:
+                    raise LinkTimeoutError("The stub does not answer any more.")
+                self._ask()
+                last_heard = now
+        return True
+
+    def _should_shrink(self) -> bool:
+        left = (self.count - self.state.expected) * self.block
+        return (
+            self.block > SMALL_BLOCK
+            and self.resends >= RESENDS_TO_SHRINK
+            and left > WORTH_SHRINKING
+        )
 
     def _end(self) -> None:
         for _ in range(MAX_QUESTIONS):
@@ -165,23 +194,31 @@ class WindowWriter:
 
         Blocks behind a damaged one are sent in vain, so few are kept on their way.
         """
-        now = self.session.link.now()
-        while self._next < min(self.state.limit, self.count):
-            if self._line_free > now + self._ahead():
-                return
+        self._measure()
+        end = min(self.state.limit, self.count, self.state.expected + self._flight())
+        while self._next < end:
             block = self.stream[self._next * self.block : (self._next + 1) * self.block]
             fields = words(self.number, self._next) + block
             self.session.link.send_request(Ext.WRITE_DATA, seal(Ext.WRITE_DATA, fields))
             self.sent_bytes += len(block)
             self._next += 1
-            cost = (len(block) + BLOCK_OVERHEAD) * BITS_A_BYTE / self.session.link.baud
-            now = self.session.link.now()
-            self._line_free = max(self._line_free, now) + cost
 
-    def _ahead(self) -> float:
-        """Seconds of line time that may be queued before the next block is put behind."""
-        block_s = (self.block + BLOCK_OVERHEAD) * BITS_A_BYTE / self.session.link.baud
-        return max(block_s, 0.004)
+    def _flight(self) -> int:
+        """Blocks that may be on their way: what one round trip holds, and two more.
+
+        As long as that many do not fill the line, the rate measured grows with them, and so they
+        grow; on a full line they stay.
+        """
+        return 2 + math.ceil(1.25 * self._rate * self._round_trip / self.block)
+
+    def _measure(self) -> None:
+        """Keep the best rate at which blocks were accepted lately, in bytes a second."""
+        now = self.session.link.now()
+        since, blocks = self._measured
+        if now - since >= max(0.02, 2 * self._round_trip):
+            rate = (self.state.expected - blocks) * self.block / (now - since)
+            self._rate = max(rate, 0.8 * self._rate)
+            self._measured = (now, self.state.expected)
 
     def _ask(self) -> None:
         self.session.link.send_request(Ext.WRITE_STATUS, seal(Ext.WRITE_STATUS, words(self.number)))
@@ -192,17 +229,14 @@ class WindowWriter:
 
     _asked = False
 
-    def _listen(self, silence: float) -> bool:
-        """Take in states; waits up to the moment when the line runs dry, or for `silence`."""
+    def _listen(self, timeout_s: float) -> bool:
+        """Take in states that have come, or come within the time; True if there was any."""
         link = self.session.link
-        heard = False
         frame = link.try_frame()
         if frame is None:
-            now = self.session.link.now()
-            room = self._next < min(self.state.limit, self.count)
-            idle = self._line_free - now - self._ahead() if room else silence
-            link.pump(max(0.0, min(silence, idle)))
+            link.pump(timeout_s)
             frame = link.try_frame()
+        heard = False
         while frame is not None:
             heard = self._frame(frame) or heard
             frame = link.try_frame()
@@ -251,17 +285,15 @@ class WindowWriter:
         self._next = self.state.expected
 
     def _silence(self) -> float:
-        return SILENCE_S + 2 * self._round_trip
+        """How long an answer may take: what is on its way has to pass the line first."""
+        flying = (self._next - self.state.expected) * (self.block + BLOCK_OVERHEAD)
+        line = flying * BITS_A_BYTE / self.session.link.baud
+        return SILENCE_S + 2 * self._round_trip + 1.2 * line
 
     def _tell(self) -> None:
         share = self.done / self.size if self.size else 1.0
         sent = self.total - round((1 - share) * len(self.stream))
         self.report.progress("Writing at", self.address + self.done, max(0, sent), self.total)
-
-
-def _block_for(baud: int) -> int:
-    """Small blocks lose little to a damaged byte, large ones little to their headers."""
-    return 0x1000 if baud < 4_000_000 else 0x4000
 
 
 def stub_stretch(stretch: Stretch) -> Stretch:

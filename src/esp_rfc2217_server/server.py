@@ -87,6 +87,8 @@ class Bridge:
             with client:
                 try:
                     self._serve_client(client)
+                except ConnectionError as e:
+                    LOG.info("Client broke off: %s", e)
                 except OSError as e:
                     LOG.error("%s", e)
                     self._revive()
@@ -113,7 +115,8 @@ class Bridge:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         keeper = LineKeeper(self.serial, extra_delay_s=self._extra_delay_s)
         port: Any = KeptPort(self.serial, keeper)
-        manager = rfc2217.PortManager(port, _Sender(client), logger=_debug_only())
+        sender: Any = _Sender(client)
+        manager = rfc2217.PortManager(port, sender, logger=_debug_only())
         descriptor = _descriptor(self.serial)
         watched: list[Any] = [client] if descriptor is None else [client, descriptor]
         wait_s = POLL_S if descriptor is None else IDLE_S
@@ -122,10 +125,7 @@ class Bridge:
             timeout_s = wait_s if pending is None else min(wait_s, pending)
             ready = select.select(watched, [], [], timeout_s)[0]
             if client in ready:
-                try:
-                    received = client.recv(CHUNK)
-                except ConnectionError:
-                    return
+                received = client.recv(CHUNK)
                 if not received:
                     return
                 data = b"".join(manager.filter(received))

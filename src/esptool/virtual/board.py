@@ -42,7 +42,7 @@ class Board:
         held: EN is low.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, slow_lines_s: float = 0.0) -> None:
         self.options = options
         self.clock = Clock(options.timing)
         self.spec = chips.get(options.chip)
@@ -67,7 +67,7 @@ class Board:
         self._queue: deque[tuple[float, bytes]] = deque()
         self._in_free = self._out_free = 0.0
         circuit = UsbJtagReset if options.link == "usb-jtag" else AutoReset
-        self.lines = circuit(self._boot_by_strap, self._hold)
+        self.lines = circuit(self._boot_by_strap, self._hold, slow_lines_s)
         if options.state:
             load_state(self, Path(options.state))
         self._boot_by_strap(False)

@@ -15,11 +15,17 @@ class AutoReset:
 
     EN is low while RTS alone is asserted, IO0 is low while DTR alone is. The strap is sampled
     when EN has risen, so a host may set the two lines one after the other.
+
+    `slow_s` is for lines that are set over a network, which takes longer than EN's rise: within
+    it a late IO0 still counts, as a bridge that understands reset sequences would see to.
     """
 
-    def __init__(self, boot: Callable[[bool], None], hold: Callable[[], None]) -> None:
+    def __init__(
+        self, boot: Callable[[bool], None], hold: Callable[[], None], slow_s: float = 0.0
+    ) -> None:
         self._boot = boot
         self._hold = hold
+        self._slow_s = slow_s
         self._io0_low = False
         self._en_low = False
         self._rising_since: float | None = None
@@ -35,6 +41,9 @@ class AutoReset:
         elif self._en_low and not en_low:
             self._rising_since = time.monotonic()
         self._en_low = en_low
+        if self._slow_s and self._io0_low and self._rising_since is not None:
+            self._rising_since = None
+            self._boot(True)
 
     def settle(self) -> None:
         """Let the chip start if EN has risen by now."""
@@ -46,7 +55,7 @@ class AutoReset:
         """Seconds until the chip starts, or infinity when no start is due."""
         if self._rising_since is None:
             return float("inf")
-        return self._rising_since + EN_RISE_S - time.monotonic()
+        return self._rising_since + (self._slow_s or EN_RISE_S) - time.monotonic()
 
 
 class UsbJtagReset:
@@ -55,7 +64,9 @@ class UsbJtagReset:
     DTR alone arms download mode, neither line disarms it, RTS alone resets, both do nothing.
     """
 
-    def __init__(self, boot: Callable[[bool], None], hold: Callable[[], None]) -> None:
+    def __init__(
+        self, boot: Callable[[bool], None], hold: Callable[[], None], slow_s: float = 0.0
+    ) -> None:
         self._boot = boot
         self._armed = False
         self._lines = (False, False)

@@ -18,6 +18,7 @@ from esptool.virtual.options import Options
 
 _CHUNK = 65536
 _IDLE_S = 0.05
+_NETWORK_LINES_S = 0.3
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:
@@ -50,7 +51,7 @@ class Server:
         # Without reset lines a chip in its application could never be reached.
         if options.boot == "strap" and not lines:
             options.boot = "download"
-        self.board = Board(options)
+        self.board = Board(options, slow_lines_s=_NETWORK_LINES_S if lines else 0.0)
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -81,9 +82,10 @@ class PtyServer(Server):
             raise UsageError("Pseudo-terminals exist on POSIX systems only: use --tcp.")
         import tty
 
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        self.url = os.ttyname(self._slave)
+        self._master, slave = os.openpty()
+        tty.setraw(slave)
+        self.url = os.ttyname(slave)
+        os.close(slave)
 
     def _baud(self) -> int:
         import termios
@@ -92,30 +94,41 @@ class PtyServer(Server):
         return _SPEEDS.get(speed, self.board.host_baud)
 
     def serve(self) -> None:
-        """Serve until `stop`; the slave end is kept open, so that clients may come and go."""
+        """Serve until `stop`; clients may come and go.
+
+        Without reset lines nobody can bring the line back to its first rate, so the chip follows
+        the rate of a client that has just opened the terminal.
+        """
         board = self.board
+        poller = select.poll()
+        poller.register(self._master, select.POLLIN)
         pending = b""
+        fresh = True
         while not self._stop.is_set():
             pending += board.take()
-            ready, writable, _ = select.select(
-                [self._master], [self._master] if pending else [], [], _wait_s(board)
-            )
-            if writable:
-                pending = pending[os.write(self._master, pending[:4096]) :]
-            if ready:
+            poller.modify(self._master, select.POLLIN | (select.POLLOUT if pending else 0))
+            events = dict(poller.poll(1000 * _wait_s(board))).get(self._master, 0)
+            if events & select.POLLIN:
                 data = os.read(self._master, _CHUNK)
                 board.host_baud = self._baud()
+                if fresh and board.soc.baud:
+                    board.soc.set_baud(board.host_baud)
+                fresh = False
                 try:
                     board.host_write(data)
                 except LinkLostError:
                     return
+            elif events & select.POLLHUP:
+                fresh, pending = True, b""
+                self._stop.wait(0.01)
+            if pending and events & select.POLLOUT:
+                pending = pending[os.write(self._master, pending[:4096]) :]
 
     def close(self) -> None:
         """Save the state and remove the terminal."""
         super().close()
-        for fd in (self._master, self._slave):
-            with contextlib.suppress(OSError):
-                os.close(fd)
+        with contextlib.suppress(OSError):
+            os.close(self._master)
 
 
 def _speeds() -> dict[int, int]:

@@ -173,7 +173,7 @@ class ELFFile:
         self.sections = [_thawed(s) for s in program.sections]
         self.nobits_sections = [_thawed(s) for s in program.nobits]
         self.segments = [_thawed(s) for s in program.segments or ()]
-        self._sha256 = program.sha256
+        self._program = program
 
     def get_section(self, section_name: str) -> ImageSegment:
         """The section of that name.
@@ -188,7 +188,7 @@ class ELFFile:
 
     def sha256(self) -> bytes:
         """Digest of the whole file."""
-        return self._sha256
+        return self._program.sha256
 
 
 # --- images ------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ class ElfProgram:
         sections: those with contents and an address, in file order, padded to whole words.
         nobits: sections that only reserve memory; their `data` are empty.
         segments: loadable program headers, by physical address; None where the file has no table.
-        sha256: digest of the whole file.
+        source: the whole file.
         warnings: what was passed over.
     """
 
@@ -76,8 +76,13 @@ class ElfProgram:
     sections: tuple[Segment, ...]
     nobits: tuple[Segment, ...]
     segments: tuple[Segment, ...] | None
-    sha256: bytes
+    source: bytes
     warnings: tuple[str, ...]
+
+    @property
+    def sha256(self) -> bytes:
+        """Digest of the whole file."""
+        return hashlib.sha256(self.source).digest()
 
     def runs_on(self, arch: Arch) -> bool:
         """The code is for this architecture."""
@@ -115,7 +120,7 @@ def read_elf(data: bytes, name: str | None = None) -> ElfProgram:
         sections=loaded,
         nobits=nobits,
         segments=_segments(data, program_offset, programs, warnings) if programs else None,
-        sha256=hashlib.sha256(data).digest(),
+        source=data,
         warnings=tuple(warnings),
     )
 

@@ -15,9 +15,14 @@ from esptool.files import atomic_writer, write_atomic
 def test_a_failure_keeps_the_former_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
     target = tmp_path / "a.bin"
     target.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), atomic_writer(target) as out:
-        out.write(b"half")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with atomic_writer(target) as out:
+            out.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert target.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.bin"]
 

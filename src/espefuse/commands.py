@@ -210,6 +210,8 @@ class BaseCommands:
             if value <= field.d.mask:
                 output.emit(f"    - '{field.name}' ({field.description}) {old} -> {new}")
             field.save(value)
+            if field.name == "CUSTOM_MAC" and "CUSTOM_MAC_CRC" in self.efuses:
+                self._stage_mac_crc(value)
         output.emit("")
         self._check_incompatible([field.name for field, _ in wishes], force)
         self._tell_of_closing({field.name for field, _ in wishes})
@@ -383,7 +385,6 @@ class BaseCommands:
             if not version:
                 values["MAC_VERSION"] = 1
             values["CUSTOM_MAC"] = int.from_bytes(data, "little")
-            values["CUSTOM_MAC_CRC"] = crc8(data)
         else:
             values["CUSTOM_MAC"] = int.from_bytes(data, "little")
             mark = self.efuses.table.rules.get("custom_mac_sets")
@@ -396,9 +397,21 @@ class BaseCommands:
                 f"{bit_text(value, field.bit_len)}"
             )
             field.save(value)
+        if "CUSTOM_MAC_CRC" in self.efuses:
+            self._stage_mac_crc(values["CUSTOM_MAC"])
         if self.burn_all(check_batch_mode=True):
             self.get_custom_mac()
             output.emit("Successful.")
+
+    def _stage_mac_crc(self, mac: int) -> None:
+        """ESP32: the checksum that belongs to a custom MAC."""
+        field = self.efuses["CUSTOM_MAC_CRC"]
+        crc = crc8(mac.to_bytes(6, "little"))
+        output.emit(
+            f"    - '{field.name}' ({field.description}) {field.get_bitstring()} -> "
+            f"{bit_text(crc, field.bit_len)}"
+        )
+        field.save(crc)
 
     @staticmethod
     def _convert_mac_to_bytes(mac: str | bytes) -> bytes:

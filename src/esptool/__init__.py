@@ -6,11 +6,13 @@ The names here are the documented interface; each is imported when first used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from esptool._version import __version__
 
+TYPE_CHECKING = False  # as in `typing`, whose import would double the time of `import esptool`
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from esptool.cmds import *  # noqa: F403
     from esptool.connecting import get_port_list as get_port_list
     from esptool.errors import FatalError as FatalError
@@ -138,19 +140,36 @@ def main(argv: list[str] | None = None, esp: Any = None) -> None:
         FatalError: the operation failed.
         SystemExit: with code 2, the command line is wrong; the reason was shown.
     """
+    import sys
+
+    words = sys.argv[1:] if argv is None else argv
+    if words == ["version"]:
+        # Asked for by build systems on every run: it need not wait for the command line's parser.
+        _version_in_a_hurry()
+        return
     from esptool.cli.main import main as run
 
-    run(argv, esp)
+    run(words, esp)
+
+
+def _version_in_a_hurry() -> None:
+    from esptool import config
+    from esptool.logger import log
+
+    log.set_verbosity("auto")
+    log.print(f"esptool v{__version__}")
+    config.announce()
+    log.print(__version__)
 
 
 def _main() -> None:
-    from esptool.cli.common import run
+    from esptool.cli.ending import run
 
     run(main)
 
 
 def _main_py() -> None:
-    from esptool.cli.common import run, warn_old_script
+    from esptool.cli.ending import run, warn_old_script
 
     warn_old_script("esptool.py")
     run(main)

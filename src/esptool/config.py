@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esptool.logger import log
@@ -92,7 +91,7 @@ def load_config_file(verbose: bool = False) -> tuple[RawConfigParser, str | None
             continue
         if verbose:
             how = f" (set with {ENV_VAR})" if named else ""
-            log.print(f"Loaded custom configuration from {Path(path).absolute()}{how}")
+            log.print(f"Loaded custom configuration from {os.path.abspath(path)}{how}")
             unknown = sorted(set(parser.options(SECTION)) - set(CONFIG_OPTIONS) - {"retries"})
             if unknown:
                 plural = "s" if len(unknown) > 1 else ""

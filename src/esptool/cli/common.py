@@ -7,15 +7,15 @@ foreseen failure becomes exit code 2 without a traceback, an interruption become
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
+from esptool.cli.ending import run as run
+from esptool.cli.ending import warn_old_script as warn_old_script
 from esptool.cli.help import HelpMixin, Sectioned
 from esptool.errors import FatalError
 from esptool.logger import log
@@ -245,6 +245,8 @@ class Group(HelpMixin, click.Group):
                 deprecated(f"Command '{name}'", new)
             return new, self.get_command(ctx, new), args[1:]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
             names = self.list_commands(ctx)
             near = get_close_matches(new, names, n=3, cutoff=0.6)
             ctx.fail(f"No such command '{name}'.{_did_you_mean(near)}")
@@ -403,65 +405,3 @@ def show_usage_error(error: click.ClickException) -> None:
         click.echo(ctx.get_usage(), file=sys.stderr)
         click.echo(f"Try '{ctx.command_path} -h' for help.\n", file=sys.stderr)
     click.echo(f"Error: {message}", file=sys.stderr)
-
-
-def run(main: Callable[[], None]) -> NoReturn:
-    """Run a program's `main` and end the process with the exit code that belongs to the outcome.
-
-    0 when it went well, 2 after any error (shown in a line or two on standard error), 130 when
-    interrupted. ESPTOOL_TRACEBACK=1 shows where an error came from.
-    """
-    code = 0
-    try:
-        main()
-        _flush()
-    except KeyboardInterrupt as e:
-        text = str(e)
-        log.error(f"Interrupted.{' ' + text if text else ''}")
-        code = 130
-    except BrokenPipeError:
-        # The reader has gone (e.g. `| head`); keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 0
-    except FatalError as e:
-        _maybe_traceback()
-        log.error(f"A fatal error occurred: {e}")
-        code = 2
-    except SystemExit as e:
-        code = e.code if isinstance(e.code, int) else 0 if e.code is None else 2
-    except Exception as e:
-        _maybe_traceback()
-        where = _innermost(e)
-        log.error(
-            f"A fatal error occurred: unexpected {type(e).__name__}: {e} ({where}). "
-            "Set ESPTOOL_TRACEBACK=1 to see more, and please report it."
-        )
-        code = 2
-    sys.exit(code)
-
-
-def _flush() -> None:
-    if sys.stdout is not None:
-        sys.stdout.flush()
-
-
-def _maybe_traceback() -> None:
-    if os.environ.get("ESPTOOL_TRACEBACK"):
-        import traceback
-
-        traceback.print_exc()
-
-
-def _innermost(error: BaseException) -> str:
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    if frame is None:
-        return "unknown place"
-    return f"{os.path.basename(frame.tb_frame.f_code.co_filename)}:{frame.tb_lineno}"
-
-
-def warn_old_script(old: str) -> None:
-    """Say that a console script with the '.py' suffix is deprecated."""
-    new = old.removesuffix(".py")
-    log.warning(f"DEPRECATED: '{old}' is deprecated. Please use '{new}' instead.")

@@ -124,7 +124,12 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
         if stub is None:
             from esptool import stubs
 
-            stub = stubs.load(stub_loader.stub_name(self))
+            try:
+                stub = stubs.load(stub_loader.stub_name(self))
+            except FatalError as e:
+                self.stub_disabled = True
+                self.note(f"Stub flasher is not used: {e.message}", Level.WARNING)
+                return
         self.note("Uploading stub flasher...", Level.INFO)
         self._jedec_id = None
         stub_loader.upload(self, stub)

@@ -76,7 +76,7 @@ def segments(stub: Stub) -> list[tuple[int, bytes]]:
     parts = [(stub.text_start, stub.text)]
     if stub.data:
         parts.append((stub.data_start, stub.data))
-    return parts
+    return [*parts, *stub.segments]
 
 
 def _greet(session: Session) -> None:

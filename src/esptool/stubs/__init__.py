@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flasher stubs that come with the tool, and the reader of stub files in the public format.
+
+A stub file is JSON: `entry`, `text` and `data` (base64), `text_start`, `data_start`, `bss_start`;
+files with plug-ins have a table of handlers in `data` and code for each plug-in. Ours are built
+from `firmware/` (`make stubs`) into `data/`, with `manifest.json` beside them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from esptool.errors import FatalError
+
+DATA = Path(__file__).with_name("data")
+#: Folders of stub generations inside a folder of stub files, newest first.
+GENERATIONS = ("2", "1")
+ENV_DIR = "ESPTOOL_STUB_DIR"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """Extra code for a stub: its place, zeroed data that it needs, and opcode to offset."""
+
+    text: bytes
+    text_start: int
+    bss_size: int
+    handlers: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stub:
+    """A program for the chip's RAM.
+
+    Attributes:
+        ours: built from this project's firmware; may have extensions.
+        table_offset: where in `data` the table of plug-in handlers is, None without one.
+        segments: plug-in code to be loaded as well: (address, bytes).
+    """
+
+    name: str
+    entry: int
+    text: bytes
+    text_start: int
+    data: bytes
+    data_start: int
+    bss_start: int | None = None
+    ours: bool = False
+    table_offset: int | None = None
+    first_opcode: int = 0xD5
+    plugins: Mapping[str, Plugin] = field(default_factory=dict)
+    segments: tuple[tuple[int, bytes], ...] = ()
+
+    def with_plugins(self, names: Sequence[str]) -> Stub:
+        """The stub with these plug-ins linked in.
+
+        Raises:
+            FatalError: it takes none, or has none of that name.
+        """
+        if not names:
+            return self
+        if self.table_offset is None:
+            raise FatalError(f"The stub for {self.name} does not support plugins.")
+        data = bytearray(self.data)
+        segments = list(self.segments)
+        for name in names:
+            plugin = self.plugins.get(name)
+            if plugin is None:
+                raise FatalError(f"Plugin '{name}' not found in the {self.name} stub.")
+            for opcode, offset in plugin.handlers.items():
+                slot = self.table_offset + 4 * (opcode - self.first_opcode)
+                struct.pack_into("<I", data, slot, plugin.text_start + offset)
+            data += bytes(plugin.bss_size)
+            segments.append((plugin.text_start, plugin.text + bytes(-len(plugin.text) % 4)))
+        return replace(self, data=bytes(data), segments=tuple(segments))
+
+
+def load(name: str) -> Stub:
+    """The stub called `name` (`esp32c3`, `esp32p4-rev1`): ours, unless ESPTOOL_STUB_DIR names
+    a folder that has one.
+
+    Raises:
+        FatalError: there is none, or its file is damaged.
+    """
+    folder = os.environ.get(ENV_DIR)
+    if folder:
+        return load_dir(folder, name)
+    return _own(name)
+
+
+@cache
+def _own(name: str) -> Stub:
+    path = DATA / f"{name}.json"
+    if not path.is_file():
+        raise FatalError(f"There is no stub for {name}.", remedy="Use --no-stub.")
+    return replace(load_file(path), ours=True)
+
+
+def load_dir(
+    folder: str | os.PathLike[str], name: str, generations: Sequence[str] = GENERATIONS
+) -> Stub:
+    """The stub `name` in a folder of stub files, or in its newest generation sub-folder.
+
+    Raises:
+        FatalError: it is not there.
+    """
+    places = [Path(folder, g) for g in generations] + [Path(folder)]
+    for place in places:
+        path = place / f"{name}.json"
+        if path.is_file():
+            return load_file(path)
+    raise FatalError(f"There is no stub file {name}.json in '{folder}'.")
+
+
+def load_file(path: str | os.PathLike[str]) -> Stub:
+    """Read one stub file.
+
+    Raises:
+        FatalError: the file is no stub in the public format.
+    """
+    path = Path(path)
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return _parse(path.stem, raw)
+    except OSError as e:
+        raise FatalError(f"Cannot read the stub file '{path}': {e.strerror}.") from e
+    except (ValueError, KeyError, TypeError, binascii.Error) as e:
+        raise FatalError(f"The stub file '{path}' is damaged: {e}.") from e
+
+
+def _parse(name: str, raw: dict[str, Any]) -> Stub:
+    return Stub(
+        name=name,
+        entry=int(raw["entry"]),
+        text=base64.b64decode(raw["text"]),
+        text_start=int(raw["text_start"]),
+        data=base64.b64decode(raw.get("data") or ""),
+        data_start=int(raw.get("data_start") or 0),
+        bss_start=raw.get("bss_start"),
+        table_offset=raw.get("plugin_table_offset"),
+        first_opcode=int(raw.get("plugin_first_opcode", 0xD5)),
+        plugins={n: _plugin(p) for n, p in (raw.get("plugins") or {}).items()},
+    )
+
+
+def _plugin(raw: dict[str, Any]) -> Plugin:
+    return Plugin(
+        text=base64.b64decode(raw["text"]),
+        text_start=int(raw["text_start"]),
+        bss_size=int(raw.get("bss_size", 0)),
+        handlers={int(op, 16): int(offset) for op, offset in raw["handlers"].items()},
+    )

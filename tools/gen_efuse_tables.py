@@ -98,9 +98,7 @@ def rules_of(facts: dict[str, Any]) -> dict[str, Any]:
         out["purpose_targets"] = {name: row["field"] for name, row in targets.items()}
         out["purpose_pair"] = rules["pair_allowed"]
         out["purpose_sets"] = {
-            name: {"field": row["also_sets"]}
-            for name, row in targets.items()
-            if "also_sets" in row
+            name: {"field": row["also_sets"]} for name, row in targets.items() if "also_sets" in row
         }
         out["custom_mac_sets"] = rules["burn_custom_mac_also_sets"]
         out["keep_readable"] = [

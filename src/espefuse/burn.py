@@ -268,6 +268,8 @@ def recover(efuses: Efuses, do_not_confirm: bool) -> None:
                 f"Error in BLOCK{block.id}, re-burn it again (#{attempt}) to fix. "
                 f"fail_bit={block.fail}, num_errors={block.num_errors}"
             )
-        same = "write block == read block" if block.data == before else "all write block bits are set"
+        same = (
+            "write block == read block" if block.data == before else "all write block bits are set"
+        )
         efuses.emit(f"BURN BLOCK{block.id:<2} - OK ({same})")
     efuses.read()

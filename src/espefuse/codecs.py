@@ -8,11 +8,10 @@ into raw bits. Codecs know fields through the few names of `FieldView`; they bur
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
-
-from esptool.errors import FatalError
+from typing import Any, ClassVar, Protocol
 
 from espefuse.schema import ChipTable, FieldDef
+from esptool.errors import FatalError
 
 Value = int | bool | str | float
 MAC_BYTES = 6
@@ -172,7 +171,12 @@ class VrefCodec(Codec):
 class TwoPointCodec(Codec):
     """ESP32: ADC reading at a known voltage, a two's complement deviation in steps of 4."""
 
-    BASE = {"ADC1_TP_LOW": 278, "ADC2_TP_LOW": 421, "ADC1_TP_HIGH": 3265, "ADC2_TP_HIGH": 3406}
+    BASE: ClassVar[dict[str, int]] = {
+        "ADC1_TP_LOW": 278,
+        "ADC2_TP_LOW": 421,
+        "ADC1_TP_HIGH": 3265,
+        "ADC2_TP_HIGH": 3406,
+    }
 
     def value(self, field: FieldView, raw: int) -> Value:
         sign = 1 << (field.d.length - 1)
@@ -221,7 +225,7 @@ def codec_of(d: FieldDef) -> Codec:
 
 
 def hex_bytes(field: FieldView, raw: int) -> str:
-    """"00 01 ..", first byte first, with "??" for the parts that software cannot read."""
+    """ "00 01 ..", first byte first, with "??" for the parts that software cannot read."""
     d = field.d
     data = raw.to_bytes(d.length // 8, "little")
     parts = max(len(d.rd_dis), 1)

@@ -11,15 +11,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar, TextIO
 
-from esptool.errors import FatalError
-from esptool.files import write_atomic
-
 from espefuse import adc, keys, output, summary, token
 from espefuse.burn import recover
 from espefuse.codecs import bit_text, crc8, parse_mac
 from espefuse.device import RegisterAccess
 from espefuse.efuses import Efuses, Field
 from espefuse.schema import Purpose
+from esptool.errors import FatalError
+from esptool.files import write_atomic
 
 HIDDEN = "Sensitive data will be hidden (see --show-sensitive-info)"
 CLOSING_FIELDS = {
@@ -95,7 +94,7 @@ class BaseCommands:
     def summary(
         self,
         efuses_to_show: Sequence[str] = (),
-        format: str = "summary",  # noqa: A002
+        format: str = "summary",
         file: TextIO | None = None,
         active: bool = False,
     ) -> None:
@@ -127,7 +126,7 @@ class BaseCommands:
         """Say which blocks have errors; True if there are any."""
         return self.efuses.get_coding_scheme_warnings()
 
-    def dump(self, format: str = "default", file_name: str | None = None) -> None:  # noqa: A002
+    def dump(self, format: str = "default", file_name: str | None = None) -> None:
         """Show or save the raw blocks: words, one file a block, one file, or a token."""
         blocks = self.efuses.blocks
         if format == "token":
@@ -218,10 +217,10 @@ class BaseCommands:
         if self.burn_all(check_batch_mode=True):
             self._check_burned(wishes)
 
-    def parse_pairs(self, pairs: Mapping[str, Any]) -> list[tuple[Field, int]]:
+    def parse_pairs(self, name_value_pairs: Mapping[str, Any]) -> list[tuple[Field, int]]:
         """Fields with raw values; FatalError for an unknown name or a value that cannot be."""
         out = []
-        for name, value in pairs.items():
+        for name, value in name_value_pairs.items():
             try:
                 field = self.efuses[name]
             except KeyError:
@@ -244,11 +243,7 @@ class BaseCommands:
             if block.scheme.burn_unit_bits() is None:
                 continue
             tail = " (see 'ATTENTION!' above)"
-            others = [
-                f.name
-                for f in self.efuses
-                if f.block == block.id and f not in mine
-            ]
+            others = [f.name for f in self.efuses if f.block == block.id and f not in mine]
             if others:
                 output.emit(
                     "    ATTENTION! This BLOCK uses NOT the NONE coding scheme and after 'BURN', "
@@ -349,9 +344,7 @@ class BaseCommands:
         for target, file in zip(targets, datafiles, strict=True):
             data, size = keys.read(file), target.get_block_len()
             if offset >= size:
-                raise FatalError(
-                    f"Invalid offset: the block{target.id} only holds {size} bytes."
-                )
+                raise FatalError(f"Invalid offset: the block{target.id} only holds {size} bytes.")
             if offset + len(data) > size:
                 raise FatalError(
                     f"Data does not fit: the block{target.id} size is {size} bytes, "
@@ -428,15 +421,13 @@ class BaseCommands:
         if not rule:
             raise FatalError("set_flash_voltage is not supported for this chip")
         name = "VDD_SDIO" if "SDIO" in rule["force"] else "VDD_SPI"
-        force, xpd, tieh = (self.efuses[rule[k]] for k in ("force", "xpd", "tieh"))
+        xpd, tieh = self.efuses[rule["xpd"]], self.efuses[rule["tieh"]]
         if voltage == "OFF" and xpd.raw():
             raise FatalError(
                 f"Can't set flash regulator to OFF as {xpd.name} eFuse is already burned"
             )
         if voltage == "1.8V" and tieh.raw():
-            raise FatalError(
-                f"Can't set regulator to 1.8V is {tieh.name} eFuse is already burned"
-            )
+            raise FatalError(f"Can't set regulator to 1.8V is {tieh.name} eFuse is already burned")
         fields = [self.efuses[field] for field in rule["burn_for"][voltage]]
         later = ""
         if voltage == "1.8V":
@@ -562,9 +553,7 @@ def unknown_field(efuses: Efuses, name: str) -> FatalError:
     names = [n for f in efuses for n in f.all_names]
     close = get_close_matches(name.upper(), names, n=3)
     hint = f"Did you mean {' or '.join(close)}?" if close else None
-    return FatalError(
-        f"Invalid eFuse name '{name}'. Available eFuse names: {names}", remedy=hint
-    )
+    return FatalError(f"Invalid eFuse name '{name}'. Available eFuse names: {names}", remedy=hint)
 
 
 def attach(commands: BaseCommands, esp: RegisterAccess | None, external: bool) -> None:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import time
 
-from esptool.errors import FatalError
-
 from espefuse.coding import CodingScheme, from_words
 from espefuse.device import RegisterAccess, read_many, write_many
 from espefuse.schema import BlockDef, ChipTable
+from esptool.errors import FatalError
 
 WRITE_OP = 0x5A5A
 READ_OP = 0x5AA5

@@ -7,9 +7,8 @@ import csv
 import re
 from dataclasses import dataclass
 
-from esptool.errors import FatalError
-
 from espefuse.schema import ChipTable, FieldDef
+from esptool.errors import FatalError
 
 MAX_BLOCK_BITS = 256
 

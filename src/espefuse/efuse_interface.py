@@ -9,14 +9,13 @@ from io import StringIO
 from typing import Any, TextIO
 from weakref import WeakKeyDictionary
 
-from esptool.errors import FatalError
-
 from espefuse import output, schema, token
 from espefuse.commands import BaseCommands
 from espefuse.device import RegisterAccess, chip_key
 from espefuse.efuses import Efuses
 from espefuse.key_commands import commands_for
 from espefuse.virt import VirtualEfuses
+from esptool.errors import FatalError
 
 SUPPORTED_BURN_COMMANDS = [
     "read_protect_efuse",
@@ -138,9 +137,7 @@ def load_efuses(
         table = schema.load(key, esp.get_chip_revision() if _has_revisions(key) else None)
         if _has_revisions(key, "revision_ge"):
             revision = esp.get_chip_revision()
-            output.emit(
-                f"Loading eFuses for {table.chip} v{revision // 100}.{revision % 100}..."
-            )
+            output.emit(f"Loading eFuses for {table.chip} v{revision // 100}.{revision % 100}...")
     if extend is not None:
         from espefuse.custom_table import read_table
 
@@ -204,7 +201,7 @@ def get_esp(
     virt: bool = False,
     debug: bool = False,
     virt_efuse_file: str | None = None,
-    token: str | None = None,  # noqa: A002
+    token: str | None = None,
 ) -> Any:
     """Connect to a chip, or make a virtual one.
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from esptool.errors import FatalError
-
 from espefuse import coding, controller
 from espefuse.codecs import Value, bit_text, codec_of
 from espefuse.coding import CodingScheme
 from espefuse.device import RegisterAccess
 from espefuse.schema import BlockDef, ChipTable, FieldDef
+from esptool.errors import FatalError
 
 BURN_ATTEMPTS = 3
 FORCE_HINT = "(use '--force-write-always' option to ignore it)"
@@ -203,10 +202,8 @@ class Field(Guard):
             return int.from_bytes(self._joined_bytes(from_read), "little")
         value = 0
         for source, shift, width in d.bits_from:
-            if " " in source:
-                piece = self.owner.date_bit()
-            else:
-                piece = self.owner[source].raw(from_read)
+            outside = " " in source  # a register's bit, not a field
+            piece = self.owner.date_bit() if outside else self.owner[source].raw(from_read)
             value |= (piece & ((1 << width) - 1)) << shift
         return d.value_map.get(value, 0) if d.value_map else value
 
@@ -294,9 +291,7 @@ class Field(Guard):
             field = self.owner[source]
             part = (value >> shift) & ((1 << width) - 1)
             old = field.get_bitstring()
-            self.owner.emit(
-                f"\t    - '{field.name}' {old} -> {bit_text(part, field.bit_len)}"
-            )
+            self.owner.emit(f"\t    - '{field.name}' {old} -> {bit_text(part, field.bit_len)}")
             field.save(part)
 
     def _is_new(self, number: int) -> bool:
@@ -615,15 +610,16 @@ class Efuses:
         """Ask for the word BURN.
 
         Raises:
-            Aborted: any other answer.
+            AbortedError: any other answer.
         """
-        self.emit(f"{action}{'' if action.endswith('.') else '.'} \n"
-                  "This is an irreversible operation!")
+        self.emit(
+            f"{action}{'' if action.endswith('.') else '.'} \nThis is an irreversible operation!"
+        )
         if do_not_confirm or self.do_not_confirm:
             return
         if self.ask is None or not self.ask("Type 'BURN' (all capitals) to continue."):
-            raise Aborted
+            raise AbortedError
 
 
-class Aborted(Exception):
+class AbortedError(Exception):
     """The user did not type BURN. Nothing was burned."""

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
-
-from esptool.errors import FatalError
+from typing import Any, BinaryIO
 
 from espefuse import keys, output
 from espefuse.codecs import bit_text
 from espefuse.commands import HIDDEN, BaseCommands
 from espefuse.efuses import Block, Field
 from espefuse.schema import ChipTable, Purpose
+from esptool.errors import FatalError
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def check_same_length(*lists: Sequence[object]) -> None:
 class PurposeCommands(BaseCommands):
     """Chips whose key blocks have a purpose field each."""
 
-    def burn_key(  # type: ignore[override]
+    def burn_key(
         self,
         blocks: list[str],
         keyfiles: list[BinaryIO],
@@ -81,7 +80,7 @@ class PurposeCommands(BaseCommands):
         if self.burn_all(check_batch_mode=True):
             output.emit("Successful.")
 
-    def burn_key_digest(  # type: ignore[override]
+    def burn_key_digest(
         self,
         blocks: list[str],
         keyfiles: list[BinaryIO],
@@ -119,7 +118,9 @@ class PurposeCommands(BaseCommands):
                 continue
             data = keys.read(files[i])
             if purpose in self.efuses.table.purpose_split:
-                double.append((len(plain), KeyWish(block, self._double_key(purpose, data), purpose)))
+                double.append(
+                    (len(plain), KeyWish(block, self._double_key(purpose, data), purpose))
+                )
                 plain.append(KeyWish(block, b"", purpose))
             elif purpose.startswith("ECDSA_KEY"):
                 data = data if self._is_half(purpose, data) else keys.ecdsa_block(data)
@@ -178,7 +179,9 @@ class PurposeCommands(BaseCommands):
 
     # --- one key -------------------------------------------------------------------------------
 
-    def _stage_key(self, wish: KeyWish, keep_writeable: bool, keep_readable: bool, show: bool) -> None:
+    def _stage_key(
+        self, wish: KeyWish, keep_writeable: bool, keep_readable: bool, show: bool
+    ) -> None:
         block = self.efuses.block_of(wish.target)
         field = self.efuses[block.name]
         assert block.key_purpose_name is not None
@@ -255,8 +258,8 @@ class PurposeCommands(BaseCommands):
                 "(please see TRM for more details)"
             )
 
-    def parse_pairs(self, pairs):  # type: ignore[no-untyped-def]
-        wishes = super().parse_pairs(pairs)
+    def parse_pairs(self, name_value_pairs: Mapping[str, Any]) -> list[tuple[Field, int]]:
+        wishes = super().parse_pairs(name_value_pairs)
         for field, value in wishes:
             if field.d.codec == "keypurpose":
                 for purpose in self.efuses.table.purposes:
@@ -269,7 +272,7 @@ class PurposeCommands(BaseCommands):
 class DirectCommands(BaseCommands):
     """ESP32: a key block's name says what it is for."""
 
-    def burn_key(  # type: ignore[override]
+    def burn_key(
         self,
         block: list[str],
         keyfile: list[BinaryIO],
@@ -280,7 +283,7 @@ class DirectCommands(BaseCommands):
         wishes = [(name, keys.read(file)) for name, file in zip(block, keyfile, strict=True)]
         self._burn_keys(wishes, no_protect_key, show_sensitive_info)
 
-    def burn_key_digest(  # type: ignore[override]
+    def burn_key_digest(
         self, keyfile: BinaryIO, no_protect_key: bool = False, show_sensitive_info: bool = False
     ) -> None:
         """Burn the digest of a public key for secure boot V2 into BLOCK2."""
@@ -339,18 +342,18 @@ class DirectCommands(BaseCommands):
         if self.burn_all(check_batch_mode=True):
             output.emit("Successful.")
 
-    def parse_pairs(self, pairs):  # type: ignore[no-untyped-def]
-        wishes = super().parse_pairs(pairs)
+    def parse_pairs(self, name_value_pairs: Mapping[str, Any]) -> list[tuple[Field, int]]:
+        wishes = super().parse_pairs(name_value_pairs)
         for field, _ in wishes:
             if field.name == "MAC":
                 raise FatalError("Writing Factory MAC address is not supported")
         return wishes
 
 
-class HalvesCommands(PurposeCommands):
+class HalvesCommands(BaseCommands):
     """ESP32-C2: one key block, used whole or in halves, and no purpose field."""
 
-    def burn_key(  # type: ignore[override]
+    def burn_key(
         self,
         blocks: list[str],
         keyfiles: list[BinaryIO],
@@ -420,7 +423,7 @@ class HalvesCommands(PurposeCommands):
             field.disable_write()
         output.emit("")
 
-    def burn_key_digest(  # type: ignore[override]
+    def burn_key_digest(
         self,
         keyfile: BinaryIO,
         no_write_protect: bool = False,

@@ -7,9 +7,12 @@ Only data here: what a block may hold and how it is protected is decided by `com
 from __future__ import annotations
 
 import hashlib
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from esptool.errors import FatalError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 PAD_P192 = 8
 PAD_P384 = 16
@@ -51,9 +54,7 @@ def ecdsa_p384_blocks(data: bytes) -> bytes:
     """
     key = ecdsa_private_key(data)
     if len(key) != 48:
-        raise FatalError(
-            f"A NIST384p private key has 48 bytes, but this ECDSA key has {len(key)}."
-        )
+        raise FatalError(f"A NIST384p private key has 48 bytes, but this ECDSA key has {len(key)}.")
     return bytes(PAD_P384) + key
 
 
@@ -91,31 +92,26 @@ _CURVES = {"secp192r1": (1, 24), "secp256r1": (2, 32), "secp384r1": (3, 48)}
 def _public_key(data: bytes) -> object:
     from cryptography.hazmat.primitives import serialization
 
-    for load in (
-        lambda: serialization.load_pem_private_key(data, password=None).public_key(),
-        lambda: serialization.load_pem_public_key(data),
-    ):
-        try:
-            return load()
-        except (ValueError, TypeError):
-            continue
-    raise FatalError(
-        "Verification key does not appear to be an RSA Private or Public key in PEM format. "
-        "Unsupported."
-    )
+    try:
+        return serialization.load_pem_private_key(data, password=None).public_key()
+    except (ValueError, TypeError):
+        pass
+    try:
+        return serialization.load_pem_public_key(data)
+    except (ValueError, TypeError) as e:
+        raise FatalError(
+            "Verification key does not appear to be an RSA Private or Public key in PEM format. "
+            "Unsupported."
+        ) from e
 
 
-def _rsa_block(key: object) -> bytes:
-    numbers = key.public_numbers()  # type: ignore[attr-defined]
-    n, e = numbers.n, numbers.e
+def _rsa_block(key: RSAPublicKey) -> bytes:
+    numbers = key.public_numbers()
+    n = numbers.n
     r = pow(1 << 3072, 2, n)
     m = -pow(n, -1, 1 << 32) & 0xFFFFFFFF
-    return (
-        n.to_bytes(384, "little")
-        + e.to_bytes(4, "little")
-        + r.to_bytes(384, "little")
-        + m.to_bytes(4, "little")
-    )
+    parts = ((n, 384), (numbers.e, 4), (r, 384), (m, 4))
+    return b"".join(number.to_bytes(size, "little") for number, size in parts)
 
 
 def read(file: BinaryIO) -> bytes:

@@ -13,11 +13,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from esptool.errors import FatalError
-from esptool.files import write_atomic
-
 from espefuse import output
 from espefuse.efuses import Block, Efuses
+from esptool.errors import FatalError
+from esptool.files import write_atomic
 
 FORMAT = "espefuse plan 1"
 SECRET_MODE = 0o600
@@ -65,11 +64,12 @@ def set_bits(value: int) -> Iterator[int]:
 
 def owner_of(efuses: Efuses, block: int, bit: int) -> str:
     """The smallest field that holds a bit, with the bit's place in it."""
-    best = None
-    for f in efuses.table.fields:
-        if f.block == block and f.bit is not None and f.bit <= bit < f.bit + f.length:
-            if best is None or f.length < best.length:
-                best = f
+    holders = [
+        f
+        for f in efuses.table.fields
+        if f.block == block and f.bit is not None and f.bit <= bit < f.bit + f.length
+    ]
+    best = min(holders, key=lambda f: f.length, default=None)
     if best is not None and best.bit is not None:
         return best.name if best.length == 1 else f"{best.name}[{bit - best.bit}]"
     for name, where, start, length in efuses.table.reserved:
@@ -204,9 +204,9 @@ def _ports(efuses: Efuses) -> Iterator[str]:
             "Download mode is disabled: esptool and espefuse can never connect to this chip "
             "again; only its own firmware can update it."
         )
-    if _changes(efuses, "DIS_FORCE_DOWNLOAD", *names) and _jtag_off(efuses):
-        if any(_after(efuses, name) for name in names):
-            yield "JTAG is off too: no port of this chip stays open."
+    closed = any(_after(efuses, name) for name in names)
+    if closed and _changes(efuses, "DIS_FORCE_DOWNLOAD", *names) and _jtag_off(efuses):
+        yield "JTAG is off too: no port of this chip stays open."
 
 
 def _jtag_off(efuses: Efuses) -> bool:

@@ -55,9 +55,7 @@ def calibration(efuses: Efuses) -> dict[str, Any]:
     return {
         "block_version": efuses.get_block_version(),
         "fields": {
-            f.name: f.get()
-            for f in efuses
-            if f.d.group in groups or f.category == "calibration"
+            f.name: f.get() for f in efuses if f.d.group in groups or f.category == "calibration"
         },
     }
 

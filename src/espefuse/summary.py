@@ -49,7 +49,7 @@ def entry(field: Field) -> dict[str, object]:
 
 
 def raw_hex(field: Field) -> str:
-    """"0x" and hex digits: bytes in the order of the value, numbers highest digit first."""
+    """ "0x" and hex digits: bytes in the order of the value, numbers highest digit first."""
     raw = field.raw()
     if field.d.kind == "bytes":
         return "0x" + raw.to_bytes(field.bit_len // 8, "little").hex()
@@ -74,7 +74,9 @@ def is_active(field: Field) -> bool:
     """Set, protected, or damaged: worth a line in the short table."""
     block = field.owner.blocks[field.block]
     return bool(
-        field.raw() or not field.is_readable() or not field.is_writeable()
+        field.raw()
+        or not field.is_readable()
+        or not field.is_writeable()
         or (block.num_errors and block.id == 0 and field_errors(field))
         or (block.fail and block.id)
     )

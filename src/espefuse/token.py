@@ -13,9 +13,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esptool.errors import FatalError
-
 from espefuse.device import chip_key
+from esptool.errors import FatalError
 
 if TYPE_CHECKING:
     from espefuse.efuses import Efuses

@@ -12,9 +12,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from esptool.errors import FatalError
-from esptool.files import write_atomic
-
 from espefuse import schema
 from espefuse.coding import (
     CHUNK_DATA_BYTES,
@@ -27,6 +24,8 @@ from espefuse.coding import (
 )
 from espefuse.schema import BlockDef, ChipTable, FieldDef
 from espefuse.token import Token
+from esptool.errors import FatalError
+from esptool.files import write_atomic
 
 CRYSTAL_MHZ = {"esp32h2": 32, "esp32h21": 32, "esp32h4": 32}
 DEFAULT_CRYSTAL_MHZ = 40
@@ -169,11 +168,8 @@ class VirtualEfuses:
             return (self._data(self.table.blocks[f.block]) >> f.bit) & f.mask
         value = 0
         for source, shift, width in f.bits_from:
-            if " " in source:
-                piece = 1
-            else:
-                piece = self._number(source) & ((1 << width) - 1)
-            value |= piece << shift
+            piece = 1 if " " in source else self._number(source)
+            value |= (piece & ((1 << width) - 1)) << shift
         return f.value_map.get(value, 0) if f.value_map else value
 
     # --- what the controller does --------------------------------------------------------------
@@ -253,9 +249,9 @@ class VirtualEfuses:
         locked = 0
         if block.index == 0:
             for f in self.table.fields:
-                if f.block == 0 and f.bit is not None and f.wr_dis is not None:
-                    if wr_dis >> f.wr_dis & 1:
-                        locked |= f.mask << f.bit
+                here = f.block == 0 and f.bit is not None
+                if here and f.wr_dis is not None and wr_dis >> f.wr_dis & 1:
+                    locked |= f.mask << (f.bit or 0)
         return locked
 
     def _hide(self) -> None:
@@ -280,4 +276,3 @@ class VirtualEfuses:
             if rd_dis >> bit & 1:
                 data &= ~(((1 << part) - 1) << start + i * part)
         self._set_data(block, data)
-

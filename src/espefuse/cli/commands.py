@@ -219,7 +219,11 @@ def _burn_commands(table: ChipTable, present: set[str] | None) -> list[click.Com
         command(
             "set-flash-voltage",
             lambda c, p: c.set_flash_voltage(p["voltage"]),
-            [click.Argument(["voltage"], type=click.Choice(["1.8V", "3.3V", "OFF"])), TOKEN, DRY_RUN],
+            [
+                click.Argument(["voltage"], type=click.Choice(["1.8V", "3.3V", "OFF"])),
+                TOKEN,
+                DRY_RUN,
+            ],
             "Permanently set the internal flash voltage regulator.",
         ),
     ]

@@ -13,14 +13,13 @@ from typing import Any
 
 import click
 
-from esptool._version import __version__
-from esptool.errors import FatalError
-
 from espefuse import output, schema
 from espefuse.cli.commands import CONTEXT, make_all, resolve_pairs
 from espefuse.cli.types import ChipType, ModeChoice
 from espefuse.efuse_interface import CHIP_ALIASES, SUPPORTED_CHIPS, init_commands
-from espefuse.efuses import Aborted
+from espefuse.efuses import AbortedError
+from esptool._version import __version__
+from esptool.errors import FatalError
 
 BURN_ORDER = (
     "read-protect-efuse",
@@ -334,7 +333,7 @@ def main(argv: list[str] | None = None, esp: Any = None) -> None:
     except click.ClickException as e:
         e.show()
         raise SystemExit(2) from None
-    except Aborted:
+    except AbortedError:
         raise SystemExit(0) from None
     except (EOFError, KeyboardInterrupt, click.Abort):
         click.echo("Aborted.", err=True)

@@ -75,7 +75,7 @@ class Groups(click.Argument):
         ]
 
 
-class PairsType(click.ParamType):
+class PairsType(click.ParamType):  # type: ignore[type-arg]
     """The raw words of NAME VALUE pairs."""
 
     name = "name value pairs"
@@ -91,9 +91,7 @@ def pairs(words: Sequence[str], known: Any, ctx: click.Context, param: click.Par
             ctx=ctx,
             param=param,
         )
-    return {
-        _known(words[at], known, ctx, param): words[at + 1] for at in range(0, len(words), 2)
-    }
+    return {_known(words[at], known, ctx, param): words[at + 1] for at in range(0, len(words), 2)}
 
 
 def _known(name: str, known: Any, ctx: click.Context, param: click.Parameter) -> str:
@@ -107,7 +105,7 @@ def _known(name: str, known: Any, ctx: click.Context, param: click.Parameter) ->
     raise click.BadParameter(str(unknown_field(known, name)), ctx=ctx, param=param)
 
 
-class MacType(click.ParamType):
+class MacType(click.ParamType):  # type: ignore[type-arg]
     """A MAC address as text; the command checks it."""
 
     name = "MAC AA:BB:CC:DD:EE:FF"

@@ -69,7 +69,7 @@ def recover(session: Session) -> None:
         session.sync_stub_detected = True
     session.prepare()
     if was_stub:
-        session.run_stub()
+        session.run_stub(session.loaded_stub)
     if baud != session.link.baud:
         session.change_baud(baud)
     _attach_again(session, pins, size)

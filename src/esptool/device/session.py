@@ -37,6 +37,7 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
         ext: what our stub can do beyond the public protocol, None without it.
         sync_stub_detected: a stub was already running when the connection was made.
         stub_disabled: no stub may be started on this chip.
+        loaded_stub: what `run_stub` uploaded last.
         may_reset: the chip may be reset to take it up again when it is lost.
     """
 
@@ -54,6 +55,7 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
         self.sync_stub_detected = False
         self.stub_disabled = False
         self.may_reset = True
+        self.loaded_stub: Stub | None = None
         self._jedec_id: int | None = None
         self._usb_place: PortInfo | None = None
 
@@ -132,6 +134,7 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
                 return
         self.note("Uploading stub flasher...", Level.INFO)
         self._jedec_id = None
+        self.loaded_stub = stub
         stub_loader.upload(self, stub)
         self.note("Running stub flasher...", Level.INFO)
         self.adopt_stub()

@@ -12,7 +12,7 @@ import random
 from typing import TYPE_CHECKING
 
 from esptool.device.ext import refused, request
-from esptool.errors import LinkTimeoutError, ProtocolError
+from esptool.errors import LinkTimeoutError
 from esptool.ops.model import SECTOR
 from esptool.ops.plan import Stretch, padded
 from esptool.ops.report import Report
@@ -43,11 +43,14 @@ WORTH_SHRINKING = 0x10000
 #: Silence after which the stub is asked how far it is; grows while it stays silent.
 SILENCE_S = 0.12
 MAX_SILENCE_S = 2.0
+#: The same at the end, when the flash may be busy for long.
+END_SILENCE_S = 0.4
 #: Questions in a row without an answer before the chip counts as lost.
-MAX_QUESTIONS = 8
+MAX_QUESTIONS = 6
 #: Longest time that the state may stand still while the stub answers (a slow chip erase).
 MAX_STILL_S = 20.0
 _DAMAGED = 0xC100
+_STATES = frozenset({Ext.WRITE_DATA, Ext.WRITE_STATUS, Ext.WRITE_END})
 WORD = 4
 
 
@@ -172,20 +175,28 @@ class WindowWriter:
         )
 
     def _end(self) -> None:
-        for _ in range(MAX_QUESTIONS):
-            answer = request(
-                self.session,
-                f"finish the write at {self.address:#010x}",
-                Ext.WRITE_END,
-                words(self.number),
-                timeout_s=max(self.session.settings.timeout, 5.0),
-                accept=lambda a: a.value >= self.count,
-            )
-            self._take(answer)
-            if self.state.expected >= self.count:
-                self.done = self.size
-                return
-        raise ProtocolError("The stub does not finish the write.")
+        """Wait until everything is in flash, which the stub says once; ask whether it lives."""
+        link = self.session.link
+        fields = seal(Ext.WRITE_END, words(self.number))
+        questions = 0
+        still_since = link.now()
+        link.send_request(Ext.WRITE_END, fields)
+        while not self._ended:
+            before = self.done
+            if self._listen(END_SILENCE_S + 2 * self._round_trip):
+                questions = 0
+                if self.done != before:
+                    still_since = link.now()
+                if link.now() - still_since > MAX_STILL_S:
+                    raise LinkTimeoutError("The stub answers, but its work does not advance.")
+                continue
+            questions += 1
+            if questions > MAX_QUESTIONS:
+                raise LinkTimeoutError("The stub does not answer any more.")
+            self._ask()
+            if questions > 1 or self.done >= self.size:
+                link.send_request(Ext.WRITE_END, fields)
+        self.done = self.size
 
     # --- sending ---------------------------------------------------------------------------------
 
@@ -228,6 +239,7 @@ class WindowWriter:
     # --- listening -------------------------------------------------------------------------------
 
     _asked = False
+    _ended = False
 
     def _listen(self, timeout_s: float) -> bool:
         """Take in states that have come, or come within the time; True if there was any."""
@@ -244,7 +256,7 @@ class WindowWriter:
 
     def _frame(self, frame: bytes) -> bool:
         response = parse_response(frame)
-        if response is None or response.opcode not in (Ext.WRITE_DATA, Ext.WRITE_STATUS):
+        if response is None or response.opcode not in _STATES:
             return False
         answer = unseal(response)
         if answer is None:
@@ -252,6 +264,8 @@ class WindowWriter:
         if answer.value == DAMAGED_VALUE and answer.status == _DAMAGED:
             return True
         self._take(answer)
+        if response.opcode == Ext.WRITE_END:
+            self._ended = answer.value >= self.count
         if response.opcode == Ext.WRITE_STATUS and self._asked:
             self._asked = False
             if self._next > self.state.expected:

@@ -137,6 +137,14 @@ class HsmSigner:
                     f"There is no private key labelled '{self.config.label}' in the HSM, "
                     f"{self.config.place}."
                 )
+            wanted = pkcs11.KeyType.RSA if keys.is_rsa(self.key) else pkcs11.KeyType.EC
+            if private.key_type != wanted:
+                # Some modules crash when they are asked to sign with a key of the wrong kind.
+                raise FatalError(
+                    f"The private key '{self.config.label}' in the HSM, {self.config.place}, is "
+                    f"not {wanted.name} as its public key is.",
+                    remedy="Check label and label_pubkey, or the file given as --pub-key.",
+                )
             mechanism, parameter = _mechanism(session, self.key, self.config)
             raw = bytes(private.sign(digest, mechanism=mechanism, mechanism_param=parameter))
         if not signers.verify(self.key, raw, digest):

@@ -7,7 +7,7 @@ Messages go to `log`; results come back. A source of data is a path, bytes, or a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from esptool import ops
 from esptool._version import __version__
@@ -24,14 +24,13 @@ from esptool.loader import DEFAULT_OPEN_PORT_ATTEMPTS as DEFAULT_OPEN_PORT_ATTEM
 from esptool.loader import ESPLoader
 from esptool.loader import StubFlasher as StubFlasher
 from esptool.logger import log
+from esptool.ops.checks import refuse_insecure
+from esptool.ops.security import SecurityState, security_state
 from esptool.render import Renderer, to_log
 from esptool.targets import CHIP_DEFS as CHIP_DEFS
 from esptool.targets import CHIP_LIST as CHIP_LIST
 from esptool.targets import ROM_LIST as ROM_LIST
 from esptool.util import ImageSource
-
-if TYPE_CHECKING:
-    from esptool.device import Session
 
 __all__ = [
     "attach_flash",
@@ -72,8 +71,9 @@ __all__ = [
 
 NAND_BLOCK_COUNT = 1024
 NAND_PAGES_PER_BLOCK = 64
+NAND_BLOCK_SIZE = 0x20000
+NAND_TOTAL_SIZE = NAND_BLOCK_COUNT * NAND_BLOCK_SIZE
 SDC_CHIP_INFO_LEN = 32
-SDC_BLOCK = 1024
 
 
 # --- files alone -------------------------------------------------------------------------------
@@ -290,7 +290,25 @@ def write_flash(
     regions, options = prepare_write(
         addr_data, ops.FlashParams(flash_size, flash_mode, flash_freq), kwargs
     )
-    ops.write_flash(esp.session, regions, options, listener=Renderer(progress=progress))
+    state = _security_of(esp)
+    refuse_insecure(regions, options, state)
+    ops.write_flash(
+        esp.session, regions, options, security=state, listener=Renderer(progress=progress)
+    )
+
+
+def _security_of(esp: ESPLoader) -> SecurityState:
+    """What the loader object says of the chip's security; a subclass may know better."""
+    if esp.secure_download_mode:
+        return security_state(esp.session)
+    encryption = bool(esp.get_flash_encryption_enabled())
+    return SecurityState(
+        secure_boot=bool(esp.get_secure_boot_enabled()),
+        secure_boot_v1=bool(esp.get_secure_boot_v1_enabled()),
+        flash_encryption=encryption,
+        encrypt_disabled=encryption and bool(esp.get_encrypted_download_disabled()),
+        key_manager=encryption and bool(esp.uses_key_manager_for_flash_encryption()),
+    )
 
 
 def prepare_write(
@@ -413,7 +431,7 @@ def _nor_only(flash_type: str) -> None:
 def read_nand_spare(esp: ESPLoader, page_number: int) -> None:
     """Print the bad-block mark of a NAND page."""
     log.print(f"Reading spare area of page {page_number}...")
-    mark = esp.session.nand_read_spare(page_number)
+    mark = esp.read_nand_spare(page_number)
     state = "good" if mark == 0xFF else "bad"
     log.print(f"Spare area of page {page_number}: {mark:#04x} ({state} block)")
 
@@ -422,7 +440,7 @@ def write_nand_spare(esp: ESPLoader, page_number: int, is_bad: int) -> None:
     """Mark the block of a NAND page bad (1) or good (0)."""
     if is_bad not in (0, 1):
         raise UsageError(f"A block is bad (1) or good (0), not {is_bad}.")
-    esp.session.nand_write_spare(page_number, bool(is_bad))
+    esp.write_nand_spare(page_number, is_bad)
     log.print(f"Spare area of page {page_number} written: {'bad' if is_bad else 'good'} block.")
 
 
@@ -432,7 +450,7 @@ def dump_bbm(esp: ESPLoader, output: str, block_count: int = NAND_BLOCK_COUNT) -
 
     marks = bytearray()
     for block in range(block_count):
-        mark = esp.session.nand_read_spare(block * NAND_PAGES_PER_BLOCK)
+        mark = esp.read_nand_spare(block * NAND_PAGES_PER_BLOCK)
         marks.append(0 if mark == 0xFF else 1)
         log.progress_bar(block + 1, block_count, prefix="Reading bad-block marks ")
     write_atomic(output, bytes(marks))
@@ -442,44 +460,36 @@ def dump_bbm(esp: ESPLoader, output: str, block_count: int = NAND_BLOCK_COUNT) -
 # --- secure debug certificates -------------------------------------------------------------------
 
 
-def _need_sdc(esp: ESPLoader) -> Session:
-    if not esp.session.spec.sdc:
-        raise NotSupportedError(
-            f"{esp.session.spec.name} does not support Secure Debug Certificates."
-        )
-    if esp.session.is_stub:
-        raise UsageError("Secure Debug Certificates need the ROM loader: use --no-stub.")
-    return esp.session
-
-
 def verify_sdc_certificate(esp: ESPLoader, certificate: ImageSource) -> None:
     """Have the chip judge a Secure Debug Certificate.
 
     Raises:
         FatalError: it is refused.
     """
-    _need_sdc(esp)
     data, name = ops.load_source(certificate)
     log.print(f"Verifying SDC certificate{f' {name!r}' if name else ''} ({len(data)} bytes)...")
     esp.sdc_verify_begin(1, len(data))
-    for at in range(0, len(data), SDC_BLOCK):
-        esp.sdc_verify_data(data[at : at + SDC_BLOCK])
+    esp.sdc_verify_data(data)
     esp.sdc_verify_end()
     log.print("SDC certificate verified successfully.")
 
 
 def read_sdc_chip_info(esp: ESPLoader, output: str = "chip_info.bin") -> None:
-    """Have the chip make its 32 bytes of chip info for a new nonce; writes info and nonce."""
+    """Have the chip make its 32 bytes of chip info for a new nonce; writes info and nonce.
+
+    Raises:
+        FatalError: the chip did not send them.
+    """
     import os
 
     from esptool.files import write_atomic
 
-    _need_sdc(esp)
     esp.sdc_gen_begin()
     nonce = os.urandom(SDC_CHIP_INFO_LEN)
     esp.sdc_gen_data(nonce)
-    answer = esp.sdc_gen_end()
-    if len(answer) < SDC_CHIP_INFO_LEN:
-        raise FatalError(f"The chip sent {len(answer)} bytes of chip info, not 32.")
-    write_atomic(output, answer[:SDC_CHIP_INFO_LEN] + nonce)
+    info = esp.sdc_gen_end()
+    if not isinstance(info, bytes) or len(info) != SDC_CHIP_INFO_LEN:
+        size = len(info) if isinstance(info, bytes) else 0
+        raise FatalError(f"The chip sent {size} bytes of chip info, not {SDC_CHIP_INFO_LEN}.")
+    write_atomic(output, info + nonce)
     log.print(f"SDC chip info written to '{output}'.")

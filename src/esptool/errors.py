@@ -7,6 +7,8 @@ Nothing here prints; the command line shows the text and ends with exit code 2.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class FatalError(RuntimeError):
     """An operation cannot go on. The text is meant for a person, in one or two lines.
@@ -18,6 +20,11 @@ class FatalError(RuntimeError):
         self.message = message
         self.remedy = remedy
         super().__init__(f"{message}\n{remedy}" if remedy else message)
+
+    @staticmethod
+    def WithResult(message: str, result: bytes) -> FatalError:  # noqa: N802 - the documented name
+        """An error that quotes the status bytes of an answer."""
+        return FatalError(f"{message} (result was {bytes(result).hex()})")
 
 
 class UsageError(FatalError):
@@ -62,7 +69,31 @@ class ChipResponseError(FatalError):
 
 
 class UnsupportedCommandError(FatalError):
-    """The chip, its ROM loader or the running stub has no such command."""
+    """The chip, its ROM loader or the running stub has no such command.
+
+    May also be made the documented way, of a loader object and an opcode.
+    """
+
+    def __init__(
+        self, message: str | Any, opcode: int | None = None, *, remedy: str | None = None
+    ) -> None:
+        if not isinstance(message, str):
+            message, remedy = _refusal(message, opcode or 0)
+        super().__init__(message, remedy=remedy)
+        self.opcode = opcode
+
+
+def _refusal(loader: Any, opcode: int) -> tuple[str, str | None]:
+    """What a refused opcode means in the loader's mode, and what helps."""
+    if loader.secure_download_mode:
+        return f"Command {opcode:#x} is not available in Secure Download Mode.", None
+    text = f"Invalid (unsupported) command {opcode:#x} in the current download mode."
+    if loader.CHIP_NAME != "ESP32-S31":
+        return text, None
+    return text, (
+        "If secure debug restricts it, open it with verify-sdc-certificate (--no-stub), "
+        "then go on with --before no-reset."
+    )
 
 
 class NotSupportedError(FatalError):

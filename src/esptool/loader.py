@@ -47,6 +47,10 @@ ERASE_REGION_TIMEOUT_PER_MB = 40
 ERASE_WRITE_TIMEOUT_PER_MB = 40
 MEM_END_ROM_TIMEOUT = 0.2
 WRITE_BLOCK_ATTEMPTS = 3
+SDC_CHIP_INFO_LEN = 32
+SDC_GEN_END_RESP_LEN = 64
+NAND_BLOCK_SIZE = 0x20000
+NAND_PAGES_PER_BLOCK = 64
 ESP_ROM_BAUD = 115200
 
 _T = TypeVar("_T")
@@ -696,14 +700,20 @@ class ESPLoader:
 
     def sdc_verify_begin(self, ena_nonce: int, size: int) -> None:
         """Announce a certificate of `size` bytes."""
-        data = packets.words(ena_nonce, size)
-        self.session.request("begin SDC verification", Cmd.SDC_VERIF_BEGIN, data)
+        self.check_command(
+            "begin SDC verification",
+            Cmd.SDC_VERIF_BEGIN,
+            packets.words(ena_nonce, size),
+            timeout=DEFAULT_TIMEOUT,
+        )
 
     def sdc_verify_data(self, data: bytes) -> None:
-        """Send a piece of the certificate."""
+        """Send the certificate."""
         body = packets.words(len(data)) + data
         check = self.checksum(data)
-        self.session.request("send SDC certificate data", Cmd.SDC_VERIF_DATA, body, check)
+        self.check_command(
+            "send SDC certificate", Cmd.SDC_VERIF_DATA, body, check, timeout=DEFAULT_TIMEOUT
+        )
 
     def sdc_verify_end(self) -> None:
         """Have the certificate judged.
@@ -711,21 +721,48 @@ class ESPLoader:
         Raises:
             FatalError: the chip does not accept it.
         """
-        self.session.request("verify SDC certificate", Cmd.SDC_VERIF_END, packets.words(0))
+        self.check_command(
+            "verify SDC certificate",
+            Cmd.SDC_VERIF_END,
+            packets.words(0),
+            timeout=DEFAULT_TIMEOUT,
+        )
 
     def sdc_gen_begin(self) -> None:
-        """Begin to make chip info."""
-        self.session.request("begin SDC chip info", Cmd.SDC_GEN_BEGIN, packets.words(1))
+        """Begin to make chip info. The ROM may refuse this step and go on all the same."""
+        try:
+            self.check_command(
+                "begin SDC chip info",
+                Cmd.SDC_GEN_BEGIN,
+                packets.words(1),
+                timeout=DEFAULT_TIMEOUT,
+            )
+        except FatalError:
+            if self.IS_STUB:
+                raise
 
     def sdc_gen_data(self, data: bytes) -> None:
-        """Send the nonce."""
+        """Send the nonce. The ROM may refuse this step and go on all the same."""
         body = packets.words(len(data)) + data
         check = self.checksum(data)
-        self.session.request("send SDC nonce", Cmd.SDC_GEN_DATA, body, check)
+        try:
+            self.check_command(
+                "send SDC nonce", Cmd.SDC_GEN_DATA, body, check, timeout=DEFAULT_TIMEOUT
+            )
+        except FatalError:
+            if self.IS_STUB:
+                raise
 
-    def sdc_gen_end(self) -> bytes:
-        """The chip info: 64 bytes, the second half of it the nonce."""
-        return self.session.request("read SDC chip info", Cmd.SDC_GEN_END, packets.words(1)).data
+    def sdc_gen_end(self) -> bytes | None:
+        """The 32 bytes of chip info, or None when none came."""
+        answer = self.check_command(
+            "read SDC chip info",
+            Cmd.SDC_GEN_END,
+            packets.words(1),
+            resp_data_len=SDC_GEN_END_RESP_LEN,
+            timeout=DEFAULT_TIMEOUT,
+        )
+        return bytes(answer[:SDC_CHIP_INFO_LEN]) if isinstance(answer, bytes) and answer else None
 
     # --- USB, speed and resets ---------------------------------------------------------------
 

@@ -68,6 +68,10 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
             )
     else:
         _introduce(esp)
+    if state.command in SDC_COMMANDS and not esp.session.spec.sdc:
+        raise NotSupportedError(
+            f"{esp.session.spec.name} does not support Secure Debug Certificates."
+        )
     if options["stub_version"]:
         StubFlasher.set_stub_subdir(options["stub_version"])
     log.print()

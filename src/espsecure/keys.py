@@ -160,8 +160,8 @@ def load_public(data: bytes, name: str = "key file") -> PublicKey:
     return key  # type: ignore[return-value]
 
 
-def load_private_v1(data: bytes, name: str = "key file") -> ec.EllipticCurvePrivateKey:
-    """Read the P-256 private key of secure boot v1 from PEM.
+def load_private_ecdsa(data: bytes, name: str = "key file") -> ec.EllipticCurvePrivateKey:
+    """Read an ECDSA private key on any of the `CURVES` from PEM.
 
     Raises:
         FatalError: not a PEM private key, locked, not ECDSA, or on another curve.
@@ -180,8 +180,23 @@ def load_private_v1(data: bytes, name: str = "key file") -> ec.EllipticCurvePriv
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise FatalError(
             "Incorrect ECDSA private key specified. Please check algorithm and/or format.",
-            remedy=f"'{name}' is an RSA key; secure boot V1 signs with ECDSA NIST256p.",
+            remedy=f"'{name}' holds a key of another kind.",
         )
+    if key.curve.name not in CURVES:
+        raise FatalError(
+            f"Supports NIST192p, NIST256p and NIST384p keys only; '{name}' is on the curve "
+            f"{key.curve.name}."
+        )
+    return key
+
+
+def load_private_v1(data: bytes, name: str = "key file") -> ec.EllipticCurvePrivateKey:
+    """Read the P-256 private key of secure boot v1 from PEM.
+
+    Raises:
+        FatalError: not a PEM private key, locked, not ECDSA, or on another curve.
+    """
+    key = load_private_ecdsa(data, name)
     if key.curve.name != V1_CURVE:
         raise FatalError(WRONG_V1_CURVE.format("Signing"))
     return key

@@ -120,6 +120,8 @@ def sign_file(
     target = source if output is None else output
     data = streams.seekable(data)
     if isinstance(target, str | os.PathLike):
+        # Windows does not rename over a file that is open, as the data is when signed in place.
+        replace = replace and not (os.name == "nt" and os.fspath(target) == source)
         with streams.output_file(target, replace=replace) as out:
             report = _sign(version, data, signing, out, append, skip_padding, source, listener)
     else:

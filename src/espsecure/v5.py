@@ -322,8 +322,8 @@ def digest_private_key(keyfile: IO[bytes], keylen: int, digest_file: IO[bytes]) 
 
 
 def load_ecdsa_signing_key(keyfile: IO[bytes]) -> ec.EllipticCurvePrivateKey:
-    """The P-256 private key of a PEM file."""
-    return keys.load_private_v1(keyfile.read(), streams.name_of(keyfile))
+    """The ECDSA private key of a PEM file, on any of the supported curves."""
+    return keys.load_private_ecdsa(keyfile.read(), streams.name_of(keyfile))
 
 
 def get_ecdsa_signing_key_raw_bytes(sk: ec.EllipticCurvePrivateKey) -> bytes:
@@ -442,7 +442,7 @@ def _load_sbv2_signing_key(keydata: bytes) -> PrivateKey:
 
 
 def _load_ecdsa_signing_key(keyfile: IO[bytes]) -> ec.EllipticCurvePrivateKey:
-    return load_ecdsa_signing_key(keyfile)
+    return keys.load_private_v1(keyfile.read(), streams.name_of(keyfile))
 
 
 def _load_ecdsa_verifying_key(keyfile: IO[bytes]) -> ec.EllipticCurvePublicKey:

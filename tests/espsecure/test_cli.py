@@ -251,6 +251,17 @@ def test_names_that_provisioning_programs_use_give_the_published_values(key_fold
     assert espsecure.validate_signature_block(b"abc" + again, 2) is None
 
 
+def test_private_values_are_as_long_as_their_curve(key_folder: Path) -> None:
+    for scheme, size in (("ecdsa192", 24), ("ecdsa256", 32), ("ecdsa384", 48)):
+        with open(key_folder / f"{scheme}.pem", "rb") as file:
+            key = espsecure.load_ecdsa_signing_key(file)
+        raw = espsecure.get_ecdsa_signing_key_raw_bytes(key)
+        assert len(raw) == size
+        assert int.from_bytes(raw, "big") == key.private_numbers().private_value
+    with open(key_folder / "rsa3072.pem", "rb") as file, pytest.raises(FatalError):
+        espsecure.load_ecdsa_signing_key(file)
+
+
 def test_files_that_the_caller_holds_open_are_written_in_place(
     key_folder: Path, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 TABLES = Path(__file__).resolve().parents[1] / "src" / "espefuse" / "tables"
+RULES = TABLES.parents[1] / "esptool" / "virtual" / "efuse_rules.json"
 FLAGS = {"digest": "d", "virtual": "v", "reverse": "r", "read_protect": "p"}
 ROW = ("name", "block", "word", "pos", "type", "wr_dis", "rd_dis", "category")
 EXTRAS = ("alt", "class", "dict", "group", "bits_from", "bytes_from", "map", "burnable")
@@ -260,12 +261,43 @@ def dump(table: dict[str, Any]) -> str:
     return value(table, 0) + "\n"
 
 
+def controller_rules(table: dict[str, Any]) -> dict[str, Any]:
+    """What the virtual chip's controller must know: locked and hidden bits, error registers."""
+    fields = table["tables"][-1]["fields"] + (
+        table["tables"][0]["fields"] if table["chip"] == "ESP32-H2" else []
+    )
+    locks: dict[int, int] = {}
+    hides: dict[int, int] = {}
+    for name, block, word, pos, kind, wr_dis, rd_dis, *_ in fields:
+        if block == 0 and word is not None:
+            length = 1 if kind == "bool" else int(kind.split(":")[1]) * (8 if "by" in kind else 1)
+            mask = ((1 << length) - 1) << (word * 32 + pos)
+            if wr_dis is not None:
+                locks[wr_dis] = locks.get(wr_dis, 0) | mask
+            if isinstance(rd_dis, int) and name != "RD_DIS":
+                hides[rd_dis] = hides.get(rd_dis, 0) | mask
+    return {
+        "locks": [[bit, f"0x{mask:x}"] for bit, mask in sorted(locks.items())],
+        "hides": [[bit, f"0x{mask:x}"] for bit, mask in sorted(hides.items())],
+        "coded": table["controller"] == "pgm",
+        "window_words": table["block0_words"],
+        "check": table["registers"].get("CHECK_VALUE0"),
+        "block0_errors": table["block0_errors"],
+        "block_errors": table["block_errors"],
+        "decode_status": table["registers"].get("DEC_STATUS"),
+    }
+
+
 def main(folder: str, chips: list[str]) -> None:
+    rules = json.loads(RULES.read_text(encoding="utf-8")) if RULES.exists() else {}
     for path in sorted(Path(folder).glob("esp32*.json")):
         if not chips or path.stem in chips:
             table = convert(json.loads(path.read_text(encoding="utf-8")))
             (TABLES / path.name).write_text(dump(table), encoding="utf-8")
+            rules[path.stem] = controller_rules(table)
             print(f"wrote {path.name}")
+    lines = [f"{json.dumps(chip)}: {json.dumps(rule)}" for chip, rule in sorted(rules.items())]
+    RULES.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

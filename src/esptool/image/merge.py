@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec
@@ -16,6 +17,7 @@ from esptool.records import dataclass, replace
 FORMATS = ("raw", "uf2", "hex")
 LARGEST_FLASH = 128 << 20
 _FILL = b"\xff" * 0x10000
+_BLOCKS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,4 +142,6 @@ def _uf2(
     from esptool.image import uf2
 
     for region in ordered:
-        yield from uf2.encode_file(region.address, region.data, family_id, chunk_size, md5=md5)
+        blocks = uf2.encode_file(region.address, region.data, family_id, chunk_size, md5=md5)
+        while batch := b"".join(islice(blocks, _BLOCKS_AT_ONCE)):
+            yield batch

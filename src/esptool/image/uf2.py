@@ -7,7 +7,7 @@ Layout: Microsoft "USB Flashing Format", with its optional MD5 record behind the
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from esptool.errors import ImageError, UsageError
 
@@ -17,6 +17,8 @@ try:
 except ImportError:  # pragma: no cover - some builds leave it out
     from hashlib import md5 as _new_md5
 
+_Pack = Callable[..., bytes]
+
 BLOCK_SIZE = 512
 DATA_SIZE = 476
 MD5_PART_SIZE = 24
@@ -25,10 +27,6 @@ SECOND_MAGIC = 0x9E5D5157
 FINAL_MAGIC = 0x0AB16F30
 FLAG_FAMILY_ID = 0x00002000
 FLAG_MD5 = 0x00004000
-
-_HEADER = struct.Struct("<8I")
-_MD5_HEAD = struct.Struct("<II")
-_FINAL = FINAL_MAGIC.to_bytes(4, "little")
 
 
 def largest_chunk(*, md5: bool) -> int:
@@ -68,14 +66,48 @@ def encode_file(
         )
     total = -(-len(data) // size)
     flags = FLAG_FAMILY_ID | (FLAG_MD5 if md5 else 0)
+    make = _plain_block if not md5 else _checked_block
+    full = _block_struct(size, md5).pack
     for number in range(total):
-        chunk = data[number * size : (number + 1) * size]
-        at = address + number * size
-        head = _HEADER.pack(
-            FIRST_MAGIC, SECOND_MAGIC, flags, at, len(chunk), number, total, family_id
-        )
-        check = b""
-        if md5:
-            digest = _new_md5(chunk, usedforsecurity=False).digest()
-            check = _MD5_HEAD.pack(at, len(chunk)) + digest
-        yield head + (chunk + check).ljust(DATA_SIZE, b"\0") + _FINAL
+        at = number * size
+        chunk = data[at : at + size]
+        pack = full if len(chunk) == size else _block_struct(len(chunk), md5).pack
+        yield make(pack, flags, address + at, chunk, number, total, family_id)
+
+
+def _plain_block(
+    pack: _Pack, flags: int, at: int, chunk: bytes, number: int, total: int, family_id: int
+) -> bytes:
+    length = len(chunk)
+    return pack(
+        *(FIRST_MAGIC, SECOND_MAGIC, flags, at, length, number, total, family_id),
+        *(chunk, FINAL_MAGIC),
+    )
+
+
+def _checked_block(
+    pack: _Pack, flags: int, at: int, chunk: bytes, number: int, total: int, family_id: int
+) -> bytes:
+    """A block with an MD5 record; written out, as this is the inner loop of large files."""
+    length = len(chunk)
+    return pack(
+        FIRST_MAGIC,
+        SECOND_MAGIC,
+        flags,
+        at,
+        length,
+        number,
+        total,
+        family_id,
+        chunk,
+        at,
+        length,
+        _new_md5(chunk, usedforsecurity=False).digest(),
+        FINAL_MAGIC,
+    )
+
+
+def _block_struct(length: int, md5: bool) -> struct.Struct:
+    """A block with `length` data bytes: header, data, MD5 record, zeros, final magic."""
+    spare = largest_chunk(md5=md5) - length
+    return struct.Struct(f"<8I{length}s{'II16s' if md5 else ''}{spare}xI")

@@ -72,5 +72,5 @@ def _main() -> None:
 def _main_py() -> None:
     from espefuse import output
 
-    output.warn("Deprecated: Running as 'espefuse.py' is deprecated. Use 'espefuse' instead.")
+    output.warn("DEPRECATED: Running as 'espefuse.py' is deprecated. Use 'espefuse' instead.")
     _main()

@@ -9,7 +9,6 @@ import click
 
 from esptool.cli.help import Sectioned
 from esptool.cli.params import SpiConnection
-from esptool.errors import UsageError
 
 SECTION = "The flash"
 MODES = ("qio", "qout", "dio", "dout")
@@ -86,4 +85,4 @@ def refuse_nand_without_pins(options: dict[str, Any]) -> None:
         UsageError: --flash-type nand without --spi-connection.
     """
     if options.get("flash_type") == "nand" and options.get("spi_connection") is None:
-        raise UsageError("--flash-type nand requires --spi-connection.")
+        raise click.UsageError("--flash-type nand requires --spi-connection.")

@@ -104,7 +104,10 @@ class Power(FlashRequests):
             sequence = reset.hard_flow_control()
         else:
             sequence = reset.hard(uses_usb)
-        reset.play(self.link.port, sequence)
+        try:
+            reset.play(self.link.port, sequence)
+        except reset.NoLinesError as e:
+            self.note(e.message)
 
     def _otg_needs_watchdog(self) -> bool:
         if self.spec.reset.watchdog is None:

@@ -7,6 +7,7 @@ two transistors that cancel out when both are asserted. Values below: True = ass
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from collections.abc import Callable
@@ -179,6 +180,10 @@ def flow_control_bridge(port: Serial) -> bool:
     return usb_ids(port) in FLOW_CONTROL_IDS
 
 
+class NoLinesError(PortError):
+    """The port has no control lines at all: a pseudo-terminal, for example."""
+
+
 def play(
     port: Serial,
     sequence: Sequence,
@@ -192,7 +197,8 @@ def play(
     and the sequence starts again.
 
     Raises:
-        PortError: the port has no such lines, or did not come back.
+        NoLinesError: the port has no such lines.
+        PortError: the port did not come back.
     """
     for attempt in range(REOPEN_ATTEMPTS, 0, -1):
         try:
@@ -202,6 +208,12 @@ def play(
                 _do(port, step, flow_control, sleep)
             return
         except OSError as e:  # serial.SerialException is one
+            if e.errno in (errno.ENOTTY, errno.EINVAL):
+                raise NoLinesError(
+                    f"Chip was NOT reset. Setting RTS/DTR lines is not supported for port "
+                    f"'{port.name or port.port}'. Set --before and --after arguments to "
+                    "'no-reset' and switch to bootloader manually to avoid this warning."
+                ) from e
             if attempt == 1 or not _reopenable(port):
                 raise PortError(
                     f"Cannot move the reset lines of {port.name or 'the port'}: {e}.",

@@ -153,16 +153,21 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
         """Our stub runs, and offers this extension."""
         return self.ext is not None and self.ext.has(capability)
 
+    @property
+    def _may_batch(self) -> bool:
+        # A trace is read by people and by scripts: it shows each register access by itself.
+        return self.link.trace is None and self.can(Capability.BATCH)
+
     def read_regs(self, addresses: Sequence[int]) -> list[int]:
         """The words at `addresses`; our stub reads many in one round trip."""
-        if len(addresses) > 1 and self.ext is not None and self.can(Capability.BATCH):
+        if len(addresses) > 1 and self.ext is not None and self._may_batch:
             from esptool.device import ext
 
             return ext.read_regs(self, addresses, self.ext)
         return super().read_regs(addresses)
 
     def _run(self, t: Transaction) -> int:
-        if self.can(Capability.BATCH) and (not t.addr_bits or t.addr_bits in (24, 32)):
+        if self._may_batch and (not t.addr_bits or t.addr_bits in (24, 32)):
             from esptool.device import ext
 
             return ext.spi_command(self, t)

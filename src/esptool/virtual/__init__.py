@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from esptool.virtual.board import Board
 
-__all__ = ["board", "register"]
+__all__ = ["find_board", "register"]
 
 #: The package in which pyserial finds `protocol_virtual`.
 HANDLERS = "esptool.virtual.handlers"
@@ -25,7 +25,7 @@ def register() -> None:
         serial.protocol_handler_packages.append(HANDLERS)
 
 
-def board(name: str) -> Board:
+def find_board(name: str) -> Board:
     """The board opened as `virtual://CHIP?name=NAME` in this process.
 
     Raises:

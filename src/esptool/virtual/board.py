@@ -72,6 +72,12 @@ class Board:
             load_state(self, Path(options.state))
         self._boot_by_strap(False)
 
+    def replug(self) -> None:
+        """The host opens the port again: a link that was cut once holds from now on."""
+        if self.lost:
+            self.lost = False
+            self.options.faults.drop_at = None
+
     # --- reset -------------------------------------------------------------------------------
 
     def _hold(self) -> None:
@@ -278,4 +284,5 @@ def open_board(url: str) -> Board:
     found = NAMED.get(options.name)
     if found is None or found.options.chip != options.chip:
         found = NAMED[options.name] = Board(options)
+    found.replug()
     return found

@@ -7,9 +7,13 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from types import SimpleNamespace
+from typing import Any
 
+from esptool.chips.spec import ChipSpec
 from esptool.device import Session, connect
 from esptool.events import Event, Level, Message
+from esptool.virtual.board import NAMED, Board
 
 _number = count()
 
@@ -34,7 +38,22 @@ class Log:
 def url(chip: str, **options: object) -> str:
     """The URL of a fresh virtual board."""
     options.setdefault("name", f"ops-{next(_number)}")
+    options.setdefault("stub", "model")
     return f"virtual://{chip}?" + "&".join(f"{k}={v}" for k, v in options.items())
+
+
+def board(name: str) -> Board:
+    """The virtual board of that name, to look at its parts."""
+    return NAMED[name]
+
+
+def placeholder(spec: ChipSpec) -> Any:
+    """A stub without code: all that the virtual chip's model of the protocol needs."""
+    start = next(iter(spec.stub.layouts.values())).text_start
+    code = bytes(64)
+    return SimpleNamespace(
+        entry=start, text=code, text_start=start, data=b"", data_start=0, segments=()
+    )
 
 
 @contextmanager
@@ -46,7 +65,7 @@ def session(
     where = str(place) if place is not None else url(chip, **options)
     with connect(where, chip=chip, listener=log or Log()) as s:
         if stub:
-            s.run_stub()
+            s.run_stub(placeholder(s.spec))
         yield s
 
 

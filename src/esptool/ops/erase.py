@@ -5,12 +5,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from esptool.device import ext
 from esptool.errors import SecureModeError, UnsupportedCommandError, UsageError
 from esptool.events import Listener
-from esptool.ops.flash_info import require_known_size, set_flash_size, size_in_bytes, size_word
+from esptool.ops.flash_info import (
+    flash_info,
+    require_known_size,
+    set_flash_size,
+    size_in_bytes,
+    size_word,
+)
 from esptool.ops.model import SECTOR
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.security import SecurityState, security_state
+from esptool.protocol.ext import Capability
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -47,7 +55,11 @@ def erase_flash(
             f"{session.spec.name} ROM does not support function erase_flash.",
             remedy="Leave out --no-stub, or use erase-region.",
         )
-    session.erase_flash()
+    size = _whole_size(session)
+    if size is not None and session.can(Capability.ERASE):
+        _erase_used(session, 0, size, report)
+    else:
+        session.erase_flash()
     seconds = watch.seconds
     report.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
     return seconds
@@ -87,12 +99,30 @@ def erase_region(
     watch = Stopwatch()
     if session.is_stub:
         _refuse_past_end(session, address, size)
-        session.erase_region(address, size)
+        if session.can(Capability.ERASE) and size:
+            _erase_used(session, address, size, report)
+        else:
+            session.erase_region(address, size)
     else:
         _erase_by_rom(session, address, size, report)
     seconds = watch.seconds
     report.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
     return seconds
+
+
+def _whole_size(session: Session) -> int | None:
+    """Bytes of the flash, None where its id is not known."""
+    word = flash_info(session).size
+    return None if word is None else size_in_bytes(word)
+
+
+def _erase_used(session: Session, address: int, size: int, report: Report) -> None:
+    """Erase what is not blank, with progress: our stub can tell."""
+
+    def advance(done: int, total: int) -> None:
+        report.progress("Erasing", address + done, done, total)
+
+    ext.erase(session, address, size, advance)
 
 
 def refuse_when_secure(session: Session, force: bool, security: SecurityState | None) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from esptool.errors import SecureModeError, VerifyError
 from esptool.events import Listener
 from esptool.image import app
-from esptool.ops import checks, packing
+from esptool.ops import checks, delta, packing
 from esptool.ops.erase import erase_flash
 from esptool.ops.flash_info import set_flash_size, size_in_bytes
 from esptool.ops.model import SECTOR, FlashParams, Region, WriteOptions, WriteResult
@@ -227,7 +227,8 @@ class _RegionWriter:
             if done is not None:
                 return done
         for attempt in range(self.retries + 1):
-            self._send(plan.stretch)
+            if attempt or not checkable or not self._by_hashes():
+                self._send(plan.stretch)
             if not checkable:
                 if plan.encrypted or self.session.secure_download:
                     report.line(
@@ -238,9 +239,10 @@ class _RegionWriter:
             wanted, found = self._hashes()
             if wanted == found:
                 report.line("Hash of data verified.")
-                return self._result("written", verified=True)
-            if attempt < self.retries and self._lossy:
+                return self._result(self.action, verified=True)
+            if attempt < self.retries and (self._lossy or self.action == "delta"):
                 report.note("The data in flash differ, writing them again...")
+                self.action = "written"
                 continue
             self._mismatch(wanted, found)
         raise AssertionError("unreachable")
@@ -283,6 +285,34 @@ class _RegionWriter:
         )
         return None
 
+    def _by_hashes(self) -> bool:
+        """Send only sectors that are not in flash yet; False when all should be sent."""
+        if not self.options.delta or self.whole.erase_all or not delta.possible(self.session):
+            return False
+        whole = delta.aligned(self.plan.stretch)
+        parts = delta.changed(self.session, whole)
+        if parts is None:
+            return False
+        self._announce_erase(self.plan.stretch, False)
+        count = len(whole.data) // SECTOR
+        left = sum(len(part.data) for part in parts) // SECTOR
+        self.report.line(f"{count - left} of {count} sectors are in flash already.")
+        watch = Stopwatch()
+        before, was_packed = self.sent, False
+        for part in parts:
+            sent = send_stretch(self.session, part, self.report, self.retries)
+            self.sent += sent.payload
+            was_packed = was_packed or part.packed is not None
+            self._lossy = self._lossy or sent.restarts > 0
+        size = len(self.plan.content)
+        packed = f" ({self.sent - before} compressed)" if was_packed else ""
+        self.report.line(
+            f"Wrote {size} bytes{packed} at {self.plan.region.address:#010x} "
+            f"in {watch.summary(size)}."
+        )
+        self.action = "delta" if left < count else "written"
+        return True
+
     def _send(self, stretch: Stretch, *, aligned: bool = False) -> None:
         """Erase and write one stretch, with the lines that go with it."""
         report = self.report
@@ -309,6 +339,7 @@ class _RegionWriter:
         )
 
     _lossy = False
+    action = "written"
 
     def _announce_erase(self, stretch: Stretch, aligned: bool) -> None:
         kept = self.options.preserve and not stretch.encrypted

@@ -124,6 +124,9 @@ def _spread(
             return result + behind + list(args[i:])
         name, sep, value = arg.partition("=")
         option = known.get(name)
+        if option is None and isinstance(known.get(arg[:2]), EatAll):
+            name, sep, value = arg[:2], "=", arg[2:]  # '-kFILE'
+            option = known[name]
         i += 1
         if not isinstance(option, EatAll):
             result.append(arg)

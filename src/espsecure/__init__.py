@@ -28,17 +28,16 @@ def main(argv: list[str] | None = None) -> None:
 
 def _main() -> None:
     """The console script: errors end it with exit code 2."""
-    from espsecure.cli import run_process
+    from esptool.cli.ending import run
 
-    run_process()
+    run(main)
 
 
 def _main_py() -> None:
     """The console script under its old name with a suffix."""
-    sys.stderr.write(
-        "WARNING: DEPRECATED: 'espsecure.py' is deprecated. Please use 'espsecure' instead. "
-        "The '.py' suffix will be removed in a future major release.\n"
-    )
+    from esptool.cli.ending import warn_old_script
+
+    warn_old_script("espsecure.py")
     _main()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -37,7 +36,7 @@ def seekable(stream: IO[bytes]) -> IO[bytes]:
     except AttributeError:
         pass
     copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the last reference
-    shutil.copyfileobj(stream, copy, CHUNK)
+    _copy(stream, copy)
     copy.seek(0)
     return copy
 
@@ -115,10 +114,15 @@ def output_file(
         spool.seek(0)
         try:
             with open(target, "r+b") as final:
-                shutil.copyfileobj(spool, final, CHUNK)
+                _copy(spool, final)
                 final.truncate()
         except OSError as e:
             raise FatalError(f"Cannot write '{target}': {e.strerror or e}.") from e
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    while piece := source.read(CHUNK):
+        target.write(piece)
 
 
 def write_private(

@@ -10,7 +10,8 @@ from typing import IO, Any
 import click
 
 from espsecure import operations, streams
-from espsecure.cli.common import Command, Number, output
+from espsecure.cli.common import Command, output
+from esptool.cli.params import AnyInt
 from esptool.events import Level, Message
 
 _F = Callable[..., Any]
@@ -27,14 +28,14 @@ def _crypt_options(function: _F) -> _F:
         ),
         click.option(
             "--flash-crypt-conf",
-            type=Number(),
+            type=AnyInt(),
             default=0xF,
             help="Value of the eFuse FLASH_CRYPT_CONFIG (ESP32 only; 0xF if not given).",
         ),
         click.option(
             "--address",
             "-a",
-            type=Number(),
+            type=AnyInt(),
             required=True,
             help="Offset in flash of the first byte, a multiple of 16.",
         ),

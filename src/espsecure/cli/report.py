@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shows what the operations tell: on a terminal, through the user's own logger, or as JSON."""
+"""Shows what the operations tell: through the logger that all programs share, or as JSON."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from esptool.events import Event, Level, Message
+from esptool.logger import log
 
 
 class Reporter:
-    """Prints messages as they come: notes to standard output, warnings to standard error.
+    """Shows messages as they come: notes on standard output, warnings on standard error.
 
     Attributes:
         banner: a line to print in front of the first output, or "".
@@ -33,13 +34,13 @@ class Reporter:
         return reporter
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Message):
-            if event.level is Level.WARNING:
-                speak(event)
-            elif self.data_on_stdout:
-                print(event.text, file=sys.stderr)
-            elif not self.quiet:
-                speak(event)
+        if isinstance(event, Message) and event.level is not Level.WARNING:
+            if self.quiet:
+                return
+            if self.data_on_stdout:
+                log.print(event.text, file=sys.stderr)
+                return
+        speak(event)
 
     def say(self, text: str) -> None:
         """A line of result for a person."""
@@ -48,7 +49,7 @@ class Reporter:
     def show_banner(self) -> None:
         """Print the program's name and version once."""
         if self.banner:
-            self(Message(self.banner))
+            self.say(self.banner)
             self.banner = ""
 
     def document(self, value: dict[str, Any]) -> None:
@@ -57,15 +58,6 @@ class Reporter:
 
 
 def speak(event: Event) -> None:
-    """Print a message through the logger of `esptool.logger`, where a caller has loaded that."""
-    if not isinstance(event, Message):
-        return
-    module = sys.modules.get("esptool.logger")
-    log = getattr(module, "log", None)
-    warning = event.level is Level.WARNING
-    if log is not None:
-        (log.warning if warning else log.print)(event.text)
-    elif warning:
-        print(f"WARNING: {event.text}", file=sys.stderr)
-    else:
-        print(event.text)
+    """Show a message through the logger."""
+    if isinstance(event, Message):
+        (log.warning if event.level is Level.WARNING else log.print)(event.text)

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from espsecure import operations
-from espsecure.cli.common import Command, Number, ask_pin, bad_parameter
+from espsecure.cli.common import Command, ask_pin, bad_parameter
+from esptool.cli.params import AnyInt
 
 _F = Callable[..., Any]
 _EXISTING = click.Path(exists=True, dir_okay=False)
@@ -45,7 +46,7 @@ def _key_options(function: _F) -> _F:
 @click.option("--mac", help="Base MAC of the chip as hex digits, or a file with it (.bin, .hex).")
 @click.option(
     "--sdc-session-counter",
-    type=Number(),
+    type=AnyInt(),
     default=0,
     help="Session counter in the chip's eFuses: 0, 1, 3 or 7.",
 )

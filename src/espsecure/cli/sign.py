@@ -10,8 +10,9 @@ from typing import IO, Any
 import click
 
 from espsecure import operations, streams
-from espsecure.cli.common import Command, ManyOption, ask_pin
+from espsecure.cli.common import Command, ask_pin
 from espsecure.cli.report import Reporter
+from esptool.cli.common import EatAll
 
 _VERSION = click.option(
     "--version",
@@ -31,7 +32,7 @@ _HSM_CONFIG = click.option(
 @click.option(
     "--keyfile",
     "-k",
-    cls=ManyOption,
+    cls=EatAll,
     type=click.File("rb"),
     help="Private keys in PEM form, up to three; one signature block each.",
 )
@@ -57,13 +58,13 @@ _HSM_CONFIG = click.option(
 )
 @click.option(
     "--pub-key",
-    cls=ManyOption,
+    cls=EatAll,
     type=click.File("rb"),
     help="Public keys in PEM form of signatures that are made elsewhere.",
 )
 @click.option(
     "--signature",
-    cls=ManyOption,
+    cls=EatAll,
     type=click.File("rb"),
     help="Signatures that were made elsewhere, in the order of --pub-key.",
 )
@@ -72,7 +73,7 @@ _HSM_CONFIG = click.option(
     is_flag=True,
     help="Do not fill the data up to a whole sector (secure boot V2 only).",
 )
-@click.argument("datafile", nargs=-1, required=True, type=click.File("rb"), metavar="DATAFILE")
+@click.argument("datafile", nargs=-1, type=click.File("rb"), metavar="DATAFILE")
 @click.pass_context
 def sign_data(
     ctx: click.Context,
@@ -93,6 +94,8 @@ def sign_data(
     Options that take several files take all that follow, so give the data file first or put
     another option in between.
     """
+    if not datafile:  # not `required`, or a key file would be taken for the data
+        raise click.MissingParameter(ctx=ctx, param_hint="'DATAFILE'", param_type="argument")
     reporter: Reporter = ctx.obj
     several = len(datafile) > 1
     if several and signature:

@@ -212,10 +212,14 @@ def test_a_rate_of_faults_is_met(kind: str) -> None:
 def test_the_link_drops_where_it_was_told_to() -> None:
     port = open_chip("virtual://esp32c3?boot=download&fault=drop:2000")
     port.timeout = 0
-    with pytest.raises(serial.SerialException, match="gone"):
+
+    def talk() -> None:
         for _ in range(100):
             port.write(SYNC)
             port.read(5000)
+
+    with pytest.raises(serial.SerialException, match="gone"):
+        talk()
 
 
 def test_a_brown_out_resets_the_chip_in_mid_write() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from esptool.chips.spec import ChipSpec
 from esptool.device import Session, connect
 from esptool.events import Event, Level, Message
+from esptool.transport.settings import Settings
 from esptool.virtual.board import NAMED, Board
 
 _number = count()
@@ -63,7 +64,8 @@ def session(
     """A session with a virtual chip, closed at the end."""
     place = options.pop("place", None)
     where = str(place) if place is not None else url(chip, **options)
-    with connect(where, chip=chip, listener=log or Log()) as s:
+    settings = Settings(timeout=0.5, sync_timeout=0.05)
+    with connect(where, chip=chip, listener=log or Log(), settings=settings) as s:
         if stub:
             s.run_stub(placeholder(s.spec))
         yield s

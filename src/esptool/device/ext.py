@@ -47,6 +47,8 @@ __all__ = [
 ]
 
 ATTEMPTS = 5
+#: Small requests are answered at once; each try waits twice as long as the one before.
+FIRST_WAIT_S = 0.5
 SECTOR = 0x1000
 _DAMAGED = 0xC100
 _HASH_SIZE = {HashKind.CRC32: 4, HashKind.MD5_8: 8}
@@ -87,7 +89,8 @@ def request(
         ChipResponseError: the stub refused.
         LinkTimeoutError: no good answer came.
     """
-    wait = session.settings.timeout if timeout_s is None else timeout_s
+    longest = session.settings.timeout if timeout_s is None else timeout_s
+    wait = min(longest, FIRST_WAIT_S if timeout_s is None else longest)
     payload = seal(opcode, fields)
     failure: FatalError = LinkTimeoutError(f"No answer to: {what}.")
     for _ in range(ATTEMPTS):
@@ -96,6 +99,7 @@ def request(
             answer = await_answer(session, opcode, wait, accept)
         except (LinkTimeoutError, ProtocolError) as e:
             failure = e
+            wait = min(longest, 2 * wait)
             session.link.discard_input()
             continue
         if answer is None or (answer.value == DAMAGED_VALUE and answer.status == _DAMAGED):

@@ -134,7 +134,6 @@ class WindowWriter:
             f"begin a write at {self.address:#010x}",
             Ext.WRITE_BEGIN,
             fields,
-            timeout_s=self.session.settings.timeout,
         )
         self._round_trip = max(0.001, self.session.link.now() - start)
         self._take(answer)
@@ -149,7 +148,7 @@ class WindowWriter:
             if self._should_shrink():
                 return False
             self._fill()
-            patience = min(MAX_SILENCE_S, self._silence() * 1.5**questions)
+            patience = self._silence(questions)
             heard = self._listen(max(0.0, last_heard + patience - link.now()))
             now = link.now()
             if heard:
@@ -298,11 +297,14 @@ class WindowWriter:
         self.resends += 1
         self._next = self.state.expected
 
-    def _silence(self) -> float:
+    def _silence(self, questions: int) -> float:
         """How long an answer may take: what is on its way has to pass the line first."""
+        quiet = SILENCE_S + 2 * self._round_trip
+        if questions:
+            return min(MAX_SILENCE_S, quiet * 1.5**questions)
         flying = (self._next - self.state.expected) * (self.block + BLOCK_OVERHEAD)
-        line = flying * BITS_A_BYTE / self.session.link.baud
-        return SILENCE_S + 2 * self._round_trip + 1.2 * line
+        rate = max(self._rate, self.session.link.baud / BITS_A_BYTE)
+        return quiet + 1.2 * flying / rate
 
     def _tell(self) -> None:
         share = self.done / self.size if self.size else 1.0

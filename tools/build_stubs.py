@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the flasher stubs of all chips with the compilers of a Debian machine.
+
+Writes `src/esptool/stubs/data/<name>.json` in the public layout and a manifest; prints sizes. With
+`--check` it builds elsewhere and compares: the build is the same, byte for byte, everywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from gen_stub_headers import header, stubs
+
+from esptool.chips.spec import Arch, ChipSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRMWARE = ROOT / "firmware"
+OUT = ROOT / "src" / "esptool" / "stubs" / "data"
+
+#: Free RAM behind `bss_start` on every chip (the ROM's own data follows), and the stack in it.
+RAM_SIZE = 0x13EE0
+STACK = 2048
+#: Free RAM for code where it is not the distance to the data.
+TEXT_LIMIT = {"esp8266": 0x8000, "esp32": 0x10000}
+#: Where code and data share one memory and code needs more than the usual distance.
+DATA_SHIFT = {"esp32c2": 0x1000, "esp32c3": 0x1000}
+#: Instruction bus address less data bus address of the same memory, where the two differ.
+BUS_SHIFT = {
+    "esp32s2": 0x70000, "esp32s3": 0x6F0000, "esp32c2": 0x6E0000, "esp32c3": 0x700000,
+}
+#: Code of ESP8266 begins where the lower half of the instruction cache lies idle.
+TEXT_START = {"esp8266": 0x40108000}
+
+COMMON = [
+    "-Os", "-std=gnu11", "-ffreestanding", "-fno-builtin", "-nostdlib", "-ffunction-sections",
+    "-fno-common", "-fno-jump-tables", "-fno-ident", "-fstack-usage", "-Wall", "-Wextra", "-Werror",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A compiler with its flags for one family."""
+
+    prefix: str
+    flags: tuple[str, ...]
+    start: str
+    rodata_in_code: bool
+
+
+_RISCV = ("-march=rv32imc", "-mabi=ilp32", "-msmall-data-limit=0", "-mno-relax", "-msave-restore")
+_CALL0 = ("-mlongcalls", "-mtext-section-literals")
+
+TOOLCHAINS = {
+    Arch.RISCV: Toolchain("riscv64-unknown-elf-", _RISCV, "riscv.S", True),
+    Arch.XTENSA: Toolchain("xtensa-lx106-elf-", _CALL0, "xtensa.S", False),
+    Arch.LX106: Toolchain("xtensa-lx106-elf-", _CALL0, "lx106.S", False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A linked stub: the public JSON fields, and what the manifest tells."""
+
+    fields: dict[str, object]
+    facts: dict[str, object]
+
+
+def _run(*command: str | Path, cwd: Path | None = None) -> str:
+    done = subprocess.run(
+        [str(c) for c in command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))}\n{done.stderr}")
+    return done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a stub lies: code, and data up to the end of its stack."""
+
+    text: int
+    text_limit: int
+    data: int
+    end: int
+
+
+def placement(name: str, spec: ChipSpec) -> Placement:
+    """The memory that a stub may use."""
+    layout = spec.stub.layouts[name]
+    text = TEXT_START.get(name, layout.text_start)
+    data = layout.bss_start + DATA_SHIFT.get(name, 0)
+    limit = TEXT_LIMIT.get(name) or data - (text - BUS_SHIFT.get(name, 0))
+    return Placement(text, limit, data, layout.bss_start + RAM_SIZE)
+
+
+def _script(name: str, spec: ChipSpec, tools: Toolchain) -> str:
+    place = placement(name, spec)
+    rodata = "*(.rodata .rodata.* .srodata .srodata.*)"
+    values = {
+        "TEXT": f"{place.text:#x}",
+        "RAM_END": f"{place.end:#x}",
+        "RAM": f"{place.data:#x}",
+        "STACK": f"{STACK}",
+        "CODE_RODATA": rodata if tools.rodata_in_code else "",
+        "DATA_RODATA": "" if tools.rodata_in_code else rodata,
+    }
+    text = (FIRMWARE / "stub.ld").read_text()
+    return re.sub(r"\b(TEXT|RAM_END|RAM|STACK|CODE_RODATA|DATA_RODATA)\b",
+                  lambda m: values[m[1]], text)
+
+
+def build(name: str, spec: ChipSpec, work: Path) -> Built:
+    """Compile and link one stub in `work`."""
+    tools = TOOLCHAINS[spec.arch]
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "chip.h").write_text(header(name, spec))
+    (work / "stub.ld").write_text(_script(name, spec, tools))
+    for source in FIRMWARE.glob("src/*"):
+        shutil.copy(source, work)
+    shutil.copy(FIRMWARE / "arch" / tools.start, work / "start.S")
+    sources = ["start.S", *sorted(p.name for p in work.glob("*.c"))]
+    gcc = tools.prefix + "gcc"
+    # Plain names and one directory, so that no path gets into the output.
+    _run(gcc, *COMMON, *tools.flags, "-c", *sources, cwd=work)
+    objects = [Path(s).stem + ".o" for s in sources]
+    _run(gcc, *tools.flags, "-nostdlib", "-Wl,--no-relax", "-Wl,--gc-sections",
+         "-Wl,-z,max-page-size=4", "-T", "stub.ld", "-o", "stub.elf", *objects,
+         *(("-lgcc",) if spec.arch is Arch.RISCV else ()), cwd=work)
+    return _collect(name, spec, tools, work)
+
+
+def _collect(name: str, spec: ChipSpec, tools: Toolchain, work: Path) -> Built:
+    parts: dict[str, bytes] = {}
+    for part in ("text", "data"):
+        _run(tools.prefix + "objcopy", "-O", "binary", "-j", f".{part}", "stub.elf", part, cwd=work)
+        data = (work / part).read_bytes() if (work / part).exists() else b""
+        parts[part] = data.ljust((len(data) + 3) & ~3, b"\0")
+    symbols = {
+        row.split()[2]: int(row.split()[0], 16)
+        for row in _run(tools.prefix + "nm", "stub.elf", cwd=work).splitlines()
+        if len(row.split()) == 3
+    }
+    place = placement(name, spec)
+    if len(parts["text"]) > place.text_limit:
+        raise SystemExit(f"{name}: {len(parts['text'])} bytes of code, {place.text_limit} free.")
+    frames = [
+        int(row.split("\t")[1])
+        for path in work.glob("*.su")
+        for row in path.read_text().splitlines()
+    ]
+    fields: dict[str, object] = {
+        "entry": symbols["start"],
+        "text": base64.b64encode(parts["text"]).decode(),
+        "text_start": place.text,
+        "data": base64.b64encode(parts["data"]).decode(),
+        "data_start": place.data,
+        "bss_start": symbols["bss_start"],
+    }
+    facts: dict[str, object] = {
+        "text": len(parts["text"]),
+        "data": len(parts["data"]),
+        "bss": symbols["bss_end"] - symbols["bss_start"],
+        "stack": STACK,
+        "largest_frame": max(frames),
+        "ram": [
+            {"what": "code", "start": place.text, "size": len(parts["text"])},
+            {"what": "data", "start": place.data, "size": len(parts["data"])},
+            {"what": "zeroed", "start": symbols["bss_start"],
+             "size": symbols["bss_end"] - symbols["bss_start"]},
+            {"what": "stack", "start": symbols["stack_top"] - STACK, "size": STACK},
+        ],
+    }
+    return Built(fields, facts)
+
+
+def source_hash() -> str:
+    """SHA-256 over all that goes into a build, names included."""
+    digest = hashlib.sha256()
+    files = [*FIRMWARE.glob("src/*"), *FIRMWARE.glob("arch/*"), FIRMWARE / "stub.ld"]
+    for path in sorted(files):
+        digest.update(f"{path.relative_to(FIRMWARE)}\n".encode() + path.read_bytes())
+    for name, spec in sorted(stubs().items()):
+        digest.update(header(name, spec).encode())
+    digest.update(repr((COMMON, TOOLCHAINS, RAM_SIZE, STACK)).encode())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """First line of each compiler's version."""
+    prefixes = sorted({t.prefix for t in TOOLCHAINS.values()})
+    return {p: _run(p + "gcc", "--version").splitlines()[0] for p in prefixes}
+
+
+@contextmanager
+def _workplace() -> Iterator[str]:
+    """A folder for the build: that of STUB_BUILD_DIR, kept, or one that goes away."""
+    kept = os.environ.get("STUB_BUILD_DIR")
+    if kept:
+        yield kept
+        return
+    with tempfile.TemporaryDirectory() as work:
+        yield work
+
+
+def build_all(names: list[str], out: Path) -> dict[str, Built]:
+    """Build these stubs into `out`, with a manifest when they are all of them."""
+    built = {}
+    with _workplace() as work:
+        for name, spec in stubs().items():
+            if name in names:
+                built[name] = build(name, spec, Path(work) / name)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, stub in built.items():
+        (out / f"{name}.json").write_text(json.dumps(stub.fields, indent=1) + "\n")
+    if set(built) == set(stubs()):
+        manifest = {
+            "sources": source_hash(),
+            "compilers": versions(),
+            "stubs": {name: stub.facts for name, stub in built.items()},
+        }
+        (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    return built
+
+
+def _sizes(path: Path) -> dict[str, dict[str, int]]:
+    if not path.exists():
+        return {}
+    return dict(json.loads(path.read_text())["stubs"])
+
+
+def report(built: dict[str, Built], before: dict[str, dict[str, int]]) -> None:
+    """Print a table of sizes and how they changed since `before`."""
+    print(f"{'stub':<14}{'code':>7}{'data':>7}{'bss':>8}{'stack':>7}{'frame':>7}  change of code")
+    for name, stub in built.items():
+        f = stub.facts
+        old = before.get(name)
+        change = f"{int(str(f['text'])) - old['text']:+d}" if old else "new"
+        print(f"{name:<14}{f['text']:>7}{f['data']:>7}{f['bss']:>8}{f['stack']:>7}"
+              f"{f['largest_frame']:>7}  {change}")
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="stubs to build (all)")
+    parser.add_argument("--check", action="store_true", help="only compare with what is there")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
+    args = parser.parse_args()
+    names = args.names or list(stubs())
+    before = _sizes(OUT / "manifest.json")
+    if not args.check:
+        report(build_all(names, args.out), before)
+        return 0
+    with tempfile.TemporaryDirectory() as there:
+        built = build_all(names, Path(there))
+        differ = [n for n in built
+                  if not (OUT / f"{n}.json").exists()
+                  or (OUT / f"{n}.json").read_bytes() != (Path(there) / f"{n}.json").read_bytes()]
+    print("same" if not differ else "different: " + ", ".join(differ))
+    return 1 if differ else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

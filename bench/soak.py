@@ -101,6 +101,7 @@ def one(seed: int, stub: bool = False) -> Outcome:
         with connect(url, chip=chip, settings=Settings(**_FAST)) as session:
             if stub:
                 session.run_stub(placeholder(session.spec))
+                session.change_baud(921_600)
             ops.attach_flash(session)
             ops.write_flash(session, [ops.Region(0x10000, data)])
         flash = NAMED[board].nor.cells.read(0x10000, len(data))

@@ -16,11 +16,14 @@ _XTS_256_1, _XTS_256_2, _XTS_128 = 2, 3, 4
 
 
 def find_key(soc: Soc) -> bytes | None:
-    """The XTS-AES key, 32 or 64 bytes with the first key first, or None."""
+    """The flash encryption key as a key file has it, or None: XTS 32 or 64 bytes, ESP32 32."""
     if soc.efuse is None:
         return None
     if soc.spec.security.key_check is KeyCheck.C2_KEY0:
         return _c2_key(soc)
+    if soc.spec.security.key_check is KeyCheck.ESP32_BLK1:
+        # The hardware does not know whether a key was burned: blank fuses are a key of zeros.
+        return bytes(soc.efuse.burned[1])[::-1]
     if soc.spec.security.key_check is not KeyCheck.PURPOSES:
         return None
     found: dict[int, bytes] = {}
@@ -45,7 +48,62 @@ def _c2_key(soc: Soc) -> bytes | None:
     return hashlib.sha256(block[:16][::-1]).digest()
 
 
-def encrypt(key: bytes, address: int, data: bytes) -> bytes:
+def encrypt(soc: Soc, key: bytes, address: int, data: bytes) -> bytes:
+    """What the flash gets for `data` at `address`, by the scheme of the chip."""
+    if soc.spec.security.key_check is KeyCheck.ESP32_BLK1:
+        assert soc.efuse is not None
+        return _encrypt_esp32(key, address, data, soc.efuse.bits((0, 5, 28, 4)))
+    return _encrypt_xts(key, address, data)
+
+
+# --- ESP32 -------------------------------------------------------------------------------------
+
+#: Address bits that tweak the key, as runs of descending bit numbers from key bit 255 down.
+_RUNS = ((23, 5), (23, 5), (23, 5), (14, 5), (23, 5), (23, 5), (23, 5), (12, 5),
+         (23, 5), (23, 5), (23, 5), (10, 5), (23, 5), (23, 5), (23, 5), (8, 5))  # fmt: skip
+_TWEAKED_BY = tuple(bit for high, low in _RUNS for bit in range(high, low - 1, -1))
+#: First and last key bit (counted from the top) that each bit of FLASH_CRYPT_CONFIG switches.
+_RANGES = ((0, 66), (67, 131), (132, 194), (195, 255))
+
+
+def _key_tweaks(config: int) -> list[int]:
+    """For each address bit, the mask of the 256-bit key that it flips."""
+    masks = [0] * 24
+    for number, (first, last) in enumerate(_RANGES):
+        if config >> number & 1:
+            for n in range(first, last + 1):
+                masks[_TWEAKED_BY[n]] |= 1 << (255 - n)
+    return masks
+
+
+def _encrypt_esp32(key: bytes, address: int, data: bytes, config: int) -> bytes:
+    """AES-256 in its inverse direction on reversed blocks; every 32 bytes have a key of their own.
+
+    Source: "Flash Encryption" chapter of the ESP32 technical reference manual.
+    """
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    masks = _key_tweaks(config)
+    base = int.from_bytes(key, "big")
+    before = address % 32
+    padded = bytes(before) + data + bytes(-(before + len(data)) % 32)
+    out = bytearray()
+    for at in range(0, len(padded), 32):
+        tweak = 0
+        for bit in range(5, 24):
+            if (address - before + at) >> bit & 1:
+                tweak ^= masks[bit]
+        tweaked = (base ^ tweak).to_bytes(32, "big")
+        worker = Cipher(algorithms.AES(tweaked), modes.ECB()).decryptor()
+        for half in (at, at + 16):
+            out += worker.update(padded[half : half + 16][::-1])[::-1]
+    return bytes(out[before : before + len(data)])
+
+
+# --- later chips -------------------------------------------------------------------------------
+
+
+def _encrypt_xts(key: bytes, address: int, data: bytes) -> bytes:
     """XTS over units of 128 bytes, each reversed before and after; the tweak is its address."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 

@@ -389,8 +389,10 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
     except click.exceptions.NoArgsIsHelpError as e:
         log.print(e.format_message())
         raise SystemExit(2) from None
-    except click.Abort:
-        raise KeyboardInterrupt from None
+    except click.Abort as e:
+        # click makes this of an interruption; its text says what was left undone.
+        cause = e.__cause__
+        raise KeyboardInterrupt(str(cause) if cause is not None else "") from None
     except click.ClickException as e:
         show_usage_error(e)
         raise SystemExit(2) from None

@@ -200,7 +200,7 @@ cli = Group(
 
 def main(argv: list[str] | None = None, esp: ESPLoader | None = None) -> None:
     """See `esptool.main`."""
-    if os.environ.get("_ESPTOOL_COMPLETE", "").endswith("powershell"):
+    if os.environ.get("_ESPTOOL_COMPLETE", "").startswith("powershell"):
         from esptool.cli import completion
 
         completion.register()

@@ -14,6 +14,7 @@ from esptool.cli.common import Command, EatAll, Exclusive
 from esptool.cli.params import AnyInt, DiffFile, PairsArgument, parse_pairs
 from esptool.cli.state import Globals
 from esptool.errors import UsageError
+from esptool.events import Event, Listener, Progress
 
 ENCRYPTION = "Flash encryption"
 LESS = "Writing less"
@@ -71,7 +72,34 @@ def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any)
         if dry_run:
             _show_plan(ops.plan_write(esp.session, regions, wanted, listener=listener))
             return
-        ops.write_flash(esp.session, regions, wanted, listener=listener)
+        watch = _Watch(listener)
+        try:
+            ops.write_flash(esp.session, regions, wanted, listener=watch)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(watch.state()) from None
+
+
+class _Watch:
+    """Hands events on, and remembers how far the writing went."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._last: Progress | None = None
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self._last = event
+        self._listener(event)
+
+    def state(self) -> str:
+        """What an interruption leaves behind."""
+        last = self._last
+        if last is None or last.address is None:
+            return "No data was written yet, but flash may have been erased: write again."
+        return (
+            f"Flash is only partly written: up to {last.address:#010x}, {last.done} of "
+            f"{last.total} bytes of the present file. Write again before starting the chip."
+        )
 
 
 def _show_plan(plan: Any) -> None:

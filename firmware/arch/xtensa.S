@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Entry on the windowed Xtensa chips, for code of the call0 convention.
+ *
+ * The assembler is that of a core without register windows, so the few instructions that it lacks
+ * stand here as bytes. The ROM's frames are given up: the stub never returns.
+ * An emulator without register windows begins at `start` + 64. */
+    .macro rsr_windowbase reg      /* rsr a\reg, 72 */
+    .byte \reg << 4, 72, 0x03
+    .endm
+    .macro wsr_windowstart reg     /* wsr a\reg, 73 */
+    .byte \reg << 4, 73, 0x13
+    .endm
+    .macro callx8_a8
+    .byte 0xE0, 0x08, 0x00
+    .endm
+
+    .section .start, "ax"
+    .align 4
+    .global start
+start:
+    j 1f
+    .align 4
+    .literal_position
+1:
+    /* Windows on, user mode, no exception, interrupts off. */
+    movi a2, 0x4002F
+    wsr.ps a2
+    rsync
+    /* Only this frame's registers count. */
+    rsr_windowbase 3
+    ssl a3
+    movi a2, 1
+    sll a2, a2
+    wsr_windowstart 2
+    rsync
+    j plain
+
+    .org 64
+plain:
+    movi a1, stack_top
+    movi a2, bss_start
+    movi a3, bss_end
+    movi a4, 0
+2:
+    s32i a4, a2, 0
+    addi a2, a2, 4
+    bltu a2, a3, 2b
+    call0 main
+3:
+    j 3b
+
+    /* u32 rom_call(u32 function, u32 a, u32 b, u32 c, u32 d): call a windowed function of the ROM.
+     * The window handlers spill a0 to a3 below the callee's frame and a4 to a7 below what they
+     * find at sp - 12, which must therefore be the end of this frame. */
+    .section .text.rom_call, "ax"
+    .align 4
+    .global rom_call
+rom_call:
+    addi a1, a1, -80
+    s32i a0, a1, 0
+    s32i a12, a1, 4
+    s32i a13, a1, 8
+    s32i a14, a1, 12
+    s32i a15, a1, 16
+    addi a8, a1, 80
+    addi a9, a1, -12
+    s32i a8, a9, 0
+    mov a8, a2
+    mov a10, a3
+    mov a11, a4
+    mov a12, a5
+    mov a13, a6
+    callx8_a8
+    mov a2, a10
+    l32i a0, a1, 0
+    l32i a12, a1, 4
+    l32i a13, a1, 8
+    l32i a14, a1, 12
+    l32i a15, a1, 16
+    addi a1, a1, 80
+    ret

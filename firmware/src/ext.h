@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The extensions of docs/serial-protocol.md: what their files share. */
+#ifndef EXT_H
+#define EXT_H
+
+#include "commands.h"
+#include "slip.h"
+#include "status.h"
+#include "types.h"
+
+enum {
+    EXT_INFO = 0xE0, EXT_BATCH, EXT_WRITE_BEGIN, EXT_WRITE_DATA, EXT_WRITE_STATUS, EXT_WRITE_END,
+    EXT_HASHES, EXT_BLANK, EXT_READ_BEGIN, EXT_READ_FRAME, EXT_READ_ACK, EXT_ERASE,
+};
+
+enum {
+    EXT_BLOCK = 0x1000,      /* largest data of a write block, and of a read frame */
+    EXT_WRITE_WINDOW = 6,    /* the arena holds eight; one may be lost at its end, one is a repeat */
+    EXT_READ_WINDOW = 32,
+    EXT_UNITS = 256,
+    EXT_BATCH_BYTES = 1024,
+};
+
+struct sealed {
+    u32 crc;
+};
+
+/* A sealed answer, in one piece or in several. */
+void sealed_reply(u8 opcode, enum status status, u32 value, const void *fields, u32 length);
+
+enum status ext_batch(const struct request *r);
+void ext_read(const struct request *r);
+bool ext_write(const struct request *r);
+
+/* Tell the host of the state of its write, if that has changed. Sends; call only between frames. */
+void ext_report(void);
+bool ext_write_frame(const struct frame *f);
+void ext_write_damage(void);
+void ext_write_forget(void);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading in a window of sealed frames, compressed here; any frame may be asked for again, as each
+ * is made afresh from the flash. */
+#include "ext.h"
+
+#include "compress.h"
+#include "flash.h"
+#include "hal.h"
+#include "inflate.h"
+
+enum { FLAG_COMPRESS = 1, METHOD_PLAIN = 0, METHOD_DEFLATE = 1, METHOD_FILL = 2 };
+enum { FRAME_FIELDS = 12, HEADER = 8, SEAL = 4, MOST_AGAIN = 32 };
+
+static struct {
+    u32 session, offset, size, frame, frames;
+    bool compress;
+} rd;
+
+/* The inflate window is free while nothing is written: a frame's fields and body (plain), its
+ * compressed form, and the compressor's table. */
+static u8 *const plain = inflate_window;
+static u8 *const packed = inflate_window + 0x1100;
+static u16 *const heads = (u16 *)(void *)(inflate_window + 0x2400);
+
+static bool uniform(const u8 *data, u32 length)
+{
+    for (u32 i = 1; i < length; i++)
+        if (data[i] != data[0])
+            return false;
+    return true;
+}
+
+static void send_frame(u32 number)
+{
+    u32 length = min32(rd.frame, rd.size - number * rd.frame), body = length;
+    u32 method = METHOD_PLAIN;
+    u8 *out = plain, *data = plain + FRAME_FIELDS;
+
+    flash_read(rd.offset + number * rd.frame, data, length);
+    if (rd.compress) {
+        if (uniform(data, length)) {
+            method = METHOD_FILL;
+            body = 1;
+        } else {
+            u32 n = compress(data, length, packed + FRAME_FIELDS, length - 1, heads);
+            if (n) {
+                method = METHOD_DEFLATE;
+                body = n;
+                out = packed;
+            }
+        }
+    }
+    put32(out, rd.session);
+    put32(out + 4, method);
+    put32(out + 8, length);
+    sealed_reply(EXT_READ_FRAME, OK, number, out, FRAME_FIELDS + body);
+}
+
+struct progress {
+    u32 next;               /* all below have arrived */
+    u32 sent;               /* all below have been sent */
+    u32 again[MOST_AGAIN];
+    u32 again_count;
+    bool over, aborted;
+};
+
+static void take_ack(const struct frame *f, struct progress *p)
+{
+    const u8 *fields = f->data + HEADER;
+    u32 length = f->length - HEADER, count;
+
+    if (!f->sealed || length < 12 + SEAL || get32(fields) != rd.session)
+        return;
+    count = get32(fields + 8);
+    if (count > MOST_AGAIN || length != 12 + 4 * count + SEAL)
+        return;
+    if (get32(fields + 4) > p->next)
+        p->next = min32(get32(fields + 4), rd.frames);
+    if (p->next > p->sent)
+        p->sent = p->next;
+    for (u32 i = 0; i < count; i++) {
+        u32 number = get32(fields + 12 + 4 * i);
+        if (number < rd.frames)
+            p->again[i] = number;
+        else
+            p->again[i] = rd.frames - 1;
+    }
+    p->again_count = count;
+    p->over = p->next == rd.frames;
+}
+
+/* What the host says meanwhile. A request of another kind ends the read and stays queued. */
+static void listen(struct progress *p)
+{
+    struct frame f;
+
+    pump();
+    if (!rx_next(&f))
+        return;
+    if (f.length >= HEADER && f.data[1] == EXT_READ_ACK) {
+        take_ack(&f, p);
+        rx_release();
+        return;
+    }
+    if (f.length < HEADER) {
+        rx_release();
+        return;
+    }
+    rx_keep();
+    p->aborted = true;
+}
+
+void ext_read(const struct request *r)
+{
+    static struct progress p;
+    u32 window = get32(r->data + 16);
+
+    rd.session = get32(r->data);
+    rd.offset = get32(r->data + 4);
+    rd.size = get32(r->data + 8);
+    rd.frame = get32(r->data + 12);
+    rd.compress = get32(r->data + 20) & FLAG_COMPRESS;
+    if (!rd.session || !rd.frame || rd.frame > EXT_BLOCK || !window) {
+        sealed_reply(EXT_READ_BEGIN, BAD_BLOCK_SIZE, 0, NULL, 0);
+        return;
+    }
+    rd.frames = rd.size / rd.frame + (rd.size % rd.frame != 0);
+    window = min32(window, EXT_READ_WINDOW);
+    memset(&p, 0, sizeof(p));
+    sealed_reply(EXT_READ_BEGIN, OK, rd.frames, NULL, 0);
+    rx_release();
+    p.over = !rd.frames;
+    while (!p.over && !p.aborted) {
+        listen(&p);
+        if (p.over || p.aborted)
+            break;
+        if (p.again_count)
+            send_frame(p.again[--p.again_count]);
+        else if (p.sent < rd.frames && p.sent < p.next + window)
+            send_frame(p.sent++);
+    }
+    if (p.over && rd.frames)
+        sealed_reply(EXT_READ_ACK, OK, rd.frames, NULL, 0);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The chip as the portable code sees it: registers, the ROM's functions, time.
+ * On the chip registers are memory; the host build supplies functions of the same names. */
+#ifndef HAL_H
+#define HAL_H
+
+#include "types.h"
+
+#include "chip.h"
+
+#ifdef HOST_BUILD
+u32 reg_read(u32 address);
+void reg_write(u32 address, u32 value);
+#else
+static inline u32 reg_read(u32 address) { return *(volatile u32 *)(uintptr_t)address; }
+static inline void reg_write(u32 address, u32 value)
+{
+    *(volatile u32 *)(uintptr_t)address = value;
+}
+#endif
+
+static inline void reg_set(u32 address, u32 bits) { reg_write(address, reg_read(address) | bits); }
+static inline void reg_clear(u32 address, u32 bits)
+{
+    reg_write(address, reg_read(address) & ~bits);
+}
+
+/* Call a function in the ROM with up to four arguments. */
+u32 rom_call(u32 address, u32 a, u32 b, u32 c, u32 d);
+
+/* Bracket for a call to code that was loaded into RAM or to a ROM function that never returns. */
+void delay_us(u32 us);
+void chip_restart(void);
+
+#endif

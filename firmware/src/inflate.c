@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A state machine that can be left at any bit for want of input. Huffman codes are decoded by a
+ * table of the first bits; longer codes go on bit by bit in canonical order. */
+#include "inflate.h"
+
+enum { LITERALS = 288, DISTANCES = 30, LENGTH_CODES = 19, MAX_BITS = 15 };
+enum { LITERAL_BITS = 9, DISTANCE_BITS = 7 };
+enum { FLUSH = 0x1000 };
+
+u8 inflate_window[INFLATE_WINDOW] __attribute__((aligned(4)));
+
+/* A code: `fast` is indexed by the next bits; an entry is symbol << 4 | length, 0 for a longer
+ * code. `first`, `count` and `sorted` describe the canonical code. */
+struct code {
+    u16 *fast;
+    u32 fast_bits;
+    u16 count[MAX_BITS + 1];
+    u16 *sorted;
+};
+
+enum state {
+    ZLIB_HEADER, BLOCK_HEADER, STORED_LENGTH, STORED, TABLE_SIZES, CODE_LENGTHS, LENGTHS, REPEAT,
+    SYMBOL, LENGTH_EXTRA, DISTANCE, DISTANCE_EXTRA, COPY, CHECKSUM, FINISHED
+};
+
+static u16 literal_fast[1 << LITERAL_BITS], distance_fast[1 << DISTANCE_BITS];
+static u16 literal_sorted[LITERALS], distance_sorted[DISTANCES + 2];
+static struct code literal_code, distance_code;
+static u8 lengths[LITERALS + DISTANCES + 2];
+
+static struct {
+    enum state state;
+    u32 bits, bit_count;         /* bits read from the input and not used, lowest first */
+    u32 at, flushed;             /* positions in the window, both counted up without end */
+    u32 adler_a, adler_b;
+    u32 symbols, distances, codes; /* sizes of the tables that are being read */
+    u32 index, value;            /* where a loop was left */
+    u32 run, back;               /* a copy: how long, how far back */
+    u32 checksum_at;
+    bool last;
+} z;
+
+static const u8 code_order[LENGTH_CODES] = {
+    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+};
+static const u16 length_base[29] = {
+    3,  4,  5,  6,  7,  8,  9,  10, 11,  13,  15,  17,  19,  23, 27,
+    31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258,
+};
+static const u8 length_extra[29] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0,
+};
+static const u16 distance_base[DISTANCES] = {
+    1,   2,   3,   4,   5,   7,    9,    13,   17,   25,   33,   49,   65,    97,    129,
+    193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577,
+};
+
+/* --- codes ------------------------------------------------------------------------------- */
+
+/* False: more codes than fit (a set that leaves codes unused is taken only if it has one code). */
+static bool build(struct code *code, const u8 *length, u32 symbols)
+{
+    u16 offset[MAX_BITS + 2], next[MAX_BITS + 2];
+    u32 total = 0, value = 0;
+    int room = 1;
+
+    memset(code->count, 0, sizeof(code->count));
+    memset(code->fast, 0, sizeof(u16) << code->fast_bits);
+    for (u32 i = 0; i < symbols; i++)
+        code->count[length[i]]++;
+    code->count[0] = 0;
+    for (u32 n = 1; n <= MAX_BITS; n++) {
+        room = room * 2 - code->count[n];
+        if (room < 0)
+            return false;
+        offset[n] = (u16)total;
+        next[n] = (u16)value;
+        total += code->count[n];
+        value = (value + code->count[n]) << 1;
+    }
+    if (room > 0 && total > 1)
+        return false;
+    for (u32 i = 0; i < symbols; i++) {
+        u32 n = length[i], reversed = 0, canonical;
+        if (!n)
+            continue;
+        code->sorted[offset[n]++] = (u16)i;
+        canonical = next[n]++;
+        if (n > code->fast_bits)
+            continue;
+        for (u32 bit = 0; bit < n; bit++)
+            reversed |= (canonical >> bit & 1) << (n - 1 - bit);
+        for (u32 at = reversed; at < 1u << code->fast_bits; at += 1u << n)
+            code->fast[at] = (u16)(i << 4 | n);
+    }
+    return true;
+}
+
+static bool build_fixed(void)
+{
+    memset(lengths, 8, 144);
+    memset(lengths + 144, 9, 112);
+    memset(lengths + 256, 7, 24);
+    memset(lengths + 280, 8, 8);
+    memset(lengths + LITERALS, 5, 32);
+    return build(&literal_code, lengths, LITERALS)
+        && build(&distance_code, lengths + LITERALS, 32);
+}
+
+/* The symbol at the head of the bits, its length in *used; -1 when more bits are needed, -2 when
+ * there is no such code. */
+static int decode_long(const struct code *code, u32 *used)
+{
+    int value = 0, first = 0, index = 0;
+    u32 bits = z.bits;
+
+    for (u32 n = 1; n <= MAX_BITS; n++) {
+        if (n > z.bit_count)
+            return -1;
+        value |= bits & 1;
+        bits >>= 1;
+        if (value - code->count[n] < first) {
+            *used = n;
+            return code->sorted[index + (value - first)];
+        }
+        index += code->count[n];
+        first = (first + code->count[n]) << 1;
+        value <<= 1;
+    }
+    return -2;
+}
+
+static inline int decode(const struct code *code, u32 fast_bits, u32 *used)
+{
+    u32 entry = code->fast[z.bits & ((1u << fast_bits) - 1)];
+
+    if (entry && (entry & 15) <= z.bit_count) {
+        *used = entry & 15;
+        return (int)(entry >> 4);
+    }
+    return decode_long(code, used);
+}
+
+/* --- output ------------------------------------------------------------------------------ */
+
+static HOT void checksum(const u8 *data, u32 length)
+{
+    u32 a = z.adler_a, b = z.adler_b;
+
+    while (length) {
+        u32 n = min32(length, 5552); /* the most for which b stays below 2^32 */
+        length -= n;
+        for (; n >= 4; n -= 4, data += 4) {
+            b += a += data[0];
+            b += a += data[1];
+            b += a += data[2];
+            b += a += data[3];
+        }
+        for (; n; n--)
+            b += a += *data++;
+        a %= 65521;
+        b %= 65521;
+    }
+    z.adler_a = a;
+    z.adler_b = b;
+}
+
+static bool flush(void)
+{
+    while (z.flushed != z.at) {
+        u32 from = z.flushed % INFLATE_WINDOW;
+        u32 n = min32(z.at - z.flushed, INFLATE_WINDOW - from);
+        checksum(inflate_window + from, n);
+        z.flushed += n;
+        if (!inflate_output(inflate_window + from, n))
+            return false;
+    }
+    return true;
+}
+
+static HOT void copy(u32 run)
+{
+    u32 to = z.at % INFLATE_WINDOW, from = (z.at - z.back) % INFLATE_WINDOW;
+
+    z.at += run;
+    if (to + run <= INFLATE_WINDOW && from + run <= INFLATE_WINDOW) {
+        const u8 *s = inflate_window + from;
+        u8 *d = inflate_window + to, *end = d + run;
+        while (end - d >= 4) {
+            u8 a = s[0];
+            d[0] = a;
+            a = s[1];
+            d[1] = a;
+            a = s[2];
+            d[2] = a;
+            a = s[3];
+            d[3] = a;
+            d += 4;
+            s += 4;
+        }
+        while (d < end)
+            *d++ = *s++;
+        return;
+    }
+    for (; run; run--) {
+        inflate_window[to] = inflate_window[from];
+        to = (to + 1) % INFLATE_WINDOW;
+        from = (from + 1) % INFLATE_WINDOW;
+    }
+}
+
+/* --- the machine ------------------------------------------------------------------------- */
+
+void inflate_start(void)
+{
+    memset(&z, 0, sizeof(z));
+    z.adler_a = 1;
+    literal_code.fast = literal_fast;
+    literal_code.fast_bits = LITERAL_BITS;
+    literal_code.sorted = literal_sorted;
+    distance_code.fast = distance_fast;
+    distance_code.fast_bits = DISTANCE_BITS;
+    distance_code.sorted = distance_sorted;
+}
+
+static const u8 *input, *input_end;
+
+/* At least `n` bits (up to 25) are there. */
+static inline bool need(u32 n)
+{
+    while (z.bit_count < n) {
+        if (input == input_end)
+            return false;
+        z.bits |= (u32)*input++ << z.bit_count;
+        z.bit_count += 8;
+    }
+    return true;
+}
+
+static inline void fill(void)
+{
+    while (z.bit_count <= 24 && input != input_end) {
+        z.bits |= (u32)*input++ << z.bit_count;
+        z.bit_count += 8;
+    }
+}
+
+static inline u32 take_bits(u32 n)
+{
+    u32 value = z.bits & ((1u << n) - 1);
+    z.bits >>= n;
+    z.bit_count -= n;
+    return value;
+}
+
+static enum inflate_result block_header(void)
+{
+    if (!need(3))
+        return INFLATE_MORE;
+    z.last = take_bits(1);
+    switch (take_bits(2)) {
+    case 0:
+        take_bits(z.bit_count % 8);
+        z.state = STORED_LENGTH;
+        return INFLATE_DONE;
+    case 1:
+        z.state = SYMBOL;
+        return build_fixed() ? INFLATE_DONE : INFLATE_BAD;
+    case 2:
+        z.state = TABLE_SIZES;
+        return INFLATE_DONE;
+    default:
+        return INFLATE_BAD;
+    }
+}
+
+static enum inflate_result stored_length(void)
+{
+    u32 n;
+
+    /* Two halves, as 32 bits would not fit beside a rest. */
+    if (z.index == 0) {
+        if (!need(16))
+            return INFLATE_MORE;
+        z.value = take_bits(16);
+        z.index = 1;
+    }
+    if (!need(16))
+        return INFLATE_MORE;
+    n = take_bits(16);
+    z.index = 0;
+    if (n != (~z.value & 0xFFFF))
+        return INFLATE_BAD;
+    z.run = n ^ 0xFFFF;
+    z.state = STORED;
+    return INFLATE_DONE;
+}
+
+static void block_end(void) { z.state = z.last ? CHECKSUM : BLOCK_HEADER; }
+
+static enum inflate_result stored(void)
+{
+    while (z.run) {
+        if (!need(8))
+            return INFLATE_MORE;
+        inflate_window[z.at++ % INFLATE_WINDOW] = (u8)take_bits(8);
+        z.run--;
+        if (z.at - z.flushed >= FLUSH && !flush())
+            return INFLATE_STOP;
+    }
+    block_end();
+    return INFLATE_DONE;
+}
+
+static enum inflate_result table_sizes(void)
+{
+    if (!need(14))
+        return INFLATE_MORE;
+    z.symbols = take_bits(5) + 257;
+    z.distances = take_bits(5) + 1;
+    z.codes = take_bits(4) + 4;
+    if (z.symbols > 286 || z.distances > DISTANCES)
+        return INFLATE_BAD;
+    memset(lengths, 0, sizeof(lengths));
+    z.index = 0;
+    z.state = CODE_LENGTHS;
+    return INFLATE_DONE;
+}
+
+static enum inflate_result code_lengths(void)
+{
+    for (; z.index < z.codes; z.index++) {
+        if (!need(3))
+            return INFLATE_MORE;
+        lengths[code_order[z.index]] = (u8)take_bits(3);
+    }
+    if (!build(&literal_code, lengths, LENGTH_CODES))
+        return INFLATE_BAD;
+    memset(lengths, 0, sizeof(lengths));
+    z.index = 0;
+    z.state = LENGTHS;
+    return INFLATE_DONE;
+}
+
+static enum inflate_result read_lengths(void)
+{
+    u32 all = z.symbols + z.distances, used;
+
+    while (z.index < all) {
+        static const u8 extra[3] = {2, 3, 7}, base[3] = {3, 3, 11};
+        u32 run, kind;
+        u8 length = 0;
+
+        if (z.state == LENGTHS) {
+            int symbol;
+            fill();
+            symbol = decode(&literal_code, LITERAL_BITS, &used);
+            if (symbol < 0)
+                return symbol == -1 ? INFLATE_MORE : INFLATE_BAD;
+            take_bits(used);
+            if (symbol < 16) {
+                lengths[z.index++] = (u8)symbol;
+                continue;
+            }
+            z.value = (u32)symbol - 16;
+            z.state = REPEAT;
+        }
+        kind = z.value;
+        if (!need(extra[kind]))
+            return INFLATE_MORE;
+        run = base[kind] + take_bits(extra[kind]);
+        if (kind == 0) {
+            if (!z.index)
+                return INFLATE_BAD;
+            length = lengths[z.index - 1];
+        }
+        if (z.index + run > all)
+            return INFLATE_BAD;
+        memset(lengths + z.index, length, run);
+        z.index += run;
+        z.state = LENGTHS;
+    }
+    z.index = 0;
+    z.state = SYMBOL;
+    if (!lengths[256] || !build(&distance_code, lengths + z.symbols, z.distances)
+        || !build(&literal_code, lengths, z.symbols))
+        return INFLATE_BAD;
+    return INFLATE_DONE;
+}
+
+/* The inner loop: symbols until the block ends or the input runs out. */
+static HOT enum inflate_result symbols(void)
+{
+    for (;;) {
+        u32 used;
+        int symbol;
+
+        if (z.at - z.flushed >= FLUSH && !flush())
+            return INFLATE_STOP;
+        switch (z.state) {
+        case SYMBOL:
+            fill();
+            symbol = decode(&literal_code, LITERAL_BITS, &used);
+            if (symbol < 0)
+                return symbol == -1 ? INFLATE_MORE : INFLATE_BAD;
+            take_bits(used);
+            if (symbol < 256) {
+                inflate_window[z.at++ % INFLATE_WINDOW] = (u8)symbol;
+                continue;
+            }
+            if (symbol == 256) {
+                block_end();
+                return INFLATE_DONE;
+            }
+            if (symbol > 285)
+                return INFLATE_BAD;
+            z.value = (u32)symbol - 257;
+            z.state = LENGTH_EXTRA;
+            /* fall through */
+        case LENGTH_EXTRA:
+            if (!need(length_extra[z.value]))
+                return INFLATE_MORE;
+            z.run = length_base[z.value] + take_bits(length_extra[z.value]);
+            z.state = DISTANCE;
+            /* fall through */
+        case DISTANCE:
+            fill();
+            symbol = decode(&distance_code, DISTANCE_BITS, &used);
+            if (symbol < 0)
+                return symbol == -1 ? INFLATE_MORE : INFLATE_BAD;
+            take_bits(used);
+            if (symbol >= DISTANCES)
+                return INFLATE_BAD;
+            z.value = (u32)symbol;
+            z.state = DISTANCE_EXTRA;
+            /* fall through */
+        default: {
+            u32 extra = z.value < 2 ? 0 : (z.value >> 1) - 1;
+            if (!need(extra))
+                return INFLATE_MORE;
+            z.back = distance_base[z.value] + take_bits(extra);
+            if (z.back > z.at || z.back > INFLATE_WINDOW)
+                return INFLATE_BAD;
+            copy(z.run);
+            z.state = SYMBOL;
+        }
+        }
+    }
+}
+
+static enum inflate_result zlib_header(void)
+{
+    u32 value;
+
+    if (!need(16))
+        return INFLATE_MORE;
+    value = take_bits(16);
+    z.state = BLOCK_HEADER;
+    /* Deflate, a window of at most 32 KiB, no dictionary, and the check bits. */
+    if ((value & 0x0F) != 8 || (value & 0xF0) > 0x70 || (value & 0x2000)
+        || ((value & 0xFF) * 256 + (value >> 8)) % 31)
+        return INFLATE_BAD;
+    return INFLATE_DONE;
+}
+
+static enum inflate_result check(void)
+{
+    if (!z.index) {
+        take_bits(z.bit_count % 8);
+        z.checksum_at = 0;
+        z.index = 1;
+    }
+    for (; z.index <= 4; z.index++) {
+        if (!need(8))
+            return INFLATE_MORE;
+        z.checksum_at = z.checksum_at << 8 | take_bits(8);
+    }
+    if (!flush())
+        return INFLATE_STOP;
+    if (z.checksum_at != (z.adler_b << 16 | z.adler_a))
+        return INFLATE_BAD;
+    z.state = FINISHED;
+    return INFLATE_DONE;
+}
+
+enum inflate_result inflate_add(const u8 *data, u32 length, u32 *left)
+{
+    enum inflate_result result = INFLATE_DONE;
+
+    input = data;
+    input_end = data + length;
+    while (result == INFLATE_DONE && z.state != FINISHED) {
+        switch (z.state) {
+        case ZLIB_HEADER: result = zlib_header(); break;
+        case BLOCK_HEADER: result = block_header(); break;
+        case STORED_LENGTH: result = stored_length(); break;
+        case STORED: result = stored(); break;
+        case TABLE_SIZES: result = table_sizes(); break;
+        case CODE_LENGTHS: result = code_lengths(); break;
+        case LENGTHS:
+        case REPEAT: result = read_lengths(); break;
+        case CHECKSUM: result = check(); break;
+        default: result = symbols(); break;
+        }
+    }
+    *left = (u32)(input_end - input) + z.bit_count / 8;
+    if (result == INFLATE_MORE && !flush())
+        return INFLATE_STOP;
+    return result;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inflate (RFC 1950 and 1951) for input that comes in pieces of any size. */
+#ifndef INFLATE_H
+#define INFLATE_H
+
+#include "types.h"
+
+enum { INFLATE_WINDOW = 0x8000 };
+
+enum inflate_result { INFLATE_MORE, INFLATE_DONE, INFLATE_BAD, INFLATE_STOP };
+
+/* The last 32 KiB of output; lent to others while no stream is open. */
+extern u8 inflate_window[INFLATE_WINDOW];
+
+void inflate_start(void);
+/* Hands plain bytes to `inflate_output`. INFLATE_MORE: all input was used up. INFLATE_STOP: the
+ * output was refused. `*left` gets the number of bytes of input behind the end of the stream. */
+enum inflate_result inflate_add(const u8 *data, u32 length, u32 *left);
+
+/* Takes plain bytes in order; false stops the stream. */
+bool inflate_output(const u8 *data, u32 length);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which links this chip has. */
+#include "link.h"
+
+#include "hal.h"
+
+const struct link *const links[] = {
+    &link_uart,
+#ifdef USB_JTAG_BASE
+    &link_usb_jtag,
+#endif
+#ifdef ROM_CDC_FILL
+    &link_usb_otg,
+#endif
+};
+const u32 link_count = COUNT(links);
+const struct link *link_active;

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Start, greet, serve. Returns only for RUN_USER_CODE. */
+#include "commands.h"
+#include "crc32.h"
+#include "ext.h"
+#include "flash.h"
+#include "hal.h"
+#include "link.h"
+#include "writer.h"
+
+void pump(void)
+{
+    rx_drain();
+    if (!tx_active)
+        ext_report();
+}
+
+int main(void);
+int main(void)
+{
+    struct frame f;
+    bool stay = true;
+
+    crc32_init();
+    links_start();
+#ifdef QUIET_WATCHDOGS
+    QUIET_WATCHDOGS();
+#endif
+    flash_attach(0);
+    tx_greeting();
+    while (stay) {
+        pump();
+        if (!rx_next(&f)) {
+            writer_idle();
+            continue;
+        }
+        stay = command(&f);
+        rx_release();
+    }
+    flash_wait();
+    uart_restore();
+    return 0;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "slip.h"
+
+#include "crc32.h"
+#include "hal.h"
+#include "link.h"
+
+enum { END = 0xC0, ESCAPE = 0xDB, ESCAPED_END = 0xDC, ESCAPED_ESCAPE = 0xDD };
+enum { HEADER = 8, QUEUE = 16 };
+
+/* --- receiving ------------------------------------------------------------------------------
+ * Frames lie one after the other in `arena`; the one that is coming in starts at `start`. */
+
+static u8 arena[RX_ARENA] __attribute__((aligned(4)));
+
+static struct {
+    struct frame frames[QUEUE];
+    u32 first, count;      /* the queue; the first may be in use */
+    u32 start, length;     /* the frame that is coming in */
+    u32 limit;             /* how long it may become */
+    u32 crc;
+    bool escaped, dropping;
+    bool held;             /* the first of the queue is being worked on */
+    const struct link *source; /* where it comes from */
+} rx;
+
+/* Make room for a frame at rx.start: up to the end of the arena, or up to the oldest frame. */
+static void place(void)
+{
+    u32 oldest;
+
+    if (!rx.count) {
+        rx.start = 0;
+        rx.limit = RX_LONGEST;
+        return;
+    }
+    oldest = (u32)(rx.frames[rx.first].data - arena);
+    rx.limit = oldest >= rx.start ? oldest - rx.start : RX_ARENA - rx.start;
+}
+
+/* The frame has outgrown its place: move it to the arena's start, if that is larger. */
+static bool grow(void)
+{
+    u32 oldest;
+
+    oldest = rx.count ? (u32)(rx.frames[rx.first].data - arena) : RX_LONGEST;
+    if (!rx.start || (rx.count && oldest >= rx.start) || oldest <= rx.length)
+        return false;
+    memmove(arena, arena + rx.start, rx.length);
+    rx.start = 0;
+    rx.limit = oldest;
+    return true;
+}
+
+static bool is_request(const struct frame *f)
+{
+    return f->length >= HEADER && f->data[0] == 0 && get16(f->data + 2) == f->length - HEADER;
+}
+
+static void frame_done(void)
+{
+    struct frame f = {arena + rx.start, rx.length, rx.crc == CRC32_RESIDUE};
+    /* Acknowledgements of READ_FLASH are four bare bytes. */
+    bool good = !rx.dropping && (is_request(&f) || f.length == 4);
+
+    if (rx.length && !good) {
+        on_damage();
+    } else if (rx.length && on_frame(&f)) {
+        if (rx.count < QUEUE) {
+            rx.frames[(rx.first + rx.count++) % QUEUE] = f;
+            rx.start += (rx.length + 3) & ~3u;
+            if (!link_active && f.length >= HEADER)
+                link_active = rx.source;
+        }
+    }
+}
+
+static void frame_start(void)
+{
+    rx.length = 0;
+    rx.crc = CRC32_START;
+    rx.escaped = rx.dropping = false;
+    place();
+}
+
+/* The seal covers the opcode and everything after the header. */
+static inline bool is_covered(u32 index) { return index == 1 || index >= HEADER; }
+
+static HOT void take(u8 byte)
+{
+    if (byte == END) {
+        frame_done();
+        frame_start();
+        return;
+    }
+    if (rx.dropping)
+        return;
+    if (rx.escaped) {
+        rx.escaped = false;
+        if (byte == ESCAPED_END)
+            byte = END;
+        else if (byte == ESCAPED_ESCAPE)
+            byte = ESCAPE;
+        else
+            rx.dropping = true;
+    } else if (byte == ESCAPE) {
+        rx.escaped = true;
+        return;
+    }
+    if (rx.length >= rx.limit && !grow()) {
+        rx.dropping = true;
+        rx.length = 1;
+        return;
+    }
+    if (is_covered(rx.length))
+        rx.crc = crc32_byte(rx.crc, byte);
+    arena[rx.start + rx.length++] = byte;
+}
+
+static HOT void drain(const struct link *link)
+{
+    for (u32 n = link->available(); n; n--) {
+        u8 byte = link->read();
+        if (link != rx.source) {
+            /* Until the host's link is known, a frame belongs to where its start was seen. */
+            if (byte != END)
+                continue;
+            rx.source = link;
+            rx.length = 0;
+        }
+        take(byte);
+    }
+}
+
+void rx_drain(void)
+{
+    if (link_active) {
+        drain(link_active);
+        return;
+    }
+    for (u32 i = 0; i < link_count; i++)
+        drain(links[i]);
+}
+
+bool rx_next(struct frame *f)
+{
+    if (!rx.count)
+        return false;
+    *f = rx.frames[rx.first];
+    rx.held = true;
+    return true;
+}
+
+void rx_keep(void) { rx.held = false; }
+
+void rx_release(void)
+{
+    if (!rx.held)
+        return;
+    rx.held = false;
+    rx.first = (rx.first + 1) % QUEUE;
+    rx.count--;
+    if (!rx.length)
+        place();
+    else if (!rx.count)
+        rx.limit = RX_ARENA - rx.start;
+    else if (rx.frames[rx.first].data >= arena + rx.start)
+        rx.limit = (u32)(rx.frames[rx.first].data - arena) - rx.start;
+    else
+        rx.limit = RX_ARENA - rx.start;
+}
+
+/* --- sending ------------------------------------------------------------------------------- */
+
+bool tx_active;
+static u32 tx_room;
+
+static void put(u8 byte)
+{
+    while (!tx_room) {
+        tx_room = link_active->room();
+        rx_drain();
+    }
+    tx_room--;
+    link_active->write(byte);
+}
+
+void tx_begin(void)
+{
+    tx_active = true;
+    tx_room = 0;
+    put(END);
+}
+
+void tx_byte(u8 byte)
+{
+    if (byte == END || byte == ESCAPE) {
+        put(ESCAPE);
+        byte = byte == END ? ESCAPED_END : ESCAPED_ESCAPE;
+    }
+    put(byte);
+}
+
+void tx_bytes(const void *data, u32 length)
+{
+    const u8 *bytes = data;
+
+    for (u32 i = 0; i < length; i++)
+        tx_byte(bytes[i]);
+}
+
+void tx_end(void)
+{
+    put(END);
+    link_active->flush();
+    tx_active = false;
+}
+
+void tx_frame(const void *data, u32 length)
+{
+    tx_begin();
+    tx_bytes(data, length);
+    tx_end();
+}
+
+/* Nobody knows yet where the host is: greet everywhere, but wait nowhere. */
+void tx_greeting(void)
+{
+    static const u8 greeting[6] = {END, 'O', 'H', 'A', 'I', END};
+
+    for (u32 i = 0; i < link_count; i++) {
+        if (links[i]->room() < sizeof(greeting))
+            continue;
+        for (u32 j = 0; j < sizeof(greeting); j++)
+            links[i]->write(greeting[j]);
+        links[i]->flush();
+    }
+    frame_start();
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Frames on the line: sending (SLIP), and a queue of received ones. */
+#ifndef SLIP_H
+#define SLIP_H
+
+#include "types.h"
+
+/* A received frame; `data` is the whole of it and stays until `rx_release`. */
+struct frame {
+    u8 *data;
+    u32 length;
+    bool sealed; /* the CRC at its end is right */
+};
+
+enum {
+    RX_ARENA = 2 * (0x4000 + 64) + 512, /* two of the largest blocks, or eight of 4 KiB */
+    RX_LONGEST = 0x4000 + 64,
+};
+
+/* Take what has come in. Called from every loop that waits; sends nothing. */
+void rx_drain(void);
+/* The oldest frame, which then is worked on until it is released. */
+bool rx_next(struct frame *f);
+void rx_release(void);
+/* Leave the frame that was got in the queue after all. */
+void rx_keep(void);
+
+/* Called for each frame as it completes, with its place in the queue still undecided.
+ * False: it was dealt with and is dropped. */
+bool on_frame(const struct frame *f);
+/* Something came that is no request: a damaged frame. */
+void on_damage(void);
+
+void tx_begin(void);
+void tx_byte(u8 byte);
+void tx_bytes(const void *data, u32 length);
+void tx_end(void);
+extern bool tx_active;
+
+void tx_frame(const void *data, u32 length);
+void tx_greeting(void);
+
+#endif

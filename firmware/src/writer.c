@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "writer.h"
+
+#include "flash.h"
+#include "inflate.h"
+
+static struct {
+    struct write_order order;
+    struct eraser eraser;
+    u32 at;               /* plain bytes taken */
+    u32 fill;             /* bytes waiting in `page` */
+    enum status failed;
+    bool open, stream_over;
+} w;
+
+static u8 page[PAGE] __attribute__((aligned(4)));
+
+/* --- erasing ------------------------------------------------------------------------------ */
+
+/* Of a block's sectors, how many are not blank; stops counting when the block is worth erasing. */
+static u32 dirty_sectors(u32 address, u32 size, u32 enough, u32 *last)
+{
+    u32 count = 0;
+
+    for (u32 at = address; at < address + size && count < enough; at += SECTOR) {
+        if (flash_blank(at, SECTOR))
+            continue;
+        count++;
+        *last = at;
+    }
+    return count;
+}
+
+enum status eraser_step(struct eraser *e)
+{
+    u32 room = e->end - e->at, size = SECTOR;
+
+    if (!room)
+        return OK;
+    if (!(e->at % BLOCK64) && room >= BLOCK64)
+        size = BLOCK64;
+    else if (!(e->at % BLOCK32) && room >= BLOCK32)
+        size = BLOCK32;
+    if (e->spare_blank) {
+        u32 only = e->at, dirty = dirty_sectors(e->at, size, 2, &only);
+        if (dirty < 2) {
+            /* One sector takes a third of a block's time. */
+            e->at += size;
+            return dirty ? flash_erase_start(only, SECTOR) : OK;
+        }
+    }
+    e->at += size;
+    return flash_erase_start(e->at - size, size);
+}
+
+/* Everything below `end` has been dealt with; the last erase may still be going on. */
+static enum status erase_up_to(u32 end)
+{
+    enum status status = OK;
+
+    while (!status && w.eraser.at < end && w.eraser.at < w.eraser.end) {
+        status = eraser_step(&w.eraser);
+        pump();
+    }
+    return status;
+}
+
+void writer_idle(void)
+{
+    if (!w.open || w.failed || w.eraser.at >= w.eraser.end || flash_busy())
+        return;
+    w.failed = eraser_step(&w.eraser);
+}
+
+/* --- programming -------------------------------------------------------------------------- */
+
+static enum status program_page(void)
+{
+    u32 address = w.order.offset + w.at - w.fill;
+    enum status status = erase_up_to(address + w.fill);
+
+    if (status)
+        return status;
+    /* Words are programmed; what is missing stays blank. */
+    while (w.fill % 4)
+        page[w.fill++] = 0xFF;
+    if (w.order.encrypted)
+        status = flash_program_encrypted(address, page, w.fill);
+    else
+        status = flash_program(address, page, w.fill);
+    w.fill = 0;
+    pump();
+    return status;
+}
+
+/* Plain bytes, from a block or out of the stream. */
+static enum status take(const u8 *data, u32 length)
+{
+    if (length > w.order.size - w.at)
+        return TOO_MUCH;
+    while (length) {
+        u32 room = PAGE - ((w.order.offset + w.at) % PAGE);
+        u32 n = min32(length, room);
+        enum status status;
+        memcpy(page + w.fill, data, n);
+        w.fill += n;
+        w.at += n;
+        data += n;
+        length -= n;
+        if (n < room && w.at != w.order.size)
+            break;
+        status = program_page();
+        if (status)
+            return status;
+    }
+    return OK;
+}
+
+bool inflate_output(const u8 *data, u32 length)
+{
+    w.failed = take(data, length);
+    return !w.failed;
+}
+
+/* --- orders ------------------------------------------------------------------------------- */
+
+enum status writer_open(const struct write_order *order)
+{
+    enum status status = flash_unlock();
+
+    w.open = false;
+    if (status)
+        return status;
+    w.order = *order;
+    w.eraser.at = order->offset & ~(SECTOR - 1u);
+    w.eraser.end = order->erase ? (order->offset + order->size + SECTOR - 1) & ~(SECTOR - 1u)
+                                : w.eraser.at;
+    w.eraser.spare_blank = order->spare_blank;
+    w.at = w.fill = 0;
+    w.failed = OK;
+    w.stream_over = false;
+    w.open = true;
+    if (order->deflated)
+        inflate_start();
+    return OK;
+}
+
+static enum status inflate_feed(const u8 *data, u32 length)
+{
+    u32 left;
+
+    if (w.stream_over)
+        return TOO_MUCH;
+    switch (inflate_add(data, length, &left)) {
+    case INFLATE_MORE:
+        return OK;
+    case INFLATE_DONE:
+        w.stream_over = true;
+        return left ? TOO_MUCH : OK;
+    case INFLATE_STOP:
+        return w.failed;
+    default:
+        return BAD_STREAM;
+    }
+}
+
+enum status writer_feed(const u8 *data, u32 length)
+{
+    if (!w.open)
+        return NOT_WRITING;
+    if (!w.failed)
+        w.failed = w.order.deflated ? inflate_feed(data, length) : take(data, length);
+    return w.failed;
+}
+
+enum status writer_finish(void)
+{
+    if (!w.failed)
+        w.failed = erase_up_to(w.eraser.end);
+    flash_wait();
+    if (!w.failed && !writer_is_complete())
+        return TOO_LITTLE;
+    return w.failed;
+}
+
+void writer_close(void) { w.open = false; }
+bool writer_is_open(void) { return w.open; }
+bool writer_is_complete(void)
+{
+    return w.at == w.order.size && (!w.order.deflated || w.stream_over);
+}
+u32 writer_done(void) { return w.at - w.fill; }

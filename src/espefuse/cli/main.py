@@ -19,6 +19,7 @@ from espefuse.cli.types import ChipType, ModeChoice
 from espefuse.efuse_interface import CHIP_ALIASES, SUPPORTED_CHIPS, init_commands
 from espefuse.efuses import AbortedError
 from esptool._version import __version__
+from esptool.cli.help import HelpMixin
 from esptool.errors import FatalError
 
 BURN_ORDER = (
@@ -92,7 +93,7 @@ def _options() -> list[click.Parameter]:
     ]
 
 
-class EspefuseGroup(click.Group):
+class EspefuseGroup(HelpMixin, click.Group):
     """A click group whose commands come from a chip's table and follow each other in one line."""
 
     def __init__(self) -> None:

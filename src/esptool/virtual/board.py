@@ -22,6 +22,7 @@ from esptool.virtual.parts import find
 from esptool.virtual.rom import RomLoader
 from esptool.virtual.soc import Silent, Soc
 from esptool.virtual.state import load_state, save_state
+from esptool.virtual.watchdog import Watchdog
 
 #: Boards opened by name, shared within the process.
 NAMED: dict[str, Board] = {}
@@ -68,6 +69,10 @@ class Board:
         self._in_free = self._out_free = 0.0
         circuit = UsbJtagReset if options.link == "usb-jtag" else AutoReset
         self.lines = circuit(self._boot_by_strap, self._hold, slow_lines_s)
+        self.watchdog: Watchdog | None = None
+        if self.spec.reset.watchdog is not None:
+            self.watchdog = Watchdog(self.spec.reset.watchdog, self._watchdog_bites)
+            self.watchdog.attach(self.soc.bus)
         if options.state:
             load_state(self, Path(options.state))
         self._boot_by_strap(False)
@@ -82,7 +87,22 @@ class Board:
 
     def _hold(self) -> None:
         self.held = True
+        self._reset_chip()
+
+    def _reset_chip(self) -> None:
         self.soc.reset()
+        if self.watchdog is not None:
+            self.watchdog.reset()
+
+    def _settle(self) -> None:
+        """Let happen what is due by now: EN has risen, the watchdog bites."""
+        self.lines.settle()
+        if self.watchdog is not None:
+            self.watchdog.settle()
+
+    def _pending_s(self) -> float:
+        waits = self.lines.pending_s()
+        return waits if self.watchdog is None else min(waits, self.watchdog.pending_s())
 
     def _boot_by_strap(self, io0_low: bool) -> None:
         self._strapped = io0_low or self.options.boot == "download"
@@ -90,7 +110,7 @@ class Board:
 
     def _boot(self, download: bool, cause: bootlog.Cause) -> None:
         self.held = False
-        self.soc.reset()
+        self._reset_chip()
         download = download and not self.soc.download_disabled
         self.soc.baud = bootlog.baud(self.soc)
         self._emit(bootlog.banner(self.soc, cause, download))
@@ -116,8 +136,8 @@ class Board:
 
         start(self, entry)
 
-    def reset_by_watchdog(self) -> None:
-        """The RTC watchdog has bitten: a system reset, which samples the strap anew."""
+    def _watchdog_bites(self) -> None:
+        # A system reset: the strap is sampled anew.
         self._strapped = self.options.boot == "download"
         self._boot(self._strapped, bootlog.WATCHDOG)
 
@@ -136,7 +156,7 @@ class Board:
             LinkLostError: the link breaks here, by a fault that was asked for.
         """
         self._count(len(data))
-        self.lines.settle()
+        self._settle()
         clock = self.clock
         if not clock.charged:
             self._arrive(data)
@@ -213,7 +233,7 @@ class Board:
         Raises:
             LinkLostError: the link breaks here, by a fault that was asked for.
         """
-        self.lines.settle()
+        self._settle()
         now = self._moment()
         out = []
         while self._queue and self._queue[0][0] <= now:
@@ -228,17 +248,17 @@ class Board:
             due = self._queue[0][0]
             wait = self.clock.host_reaches(due) if self.clock.charged else due - time.monotonic()
             return max(0.0, wait)
-        return max(0.0, self.lines.pending_s())
+        return max(0.0, self._pending_s())
 
     def due_s(self) -> float:
         """Seconds by the host's clock until the next bytes arrive; infinity when none are due."""
         if self._queue:
             return self._queue[0][0] - self._moment()
-        return self.lines.pending_s()
+        return self._pending_s()
 
     def discard_input(self) -> None:
         """The host throws away what it has received so far."""
-        self.lines.settle()
+        self._settle()
         now = self._moment()
         while self._queue and self._queue[0][0] <= now:
             self._queue.popleft()

@@ -232,7 +232,7 @@ class Soc:
         key = find_key(self)
         if key is None:
             raise UsageError("Encrypted writing without a key.")
-        return encrypt(key, address, data)
+        return encrypt(self, key, address, data)
 
     def attach_flash(self) -> None:
         """SPI_ATTACH: the controller's pins lead to the flash."""

@@ -161,13 +161,9 @@ def image_info_data(input: ImageSource, chip: str | None = None) -> dict[str, An
     regions = None if isinstance(input, bytes) else hex_regions(data, name)
     images = []
     if regions is None:
-        try:
+        regions = _images_inside(data)
+        if not regions:
             first = examine(data, spec, name)
-        except ImageError:
-            regions = find_images(data)
-            if not regions:
-                raise
-        else:
             images.append(to_json(first, 0))
             regions = find_images(data, max(1, first.image.length))
     elif not regions:
@@ -247,14 +243,10 @@ def _print_file(data: bytes, chip: str | None, name: str | None) -> None:
     from esptool.image.info import examine, find_images
 
     spec = None if chip is None else _chip(chip)
-    try:
-        info = examine(data, spec, name)
-    except ImageError:
-        inside = find_images(data)
-        if not inside:
-            raise
+    if inside := _images_inside(data):
         _print_each(inside, chip)
         return
+    info = examine(data, spec, name)
     log.print(f"Image size: {len(data)} bytes")
     _print_info(info)
     for region in find_images(data, max(1, info.image.length)):
@@ -262,6 +254,16 @@ def _print_file(data: bytes, chip: str | None, name: str | None) -> None:
             f"Further image at offset: {region.address:#x}, size: {len(region.data)} bytes"
         )
         _print_info(examine(region.data), detected=False)
+
+
+def _images_inside(data: bytes) -> list[Region]:
+    """The images of a flash dump that does not itself begin with one."""
+    from esptool.image.header import IMAGE_MAGIC, IMAGE_MAGIC_V2
+    from esptool.image.info import find_images
+
+    return (
+        [] if data[:1] in (bytes((IMAGE_MAGIC,)), bytes((IMAGE_MAGIC_V2,))) else find_images(data)
+    )
 
 
 def _print_each(regions: Sequence[Region], chip: str | None) -> None:

@@ -106,6 +106,12 @@ class Elf:
         return header + phdrs + body + names + (table if sections else b"")
 
 
+def ram_program(ram: int) -> bytes:
+    """Two sections in RAM from address `ram` on."""
+    parts = [Part(".dram", ram, pattern(100, 2)), Part(".iram", ram + 0x400, pattern(200))]
+    return Elf(parts, XTENSA, entry=ram + 0x404).build()
+
+
 def pattern(size: int, seed: int = 1) -> bytes:
     """Bytes that differ from place to place and from seed to seed."""
     return bytes((i * 7 + i // 251 + seed * 31) & 0xFF for i in range(size))

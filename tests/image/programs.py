@@ -43,7 +43,8 @@ SECTIONS
   .dram0.data {dram:#x} : {{ *(.dram0.data) *(.data .data.*) }}
   .dram0.bss (NOLOAD) : {{ *(.dram0.bss) *(.bss .bss.* COMMON) }}
   .rtc.data {rtc:#x} : {{ *(.rtc.data) }}
-  .flash.appdesc {drom:#x} : {{ KEEP(*(.flash.appdesc)) }}
+  . = {drom:#x};
+  .flash.appdesc : {{ KEEP(*(.flash.appdesc)) }}
   .flash.rodata : ALIGN(16) {{ *(.flash.rodata) *(.rodata .rodata.*) }}
   .flash.text {irom:#x} : {{ *(.literal.flash.text .flash.literal .flash.text) }}
   /DISCARD/ : {{ *(.comment .note* .riscv.attributes .xtensa.info .xt.* .eh_frame*) }}
@@ -112,8 +113,8 @@ PROGRAMS = {
         *_LX106,
         0x40100000,
         0x3FFE8000,
-        0x3FFEA000,
-        0x40210000,
+        0x3FFEC000,
+        0x3FFE9000,
         0x40220000,
         app=False,
     ),

@@ -20,6 +20,7 @@ ROW = 16
 _OVERHEAD = 5  # count, address (2), type, check sum
 _BLOCK = 0x10000
 _ROWS_AT_ONCE = 4096
+_DAMAGED = -1
 _DATA, _END, _SEGMENT, _START_CS, _LINEAR, _START_EIP = range(6)
 _NEGATE = bytes(-value & 0xFF for value in range(256))
 
@@ -55,14 +56,16 @@ def read_hex(text: bytes, source: str | None = None) -> list[Region]:
     """
     runs = _Runs()
     base = 0
-    pos = line = 0
+    pos = line = careful_until = 0
     while pos < len(text):
-        taken = _take_block(text, pos, base, runs)
-        if taken:
-            rows, size = taken
-            line += rows
-            pos += size
-            continue
+        if line >= careful_until:
+            rows, size = _take_block(text, pos, base, runs)
+            if rows > 0:
+                line += rows
+                pos += size
+                continue
+            if rows == _DAMAGED:
+                careful_until = line + _ROWS_AT_ONCE
         line += 1
         end = text.find(b"\n", pos) + 1 or len(text)
         record = _decode_line(text[pos:end], line)
@@ -132,20 +135,21 @@ def _decode_line(line: bytes, number: int) -> bytes | None:
     return record
 
 
-def _take_block(text: bytes, pos: int, base: int, runs: _Runs) -> tuple[int, int] | None:
+def _take_block(text: bytes, pos: int, base: int, runs: _Runs) -> tuple[int, int]:
     """Take a run of equally long, consecutive data records at once: (records, characters).
 
-    None where the text at `pos` is anything else; the caller then reads one line with full checks.
+    No records where the text at `pos` is anything else, and _DAMAGED where one of them is wrong:
+    the caller then reads line by line, with full checks.
     """
     try:
         count = int(text[pos + 1 : pos + 3], 16)
     except ValueError:
-        return None
+        return 0, 0
     stride = count + _OVERHEAD
     end = text.find(b"\n", pos, pos + 2 * stride + 3)
     width = end + 1 - pos
     if end < 0 or count == 0 or width - 2 * stride not in (2, 3):
-        return None
+        return 0, 0
     rows = min(_ROWS_AT_ONCE, (len(text) - pos) // width)
     prefix = text[pos : pos + 3]
     for column, wanted in ((0, prefix[0]), (1, prefix[1]), (2, prefix[2]), (7, 48), (8, 48)):
@@ -153,13 +157,13 @@ def _take_block(text: bytes, pos: int, base: int, runs: _Runs) -> tuple[int, int
     for column in range(1 + 2 * stride, width):
         rows = _equal_rows(text, pos + column, width, rows, text[pos + column])
     if rows < 2:
-        return None
+        return 0, 0
     try:
         block = bytes.fromhex(text[pos : pos + rows * width].translate(None, MAGIC).decode("ascii"))
     except ValueError:
-        return None
+        return _DAMAGED, 0
     if len(block) != rows * stride or any(_column_sums(block, stride, rows)):
-        return None
+        return _DAMAGED, 0
     first = int.from_bytes(block[1:3], "big")
     rows = min(rows, 1 + (0xFFFF - first) // count)
     rows = _consecutive(block, stride, first, count, rows)

@@ -110,10 +110,13 @@ def _refuse_other_chip(region: Region, chip: ChipSpec) -> None:
     """Flash codes differ from chip to chip, so they must not be put into another one's image."""
     if region.data[:1] != bytes((IMAGE_MAGIC,)) or not chip.image.extended_header:
         return
-    from esptool.image.reader import detect_chip
+    from esptool.image.reader import detect_chip, scan_image
 
     found = detect_chip(region.data)
-    if found.image.extended_header and found is not chip:
+    if found is chip or not found.image.extended_header:
+        return
+    image = scan_image(region.data, found)
+    if image.fault is None and image.checksum == image.calculate_checksum():
         raise ImageError(
             f"{region} is an {found.name} image, not one for {chip.name}: its flash parameters "
             f"cannot be set. Use --chip {found.key}, or keep them."

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image commands as processes run them: output names, exit codes, one line for an error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import esptool
+from esptool.errors import FatalError
+from esptool.image.convert import convert_elf
+from tests.image.elfmaker import XTENSA, Elf, Part, pattern, ram_program
+
+C3_ELF = ram_program(0x3FC80000)
+ELF_8266 = Elf(
+    [Part(".text", 0x40100000, pattern(90)), Part(".irom0.text", 0x40210000, pattern(70))], XTENSA
+).build()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with an ELF file for ESP32-C3, one for ESP8266, an image, and some data."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app.elf").write_bytes(C3_ELF)
+    (tmp_path / "old.elf").write_bytes(ELF_8266)
+    (tmp_path / "app.img").write_bytes(convert_elf(C3_ELF, "esp32c3").data)
+    (tmp_path / "kb.bin").write_bytes(pattern(1024))
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "text.elf").write_bytes(b"this is no ELF file")
+    (tmp_path / "pc.elf").write_bytes(Elf([Part(".t", 0x1000, b"1234")], machine=0x3E).build())
+    (tmp_path / "bad.hex").write_bytes(b":0400000001020304F2\n:0400040001020304F2\n")
+    (tmp_path / "dir").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "made"),
+    [
+        ("--chip esp32c3 elf2image app.elf", ["app.bin"]),
+        ("--chip esp32c3 elf2image app.elf -o x.bin", ["x.bin"]),
+        ("-c esp32c3 elf2image -fs 4MB -fm dio -ff 40m --min-rev-full 3 app.elf", ["app.bin"]),
+        ("--chip esp32c3 elf2image --flash_size 4MB --dont_append_digest app.elf", ["app.bin"]),
+        ("--chip esp32c6 elf2image --flash-mmu-page-size 32KB app.elf", ["app.bin"]),
+        ("--chip esp32s31 elf2image --flash-mmu-page-size 256KB app.elf", ["app.bin"]),
+        ("--chip esp8266 elf2image old.elf", ["old.elf-0x00000.bin", "old.elf-0x10000.bin"]),
+        ("--chip esp8266 elf2image -e 2 old.elf", ["old-0x10000.bin"]),
+        ("--chip esp8266 elf2image --version 3 old.elf", ["old.bin"]),
+        ("--chip esp8266 elf2image -o p- old.elf", ["p-0x00000.bin", "p-0x10000.bin"]),
+        ("--chip esp32c3 merge-bin -o m.bin 0 app.img 0x10000 kb.bin", ["m.bin"]),
+        ("--chip esp32c3 merge_bin -o m.bin -t 0x1000 4096 app.img 0x10_000 kb.bin", ["m.bin"]),
+        ("--chip esp32c3 merge-bin 0 app.img -o m.bin --format uf2 --chunk-size 256", ["m.bin"]),
+        ("--chip esp32c3 merge-bin 0 app.img -f hex -o m.hex --flash-mode dout", ["m.hex"]),
+        ("--chip esp32c3 merge-bin 0 app.img -o m.bin --fill-flash-size 1MB", ["m.bin"]),
+    ],
+)
+def test_files_are_made(
+    words: str, made: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = set(folder.iterdir())
+    esptool.main(words.split())
+    assert {p.name for p in set(folder.iterdir()) - before} == set(made)
+    out = capsys.readouterr().out
+    assert "Successfully created" in out or "ready to" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--chip esp32c3 elf2image missing.elf",
+        "--chip esp32c3 elf2image dir",
+        "--chip esp32c3 elf2image empty",
+        "--chip esp32c3 elf2image text.elf",
+        "--chip esp32c3 elf2image pc.elf",
+        "--chip esp32c3 elf2image app.elf -o dir",
+        "--chip esp32c3 elf2image app.elf -o dir/none/x.bin",
+        "--chip esp32c3 elf2image app.elf -fs 256KB",
+        "--chip esp32c3 elf2image app.elf -fs 3MB",
+        "--chip esp32c3 elf2image app.elf -ff 26m -fm xio",
+        "--chip esp32c3 elf2image app.elf -ff 48m",
+        "--chip esp32c3 elf2image app.elf --pad-to-size 5",
+        "--chip esp32c3 elf2image app.elf --pad-to-size 4096MB",
+        "--chip esp32c6 elf2image app.elf --flash-mmu-page-size 256KB",
+        "--chip esp32c3 elf2image app.elf --min-rev-full 65536",
+        "--chip esp32c3 elf2image app.elf --max-rev-full 70000",
+        "--chip esp32c3 elf2image app.elf --elf-sha256-offset x",
+        "--chip esp32c3 elf2image app.elf --secure-pad-v2 --dont-append-digest",
+        "--chip esp99 elf2image app.elf",
+        "elf2image app.elf",
+        "elf2image",
+        "merge-bin -o m.bin 0 app.img",
+        "--chip esp32c3 merge-bin 0 app.img",
+        "--chip esp32c3 merge-bin -o m.bin",
+        "--chip esp32c3 merge-bin -o m.bin 0",
+        "--chip esp32c3 merge-bin -o m.bin zero app.img",
+        "--chip esp32c3 merge-bin -o m.bin 0 missing.bin",
+        "--chip esp32c3 merge-bin -o m.bin 0 dir",
+        "--chip esp32c3 merge-bin -o m.bin 0 bad.hex",
+        "--chip esp32c3 merge-bin -o m.bin 0 app.img 0x100 kb.bin",
+        "--chip esp32c3 merge-bin -o m.bin 0 app.img 0xf00 kb.bin",
+        "--chip esp32c3 merge-bin -o m.bin -t 0x1000 0 app.img",
+        "--chip esp32c3 merge-bin -o m.bin 0x100000000 kb.bin",
+        "--chip esp32c3 merge-bin -f uf2 -o m.bin 0xfffffff0 kb.bin",
+        "--chip esp32c3 merge-bin -f uf2 --chunk-size 6 -o m.bin 0 kb.bin",
+        "--chip esp32c3 merge-bin -f uf2 --chunk-size 500 -o m.bin 0 kb.bin",
+        "--chip esp32c3 merge-bin -o m.bin 0 app.img -fs 512KB",
+        "--chip esp32c6 merge-bin -o m.bin 0 app.img -fs 4MB",
+        "--chip esp32c3 merge-bin -o dir 0 app.img",
+        "image-info missing.bin",
+        "image-info dir",
+        "image-info empty",
+        "image-info kb.bin",
+        "image-info bad.hex",
+        "--chip esp32s3 image-info app.img",
+    ],
+)
+def test_bad_input_is_one_error_and_leaves_no_file(
+    words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(folder.rglob("*"))
+    with pytest.raises((FatalError, SystemExit)) as error:
+        esptool.main(words.split())
+    if isinstance(error.value, SystemExit):
+        assert error.value.code == 2
+        assert "Error: " in capsys.readouterr().err
+    else:
+        assert str(error.value)
+        assert "\n" not in str(error.value)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_failed_conversion_leaves_the_former_image(folder: Path) -> None:
+    (folder / "app.bin").write_bytes(b"former")
+    with pytest.raises(FatalError):
+        esptool.main(["--chip", "esp32c3", "elf2image", "-fs", "256KB", "app.elf"])
+    assert (folder / "app.bin").read_bytes() == b"former"
+
+
+def test_json_is_all_that_is_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    esptool.main(["image-info", "--json", "app.img"])
+    data = json.loads(capsys.readouterr().out)
+    assert data["images"][0]["chip"] == "esp32c3"
+    assert data["file"] == "app.img"
+    (folder / "cut.img").write_bytes((folder / "app.img").read_bytes()[:200])
+    with pytest.raises(FatalError, match="End of file"):
+        esptool.main(["image-info", "--json", "cut.img"])
+    data = json.loads(capsys.readouterr().out)
+    assert "End of file" in data["images"][0]["fault"]

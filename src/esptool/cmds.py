@@ -133,7 +133,7 @@ def version() -> None:
 def run_stub(esp: ESPLoader, plugins: list[str] | None = None) -> ESPLoader:
     """Start the flasher stub unless none can run; returns the object to go on with."""
     if plugins:
-        raise NotSupportedError(f"There is no stub plug-in named {', '.join(plugins)}.")
+        return esp.run_stub(StubFlasher(esp, plugins))
     return esp.run_stub()
 
 

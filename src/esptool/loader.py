@@ -16,6 +16,7 @@ from esptool.chips.spec import ChipSpec
 from esptool.config import load_settings
 from esptool.device import Link, Session
 from esptool.device import connect as _connect
+from esptool.device.stub_loader import stub_name
 from esptool.errors import FatalError as FatalError
 from esptool.errors import UnsupportedCommandError as UnsupportedCommandError
 from esptool.errors import UsageError
@@ -86,30 +87,48 @@ class _Live:
         obj.__dict__[self._key] = value
 
 
-class StubFlasher:
-    """A stub from a folder of stub files.
+_STUB_DATA = os.path.join(os.path.dirname(__file__), "stubs", "data")
 
-    `target` is a chip name such as "esp32s3". `STUB_DIR` may be pointed at another folder of
-    JSON files (in one of `STUB_SUBDIRS`, or directly in it); otherwise the built-in stub is used.
+
+class StubFlasher:
+    """A stub, read from a folder of stub files in the public JSON format.
+
+    Args:
+        target: the chip: its name, its class, or a loader object.
+        plugins: names of plug-ins to link into the stub.
+
+    `STUB_DIR` may be pointed at another folder (with files in it, or in the sub-folders
+    `STUB_SUBDIRS`, newest first); as it is, the built-in stubs are used.
+
+    Raises:
+        FatalError: there is no such stub, or it has no such plug-in.
     """
 
-    STUB_DIR: ClassVar[str] = os.path.join(os.path.dirname(__file__), "stubs", "data")
+    STUB_DIR: ClassVar[str] = _STUB_DATA
     STUB_SUBDIRS: ClassVar[list[str]] = ["2", "1"]
     STUB_VERSION_EXPLICIT: ClassVar[bool] = False
 
     def __init__(self, target: Any, plugins: list[str] | None = None) -> None:
-        from esptool import stubs
-
-        name = target if isinstance(target, str) else target.CHIP_NAME
-        stub = stubs.load(chips.normalize(name))
+        stub = self.find(target).with_plugins(plugins or ())
         self.stub = stub
         self.text = stub.text
         self.text_start = stub.text_start
         self.entry = stub.entry
         self.data = stub.data or None
         self.data_start = stub.data_start
-        self.bss_start = getattr(stub, "bss_start", None)
-        self.plugin_segments: list[tuple[int, bytes]] = []
+        self.bss_start = stub.bss_start
+        self.plugin_segments = list(stub.segments)
+
+    @classmethod
+    def find(cls, target: Any) -> Stub:
+        """The stub file of a chip, without plug-ins."""
+        from esptool import stubs
+
+        name = target if isinstance(target, str) else target.CHIP_NAME
+        name = chips.normalize(name)
+        if cls.STUB_DIR == _STUB_DATA:
+            return stubs.load(name)
+        return stubs.load_dir(cls.STUB_DIR, name, cls.STUB_SUBDIRS)
 
     @classmethod
     def set_stub_subdir(cls, subdir: str) -> None:
@@ -306,8 +325,10 @@ class ESPLoader:
         Raises:
             FatalError: it did not start.
         """
-        if stub is None:
+        if stub is None and StubFlasher.STUB_DIR == _STUB_DATA:
             self.session.run_stub()
+        elif stub is None:
+            self.session.run_stub(StubFlasher.find(stub_name(self.session)))
         elif isinstance(stub, StubFlasher) and "session" in self.__dict__:
             self.session.run_stub(stub.stub)
         else:

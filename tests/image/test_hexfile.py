@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import time
 from itertools import pairwise
 
 import pytest
@@ -106,6 +107,14 @@ def test_one_wrong_digit_among_thousands_of_records_is_found(where: int) -> None
     with pytest.raises(HexError, match="check sum") as error:
         read_hex(b"\n".join(lines))
     assert error.value.line == index + 1
+
+
+def test_a_file_of_nothing_but_gaps_is_read_in_linear_time() -> None:
+    regions = [Region(i * 0x20, b"x" * 16) for i in range(20_000)]
+    text = text_of(regions)
+    started = time.process_time()
+    assert read_hex(text) == regions
+    assert time.process_time() - started < 3
 
 
 @pytest.mark.parametrize(

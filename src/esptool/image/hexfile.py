@@ -57,12 +57,15 @@ def read_hex(text: bytes, source: str | None = None) -> list[Region]:
     runs = _Runs()
     base = 0
     pos = line = careful_until = 0
+    at_once = _ROWS_AT_ONCE
     while pos < len(text):
         if line >= careful_until:
-            rows, size = _take_block(text, pos, base, runs)
+            rows, size = _take_block(text, pos, base, runs, at_once)
             if rows > 0:
                 line += rows
                 pos += size
+                # Short runs must not cost the decoding of long ones again and again.
+                at_once = min(_ROWS_AT_ONCE, 2 * max(rows, 2))
                 continue
             if rows == _DAMAGED:
                 careful_until = line + _ROWS_AT_ONCE
@@ -135,7 +138,7 @@ def _decode_line(line: bytes, number: int) -> bytes | None:
     return record
 
 
-def _take_block(text: bytes, pos: int, base: int, runs: _Runs) -> tuple[int, int]:
+def _take_block(text: bytes, pos: int, base: int, runs: _Runs, at_once: int) -> tuple[int, int]:
     """Take a run of equally long, consecutive data records at once: (records, characters).
 
     No records where the text at `pos` is anything else, and _DAMAGED where one of them is wrong:
@@ -150,7 +153,7 @@ def _take_block(text: bytes, pos: int, base: int, runs: _Runs) -> tuple[int, int
     width = end + 1 - pos
     if end < 0 or count == 0 or width - 2 * stride not in (2, 3):
         return 0, 0
-    rows = min(_ROWS_AT_ONCE, (len(text) - pos) // width)
+    rows = min(at_once, (len(text) - pos) // width)
     prefix = text[pos : pos + 3]
     for column, wanted in ((0, prefix[0]), (1, prefix[1]), (2, prefix[2]), (7, 48), (8, 48)):
         rows = _equal_rows(text, pos + column, width, rows, wanted)

@@ -29,8 +29,17 @@ def main(argv: list[str] | None = None) -> None:
 def _main() -> None:
     """The console script: errors end it with exit code 2."""
     from esptool.cli.ending import run
+    from esptool.errors import FatalError
+    from esptool.logger import log
 
-    run(main)
+    def start() -> None:
+        try:
+            main()
+        except FatalError as e:
+            log.error(f"\nA fatal error occurred: {e}")  # at the start of a line, as v5 has it
+            sys.exit(2)
+
+    run(start)
 
 
 def _main_py() -> None:

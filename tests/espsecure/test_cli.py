@@ -150,7 +150,7 @@ def test_every_way_to_start_it_works(tmp_path: Path) -> None:
         done = process(*way, "generate-signing-key", "/nonexistent/key.pem")
         assert done.returncode == 2
         assert done.stdout.startswith(f"espsecure v{_version()}\n")
-        assert "A fatal error occurred: Cannot write '/nonexistent/key.pem'" in done.stderr
+        assert "\nA fatal error occurred: Cannot write '/nonexistent/key.pem'" in done.stderr
         assert "Traceback" not in done.stderr
         deprecated = "'espsecure.py' is deprecated" in done.stderr
         assert deprecated == (way[0] == folder / "espsecure.py")

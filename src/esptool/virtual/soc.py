@@ -22,6 +22,7 @@ from esptool.virtual.options import Options
 from esptool.virtual.rom import RomLoader
 from esptool.virtual.spi_mem import SpiController
 from esptool.virtual.uart import Uart
+from esptool.virtual.usb_jtag import BASES, UsbSerialJtag
 
 _OTP_BASE = 0x3FF00000
 
@@ -64,8 +65,10 @@ class Soc:
         self.send = send
         self.bus = Bus()
         self.uart = Uart(send)
+        self.uart.on_divider = self._divider_set
         self.spi = SpiController(spec.spi, nor)
         self.efuse: EfuseController | None = None
+        self.usb: UsbSerialJtag | None = None
         self.program: Program = Silent()
         self.flash_attached = False
         self.baud = 0
@@ -80,6 +83,9 @@ class Soc:
         uart_base = spec.uart.clkdiv_reg & ~0xFF
         self.bus.attach(uart_base, 0x100, self.uart)
         self.bus.attach(spec.spi.base & ~0xFF, 0x100, self.spi)
+        if spec.key in BASES:
+            self.usb = UsbSerialJtag(self.send)
+            self.bus.attach(BASES[spec.key], 0x100, self.usb)
         layout = MAPS.get(spec.key)
         if layout is not None:
             self.efuse = EfuseController(layout)
@@ -98,6 +104,8 @@ class Soc:
         self.spi.words.clear()
         self.uart.words.clear()
         self.uart.received.clear()
+        if self.usb is not None:
+            self.usb.reset()
         self._deferred.clear()
         self.flash_attached = not self.spec.rom.flash_ops
         self.program = Silent()
@@ -154,6 +162,11 @@ class Soc:
         """The UART runs at `baud` and its divider shows it."""
         self.baud = baud
         self.uart.set_divider(self.clock_hz, baud)
+
+    def _divider_set(self, whole: int, sixteenths: int) -> None:
+        divider = whole * 16 + sixteenths
+        if divider:
+            self.baud = self.clock_hz * 16 // divider
 
     def set_rom_baud(self, asked: int) -> None:
         """The loader's own arithmetic, which may believe in another crystal than is fitted."""

@@ -31,6 +31,7 @@ def save_state(board: Board, path: Path) -> None:
         "part": board.nor.part.name,
         "status": board.nor.status.hex(),
         "efuses": blocks,
+        "checks": {str(i): b.hex() for i, b in efuse.check.items()} if efuse is not None else {},
     }
     text = json.dumps(head).encode()
     flash = board.nor.cells.read(0, board.nor.cells.used())
@@ -63,4 +64,7 @@ def load_state(board: Board, path: Path) -> None:
     if board.soc.efuse is not None:
         for index, bits in head["efuses"].items():
             board.soc.efuse.burned[int(index)][:] = bytes.fromhex(bits)
+        board.soc.efuse.check = {
+            int(i): bytearray.fromhex(b) for i, b in head.get("checks", {}).items()
+        }
         board.soc.efuse.refresh()

@@ -15,6 +15,7 @@ class Uart(Registers):
     """The chip's end of the serial line.
 
     Attributes:
+        on_divider: told of (whole part, sixteenths) when code on the chip sets the divider.
         received: bytes that wait in the receive FIFO and behind it, oldest first.
     """
 
@@ -22,6 +23,7 @@ class Uart(Registers):
         super().__init__()
         self._send = send
         self.received = bytearray()
+        self.on_divider: Callable[[int, int], None] | None = None
 
     def read(self, offset: int) -> int:
         """FIFO pops a byte; STATUS counts what is waiting."""
@@ -37,6 +39,8 @@ class Uart(Registers):
             self._send(bytes((value & 0xFF,)))
             return
         self.words[offset] = value
+        if offset == _CLKDIV and self.on_divider is not None:
+            self.on_divider(value & 0xFFFFF, value >> 20 & 0xF)
 
     def set_divider(self, clock_hz: int, baud: int) -> None:
         """What the ROM puts into CLKDIV: whole part in 20 bits, sixteenths above."""

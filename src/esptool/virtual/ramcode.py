@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from esptool.virtual.board import Board
 
 _STUB_REACH = 0x10000
+_GREETING = b"OHAI"
 
 
 def start(board: Board, entry: int) -> None:
@@ -31,11 +32,14 @@ def start(board: Board, entry: int) -> None:
 
 
 def looks_like_stub(board: Board, entry: int) -> bool:
-    """The entry lies where stubs for this chip are loaded."""
-    return any(
+    """The entry lies where stubs for this chip are loaded, or what was loaded can greet."""
+    if any(
         layout.text_start <= entry < layout.text_start + _STUB_REACH
         for layout in board.spec.stub.layouts.values()
-    )
+    ):
+        return True
+    bus = board.soc.bus
+    return any(_GREETING in bus.read(start, size) for start, size in board.soc.loaded)
 
 
 def _emulate(board: Board, entry: int) -> bool:

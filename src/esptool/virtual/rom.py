@@ -202,6 +202,7 @@ class RomLoader:
         if block_size > _MAX_RAM_BLOCK:
             raise Refused(INVALID)
         self._ram_at, self._ram_left = address, size
+        self._soc.loaded.append((address, size))
         self._mode = "ram"
         return 0, b""
 

@@ -47,6 +47,7 @@ class Soc:
     Attributes:
         program: what runs now.
         baud: rate of its UART; 0 while the loader still measures the host's.
+        loaded: (address, size) of the segments that were loaded into RAM since the reset.
         notes: what happened that a person may want to know, oldest first.
     """
 
@@ -72,6 +73,7 @@ class Soc:
         self.program: Program = Silent()
         self.flash_attached = False
         self.baud = 0
+        self.loaded: list[tuple[int, int]] = []
         self.notes: list[str] = []
         self.crystal_mhz = options.crystal_mhz or factory.crystal_mhz(spec)
         self._deferred: list[Callable[[], None]] = []
@@ -107,6 +109,7 @@ class Soc:
         if self.usb is not None:
             self.usb.reset()
         self._deferred.clear()
+        self.loaded.clear()
         self.flash_attached = not self.spec.rom.flash_ops
         self.program = Silent()
         self.baud = 0

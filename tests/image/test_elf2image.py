@@ -295,6 +295,19 @@ def test_padding_an_image_without_digest_keeps_its_contents(options: dict[str, A
     assert padded == bare + b"\xff" * (0x80000 - len(bare))
 
 
+def test_a_gap_of_just_a_segment_header_is_filled_by_an_empty_segment() -> None:
+    """The public tool stops with an assertion there."""
+    first = Part(".r", DROM, pattern(0x10000 - 0x20 - 16))
+    elf = Elf([first, Part(".t", 0x42000000, pattern(40))]).build()
+    found = read_image(convert_elf(elf, "esp32c3").data, "esp32c3")
+    assert [(s.addr, len(s.data)) for s in found.segments] == [
+        (DROM, len(first.data)),
+        (0, 0),
+        (0x42000000, 40),
+    ]
+    assert found.segments[2].file_offset == 0x10000 - 8
+
+
 @pytest.mark.parametrize("cut", [0, 3, 20, 51, 52, 100, 0.3, 0.6, 0.9, -1])
 def test_a_truncated_elf_is_refused_with_one_sentence(cut: float) -> None:
     whole = SHAPES["ram-larger-than-gaps"].build()

@@ -156,7 +156,7 @@ def _write_flash_first(
     """Each flash segment at its place in a page, gaps filled with RAM data, then the other RAM."""
     waiting = list(ram)
     for segment in flash:
-        while gap := _gap(len(writer), segment.addr, page):
+        while (gap := _gap(len(writer), segment.addr, page)) is not None:
             if not waiting or gap <= SEGMENT_HEADER_LEN:
                 writer.padding(gap, segment.name)
                 continue
@@ -170,14 +170,14 @@ def _write_flash_first(
         writer.segment(segment.addr, segment.data, segment.name)
 
 
-def _gap(position: int, address: int, page: int) -> int:
-    """Data bytes that one filling segment must have so that a header may follow; 0: none needed.
+def _gap(position: int, address: int, page: int) -> int | None:
+    """Data bytes of the filling segment that is needed in front, None when none is.
 
     A gap that is too small for a segment header reaches into the next page.
     """
     distance = page - position % page + address % page - SEGMENT_HEADER_LEN
     if distance in (0, page):
-        return 0
+        return None
     filling = distance - SEGMENT_HEADER_LEN
     return filling if filling >= 0 else filling + page
 

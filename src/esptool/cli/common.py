@@ -369,6 +369,9 @@ def expand_file_arguments(argv: Sequence[str], prog: str | None = None) -> list[
     return result
 
 
+_NO_ARGS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # click 8.2 and later
+
+
 def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) -> None:
     """Run a command line within a program.
 
@@ -386,7 +389,7 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
             obj=obj,
             windows_expand_args=False,
         )
-    except click.exceptions.NoArgsIsHelpError as e:
+    except _NO_ARGS as e:
         log.print(e.format_message())
         raise SystemExit(2) from None
     except click.Abort as e:
@@ -396,6 +399,8 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
     except click.ClickException as e:
         show_usage_error(e)
         raise SystemExit(2) from None
+    if not argv and getattr(group, "no_args_is_help", False):
+        raise SystemExit(2)  # click before 8.2 takes showing help for a success
     if isinstance(code, int) and code != 0:
         raise SystemExit(code)
 

@@ -149,7 +149,7 @@ static void flash_data(const struct request *r)
         u32 seq = arg(r, 1);
         again = seq + 1 == blocks.expected;
         blocks.expected = seq + 1;
-        status = writer_feed(NULL, 0);
+        status = writer_status();
     }
     reply(r->opcode, status, 0, NULL, 0);
     if (!status && !again)
@@ -296,7 +296,7 @@ static void security_info(void)
     if ((reg_read(REV_REG) >> REV_MAJOR_SHIFT & 3) * 100 + minor >= ROM_SECURITY_INFO_LATER_FROM)
         function = ROM_SECURITY_INFO_LATER;
 #endif
-    rom_call(function, 0, 0, (u32)(uintptr_t)info, 0);
+    rom_call(function, 0, 0, (word)info, 0);
     reply(SECURITY_INFO, OK, 0, info, SECURITY_INFO_BYTES);
 }
 #endif

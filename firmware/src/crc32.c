@@ -15,7 +15,7 @@ void crc32_init(void)
 
 HOT u32 crc32_update(u32 state, const u8 *data, u32 length)
 {
-    for (const u8 *end = data + length; data < end; data++)
+    for (; length; length--, data++)
         state = crc32_byte(state, *data);
     return state;
 }

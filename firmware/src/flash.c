@@ -70,7 +70,7 @@ void flash_attach(u32 pins)
 #endif
 #ifdef ROM_SPICONFIG
     if (!pins)
-        pins = rom_call(ROM_SPICONFIG, 0, 0, 0, 0); /* as eFuses say */
+        pins = (u32)rom_call(ROM_SPICONFIG, 0, 0, 0, 0); /* as eFuses say */
 #endif
     rom_call(ROM_SPI_ATTACH, pins, 0, 0, 0);
     spi_forget();
@@ -147,7 +147,7 @@ enum status flash_program_encrypted(u32 address, const u8 *data, u32 length)
     u32 result;
 
     flash_wait();
-    result = rom_call(ROM_WRITE_ENCRYPTED, address, (u32)(uintptr_t)data, length, 0);
+    result = (u32)rom_call(ROM_WRITE_ENCRYPTED, address, (word)data, length, 0);
     spi_forget();
     return result ? FLASH_FAILED : OK;
 #else

@@ -25,10 +25,9 @@ static inline void reg_clear(u32 address, u32 bits)
     reg_write(address, reg_read(address) & ~bits);
 }
 
-/* Call a function in the ROM with up to four arguments. */
-u32 rom_call(u32 address, u32 a, u32 b, u32 c, u32 d);
+/* Call a function in the ROM (or code in RAM) with up to four arguments. */
+word rom_call(u32 address, word a, word b, word c, word d);
 
-/* Bracket for a call to code that was loaded into RAM or to a ROM function that never returns. */
 void delay_us(u32 us);
 void chip_restart(void);
 

@@ -30,7 +30,7 @@ static u32 otg_available(void)
 static u8 otg_read(void)
 {
     u8 byte = 0;
-    rom_call(ROM_CDC_READ, device(), (u32)(uintptr_t)&byte, 1, 0);
+    rom_call(ROM_CDC_READ, device(), (word)&byte, 1, 0);
     return byte;
 }
 
@@ -39,7 +39,7 @@ static void send_packet(void)
     u32 sent = 0;
 
     while (sent < out_used) {
-        sent += rom_call(ROM_CDC_FILL, device(), (u32)(uintptr_t)out + sent, out_used - sent, 0);
+        sent += rom_call(ROM_CDC_FILL, device(), (word)out + sent, out_used - sent, 0);
         rom_call(ROM_USB_POLL, 0, 0, 0, 0);
     }
     out_used = 0;

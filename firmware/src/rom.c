@@ -2,12 +2,11 @@
 /* What only the ROM can do, and calling it. */
 #include "hal.h"
 
-#include "link.h"
 
-#ifndef ROM_IS_WINDOWED
-u32 rom_call(u32 address, u32 a, u32 b, u32 c, u32 d)
+#if !defined(ROM_IS_WINDOWED) && !defined(HOST_BUILD)
+word rom_call(u32 address, word a, word b, word c, word d)
 {
-    return ((u32(*)(u32, u32, u32, u32))(uintptr_t)address)(a, b, c, d);
+    return ((word(*)(word, word, word, word))(word)address)(a, b, c, d);
 }
 #endif
 

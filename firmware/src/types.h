@@ -10,6 +10,7 @@
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
+typedef uintptr_t word; /* a register's width: 32 bits on every chip */
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define HOT __attribute__((optimize("O2")))

@@ -184,6 +184,7 @@ enum status writer_finish(void)
 }
 
 void writer_close(void) { w.open = false; }
+enum status writer_status(void) { return w.failed; }
 bool writer_is_open(void) { return w.open; }
 bool writer_is_complete(void)
 {

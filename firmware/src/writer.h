@@ -23,6 +23,7 @@ enum status writer_feed(const u8 *data, u32 length);
 enum status writer_finish(void);
 void writer_close(void);
 bool writer_is_open(void);
+enum status writer_status(void); /* what went wrong so far */
 bool writer_is_complete(void);
 u32 writer_done(void); /* plain bytes handed to the flash */
 

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libFuzzer: any bytes as a compressed stream, whole and in pieces, which must agree; and any bytes
+ * through the compressor, which must come back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "compress.h"
+#include "inflate.h"
+
+enum { LIMIT = 1 << 20 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static u32 sum, total;
+
+bool inflate_output(const u8 *data, u32 length)
+{
+    if (length > LIMIT - total)
+        return false;
+    total += length;
+    for (u32 i = 0; i < length; i++)
+        sum = sum * 31 + data[i];
+    return true;
+}
+
+static enum inflate_result run(const u8 *data, u32 size, u32 step)
+{
+    enum inflate_result result = INFLATE_MORE;
+    u32 left = 0;
+
+    sum = total = 0;
+    inflate_start();
+    for (u32 at = 0; at < size && result == INFLATE_MORE; at += step)
+        result = inflate_add(data + at, min32(step, size - at), &left);
+    return result;
+}
+
+static void round_trip(const u8 *data, u32 size)
+{
+    static u8 packed[COMPRESS_LARGEST + 8];
+    static u16 heads[COMPRESS_HASHES];
+    u32 n = compress(data, size, packed + 2, COMPRESS_LARGEST, heads), wanted = 0;
+
+    if (!n)
+        return;
+    /* The compressor makes the bare stream: give it the header, and do without the checksum. */
+    packed[0] = 0x78;
+    packed[1] = 0x9C;
+    for (u32 i = 0; i < size; i++)
+        wanted = wanted * 31 + data[i];
+    if (run(packed, n + 2, n + 2) != INFLATE_MORE || total != size || sum != wanted)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    enum inflate_result whole;
+    u32 first_sum, first_total;
+
+    if (!size || size > 1 << 16)
+        return 0;
+    whole = run(data, (u32)size, (u32)size);
+    first_sum = sum;
+    first_total = total;
+    /* Good streams agree to the byte; of bad ones, pieces may have let more out. */
+    if (run(data, (u32)size, 1 + data[0] % 7) != whole)
+        abort();
+    if (whole <= INFLATE_DONE && (sum != first_sum || total != first_total))
+        abort();
+    if (size <= COMPRESS_LARGEST)
+        round_trip(data, (u32)size);
+    return 0;
+}

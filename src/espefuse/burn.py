@@ -63,6 +63,10 @@ def check_block(efuses: Efuses, block: Block) -> bool:
     if not old:
         efuses.emit(f"{head} is empty, will burn the new value")
         return True
+    mends = block.resumed and (block.fail or block.num_errors > 0)
+    if mends:
+        efuses.emit(f"{head} has coding errors, will burn the same value again")
+        return True
     if old == new:
         efuses.emit(f"{head} is already written the same value, continue with EMPTY_BLOCK")
         block.pending = 0

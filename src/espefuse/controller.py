@@ -153,14 +153,9 @@ class PgmController(Controller):
         if block.index == 0:
             words = words + [0] * (self.table.block0_words - len(words))
         window = registers["PGM_DATA0"]
-        write_many(
-            self.device,
-            [
-                *((window + 4 * i, word) for i, word in enumerate(words)),
-                (registers["CONF"], WRITE_OP),
-                (registers["CMD"], PGM_CMD | block.index << 2),
-            ],
-        )
+        write_many(self.device, [(window + 4 * i, word) for i, word in enumerate(words)])
+        self.device.write_reg(registers["CONF"], WRITE_OP)
+        self.device.write_reg(registers["CMD"], PGM_CMD | block.index << 2)
         self.wait_idle()
         # No key stays in the window, where software could read it.
         write_many(self.device, [(window + 4 * i, 0) for i in range(self.table.clear_words)])

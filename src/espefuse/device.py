@@ -11,6 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from esptool.errors import FatalError
+
+WRITE_REG, READ_REG = 0x09, 0x0A
+READS_IN_FLIGHT = 6
+WRITES_IN_FLIGHT = 4
+ANSWER_TIMEOUT_S = 3.0
+
 
 @runtime_checkable
 class RegisterAccess(Protocol):
@@ -37,21 +44,70 @@ class RegisterAccess(Protocol):
 
 
 def read_many(device: RegisterAccess, addresses: Sequence[int]) -> list[int]:
-    """The values of several registers, in one batch where the device has batches."""
+    """The values of several registers, in as few round trips as the device allows."""
     batch = getattr(device, "read_regs", None)
     if batch is not None and addresses:
         return list(batch(list(addresses)))
-    return [device.read_reg(address) for address in addresses]
+    session = getattr(device, "session", None)
+    if session is None or not hasattr(session, "link"):
+        return [device.read_reg(address) for address in addresses]
+    if session.is_stub:
+        return list(session.read_regs(addresses))
+    values: list[int] = []
+    for at in range(0, len(addresses), READS_IN_FLIGHT):
+        values += _read_group(device, session, addresses[at : at + READS_IN_FLIGHT])
+    return values
+
+
+def _read_group(device: RegisterAccess, session: Any, addresses: Sequence[int]) -> list[int]:
+    """Ask a ROM for a few registers at once; one by one if an answer is missing."""
+    requests = [address.to_bytes(4, "little") for address in addresses]
+    answers = _in_flight(session, READ_REG, requests)
+    if answers is None:
+        return [device.read_reg(address) for address in addresses]
+    return answers
 
 
 def write_many(device: RegisterAccess, pairs: Sequence[tuple[int, int]]) -> None:
-    """Write (address, value) pairs in order, in one batch where the device has batches."""
+    """Write (address, value) pairs in order, in as few round trips as the device allows.
+
+    A pair may be written twice after a lost answer: give it no commands, only data.
+    """
     batch = getattr(device, "write_regs", None)
     if batch is not None and pairs:
         batch(list(pairs))
         return
-    for address, value in pairs:
-        device.write_reg(address, value)
+    session = getattr(device, "session", None)
+    pipelined = session is not None and hasattr(session, "link") and not session.is_stub
+    step = WRITES_IN_FLIGHT if pipelined else 1
+    for at in range(0, len(pairs), step):
+        group = pairs[at : at + step]
+        words = [
+            b"".join(n.to_bytes(4, "little") for n in (addr, value, 0xFFFFFFFF, 0))
+            for addr, value in group
+        ]
+        if not pipelined or _in_flight(session, WRITE_REG, words) is None:
+            for address, value in group:
+                device.write_reg(address, value)
+
+
+def _in_flight(session: Any, opcode: int, requests: Sequence[bytes]) -> list[int] | None:
+    """Send a few requests before the first answer; None if not all were answered well.
+
+    A ROM reads them one by one from a receive buffer of 128 bytes, which they must fit.
+    """
+    try:
+        for data in requests:
+            session.link.send_request(opcode, data)
+        values = []
+        for _ in requests:
+            answer = session.link.read_response(opcode, ANSWER_TIMEOUT_S)
+            session.checked("access registers", opcode, answer.data)
+            values.append(answer.value)
+    except FatalError:
+        session.link.discard_input()
+        return None
+    return values
 
 
 def chip_key(name: str) -> str:

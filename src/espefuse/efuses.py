@@ -296,10 +296,9 @@ class Field(Guard):
 
     def _is_new(self, number: int) -> bool:
         """Check a value against what is there; False where nothing is left to burn."""
-        written = self.raw()
-        # What is staged for the protection fields counts as there: they gather bits of many.
-        staged = written | self.raw(False) if self.name in PROTECTION_FIELDS else written
-        if staged and (number | staged) == staged:
+        # What is staged counts as there: it is going to be burned with this.
+        written = self.raw() | self.raw(False)
+        if written and (number | written) == written:
             self.owner.emit(
                 f"\tThe same value for {self.name} is already burned. Do not change the eFuse."
             )

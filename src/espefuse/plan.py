@@ -333,7 +333,8 @@ def stage(efuses: Efuses, plan: dict[str, Any]) -> None:
     for row in plan["blocks"]:
         block = efuses.blocks[row["block"]]
         add = int(row["add"], 16)
-        if block.is_readable() and add & ~block.data:
+        broken = block.fail or block.num_errors > 0
+        if block.is_readable() and (add & ~block.data or broken):
             # A coded block must be written with its very code word again.
             coded = block.scheme.burn_unit_bits() is not None
             block.stage(add if coded else add & ~block.data)

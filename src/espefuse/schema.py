@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,7 @@ class ChipTable:
         return replace(self, fields=(*self.fields, *fields))
 
 
+@lru_cache(maxsize=8)
 def load(chip: str, revision: int | None = None) -> ChipTable:
     """Read the table of `chip` (e.g. "esp32c3") for silicon `revision` (major * 100 + minor).
 

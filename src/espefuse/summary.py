@@ -119,12 +119,14 @@ def closing(efuses: Efuses) -> str:
         return ""
     name = "VDD_SDIO" if "SDIO" in rule["force"] else "VDD_SPI"
     if not efuses[rule["force"]].raw():
-        if name == "VDD_SDIO":
-            levels = "High for 1.8V, Low/NC for 3.3V"
-        else:
-            levels = "High for VDD_SPI = 1.8 V, Low/NC for VDD_SPI = 3.3 V"
-            levels = "High for 1.8V, Low/NC for 3.3V"
-        return f"Flash voltage ({name}) determined by GPIO{rule['strap_gpio']} on reset ({levels})"
+        pin = f"GPIO{rule['strap_gpio']}"
+        levels = "High for 1.8V, Low/NC for 3.3V"
+        if name == "VDD_SPI":
+            levels = (
+                f"{pin}=High: 1.8V from the internal LDO; "
+                f"{pin}=Low or NC: VDD3P3_RTC_IO through a resistor, typically 3.3V"
+            )
+        return f"Flash voltage ({name}) determined by {pin} on reset ({levels})"
     if not efuses[rule["xpd"]].raw():
         return f"Flash voltage ({name}) internal regulator disabled by efuse."
     volts = "3.3V" if efuses[rule["tieh"]].raw() else "1.8V"

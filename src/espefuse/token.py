@@ -71,7 +71,8 @@ def parse(text: str) -> Token:
         pieces = [_decode(piece) for piece in parts[3:-1]]
     except (binascii.Error, ValueError) as e:
         raise FatalError(f"The eFuse token is damaged: {e}.") from e
-    if crc != zlib.crc32((body + ":").encode()).to_bytes(4, "little"):
+    expected = zlib.crc32((body + ":").encode()).to_bytes(4, "little")
+    if crc != expected or crc_text != base64.urlsafe_b64encode(expected).rstrip(b"=").decode():
         raise FatalError(
             "The CRC of the eFuse token is wrong: it was changed or not copied whole.",
             remedy="Copy the token again.",

@@ -9,13 +9,12 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from esptool.errors import FatalError
-from esptool.virtual.efuse import EfuseController
-from esptool.virtual.efuse_map import MAPS
-
 import espefuse
 from espefuse import schema
 from espefuse.commands import BaseCommands
+from esptool.errors import FatalError
+from esptool.virtual.efuse import EfuseController
+from esptool.virtual.efuse_map import MAPS
 
 CHIPS = sorted(path.stem for path in schema.TABLES.glob("esp32*.json"))
 CRYSTALS = {"esp32h2": 32, "esp32h21": 32, "esp32h4": 32}

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same commands given to us and to the public tool leave the same eFuses and say the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.espefuse.sequences import key_files, sequence, with_files
+from tests.espefuse.support import CHIPS, run
+from tests.support import oracle
+
+SEQUENCES_A_CHIP = 15
+DRIVER = Path(__file__).with_name("oracle_driver.py")
+
+pytestmark = [pytest.mark.oracle, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def public() -> Iterator[Any]:
+    """Asks the public tool; it is imported once a worker."""
+    process = subprocess.Popen(
+        [oracle.python(), DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def ask(commands: list[list[str]]) -> list[dict[str, Any]]:
+        process.stdin.write(json.dumps(commands) + "\n")
+        process.stdin.flush()
+        answer: list[dict[str, Any]] = json.loads(process.stdout.readline())
+        return answer
+
+    yield ask
+    process.stdin.close()
+    process.wait(timeout=20)
+
+
+def summary_values(text: str) -> dict[str, Any]:
+    """Fields by name without what each tool words for itself."""
+    fields = json.loads(text[text.index("{\n") :])
+    for field in fields.values():
+        del field["description"]
+    return dict(fields)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_sequences_leave_the_same_memory_and_the_same_summary(
+    chip: str, tmp_path: Path, public: Any
+) -> None:
+    key_files(tmp_path)
+    for seed in range(SEQUENCES_A_CHIP):
+        theirs, ours = tmp_path / f"theirs{seed}", tmp_path / f"ours{seed}"
+        commands = [with_files(c, tmp_path) for c in sequence(chip, seed)]
+        commands.append(["summary", "--format", "json"])
+        base = ["--chip", chip, "--virt", "--do-not-confirm", "--path-efuse-file"]
+        expected = public([[*base, str(theirs), *c] for c in commands])
+        for command, answer in zip(commands, expected, strict=True):
+            code, out, err = run(*base, ours, *command)
+            assert (code, err if code != answer["code"] else "") == (answer["code"], ""), command
+        assert ours.read_bytes() == theirs.read_bytes(), commands
+        assert summary_values(out) == summary_values(expected[-1]["out"]), commands
+
+
+KEY_LINES = [
+    ("esp32c3", ["burn-efuse", "SPI_PAD_CONFIG_D", "200"]),
+    ("esp32c3", ["burn-efuse", "SECURE_BOOT_KEY_REVOKE0", "0"]),
+    ("esp32c3", ["burn-efuse", "OPTIONAL_UNIQUE_ID", "0x1234567812345678"]),
+    ("esp32c3", ["burn-efuse", "KEY_PURPOSE_5", "XTS_AES_128_KEY"]),
+    ("esp32c3", ["burn-custom-mac", "AB:CD:EF:11:22:33"]),
+    ("esp32c3", ["burn-custom-mac", "AA:CD:EF:11:22"]),
+    ("esp32c3", ["burn-bit", "BLOCK0", "500"]),
+    ("esp32c3", ["read-protect-efuse", "BLOCK_KEY0"]),
+    ("esp32s3", ["burn-efuse", "DIS_USB_JTAG", "1", "DIS_USB_SERIAL_JTAG", "1"]),
+    ("esp32", ["burn-efuse", "SPI_PAD_CONFIG_HD", "30"]),
+    ("esp32", ["burn-key", "BLOCK1", "@k24"]),
+    ("esp32", ["burn-block-data", "BLOCK1", "@k16"]),
+    ("esp32s3", ["burn-key", "BLOCK_KEY0", "@k32", "XTS_AES_256_KEY"]),
+]
+
+
+@pytest.mark.parametrize(("chip", "command"), KEY_LINES)
+def test_refusals_have_the_same_first_line(
+    chip: str, command: list[str], tmp_path: Path, public: Any
+) -> None:
+    key_files(tmp_path)
+    args = ["--chip", chip, "--virt", "--do-not-confirm", *with_files(command, tmp_path)]
+    [expected] = public([args])
+    code, _out, err = run(*args)
+    assert code == expected["code"] == 2
+    theirs = expected["err"].partition("FatalError: ")[2].strip().splitlines()[0]
+    assert theirs in err
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_dump_token_and_checks_print_the_same_lines(chip: str, tmp_path: Path, public: Any) -> None:
+    key_files(tmp_path)
+    command = with_files(sequence(chip, 3)[-1], tmp_path)
+    reads = [["dump"], ["dump", "--format", "joint"], ["dump", "--format", "token"]]
+    reads += [["get-custom-mac"], ["adc-info"], ["check-error"], ["--debug", "check-error"]]
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    base = ["--chip", chip, "--virt", "--do-not-confirm", "--path-efuse-file"]
+    expected = public([[*base, str(theirs), *c] for c in (command, *reads)])
+    run(*base, ours, *command)
+    for read, answer in zip(reads, expected[1:], strict=True):
+        _code, out, _err = run(*base, ours, *read)
+        assert out.splitlines()[1:] == [x.rstrip() for x in answer["out"].splitlines()][1:], read

@@ -47,7 +47,11 @@ class PublicTool:
         answer = self.ask("elf2image", elf=str(elf), chip=chip, options=options)
         if "error" in answer:
             return None
-        value = answer["ok"]
+        return self.decode(answer["ok"])
+
+    @staticmethod
+    def decode(value: Any) -> Any:
+        """Bytes, or a pair of bytes, from an answer."""
         if isinstance(value, list):
             return tuple(None if v is None else base64.b64decode(v) for v in value)
         return base64.b64decode(value)

@@ -30,7 +30,7 @@ class HelpMixin(click.Command):
             if isinstance(param, click.Argument):
                 help_text = getattr(param, "help", "") or ""
                 if help_text:
-                    row = (param.make_metavar(ctx), help_text)
+                    row = (_argument_name(param, ctx), help_text)
                     sections.setdefault("Arguments", []).append(row)
             elif isinstance(param, click.Option) and not param.hidden:
                 section = getattr(param, "section", "Options")
@@ -82,6 +82,14 @@ def _write_rows(formatter: click.HelpFormatter, rows: list[tuple[str, str]]) -> 
             formatter.write(f"{indent}{name:<{first}}  {lines.pop(0)}".rstrip() + "\n")
         for line in lines:
             formatter.write(f"{indent}{' ' * first}  {line}\n")
+
+
+def _argument_name(argument: click.Argument, ctx: click.Context) -> str:
+    try:
+        return argument.make_metavar(ctx)
+    except TypeError:  # click before 8.2
+        make: Any = argument.make_metavar
+        return str(make())
 
 
 def _row(option: click.Option, ctx: click.Context) -> tuple[str, str]:

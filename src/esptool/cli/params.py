@@ -213,7 +213,7 @@ class PairsArgument(click.Argument):
 
         return [] if ctx.resilient_parsing else parse_pairs(words, fail)
 
-    def make_metavar(self, ctx: click.Context) -> str:
+    def make_metavar(self, ctx: click.Context | None = None) -> str:
         return self.metavar or "<address> <filename>..."
 
 

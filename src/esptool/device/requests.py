@@ -25,6 +25,8 @@ REFUSAL_DRAIN_S = 0.2
 STUB_STATUS_BYTES = 2
 #: Refusals that say "the line damaged this": the request may simply be sent again.
 LINE_DAMAGE = frozenset({0x0107, 0xC100, 0xC000, 0x0105})
+#: Blocks of a transfer that the ROM let begin: refused with reason 5 they came damaged.
+BLOCKS = frozenset({Cmd.MEM_DATA, Cmd.FLASH_DATA, Cmd.FLASH_DEFL_DATA})
 
 
 class StubKind(Enum):
@@ -135,7 +137,7 @@ class Requester:
         failed, reason = body[end], body[end + 1]
         if not failed:
             return body[:end]
-        if not self.is_stub and reason == status.ROM_INVALID_MESSAGE:
+        if not self.is_stub and reason == status.ROM_INVALID_MESSAGE and opcode not in BLOCKS:
             self._drain_refusals()
             raise UnsupportedCommandError(
                 f"Failed to {what}: the ROM loader does not know this command "

@@ -75,21 +75,25 @@ def test_the_examples_of_a_page_work(page: Path, files: Path, tmp_path: Path) ->
     shutil.copytree(files, tmp_path, dirs_exist_ok=True)
     env = environment(chip, tmp_path)
     images(tmp_path, chip)
-    for indent, kind, block in BLOCK.findall(text):
+    script = ["set -euo pipefail"]
+    for number, (indent, kind, block) in enumerate(BLOCK.findall(text)):
         lines = [line.removeprefix(indent) for line in block.splitlines()]
         if kind == "python":
-            run([sys.executable, "-W", "ignore", "-c", "\n".join(lines)], tmp_path, env)
-            continue
-        for line in lines:
-            if line.startswith("$ "):
-                run(["sh", "-c", line[2:]], tmp_path, env)
-
-
-def run(argv: list[str], folder: Path, env: dict[str, str]) -> None:
+            program = tmp_path / f"example{number}.py"
+            program.write_text("\n".join(lines))
+            script.append(f"python -W ignore {program.name}")
+        else:
+            script += [f"set -x; {line[2:]}" for line in lines if line.startswith("$ ")]
     done = subprocess.run(
-        argv, cwd=folder, env=env, capture_output=True, text=True, timeout=100, check=False
+        ["bash", "-c", "\n".join(script)],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
-    assert done.returncode == 0, f"{argv[-1]}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def test_the_command_reference_is_up_to_date() -> None:

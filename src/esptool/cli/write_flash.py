@@ -127,6 +127,11 @@ command = Command(
         click.Option(
             ["--dry-run"], is_flag=True, help="Show what would be written, and write nothing."
         ),
+        click.Option(
+            ["--preserve"],
+            is_flag=True,
+            help="Put back what stands beside a file in sectors that it covers only partly.",
+        ),
         *options.flash_params(),
         options.spi_connection(),
         Exclusive(

@@ -87,7 +87,7 @@ def test_an_unknown_chip_name_is_refused_before_the_port_is_touched() -> None:
 
 def test_a_chip_that_runs_its_application_is_told_from_a_dead_line() -> None:
     # A board without the IO0 transistor: it resets, and starts its application.
-    reset_only = Settings(custom_reset_sequence="R1|W0.05|R0|W0.05")
+    reset_only = Settings(custom_reset_sequence="D0|R1|W0.05|R0|W0.05")
     with pytest.raises(ConnectError, match=r"Wrong boot mode detected \(0x"):
         call("virtual://esp32", attempts=1, settings=reset_only)
 

@@ -11,14 +11,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar, TextIO
 
-from espefuse import adc, keys, output, summary, token
-from espefuse.burn import recover
+from espefuse import keys, output
 from espefuse.codecs import bit_text, crc8, parse_mac
 from espefuse.device import RegisterAccess
 from espefuse.efuses import Efuses, Field
 from espefuse.schema import Purpose
 from esptool.errors import FatalError
-from esptool.files import write_atomic
 
 HIDDEN = "Sensitive data will be hidden (see --show-sensitive-info)"
 CLOSING_FIELDS = {
@@ -99,6 +97,8 @@ class BaseCommands:
         active: bool = False,
     ) -> None:
         """Show all or some fields as a table, as JSON, or one field's value alone."""
+        from espefuse import summary
+
         names = list(efuses_to_show)
         if format == "value_only" and len(names) != 1:
             raise FatalError("The 'value_only' format can be used exactly for one eFuse.")
@@ -128,6 +128,9 @@ class BaseCommands:
 
     def dump(self, format: str = "default", file_name: str | None = None) -> None:
         """Show or save the raw blocks: words, one file a block, one file, or a token."""
+        from espefuse import token
+        from esptool.files import write_atomic
+
         blocks = self.efuses.blocks
         if format == "token":
             text = token.current(self.efuses)
@@ -166,6 +169,8 @@ class BaseCommands:
 
     def adc_info(self) -> None:
         """Show the calibration values of the ADC."""
+        from espefuse import adc
+
         for line in adc.report(self.efuses):
             output.emit(line)
 
@@ -179,6 +184,8 @@ class BaseCommands:
         if found:
             self._show_broken()
             if recovery:
+                from espefuse.burn import recover
+
                 recover(self.efuses, do_not_confirm)
                 found = self.get_error_summary()
                 if found:

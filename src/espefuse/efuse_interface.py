@@ -6,16 +6,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from weakref import WeakKeyDictionary
 
-from espefuse import output, schema, token
+from espefuse import output, schema
 from espefuse.commands import BaseCommands
 from espefuse.device import RegisterAccess, chip_key
 from espefuse.efuses import Efuses
 from espefuse.key_commands import commands_for
-from espefuse.virt import VirtualEfuses
 from esptool.errors import FatalError
+
+if TYPE_CHECKING:
+    from espefuse.virt import VirtualEfuses
 
 SUPPORTED_BURN_COMMANDS = [
     "read_protect_efuse",
@@ -218,6 +220,8 @@ def get_esp(
     if token is not None:
         return from_token(token, key, virt_efuse_file)
     if virt:
+        from espefuse.virt import VirtualEfuses
+
         return VirtualEfuses("esp32" if key == "auto" else key, virt_efuse_file)
     if skip_connect:
         return _loader_class("esp32" if key == "auto" else key)()
@@ -255,6 +259,9 @@ def from_token(text: str, chip: str, path: str | None) -> VirtualEfuses:
     Raises:
         FatalError: the token is damaged or of another chip than `chip`.
     """
+    from espefuse import token
+    from espefuse.virt import VirtualEfuses
+
     content = token.parse(text)
     if content.chip not in CHIP_NAMES:
         raise FatalError(f"The eFuse token is of an unknown chip ('{content.chip}').")

@@ -6,7 +6,6 @@ Only data here: what a block may hold and how it is protected is decided by `com
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from esptool.errors import FatalError
@@ -67,6 +66,8 @@ def secure_boot_digest(data: bytes) -> bytes:
     Raises:
         FatalError: no such key.
     """
+    import hashlib
+
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
     key = _public_key(data)

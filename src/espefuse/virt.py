@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from espefuse import schema
 from espefuse.coding import (
@@ -23,9 +24,10 @@ from espefuse.coding import (
     to_words,
 )
 from espefuse.schema import BlockDef, ChipTable, FieldDef
-from espefuse.token import Token
 from esptool.errors import FatalError
-from esptool.files import write_atomic
+
+if TYPE_CHECKING:
+    from espefuse.token import Token
 
 CRYSTAL_MHZ = {"esp32h2": 32, "esp32h21": 32, "esp32h4": 32}
 DEFAULT_CRYSTAL_MHZ = 40
@@ -72,6 +74,8 @@ class VirtualEfuses:
     def save(self) -> None:
         """Write the memory to its file, if it has one."""
         if self.path is not None:
+            from esptool.files import write_atomic
+
             write_atomic(self.path, bytes(self.mem[::-1]))
 
     def load_token(self, token: Token) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from esptool.errors import FatalError
@@ -23,16 +22,16 @@ def atomic_writer(path: str | os.PathLike[str], mode: int | None = None) -> Iter
     Raises:
         FatalError: the folder does not exist, is not writable, or the disk is full.
     """
-    target = Path(path)
+    target = os.fspath(path)
     try:
-        if target.exists() and not target.is_file():
-            if target.is_dir():
+        if os.path.exists(target) and not os.path.isfile(target):
+            if os.path.isdir(target):
                 raise FatalError(f"Cannot write '{target}': it is a folder. Name a file.")
             with open(target, "wb") as special:
                 yield special
             return
-        if target.is_symlink():
-            target = target.resolve()
+        if os.path.islink(target):
+            target = os.path.realpath(target)
         fd, name = _open_neighbour(target)
     except OSError as e:
         raise FatalError(f"Cannot write '{target}': {e.strerror or e}.") from e
@@ -42,7 +41,8 @@ def atomic_writer(path: str | os.PathLike[str], mode: int | None = None) -> Iter
         os.chmod(name, _default_mode(target) if mode is None else mode)
         os.replace(name, target)
     except BaseException as e:
-        Path(name).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(name)
         if isinstance(e, OSError):
             raise FatalError(f"Cannot write '{target}': {e.strerror or e}.") from e
         raise
@@ -54,21 +54,25 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, mode: int | None = N
         out.write(data)
 
 
-def _open_neighbour(target: Path) -> tuple[int, str]:
-    """A new file next to `target` that nobody else may read; `tempfile` is slow to import."""
+def _open_neighbour(target: str) -> tuple[int, str]:
+    """A new file next to `target` that nobody else may read.
+
+    `tempfile` and `pathlib` would do, but cost more to import than a short command has to spare.
+    """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    folder, base = os.path.split(target)
     while True:
-        name = os.path.join(target.parent, f".{target.name}.{os.urandom(6).hex()}")
+        name = os.path.join(folder, f".{base}.{os.urandom(6).hex()}")
         try:
             return os.open(name, flags, 0o600), name
         except FileExistsError:
             continue
 
 
-def _default_mode(target: Path) -> int:
+def _default_mode(target: str) -> int:
     """Keep a replaced file's permission; a new one follows the umask."""
-    if target.exists():
-        return target.stat().st_mode & 0o777
+    if os.path.exists(target):
+        return os.stat(target).st_mode & 0o777
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask

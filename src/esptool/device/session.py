@@ -139,6 +139,8 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
         self.note("Running stub flasher...", Level.INFO)
         self.adopt_stub()
         self.note("Stub flasher running.", Level.INFO)
+        for remark in getattr(self.link.port, "remarks", ()):  # what a virtual chip has to say
+            self.note(remark, Level.DEBUG)
 
     def adopt_stub(self) -> None:
         """From now on a stub answers; find out which."""

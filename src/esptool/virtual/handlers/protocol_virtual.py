@@ -78,6 +78,11 @@ class Serial(SerialBase):
             with self._ready:
                 self.board.host_baud = self.baudrate or 115200
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person may want to know of the simulation, such as code that is not executed."""
+        return tuple(self.board.soc.notes) if self.board is not None else ()
+
     # --- bytes -------------------------------------------------------------------------------
 
     def _open_board(self) -> Board:
@@ -142,6 +147,13 @@ class Serial(SerialBase):
                 raise SerialTimeoutException("The device is gone: the link was cut.") from None
             self._ready.notify_all()
         return len(payload)
+
+    def now(self) -> float:
+        """The host's clock in seconds: the line's own where its time is charged."""
+        board = self.board
+        if board is None or not board.clock.charged:
+            return time.monotonic()
+        return board.clock.host_now()
 
     def flush(self) -> None:
         """Everything has been sent when `write` returns."""

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`esp_virtual_chip` at its command line, and the chip behind our own tool."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import esptool
+from esptool import chips
+from esptool.virtual.parts import PARTS
+from tests.virtual.support import Client, frame, frames, open_chip
+
+
+def command(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "esptool.cli.virtual_chip", *args],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_the_list_shows_chips_and_parts() -> None:
+    done = command("--list")
+    assert done.returncode == 0
+    for key in chips.KEYS:
+        assert re.search(rf"^  {key} ", done.stdout, re.MULTILINE)
+    for part in PARTS:
+        assert f"{part.name} " in done.stdout
+        assert part.jedec.hex(" ") in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        ((), "Name a chip"),
+        (("esp32",), "Choose one of"),
+        (("esp32", "--pty", "--tcp", "0"), "Choose one of"),
+        (("esp99", "--pty"), "Unknown chip"),
+        (("esp32", "--tcp", "here"), "no address"),
+        (("esp32", "--pty", "flash"), "KEY=VALUE"),
+        (("esp32", "--pty", "flash=7"), "power of two"),
+    ],
+)
+def test_wrong_use_ends_with_code_2_and_says_why(args: tuple[str, ...], text: str) -> None:
+    done = command(*args)
+    assert done.returncode == 2
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_served_chip_keeps_its_flash_when_it_is_stopped(tmp_path: Path) -> None:
+    state = tmp_path / "board.bin"
+    with subprocess.Popen(
+        [sys.executable, "-m", "esptool.cli.virtual_chip", "esp32c3", "--tcp", "127.0.0.1:0",
+         f"state={state}", "timing=virtual"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        match = re.search(r"socket://127\.0\.0\.1:\d+", line)
+        assert match, line
+        port = open_chip(match[0], timeout=0.3)
+        port.write(frame(b"\0\x08\x24\0\0\0\0\0\x07\x07\x12\x20" + b"\x55" * 32))
+        assert any(f[:2] == b"\x01\x08" for f in frames(port.read(4096)))
+        port.close()
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(10) == 0
+        assert "virtual time" in child.stdout.read()
+    assert Client(f"virtual://esp32c3?state={state}").board.nor.read(0, 1) == b"\xff"
+
+
+@pytest.mark.parametrize("chip", chips.KEYS)
+def test_our_tool_writes_and_reads_back_through_the_rom_of_every_chip(
+    chip: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytes(range(256)) * 20
+    (tmp_path / "data").write_bytes(data)
+    url = f"virtual://{chip}?name={chip}-{tmp_path.name}"
+    esptool.main(["--port", url, "--no-stub", "write-flash", "0x10000", str(tmp_path / "data")])
+    assert Client(url).board.nor.read(0x10000, len(data)) == data
+    assert f"Connected to {chips.get(chip).name} on" in capsys.readouterr().out
+
+
+def test_a_stub_that_is_not_executed_is_mentioned_at_verbose(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for how, expected in ((["--verbose"], True), ([], False)):
+        esptool.main([*how, "--port", "virtual://esp32c3?stub=model", "flash-id"])
+        assert ("model of its protocol answers" in capsys.readouterr().out) is expected

@@ -189,6 +189,12 @@ def test_an_interruption_says_what_flash_holds_and_ends_with_130(tmp_path: Path)
     assert "Traceback" not in errors
 
 
+def test_a_board_is_reset_also_after_a_failure() -> None:
+    done = run("--port", "virtual://esp32c3", "--no-stub", "erase-region", "1", "4096")
+    assert done.returncode == 2
+    assert "Hard resetting via RTS pin..." in done.stdout
+
+
 def test_a_closed_pipe_is_no_failure() -> None:
     shell = f"{sys.executable} -m esptool --help | head -1"
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from esptool.errors import FatalError
 from esptool.logger import log
 
 if TYPE_CHECKING:
@@ -63,7 +64,13 @@ class Globals:
 
         esp = connection.begin(self, stub)
         try:
-            yield esp
+            try:
+                yield esp
+            except FatalError:
+                # The board shall not stay in its loader because a command failed.
+                with suppress(FatalError):
+                    connection.end(self, esp)
+                raise
             connection.end(self, esp)
         finally:
             if self.esp is None:

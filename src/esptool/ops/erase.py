@@ -45,7 +45,7 @@ def erase_flash(
     refuse_when_secure(session, force, security)
     report = Report(session, listener)
     report.line("Erasing flash memory (this may take a while)...")
-    watch = Stopwatch()
+    watch = Stopwatch(session)
     if not session.is_stub:
         report.note(
             "You can use the erase-region command in ROM bootloader mode "
@@ -96,7 +96,7 @@ def erase_region(
         raise UsageError(f"Cannot erase {size} bytes at {address:#010x}: there is no flash.")
     refuse_when_secure(session, force, security)
     report.line("Erasing flash memory region (this may take a while depending on size)...")
-    watch = Stopwatch()
+    watch = Stopwatch(session)
     if session.is_stub:
         _refuse_past_end(session, address, size)
         if session.can(Capability.ERASE) and size:

@@ -65,7 +65,7 @@ def dump_mem(
     report = Report(session, listener)
     target = f" to file '{os.fspath(output)}'" if output is not None else ""
     report.line(f"Dumping {size} bytes from {address:#010x}{target}...")
-    watch = Stopwatch()
+    watch = Stopwatch(session)
     data = bytearray()
     num_words = -(-size // 4)
     for start in range(0, num_words, _WORDS_A_BATCH):

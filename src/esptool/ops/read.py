@@ -61,7 +61,7 @@ def read_flash(
             remedy="Leave out --no-stub: the flasher stub can.",
         )
     session.remember_port()
-    watch = Stopwatch()
+    watch = Stopwatch(session)
     if output is None:
         pieces: list[bytes] = []
         _read(session, address, size, pieces.append, report)

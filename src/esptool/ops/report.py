@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -60,15 +59,16 @@ class Report:
 
 
 class Stopwatch:
-    """Seconds since it was made; `kbits` gives a rate in kbit/s for a number of bytes."""
+    """Seconds since it was made, by the clock of a session's line."""
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
+    def __init__(self, session: Session) -> None:
+        self._now = session.link.now
+        self._start = self._now()
 
     @property
     def seconds(self) -> float:
         """Elapsed time, never zero, so that rates can be computed."""
-        return max(time.monotonic() - self._start, 1e-9)
+        return max(self._now() - self._start, 1e-9)
 
     def summary(self, num_bytes: int) -> str:
         """'S seconds (K kbit/s)' for `num_bytes` moved since the start."""

@@ -168,7 +168,7 @@ class BlockWriter:
 
     def _plain(self, data: bytes) -> None:
         session, address = self.session, self.stretch.address + self.start
-        watch = Stopwatch()
+        watch = Stopwatch(session)
         count = session.flash_begin(len(data), address, self.stretch.encrypted)
         self._tell_erased(watch)
         for seq in range(count):
@@ -183,7 +183,7 @@ class BlockWriter:
 
     def _deflated(self, data: bytes, packed: bytes) -> None:
         session, address = self.session, self.stretch.address + self.start
-        watch = Stopwatch()
+        watch = Stopwatch(session)
         count = session.flash_defl_begin(len(data), len(packed), address, self.stretch.encrypted)
         self._tell_erased(watch)
         inflater = zlib.decompressobj()

@@ -164,9 +164,12 @@ class WindowReader:
 
     def _listen(self, timeout_s: float) -> bool:
         link = self.session.link
+        deadline = link.now() + timeout_s
         frame = link.try_frame()
-        if frame is None:
-            link.pump(max(0.0, timeout_s))
+        while frame is None:
+            left = deadline - link.now()
+            if not link.pump(max(0.0, left)) and left <= 0:
+                return False
             frame = link.try_frame()
         heard = False
         while frame is not None:

@@ -243,9 +243,12 @@ class WindowWriter:
     def _listen(self, timeout_s: float) -> bool:
         """Take in states that have come, or come within the time; True if there was any."""
         link = self.session.link
+        deadline = link.now() + timeout_s
         frame = link.try_frame()
-        if frame is None:
-            link.pump(timeout_s)
+        while frame is None:
+            left = deadline - link.now()
+            if not link.pump(max(0.0, left)) and left <= 0:
+                return False
             frame = link.try_frame()
         heard = False
         while frame is not None:

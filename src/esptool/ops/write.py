@@ -203,7 +203,7 @@ class _RegionWriter:
         self.options = options
         self.whole = whole
         self.report = report
-        self.watch = Stopwatch()
+        self.watch = Stopwatch(session)
         self.sent = 0
         wanted = options.retries
         self.retries = session.settings.retries if wanted is None else wanted
@@ -297,7 +297,7 @@ class _RegionWriter:
         count = len(whole.data) // SECTOR
         left = sum(len(part.data) for part in parts) // SECTOR
         self.report.line(f"{count - left} of {count} sectors are in flash already.")
-        watch = Stopwatch()
+        watch = Stopwatch(self.session)
         before, was_packed = self.sent, False
         for part in parts:
             sent = send_stretch(self.session, part, self.report, self.retries)
@@ -327,7 +327,7 @@ class _RegionWriter:
                 f"Compressing does not make {self.plan.region.label} smaller: "
                 f"its {len(stretch.data)} bytes are sent as they are."
             )
-        watch = Stopwatch()
+        watch = Stopwatch(self.session)
         sent = send_stretch(self.session, stretch, report, self.retries)
         self.sent += sent.payload
         self._lossy = sent.restarts > 0

@@ -7,7 +7,7 @@
 #include "compress.h"
 #include "inflate.h"
 
-enum { LIMIT = 1 << 20 };
+enum { LIMIT = 1 << 16 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

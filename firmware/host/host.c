@@ -102,6 +102,8 @@ static u8 receive(void)
     u8 byte;
 
     if (host_line.data) {
+        if (!host_line.length)
+            return 0;
         host_line.length--;
         return *host_line.data++;
     }

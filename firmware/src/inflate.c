@@ -4,7 +4,7 @@
 #include "inflate.h"
 
 enum { LITERALS = 288, DISTANCES = 30, LENGTH_CODES = 19, MAX_BITS = 15 };
-enum { LITERAL_BITS = 9, DISTANCE_BITS = 7 };
+enum { LITERAL_BITS = 10, DISTANCE_BITS = 8 };
 enum { FLUSH = 0x1000 };
 
 u8 inflate_window[INFLATE_WINDOW] __attribute__((aligned(4)));
@@ -130,9 +130,9 @@ static int decode_long(const struct code *code, u32 *used)
     return -2;
 }
 
-static inline int decode(const struct code *code, u32 fast_bits, u32 *used)
+static int decode(const struct code *code, u32 *used)
 {
-    u32 entry = code->fast[z.bits & ((1u << fast_bits) - 1)];
+    u32 entry = code->fast[z.bits & ((1u << code->fast_bits) - 1)];
 
     if (entry && (entry & 15) <= z.bit_count) {
         *used = entry & 15;
@@ -226,7 +226,7 @@ void inflate_start(void)
 static const u8 *input, *input_end;
 
 /* At least `n` bits (up to 25) are there. */
-static inline bool need(u32 n)
+static bool need(u32 n)
 {
     while (z.bit_count < n) {
         if (input == input_end)
@@ -237,7 +237,7 @@ static inline bool need(u32 n)
     return true;
 }
 
-static inline void fill(void)
+static void fill(void)
 {
     while (z.bit_count <= 24 && input != input_end) {
         z.bits |= (u32)*input++ << z.bit_count;
@@ -245,7 +245,7 @@ static inline void fill(void)
     }
 }
 
-static inline u32 take_bits(u32 n)
+static u32 take_bits(u32 n)
 {
     u32 value = z.bits & ((1u << n) - 1);
     z.bits >>= n;
@@ -354,7 +354,7 @@ static enum inflate_result read_lengths(void)
         if (z.state == LENGTHS) {
             int symbol;
             fill();
-            symbol = decode(&literal_code, LITERAL_BITS, &used);
+            symbol = decode(&literal_code, &used);
             if (symbol < 0)
                 return symbol == -1 ? INFLATE_MORE : INFLATE_BAD;
             take_bits(used);
@@ -388,8 +388,66 @@ static enum inflate_result read_lengths(void)
     return INFLATE_DONE;
 }
 
-/* The inner loop: symbols until the block ends or the input runs out. */
-static HOT enum inflate_result symbols(void)
+#define REFILL()                         \
+    while (count <= 24) {                \
+        bits |= (u32)*in++ << count;     \
+        count += 8;                      \
+    }
+#define DROP(n) (bits >>= (n), count -= (n))
+
+/* The inner loop, for where plenty of input is left: stops before anything out of the ordinary (a
+ * long code, the end of the block, an error), which the state machine then deals with. */
+static HOT void fast_symbols(void)
+{
+    const u8 *in = input, *stop = input_end - 8;
+    u32 bits = z.bits, count = z.bit_count, at = z.at, limit = z.flushed + FLUSH;
+
+    while (in <= stop && (int)(limit - at) > 0) {
+        u32 entry, symbol, extra, run;
+
+        REFILL();
+        entry = literal_fast[bits & ((1u << LITERAL_BITS) - 1)];
+        symbol = entry >> 4;
+        if (!entry || symbol == 256 || symbol > 285)
+            break;
+        DROP(entry & 15);
+        if (symbol < 256) {
+            inflate_window[at++ % INFLATE_WINDOW] = (u8)symbol;
+            continue;
+        }
+        symbol -= 257;
+        extra = length_extra[symbol];
+        run = length_base[symbol] + (bits & ((1u << extra) - 1));
+        DROP(extra);
+        z.run = run;
+        REFILL();
+        entry = distance_fast[bits & ((1u << DISTANCE_BITS) - 1)];
+        z.state = DISTANCE;
+        if (!entry)
+            break;
+        DROP(entry & 15);
+        z.value = entry >> 4;
+        z.state = DISTANCE_EXTRA;
+        if (z.value >= DISTANCES)
+            break;
+        extra = z.value < 2 ? 0 : (z.value >> 1) - 1;
+        z.back = distance_base[z.value] + (bits & ((1u << extra) - 1));
+        if (z.back > at || z.back > INFLATE_WINDOW)
+            break;
+        DROP(extra);
+        z.at = at;
+        copy(run);
+        at += run;
+        z.state = SYMBOL;
+    }
+    input = in;
+    z.bits = bits;
+    z.bit_count = count;
+    z.at = at;
+}
+
+/* Symbols until the block ends or the input runs out. */
+static enum inflate_result symbols(void)
 {
     for (;;) {
         u32 used;
@@ -397,10 +455,12 @@ static HOT enum inflate_result symbols(void)
 
         if (z.at - z.flushed >= FLUSH && !flush())
             return INFLATE_STOP;
+        if (z.state == SYMBOL && input_end - input >= 8)
+            fast_symbols();
         switch (z.state) {
         case SYMBOL:
             fill();
-            symbol = decode(&literal_code, LITERAL_BITS, &used);
+            symbol = decode(&literal_code, &used);
             if (symbol < 0)
                 return symbol == -1 ? INFLATE_MORE : INFLATE_BAD;
             take_bits(used);
@@ -425,17 +485,17 @@ static HOT enum inflate_result symbols(void)
             /* fall through */
         case DISTANCE:
             fill();
-            symbol = decode(&distance_code, DISTANCE_BITS, &used);
+            symbol = decode(&distance_code, &used);
             if (symbol < 0)
                 return symbol == -1 ? INFLATE_MORE : INFLATE_BAD;
             take_bits(used);
-            if (symbol >= DISTANCES)
-                return INFLATE_BAD;
             z.value = (u32)symbol;
             z.state = DISTANCE_EXTRA;
             /* fall through */
         default: {
             u32 extra = z.value < 2 ? 0 : (z.value >> 1) - 1;
+            if (z.value >= DISTANCES)
+                return INFLATE_BAD;
             if (!need(extra))
                 return INFLATE_MORE;
             z.back = distance_base[z.value] + take_bits(extra);

@@ -13,7 +13,8 @@ typedef uint32_t u32;
 typedef uintptr_t word; /* a register's width: 32 bits on every chip */
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define HOT __attribute__((optimize("O2")))
+/* Not so clever as to turn the loop of memset into a call of memset. */
+#define HOT __attribute__((optimize("O2", "no-tree-loop-distribute-patterns")))
 #ifdef __clang__
 #undef HOT
 #define HOT

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from esptool import chips
 from esptool.errors import FatalError, ImageError
 from esptool.image.convert import BuiltImage, ElfOptions, convert_elf
+from esptool.image.elf import read_elf
 from esptool.image.header import HEADER_LEN
 from esptool.image.model import ImageKind
 from esptool.image.reader import read_image
@@ -126,6 +129,32 @@ def test_every_flash_size_mode_and_clock_of_a_chip_is_coded_alike(
         assert_same(public_tool, elf, chip, options | version, fails=False)
     for wrong in ({"flash_size": "3MB"}, {"flash_freq": "77m"}):
         assert_same(public_tool, elf, chip, wrong | version, fails=True)
+
+
+@pytest.mark.parametrize("program", list(PROGRAMS), indirect=True)
+def test_sections_and_segments_are_those_that_pyelftools_finds(program: Path) -> None:
+    data = program.read_bytes()
+    found = read_elf(data)
+    other = ELFFile(io.BytesIO(data))
+    assert found.entry == other["e_entry"]
+    assert found.sha256 == hashlib.sha256(data).digest()
+    sections = [
+        (s.name, s["sh_addr"], s.data(), s["sh_flags"], s["sh_addralign"])
+        for s in other.iter_sections("SHT_PROGBITS")
+        if s["sh_addr"] and s["sh_size"]
+    ]
+    segments = [(s["p_paddr"], s.data()) for s in other.iter_segments("PT_LOAD") if s["p_filesz"]]
+    assert found.segments is not None
+    assert [(s.name, s.addr, s.flags, s.align) for s in found.sections] == [
+        (name, addr, flags, align) for name, addr, _, flags, align in sections
+    ]
+    assert [s.addr for s in found.segments] == [addr for addr, _ in segments]
+    for mine, theirs in zip(
+        [*found.sections, *found.segments],
+        [*(s[2] for s in sections), *(s[1] for s in segments)],
+        strict=True,
+    ):
+        assert mine.data == theirs + bytes(-len(theirs) % 4)
 
 
 # --- odd shapes --------------------------------------------------------------------------------

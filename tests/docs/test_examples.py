@@ -38,6 +38,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
     shutil.copy(PROGRAMS / "hello.elf", folder / "app.elf")
     (folder / "partitions.bin").write_bytes(b"\xaa\x50" + bytes(30) + b"\xff" * 3040)
+    (folder / "key.bin").write_bytes(os.urandom(32))
     return folder
 
 

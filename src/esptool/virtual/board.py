@@ -234,6 +234,8 @@ class Board:
             LinkLostError: the link breaks here, by a fault that was asked for.
         """
         self._settle()
+        if not self._queue and (resume := getattr(self.soc.program, "resume", None)) is not None:
+            resume()
         now = self._moment()
         out = []
         while self._queue and self._queue[0][0] <= now:

@@ -50,6 +50,7 @@ def provision(soc: Soc) -> None:
         soc.set_fixed(field.address, soc.crystal_mhz << field.shift)
     _burn_mac(soc, mac)
     _burn_revision(soc, soc.options.revision)
+    _burn_package(soc)
     _burn_options(soc)
     if soc.efuse is not None:
         soc.efuse.refresh()
@@ -111,6 +112,17 @@ def _burn_revision(soc: Soc, asked: int | None) -> None:
             if bits and not soc.efuse.burn_register(p.address, bits << p.shift):
                 old = soc.bus.read_word(p.address)
                 soc.set_fixed(p.address, old | bits << p.shift)
+
+
+def _burn_package(soc: Soc) -> None:
+    """The first package that the chip comes in, where number 0 is none."""
+    for part in soc.spec.identity.name:
+        if part.fields == ("pkg",) and part.labels and (0,) not in part.labels:
+            (number,) = next(iter(part.labels))
+            for p in soc.spec.identity.fields["pkg"]:
+                bits = number >> p.out_shift & ((1 << p.width) - 1)
+                if bits and soc.efuse is not None:
+                    soc.efuse.burn_register(p.address, bits << p.shift)
 
 
 def _esp32_calibration(soc: Soc) -> None:

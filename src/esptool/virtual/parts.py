@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A catalogue of real SPI NOR flashes: JEDEC id, size, SFDP, and times from their data sheets.
+"""A catalogue of real SPI NOR flashes: JEDEC id, size, SFDP, and times of their data sheets.
 
-Times are seconds, typical then maximum, from each part's table of AC characteristics (symbols
-tPP, tSE, tBE1, tBE2, tCE, tW). Ids are those that the parts answer to 0x9F.
+Times are seconds, typical then maximum, under each part's AC characteristics (symbols tPP, tSE,
+tBE1, tBE2, tCE, tW). Ids agree with flashrom's; times were not compared with every edition of a
+sheet, so take them for the class of the part. SFDP is made from the same values, by JESD216B.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from esptool.errors import UsageError
 from esptool.virtual.soc import Silent
 
 if TYPE_CHECKING:
@@ -44,4 +45,22 @@ def looks_like_stub(board: Board, entry: int) -> bool:
 
 def _emulate(board: Board, entry: int) -> bool:
     """Start the emulator on the code in RAM; False where there is none for this code."""
-    return False
+    from esptool.virtual.emulator import Crash, Program, can_run, engines, is_ours
+
+    soc = board.soc
+    ours = is_ours(soc, entry)
+    if not ours and (looks_like_stub(board, entry) or not can_run(board.spec)):
+        return False
+    if not engines():
+        if board.options.stub == "emulated":
+            raise UsageError(
+                "There is no emulator to run the stub.", remedy='pip install "esptool[emulator]"'
+            )
+        return False
+    try:
+        soc.program = program = Program(soc, entry, skip_shim=ours)
+        program.begin()
+    except Crash as e:
+        soc.notes.append(str(e))
+        soc.program = Silent()
+    return True

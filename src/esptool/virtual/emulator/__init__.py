@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Executes machine code that was loaded into a virtual chip's RAM, with the extra
+`esptool[emulator]`. Without that extra nothing here can run."""
+
+from __future__ import annotations
+
+from esptool.virtual.emulator.cpu import Crash, engines
+from esptool.virtual.emulator.program import Program, can_run, is_ours
+
+__all__ = ["Crash", "Program", "can_run", "engines", "is_ours"]

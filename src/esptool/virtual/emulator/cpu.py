@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A processor that runs machine code from a chip's RAM, with peripherals modelled in Python.
+
+RAM is memory of the engine; everything else is not mapped there. An access to it stops the engine,
+is decoded here, done on the `Ports`, and stepped over. A jump to an address outside of RAM is a
+call of the ROM, and answered by a Python function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from esptool.chips.spec import Arch
+from esptool.errors import FatalError
+from esptool.virtual.emulator import decode
+from esptool.virtual.emulator.decode import Access
+
+PAGE = 0x1000
+
+
+class Ports(Protocol):
+    """What lies outside of RAM."""
+
+    def load(self, address: int, size: int) -> int:
+        """A load of 1, 2 or 4 bytes."""
+
+    def store(self, address: int, size: int, value: int) -> None:
+        """A store."""
+
+    def call(self, address: int, args: tuple[int, int, int, int]) -> int | None:
+        """A call of the ROM; its result, or None when the program ends there."""
+
+
+class Crash(FatalError):
+    """The program did what no program should do."""
+
+
+class Cpu:
+    """What both engines share: decoding, and the way a ROM function is called and left.
+
+    Attributes:
+        windowed: ROM functions are called with a register window of their own.
+        instructions: how many were executed.
+        stopped: the program has ended.
+    """
+
+    def __init__(self, arch: Arch, ports: Ports) -> None:
+        self.arch = arch
+        self.ports = ports
+        self.windowed = arch is Arch.XTENSA
+        self.stopped = False
+        self._decoded: dict[int, Access] = {}
+        self._decode = decode.riscv if arch is Arch.RISCV else decode.xtensa
+
+    # --- what an engine provides -----------------------------------------------------------------
+
+    def map(self, start: int, data: bytes) -> None:
+        """Make RAM of whole pages with these contents."""
+        raise NotImplementedError
+
+    def read(self, address: int, length: int) -> bytes:
+        """Contents of RAM."""
+        raise NotImplementedError
+
+    def write(self, address: int, data: bytes) -> None:
+        """Set contents of RAM."""
+        raise NotImplementedError
+
+    def run(self, budget: int) -> None:
+        """Go on for up to about `budget` instructions, or until `pause` or the end."""
+        raise NotImplementedError
+
+    def pause(self) -> None:
+        """Let `run` return after the present access."""
+        raise NotImplementedError
+
+    @property
+    def instructions(self) -> int:
+        """Instructions executed so far."""
+        raise NotImplementedError
+
+    def start(self, entry: int) -> None:
+        """Begin at `entry`."""
+        raise NotImplementedError
+
+    # --- shared -----------------------------------------------------------------------------------
+
+    def access_at(self, pc: int) -> Access:
+        """The load or store at `pc`.
+
+        Raises:
+            Crash: the instruction is none.
+        """
+        found = self._decoded.get(pc)
+        if found is None:
+            found = self._decode(self.read(pc, 4))
+            if found is None:
+                raise Crash(f"The program at {pc:#x} did something that the emulator cannot follow.")
+            self._decoded[pc] = found
+        return found
+
+
+def _value(access: Access, value: int) -> int:
+    if access.signed and value >> (8 * access.size - 1) & 1:
+        return value | (0xFFFFFFFF << (8 * access.size) & 0xFFFFFFFF)
+    return value
+
+
+class IcicleCpu(Cpu):
+    """On `icicle-emu`: RISC-V, and Xtensa code of the call0 convention."""
+
+    def __init__(self, arch: Arch, ports: Ports) -> None:
+        import icicle
+
+        super().__init__(arch, ports)
+        self._i = icicle
+        self._vm = icicle.Icicle("riscv32" if arch is Arch.RISCV else "xtensa", jit=True)
+        self._pause = False
+        e = icicle.ExceptionCode
+        self._loads = (e.ReadUnmapped, e.ReadPerm)
+        self._stores = (e.WriteUnmapped, e.WritePerm)
+        self._odd = (e.UnimplementedOp, e.InvalidInstruction, e.Halt)
+        riscv = arch is Arch.RISCV
+        self._link = "ra" if riscv else "a0"
+        first = 0 if riscv else 10 if self.windowed else 2
+        self._args = tuple(f"a{first + i}" for i in range(4))
+
+    def map(self, start: int, data: bytes) -> None:
+        access = self._i.MemoryProtection.ExecuteReadWrite
+        self._vm.mem_map(start, len(data), access)
+        self._vm.mem_write(start, data)
+
+    def read(self, address: int, length: int) -> bytes:
+        return bytes(self._vm.mem_read(address, length))
+
+    def write(self, address: int, data: bytes) -> None:
+        self._vm.mem_write(address, data)
+
+    def start(self, entry: int) -> None:
+        self._vm.pc = entry
+
+    @property
+    def instructions(self) -> int:
+        return int(self._vm.icount)
+
+    def pause(self) -> None:
+        self._pause = True
+
+    def run(self, budget: int) -> None:
+        vm, status = self._vm, self._i.RunStatus
+        loads, stores, ports = self._loads, self._stores, self.ports
+        self._pause = False
+        vm.icount_limit = vm.icount + budget
+        while not (self._pause or self.stopped):
+            if vm.run() == status.InstructionLimit:
+                return
+            code = vm.exception_code
+            if code in loads:
+                pc = vm.pc
+                access = self._decoded.get(pc) or self.access_at(pc)
+                value = ports.load(vm.exception_value, access.size)
+                if access.reg != "zero":
+                    vm.reg_write(access.reg, _value(access, value))
+                vm.pc = pc + access.length
+            elif code in stores:
+                pc = vm.pc
+                access = self._decoded.get(pc) or self.access_at(pc)
+                value = 0 if access.reg == "zero" else vm.reg_read(access.reg)
+                ports.store(vm.exception_value, access.size, value & ((1 << 8 * access.size) - 1))
+                vm.pc = pc + access.length
+            elif code == self._i.ExceptionCode.ExecViolation:
+                self._call()
+            elif code in self._odd and self.arch is not Arch.RISCV:
+                # memw and other orderings that this engine does not know: nothing to do.
+                vm.pc = vm.pc + 3
+            else:
+                raise Crash(f"The program failed at {vm.pc:#x}: {code} {vm.exception_value:#x}.")
+
+    def _call(self) -> None:
+        vm = self._vm
+        args = tuple(vm.reg_read(r) for r in self._args)
+        result = self.ports.call(vm.pc, args)  # type: ignore[arg-type]
+        if result is None:
+            self.stopped = True
+            return
+        vm.reg_write(self._args[0], result & 0xFFFFFFFF)
+        vm.pc = vm.reg_read(self._link)
+
+
+class UnicornCpu(Cpu):
+    """On `unicorn`: RISC-V only; slower, and a check on the other."""
+
+    def __init__(self, arch: Arch, ports: Ports) -> None:
+        import unicorn
+        from unicorn import riscv_const as r
+
+        super().__init__(arch, ports)
+        if arch is not Arch.RISCV:
+            raise FatalError("The unicorn engine runs RISC-V only.", remedy="Install icicle-emu.")
+        self._u, self._r = unicorn, r
+        self._uc = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
+        self._pc = 0
+        self._count = 0
+        self._spans: list[tuple[int, int]] = []
+        self._uc.hook_add(unicorn.UC_HOOK_BLOCK, self._block)
+        self._called: int | None = None
+
+    def map(self, start: int, data: bytes) -> None:
+        self._uc.mem_map(start, len(data))
+        self._uc.mem_write(start, data)
+        self._spans.append((start, start + len(data)))
+
+    def map_ports(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Give these (start, size) to the ports."""
+        for start, size in ranges:
+            self._uc.mmio_map(start, size, self._load, start, self._store, start)
+
+    def _load(self, _uc: object, offset: int, size: int, base: int) -> int:
+        return self.ports.load(base + offset, size)
+
+    def _store(self, _uc: object, offset: int, size: int, value: int, base: int) -> None:
+        self.ports.store(base + offset, size, value)
+
+    def _block(self, uc: object, address: int, size: int, _data: object) -> None:
+        self._count += max(1, size // 3)
+
+    def read(self, address: int, length: int) -> bytes:
+        return bytes(self._uc.mem_read(address, length))
+
+    def write(self, address: int, data: bytes) -> None:
+        self._uc.mem_write(address, data)
+
+    def start(self, entry: int) -> None:
+        self._pc = entry
+
+    @property
+    def instructions(self) -> int:
+        return self._count
+
+    def pause(self) -> None:
+        self._uc.emu_stop()
+        self._paused = True
+
+    def run(self, budget: int) -> None:
+        r = self._r
+        self._paused = False
+        while not (self._paused or self.stopped):
+            try:
+                self._uc.emu_start(self._pc, 0xFFFFFFFE, count=budget)
+                self._pc = self._uc.reg_read(r.UC_RISCV_REG_PC)
+                return
+            except self._u.UcError as e:
+                pc = self._uc.reg_read(r.UC_RISCV_REG_PC)
+                if e.errno != self._u.UC_ERR_FETCH_UNMAPPED:
+                    raise Crash(f"The program failed at {pc:#x}: {e}.") from None
+                regs = (r.UC_RISCV_REG_A0, r.UC_RISCV_REG_A1, r.UC_RISCV_REG_A2, r.UC_RISCV_REG_A3)
+                args = tuple(self._uc.reg_read(x) for x in regs)
+                result = self.ports.call(pc, args)  # type: ignore[arg-type]
+                if result is None:
+                    self.stopped = True
+                    return
+                self._uc.reg_write(r.UC_RISCV_REG_A0, result & 0xFFFFFFFF)
+                self._pc = self._uc.reg_read(r.UC_RISCV_REG_RA)
+
+
+def engines() -> dict[str, Callable[[Arch, Ports], Cpu]]:
+    """The engines that are installed, best first."""
+    from importlib.util import find_spec
+
+    found: dict[str, Callable[[Arch, Ports], Cpu]] = {}
+    if find_spec("icicle") is not None:
+        found["icicle"] = IcicleCpu
+    if find_spec("unicorn") is not None:
+        found["unicorn"] = UnicornCpu
+    return found

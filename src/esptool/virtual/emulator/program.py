@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Code in RAM as the program of a virtual chip: bytes from the host go into its FIFO, it runs until
+it waits for more, and what it sends goes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from esptool import stubs
+from esptool.chips.spec import Arch, ChipSpec
+from esptool.virtual.emulator.cpu import PAGE, Cpu, UnicornCpu, engines
+from esptool.virtual.emulator.rom_calls import CALLS
+
+if TYPE_CHECKING:
+    from esptool.virtual.soc import Soc
+
+_FIFO, _CLKDIV, _STATUS = 0x00, 0x14, 0x1C
+_RX_DEPTH = 127
+#: A program that looks at the empty FIFO so often in a row, with so few instructions between, idles.
+_IDLE_LOOKS = 6
+_IDLE_GAP = 2000
+#: Instructions that a program may take between two looks at the line before it counts as hung.
+_HUNG = 400_000_000
+_CPU_HZ = 160e6
+#: Where call0 code begins in a stub for a chip with register windows (see firmware/arch).
+_AFTER_SHIM = 64
+#: Other buses on which the first UART's FIFO is seen.
+_FIFO_ALIASES = {"esp32": (0x60000000,), "esp32s2": (0x60000000,)}
+_USB_JTAG = {
+    "esp32s3": 0x60038000, "esp32c3": 0x60043000, "esp32c5": 0x6000F000, "esp32c6": 0x6000F000,
+    "esp32c61": 0x6000F000, "esp32h2": 0x6000F000, "esp32h21": 0x6000F000, "esp32h4": 0x6001D000,
+    "esp32p4": 0x500D2000, "esp32s31": 0x20391000,
+}
+_USB_DONE, _USB_ROOM, _USB_HEARD = 1, 2, 4
+_USB_PACKET = 64
+
+
+class Program:
+    """A running stub. `soc.program` of a chip whose RAM code is executed."""
+
+    def __init__(
+        self, soc: Soc, entry: int, engine: str | None = None, *, skip_shim: bool = True
+    ) -> None:
+        self._soc = soc
+        spec = soc.spec
+        self._calls = CALLS[spec.key]
+        base = spec.uart.clkdiv_reg & ~0xFF
+        self._fifo = {base + _FIFO, *_FIFO_ALIASES.get(spec.key, ())}
+        self._status, self._clkdiv = base + _STATUS, base + _CLKDIV
+        usb = soc.options.link == "usb-jtag"
+        self._usb = _USB_JTAG.get(spec.key, 0) if usb else 0
+        # A program that does not know yet which link is used looks at both.
+        self._other_poll = _USB_JTAG.get(spec.key, 0) + 4
+        self._usb_packet = 0
+        self._uart = not usb
+        self._in = bytearray()
+        self._out = bytearray()
+        self._looks = 0
+        self._looked_at = 0
+        self.cpu = self._load(engine)
+        shim = _AFTER_SHIM if spec.arch is Arch.XTENSA and skip_shim else 0
+        self.cpu.start(entry + shim)
+
+    def begin(self) -> None:
+        """Run to where the program waits for the host."""
+        self._go()
+
+    def _load(self, engine: str | None) -> Cpu:
+        spec, bus = self._soc.spec, self._soc.bus
+        known = engines()
+        cpu = known[engine or next(iter(known))](spec.arch, self)
+        done: list[tuple[int, int]] = []
+        for part in sorted((m.start, m.end) for m in spec.memory_map if _is_ram(m.kind)):
+            start = max(part[0] & -PAGE, done[-1][1] if done else 0)
+            end = (part[1] + PAGE - 1) & -PAGE
+            if start < end:
+                cpu.map(start, bus.read(start, end - start))
+                done.append((start, end))
+        if isinstance(cpu, UnicornCpu):
+            cpu.map_ports(_gaps(done))
+        return cpu
+
+    # --- the line ----------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the host."""
+        self._in += data
+        self._go()
+
+    def _go(self) -> None:
+        self._looks = 0
+        before = self.cpu.instructions
+        self.cpu.run(_HUNG)
+        self._soc.clock.spend((self.cpu.instructions - before) / _CPU_HZ)
+        self._send()
+
+    def _send(self) -> None:
+        if self._out:
+            data, self._out = bytes(self._out), bytearray()
+            self._soc.send(data)
+
+    def _idle(self) -> None:
+        now = self.cpu.instructions
+        self._looks = self._looks + 1 if now - self._looked_at < _IDLE_GAP else 0
+        self._looked_at = now
+        if self._looks >= _IDLE_LOOKS:
+            self.cpu.pause()
+
+    # --- ports -------------------------------------------------------------------------------------
+
+    def load(self, address: int, size: int) -> int:
+        """A load from outside of RAM."""
+        if address == self._status:
+            waiting = min(len(self._in), _RX_DEPTH) if self._uart else 0
+            if waiting:
+                self._looks = 0
+            elif self._uart:
+                self._idle()
+            return waiting
+        if address in self._fifo:
+            return self._in.pop(0) if self._in and self._uart else 0
+        if self._usb and address & ~7 == self._usb:
+            return self._usb_load(address - self._usb)
+        if address != self._other_poll:
+            self._looks = 0
+        word = self._soc.bus.read_word(address)
+        return word >> (8 * (address & 3)) & ((1 << 8 * size) - 1)
+
+    def store(self, address: int, size: int, value: int) -> None:
+        """A store to outside of RAM."""
+        if address in self._fifo:
+            self._looks = 0
+            if self._uart:
+                self._out.append(value & 0xFF)
+            return
+        if self._usb and address & ~7 == self._usb:
+            self._usb_store(address - self._usb, value)
+            return
+        if size < 4:
+            shift = 8 * (address & 3)
+            mask = ((1 << 8 * size) - 1) << shift
+            value = self._soc.bus.read_word(address) & ~mask | value << shift
+        if address == self._clkdiv:
+            self._send()
+            self._set_divider(value)
+        self._looks = 0
+        self._soc.bus.write_word(address, value)
+
+    def _set_divider(self, value: int) -> None:
+        sixteenths = (value & 0xFFFFF) << 4 | value >> 20 & 0xF
+        if sixteenths:
+            self._soc.baud = self._soc.clock_hz * 16 // sixteenths
+
+    def _usb_load(self, offset: int) -> int:
+        if offset == 0:
+            return self._in.pop(0) if self._in else 0
+        if self._in:
+            self._looks = 0
+            return _USB_ROOM | _USB_HEARD
+        self._idle()
+        return _USB_ROOM if self._usb_packet < _USB_PACKET else 0
+
+    def _usb_store(self, offset: int, value: int) -> None:
+        self._looks = 0
+        if offset == 0:
+            if self._usb_packet < _USB_PACKET:
+                self._out.append(value & 0xFF)
+                self._usb_packet += 1
+        elif value & _USB_DONE:
+            self._usb_packet = 0
+
+    # --- ROM ---------------------------------------------------------------------------------------
+
+    def call(self, address: int, args: tuple[int, int, int, int]) -> int | None:
+        """A call of the ROM."""
+        soc, calls = self._soc, self._calls
+        if address == calls.attach:
+            soc.attach_flash()
+        elif address == calls.delay:
+            soc.clock.spend(args[0] * 1e-6)
+        elif address == calls.restart:
+            self._send()
+            soc.run_flash()
+            return None
+        elif calls.encrypt and address == calls.encrypt:
+            return self._encrypt(*args[:3])
+        elif address in calls.security:
+            info = soc.security_info()
+            self.cpu.write(args[2], info)
+        elif address not in calls.quiet:
+            soc.notes.append(f"the program called the ROM at {address:#x}, which is not modelled")
+            return None
+        return 0
+
+    def _encrypt(self, address: int, source: int, length: int) -> int:
+        soc = self._soc
+        if not soc.can_encrypt():
+            return 1
+        soc.nor.program(address, soc.encrypt(address, self.cpu.read(source, length)))
+        return 0
+
+
+def can_run(spec: ChipSpec) -> bool:
+    """Any code for this chip can be executed; else only such as keeps to the call0 convention."""
+    return spec.arch is not Arch.XTENSA
+
+
+def is_ours(soc: Soc, entry: int) -> bool:
+    """The code in RAM at `entry` is a stub of this package."""
+    for name in soc.spec.stub.layouts:
+        path = stubs.DATA / f"{name}.json"
+        if path.is_file():
+            stub = stubs.load_file(path)
+            if stub.entry == entry and soc.bus.read(stub.text_start, len(stub.text)) == stub.text:
+                return True
+    return False
+
+
+def _is_ram(kind: str) -> bool:
+    return kind in ("DRAM", "IRAM", "DIRAM_DRAM", "DIRAM_IRAM")
+
+
+def _gaps(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(start, size) of the peripherals' part of the address space that no RAM takes."""
+    out, at = [], 0x20000000
+    for start, end in sorted(spans):
+        if start > at:
+            out.append((at, start - at))
+        at = max(at, end)
+    out.append((at, 0x70000000 - at))
+    return out
+

@@ -314,6 +314,7 @@ class ESPLoader:
             listener=old.listener,
             warnings=warnings and not detecting,
         )
+        self.__dict__["_left"] = False
 
     def sync(self) -> None:
         """Synchronise once with a chip that is in download mode."""

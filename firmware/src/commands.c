@@ -118,13 +118,13 @@ static enum status flash_begin(const struct request *r, bool deflated)
         .size = arg(r, 0),
         .deflated = deflated,
         .encrypted = r->length >= 20 && arg(r, 4),
-        .erase = true,
+        .erase_size = arg(r, 0),
     };
 
     if (arg(r, 2) > LARGEST_BLOCK)
         return BAD_BLOCK_SIZE;
     if (!deflated) {
-        /* Blocks are padded to their full size, and what is padded is written. */
+        /* Blocks are padded to their full size; what is padded is taken, but no room is made. */
         u32 padded = arg(r, 1) * arg(r, 2);
         if (padded > order.size)
             order.size = padded;

@@ -17,8 +17,9 @@ static struct {
     u32 stream;
     enum status failed;
     bool resend, resend_said;
-    u32 due;               /* answers to be sent as soon as the line is free */
-    bool wrong_session;
+    /* What is to be sent as soon as the line is free. */
+    bool due, due_status;
+    u8 wrong_session;      /* the opcode that named another one */
 } w;
 
 static void send_state(u8 opcode, enum status status)
@@ -35,11 +36,16 @@ static void send_state(u8 opcode, enum status status)
 void ext_report(void)
 {
     if (w.wrong_session) {
-        w.wrong_session = false;
-        sealed_reply(EXT_WRITE_DATA, NOT_WRITING, 0, NULL, 0);
+        u8 opcode = w.wrong_session;
+        w.wrong_session = 0;
+        sealed_reply(opcode, NOT_WRITING, 0, NULL, 0);
+    }
+    if (w.due_status) {
+        w.due_status = false;
+        send_state(EXT_WRITE_STATUS, OK);
     }
     if (w.due) {
-        w.due = 0;
+        w.due = false;
         send_state(EXT_WRITE_DATA, OK);
     }
 }
@@ -49,7 +55,7 @@ static void ask_again(void)
     if (!w.resend_said)
         w.resend = true;
     w.resend_said = true;
-    w.due = 1;
+    w.due = true;
 }
 
 void ext_write_damage(void)
@@ -73,11 +79,15 @@ bool ext_write_frame(const struct frame *f)
     if (opcode != EXT_WRITE_DATA && opcode != EXT_WRITE_STATUS)
         return true;
     if (f->length < HEADER + 4 + SEAL || get32(f->data + HEADER) != w.session) {
-        w.wrong_session = true;
+        w.wrong_session = opcode;
         return false;
     }
-    w.due = 1;
-    if (opcode == EXT_WRITE_STATUS || f->length < HEADER + BLOCK_FIELDS + SEAL)
+    if (opcode == EXT_WRITE_STATUS) {
+        w.due_status = true;
+        return false;
+    }
+    w.due = true;
+    if (f->length < HEADER + BLOCK_FIELDS + SEAL)
         return false;
     seq = get32(f->data + HEADER + 4);
     if (seq > w.expected) {
@@ -87,7 +97,7 @@ bool ext_write_frame(const struct frame *f)
     if (seq < w.expected)
         return false;
     /* A block beyond the window or of the wrong size would have no place or no meaning. */
-    if (seq >= w.processed + EXT_WRITE_WINDOW + 1 || seq >= w.blocks
+    if (seq >= w.processed + EXT_WRITE_WINDOW || seq >= w.blocks
         || f->length - HEADER - BLOCK_FIELDS - SEAL
             != min32(w.block, w.stream - seq * w.block)) {
         ask_again();
@@ -113,7 +123,7 @@ static enum status begin(const struct request *r)
         .deflated = flags & FLAG_DEFLATED,
         .encrypted = flags & FLAG_ENCRYPTED,
         .spare_blank = true,
-        .erase = flags & FLAG_ERASE,
+        .erase_size = flags & FLAG_ERASE ? get32(r->data + 8) : 0,
     };
     enum status status;
 
@@ -123,7 +133,7 @@ static enum status begin(const struct request *r)
     w.block = get32(r->data + 16);
     w.stream = get32(r->data + 12);
     if (!session || !w.block || w.block > EXT_BLOCK || w.block % 4 || order.offset % 4
-        || (order.erase && order.offset % 0x1000))
+        || (flags & FLAG_ERASE && order.offset % 0x1000))
         return BAD_BLOCK_SIZE;
     if (!order.deflated && w.stream != order.size)
         return BAD_BLOCK_SIZE;
@@ -134,8 +144,7 @@ static enum status begin(const struct request *r)
     w.blocks = w.stream / w.block + (w.stream % w.block != 0);
     w.expected = w.processed = 0;
     w.failed = OK;
-    w.resend = w.resend_said = false;
-    w.due = 0;
+    w.resend = w.resend_said = w.due = w.due_status = false;
     return OK;
 }
 
@@ -156,7 +165,7 @@ bool ext_write(const struct request *r)
         if (!w.failed)
             w.failed = writer_feed(r->data + BLOCK_FIELDS, r->length - BLOCK_FIELDS);
         w.processed++;
-        w.due = 1;
+        w.due = true;
         break;
     case EXT_WRITE_END:
         if (w.expected < w.blocks)

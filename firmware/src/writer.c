@@ -2,6 +2,7 @@
 #include "writer.h"
 
 #include "flash.h"
+#include "hal.h"
 #include "inflate.h"
 
 static struct {
@@ -81,8 +82,8 @@ static enum status program_page(void)
 
     if (status)
         return status;
-    /* Words are programmed; what is missing stays blank. */
-    while (w.fill % 4)
+    /* Words, or the cipher's blocks, are programmed; what is missing stays blank. */
+    while (w.fill % (w.order.encrypted ? ENCRYPTED_ALIGN : 4))
         page[w.fill++] = 0xFF;
     if (w.order.encrypted)
         status = flash_program_encrypted(address, page, w.fill);
@@ -133,8 +134,9 @@ enum status writer_open(const struct write_order *order)
         return status;
     w.order = *order;
     w.eraser.at = order->offset & ~(SECTOR - 1u);
-    w.eraser.end = order->erase ? (order->offset + order->size + SECTOR - 1) & ~(SECTOR - 1u)
-                                : w.eraser.at;
+    w.eraser.end = w.eraser.at;
+    if (order->erase_size)
+        w.eraser.end = (order->offset + order->erase_size + SECTOR - 1) & ~(SECTOR - 1u);
     w.eraser.spare_blank = order->spare_blank;
     w.at = w.fill = 0;
     w.failed = OK;

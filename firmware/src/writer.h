@@ -10,10 +10,10 @@
 struct write_order {
     u32 offset;
     u32 size;         /* plain bytes */
+    u32 erase_size;   /* from `offset` on; 0 erases nothing */
     bool deflated;
     bool encrypted;
     bool spare_blank; /* look before erasing, and leave blank sectors alone */
-    bool erase;
 };
 
 enum status writer_open(const struct write_order *order);

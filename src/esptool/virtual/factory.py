@@ -115,11 +115,11 @@ def _burn_revision(soc: Soc, asked: int | None) -> None:
 
 
 def _burn_package(soc: Soc) -> None:
-    """The first package that the chip comes in, where number 0 is none."""
+    """The first variant that the chip comes in, where its name knows none of number 0."""
     for part in soc.spec.identity.name:
-        if part.fields == ("pkg",) and part.labels and (0,) not in part.labels:
+        if len(part.fields) == 1 and part.labels and (0,) not in part.labels:
             (number,) = next(iter(part.labels))
-            for p in soc.spec.identity.fields["pkg"]:
+            for p in soc.spec.identity.fields[part.fields[0]]:
                 bits = number >> p.out_shift & ((1 << p.width) - 1)
                 if bits and soc.efuse is not None:
                     soc.efuse.burn_register(p.address, bits << p.shift)

@@ -118,7 +118,8 @@ def _burn_package(soc: Soc) -> None:
     """The first variant that the chip comes in, where its name knows none of number 0."""
     for part in soc.spec.identity.name:
         unnamed = "?" in (part.default or "") or "Unknown" in (part.default or "")
-        if unnamed and len(part.fields) == 1 and part.labels and (0,) not in part.labels:
+        known = (0,) in part.labels or not part.labels or part.when
+        if unnamed and len(part.fields) == 1 and not known:
             (number,) = next(iter(part.labels))
             for p in soc.spec.identity.fields[part.fields[0]]:
                 bits = number >> p.out_shift & ((1 << p.width) - 1)

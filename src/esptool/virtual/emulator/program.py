@@ -70,7 +70,10 @@ class Program:
         known = engines()
         cpu = known[engine or next(iter(known))](spec.arch, self)
         done: list[tuple[int, int]] = []
-        for part in sorted((m.start, m.end) for m in spec.memory_map if _is_ram(m.kind)):
+        parts = [(m.start, m.end) for m in spec.memory_map if _is_ram(m.kind)]
+        # Some code lies where the chip's map knows a cache.
+        parts += [(start, start + size) for start, size in self._soc.loaded]
+        for part in sorted(parts):
             start = max(part[0] & -PAGE, done[-1][1] if done else 0)
             end = (part[1] + PAGE - 1) & -PAGE
             if start < end:

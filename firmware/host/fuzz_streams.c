@@ -38,9 +38,11 @@ static enum inflate_result run(const u8 *data, u32 size, u32 step)
 static void round_trip(const u8 *data, u32 size)
 {
     static u8 packed[COMPRESS_LARGEST + 8];
-    static u16 heads[COMPRESS_HASHES];
-    u32 n = compress(data, size, packed + 2, COMPRESS_LARGEST, heads), wanted = 0;
+    static struct compressor c;
+    u32 n, wanted = 0;
 
+    compress_init(&c);
+    n = compress(&c, data, size, packed + 2, COMPRESS_LARGEST);
     if (!n)
         return;
     /* The compressor makes the bare stream: give it the header, and do without the checksum. */

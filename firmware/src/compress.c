@@ -36,16 +36,28 @@ static u32 reversed(u32 code, u32 n)
 }
 
 /* The fixed literal and length code of RFC 1951, 3.2.6. */
-static void put_symbol(u32 symbol)
+static u32 fixed_code(u32 symbol)
 {
     if (symbol < 144)
-        put_bits(reversed(0x30 + symbol, 8), 8);
-    else if (symbol < 256)
-        put_bits(reversed(0x190 + symbol - 144, 9), 9);
-    else if (symbol < 280)
-        put_bits(reversed(symbol - 256, 7), 7);
-    else
-        put_bits(reversed(0xC0 + symbol - 280, 8), 8);
+        return reversed(0x30 + symbol, 8) << 4 | 8;
+    if (symbol < 256)
+        return reversed(0x190 + symbol - 144, 9) << 4 | 9;
+    if (symbol < 280)
+        return reversed(symbol - 256, 7) << 4 | 7;
+    return reversed(0xC0 + symbol - 280, 8) << 4 | 8;
+}
+
+void compress_init(struct compressor *c)
+{
+    for (u32 i = 0; i < COMPRESS_SYMBOLS; i++)
+        c->symbols[i] = (u16)fixed_code(i);
+    for (u32 i = 0; i < 32; i++)
+        c->distances[i] = (u8)reversed(i, 5);
+}
+
+static inline void put_symbol(const struct compressor *c, u32 symbol)
+{
+    put_bits(c->symbols[symbol] >> 4, c->symbols[symbol] & 15);
 }
 
 /* Both lengths and distances come in groups of 2^k codes whose extra bits grow by one a group:
@@ -63,19 +75,19 @@ static u32 split(u32 value, u32 k, u32 *extra_bits, u32 *extra)
     return (*extra_bits << k) + (value >> *extra_bits);
 }
 
-static void put_match(u32 length, u32 distance)
+static void put_match(const struct compressor *c, u32 length, u32 distance)
 {
     u32 bits, extra, code;
 
     if (length == LONGEST) {
-        put_symbol(285);
+        put_symbol(c, 285);
     } else {
         code = split(length - SHORTEST, 2, &bits, &extra);
-        put_symbol(257 + code);
+        put_symbol(c, 257 + code);
         put_bits(extra, bits);
     }
     code = split(distance - 1, 1, &bits, &extra);
-    put_bits(reversed(code, 5), 5);
+    put_bits(c->distances[code], 5);
     put_bits(extra, bits);
 }
 
@@ -84,7 +96,7 @@ static inline u32 hash(const u8 *p)
     return ((p[0] | (u32)p[1] << 8 | (u32)p[2] << 16) * 0x9E3779B1u) >> 22;
 }
 
-HOT u32 compress(const u8 *data, u32 length, u8 *out, u32 room, u16 *heads)
+HOT u32 compress(struct compressor *c, const u8 *data, u32 length, u8 *out, u32 room)
 {
     u32 at = 0;
 
@@ -92,12 +104,12 @@ HOT u32 compress(const u8 *data, u32 length, u8 *out, u32 room, u16 *heads)
     o.end = out + room;
     o.bits = o.count = 0;
     o.full = false;
-    memset(heads, 0, COMPRESS_HASHES * sizeof(u16));
+    memset(c->heads, 0, sizeof(c->heads));
     put_bits(3, 3); /* the last block, fixed codes */
     while (at < length && !o.full) {
         u32 run = 0, from = 0;
         if (at + SHORTEST <= length) {
-            u16 *head = &heads[hash(data + at)];
+            u16 *head = &c->heads[hash(data + at)];
             u32 most = min32(length - at, LONGEST);
             from = *head;
             *head = (u16)(at + 1);
@@ -106,13 +118,13 @@ HOT u32 compress(const u8 *data, u32 length, u8 *out, u32 room, u16 *heads)
                     run++;
         }
         if (run >= SHORTEST) {
-            put_match(run, at - from);
+            put_match(c, run, at - from);
             at += run;
         } else {
-            put_symbol(data[at++]);
+            put_symbol(c, data[at++]);
         }
     }
-    put_symbol(256);
+    put_symbol(c, 256);
     if (o.count)
         put_bits(0, 8 - o.count);
     return o.full ? 0 : (u32)(o.at - out);

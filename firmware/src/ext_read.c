@@ -17,10 +17,10 @@ static struct {
 } rd;
 
 /* The inflate window is free while nothing is written: a frame's fields and body (plain), its
- * compressed form, and the compressor's table. */
+ * compressed form, and the compressor's memory. */
 static u8 *const plain = inflate_window;
 static u8 *const packed = inflate_window + 0x1100;
-static u16 *const heads = (u16 *)(void *)(inflate_window + 0x2400);
+static struct compressor *const compressor = (void *)(inflate_window + 0x2400);
 
 static bool uniform(const u8 *data, u32 length)
 {
@@ -42,7 +42,7 @@ static void send_frame(u32 number)
             method = METHOD_FILL;
             body = 1;
         } else {
-            u32 n = compress(data, length, packed + FRAME_FIELDS, length - 1, heads);
+            u32 n = compress(compressor, data, length, packed + FRAME_FIELDS, length - 1);
             if (n) {
                 method = METHOD_DEFLATE;
                 body = n;
@@ -127,6 +127,7 @@ void ext_read(const struct request *r)
     rd.frames = rd.size / rd.frame + (rd.size % rd.frame != 0);
     window = min32(window, EXT_READ_WINDOW);
     memset(&p, 0, sizeof(p));
+    compress_init(compressor);
     sealed_reply(EXT_READ_BEGIN, OK, rd.frames, NULL, 0);
     rx_release();
     p.over = !rd.frames;

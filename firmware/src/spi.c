@@ -24,6 +24,7 @@ enum { CMD_USR = 1u << 18 };
 
 static struct spi_shape present;
 static bool known;
+static u32 timing; /* as the ROM has set it up */
 
 void spi_forget(void) { known = false; }
 
@@ -39,7 +40,7 @@ static void set_shape(const struct spi_shape *s)
 
     if (!known) {
         reg_write(SPI_BASE + CTRL, reg_read(SPI_BASE + CTRL) & ~CTRL_WIDE);
-        present.command = 0;
+        timing = reg_read(SPI_BASE + SPI_USER) & USER_TIMING;
     }
     if (s->address_bits)
         user |= USER_ADDRESS;
@@ -49,7 +50,7 @@ static void set_shape(const struct spi_shape *s)
         user |= USER_OUT;
     if (s->in)
         user |= USER_IN;
-    reg_write(SPI_BASE + SPI_USER, user | (reg_read(SPI_BASE + SPI_USER) & USER_TIMING));
+    reg_write(SPI_BASE + SPI_USER, user | timing);
     reg_write(SPI_BASE + SPI_USER1, (s->address_bits ? s->address_bits - 1u : 0) << 26
               | LENGTHS(s->out, s->in) | (s->dummy_bits ? s->dummy_bits - 1u : 0));
     reg_write(SPI_BASE + SPI_USER2, 7u << 28 | s->command);

@@ -15,6 +15,7 @@ class Renderer:
 
     def __init__(self, progress: bool = True) -> None:
         self._progress = progress
+        self._last: Progress | None = None
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Progress):
@@ -38,8 +39,10 @@ class Renderer:
         else:
             log.debug(event.text)
 
-    @staticmethod
-    def _bar(event: Progress) -> None:
+    def _bar(self, event: Progress) -> None:
+        if event == self._last:  # the end of the data, and then of the writing
+            return
+        self._last = event
         where = f" {event.address:#010x}" if event.address is not None else ""
         verb = event.action
         if where and verb.split()[-1] not in ("at", "from", "to"):

@@ -38,9 +38,15 @@ def build(folder: Path, chip: str = "esp32s3") -> dict[int, Path]:
     return files
 
 
-def run(*words: str | Path, cwd: Path | None = None) -> str:
+def run(*words: str | Path, cwd: Path | None = None, answer: str = "") -> str:
     done = subprocess.run(
-        [str(w) for w in words], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+        [str(w) for w in words],
+        cwd=cwd,
+        input=answer,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout
@@ -168,10 +174,11 @@ CERTIFICATES = (
 def test_the_secure_certificate_tool_provisions_a_chip(credentials: Path) -> None:
     port = "virtual://esp32s3?state=board.bin"
     chip = ("--target_chip", "esp32s3", "-p", f"'{port}'")  # it puts the port into a shell line
-    algorithm = ("--priv_key_algo", "RSA", "2048")
+    algorithm = ("--priv_key_algo", "RSA", "2048", "--efuse_key_id", "1")
     run(
         *("configure_esp_secure_cert.py", "--configure_ds", *chip, *algorithm, *CERTIFICATES),
         cwd=credentials,
+        answer="BURN\n",
     )
     made = credentials / "esp_secure_cert_data" / "esp_secure_cert.bin"
     state = f"virtual://esp32s3?state={credentials}/board.bin"

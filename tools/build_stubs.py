@@ -24,9 +24,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from gen_stub_headers import header, stubs
-
+import stub_stack
 from esptool.chips.spec import Arch, ChipSpec
+from gen_stub_headers import header, stubs
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware"
@@ -35,6 +35,8 @@ OUT = ROOT / "src" / "esptool" / "stubs" / "data"
 #: Free RAM behind `bss_start` on every chip (the ROM's own data follows), and the stack in it.
 RAM_SIZE = 0x13EE0
 STACK = 2048
+#: What is kept of it for functions of the ROM.
+ROM_STACK = 768
 #: Free RAM for code where it is not the distance to the data.
 TEXT_LIMIT = {"esp8266": 0x8000, "esp32": 0x10000}
 #: Where code and data share one memory and code needs more than the usual distance.
@@ -48,7 +50,8 @@ TEXT_START = {"esp8266": 0x40108000}
 
 COMMON = [
     "-Os", "-std=gnu11", "-ffreestanding", "-fno-builtin", "-nostdlib", "-ffunction-sections",
-    "-fno-common", "-fno-jump-tables", "-fno-ident", "-fstack-usage", "-Wall", "-Wextra", "-Werror",
+    "-fno-common", "-fno-jump-tables", "-fno-ident", "-fcallgraph-info=su", "-Wall", "-Wextra",
+    "-Werror",
 ]
 
 
@@ -158,11 +161,9 @@ def _collect(name: str, spec: ChipSpec, tools: Toolchain, work: Path) -> Built:
     place = placement(name, spec)
     if len(parts["text"]) > place.text_limit:
         raise SystemExit(f"{name}: {len(parts['text'])} bytes of code, {place.text_limit} free.")
-    frames = [
-        int(row.split("\t")[1])
-        for path in work.glob("*.su")
-        for row in path.read_text().splitlines()
-    ]
+    deepest = stub_stack.read(work).deepest("main")
+    if deepest > STACK - ROM_STACK:
+        raise SystemExit(f"{name}: the stack may get {deepest} bytes deep.")
     fields: dict[str, object] = {
         "entry": symbols["start"],
         "text": base64.b64encode(parts["text"]).decode(),
@@ -176,7 +177,7 @@ def _collect(name: str, spec: ChipSpec, tools: Toolchain, work: Path) -> Built:
         "data": len(parts["data"]),
         "bss": symbols["bss_end"] - symbols["bss_start"],
         "stack": STACK,
-        "largest_frame": max(frames),
+        "stack_used": deepest,
         "ram": [
             {"what": "code", "start": place.text, "size": len(parts["text"])},
             {"what": "data", "start": place.data, "size": len(parts["data"])},
@@ -245,13 +246,13 @@ def _sizes(path: Path) -> dict[str, dict[str, int]]:
 
 def report(built: dict[str, Built], before: dict[str, dict[str, int]]) -> None:
     """Print a table of sizes and how they changed since `before`."""
-    print(f"{'stub':<14}{'code':>7}{'data':>7}{'bss':>8}{'stack':>7}{'frame':>7}  change of code")
+    print(f"{'stub':<14}{'code':>7}{'data':>7}{'bss':>8}{'stack':>7}{'used':>7}  change of code")
     for name, stub in built.items():
         f = stub.facts
         old = before.get(name)
         change = f"{int(str(f['text'])) - old['text']:+d}" if old else "new"
         print(f"{name:<14}{f['text']:>7}{f['data']:>7}{f['bss']:>8}{f['stack']:>7}"
-              f"{f['largest_frame']:>7}  {change}")
+              f"{f['stack_used']:>7}  {change}")
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from esptool import chips  # noqa: E402
 from esptool.chips.spec import Arch, ChipSpec, Op  # noqa: E402
 
+
 @dataclass(frozen=True)
 class Rom:
     """Addresses in the ROM. `encrypt` None: no encrypted writes by the loader."""

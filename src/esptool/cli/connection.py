@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from esptool import cmds
 from esptool.cli.state import ESP_ROM_BAUD, NO_RESET_AFTER, SDC_COMMANDS, SECURE_DOWNLOAD_COMMANDS
 from esptool.errors import FatalError, NotSupportedError, UsageError
+from esptool.events import Event, Message
 from esptool.loader import StubFlasher
 from esptool.logger import log
 
@@ -76,9 +77,7 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
         StubFlasher.set_stub_subdir(options["stub_version"])
     log.print()
     if stub and not options["no_stub"] and (state.esp is None or not esp.session.is_stub):
-        log.stage()
-        esp = cmds.run_stub(esp)
-        log.stage(finish=True)
+        esp = _with_stub(esp)
         log.print()
     if options["override_vddsdio"]:
         esp.override_vddsdio(options["override_vddsdio"])
@@ -92,6 +91,25 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
                 f"Keeping initial baud rate {esp.get_baud()}."
             )
     return esp
+
+
+def _with_stub(esp: ESPLoader) -> ESPLoader:
+    """Start the stub; of what is said meanwhile only the outcome stays on a terminal."""
+    session = esp.session
+    listener = session.listener
+
+    def fold(event: Event) -> None:
+        if isinstance(event, Message) and event.text.startswith("Stub flasher"):
+            log.stage(finish=True)
+        listener(event)
+
+    log.stage()
+    session.listener = fold
+    try:
+        return cmds.run_stub(esp)
+    finally:
+        session.listener = listener
+        log.stage(finish=True)
 
 
 def _introduce(esp: ESPLoader) -> None:

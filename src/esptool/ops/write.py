@@ -226,9 +226,10 @@ class _RegionWriter:
             done = self._by_difference(plan.former)
             if done is not None:
                 return done
+        if checkable and self._by_hashes():
+            return self._result("delta", verified=True)
         for attempt in range(self.retries + 1):
-            if attempt or not checkable or not self._by_hashes():
-                self._send(plan.stretch)
+            self._send(plan.stretch)
             if not checkable:
                 if plan.encrypted or self.session.secure_download:
                     report.line(
@@ -239,10 +240,9 @@ class _RegionWriter:
             wanted, found = self._hashes()
             if wanted == found:
                 report.line("Hash of data verified.")
-                return self._result(self.action, verified=True)
-            if attempt < self.retries and (self._lossy or self.action == "delta"):
+                return self._result("written", verified=True)
+            if attempt < self.retries and self._lossy:
                 report.note("The data in flash differ, writing them again...")
-                self.action = "written"
                 continue
             self._mismatch(wanted, found)
         raise AssertionError("unreachable")
@@ -286,7 +286,10 @@ class _RegionWriter:
         return None
 
     def _by_hashes(self) -> bool:
-        """Send only sectors that are not in flash yet; False when all should be sent."""
+        """Send only sectors that are not in flash yet; False when all should be sent.
+
+        The others were just compared by their hashes, so only what was sent is verified.
+        """
         if not self.options.delta or self.whole.erase_all or not delta.possible(self.session):
             return False
         whole = delta.aligned(self.plan.stretch)
@@ -310,8 +313,12 @@ class _RegionWriter:
             f"Wrote {size} bytes{packed} at {self.plan.region.address:#010x} "
             f"in {watch.summary(size)}."
         )
-        self.action = "delta" if left < count else "written"
-        return True
+        self.report.line("Verifying written data...")
+        if all(delta.stands(self.session, part) for part in parts):
+            self.report.line("Hash of data verified.")
+            return True
+        self.report.note("The data in flash differ, writing all of them...")
+        return False
 
     def _send(self, stretch: Stretch, *, aligned: bool = False) -> None:
         """Erase and write one stretch, with the lines that go with it."""
@@ -339,7 +346,6 @@ class _RegionWriter:
         )
 
     _lossy = False
-    action = "written"
 
     def _announce_erase(self, stretch: Stretch, aligned: bool) -> None:
         kept = self.options.preserve and not stretch.encrypted

@@ -96,14 +96,13 @@ class PtyServer(Server):
     def serve(self) -> None:
         """Serve until `stop`; clients may come and go.
 
-        Without reset lines nobody can bring the line back to its first rate, so the chip follows
-        the rate of a client that has just opened the terminal.
+        Without reset lines nobody could bring the line back to its first rate, so the chip follows
+        the rate that the terminal is set to.
         """
         board = self.board
         poller = select.poll()
         poller.register(self._master, select.POLLIN)
         pending = b""
-        fresh = True
         while not self._stop.is_set():
             pending += board.take()
             poller.modify(self._master, select.POLLIN | (select.POLLOUT if pending else 0))
@@ -111,15 +110,14 @@ class PtyServer(Server):
             if events & select.POLLIN:
                 data = os.read(self._master, _CHUNK)
                 board.host_baud = self._baud()
-                if fresh and board.soc.baud:
+                if board.soc.baud and board.soc.baud != board.host_baud:
                     board.soc.set_baud(board.host_baud)
-                fresh = False
                 try:
                     board.host_write(data)
                 except LinkLostError:
                     return
             elif events & select.POLLHUP:
-                fresh, pending = True, b""
+                pending = b""
                 self._stop.wait(0.01)
             if pending and events & select.POLLOUT:
                 pending = pending[os.write(self._master, pending[:4096]) :]

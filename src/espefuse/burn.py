@@ -9,7 +9,8 @@ keys that can still be read and compared, and the next run can go on.
 from __future__ import annotations
 
 from espefuse import token
-from espefuse.efuses import BURN_ATTEMPTS, Block, BurnError, Efuses
+from espefuse.efuses import BURN_ATTEMPTS, BurnError, Efuses
+from espefuse.fields import Block
 from esptool.errors import FatalError
 
 

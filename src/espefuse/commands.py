@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, ClassVar, TextIO
 from espefuse import keys, output
 from espefuse.codecs import bit_text, crc8, parse_mac
 from espefuse.device import RegisterAccess
-from espefuse.efuses import Efuses, Field
+from espefuse.efuses import Efuses
+from espefuse.fields import Field
 from espefuse.schema import Purpose
 from esptool.errors import FatalError
 

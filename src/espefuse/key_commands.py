@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from espefuse import keys, output
 from espefuse.codecs import bit_text
 from espefuse.commands import HIDDEN, BaseCommands
-from espefuse.efuses import Block, Field
+from espefuse.fields import Block, Field
 from espefuse.schema import ChipTable, Purpose
 from esptool.errors import FatalError
 
@@ -38,6 +38,12 @@ def check_size(data: bytes, size: int) -> None:
         )
 
 
+def check_unrepeated(names: list[str]) -> None:
+    repeated = sorted({n for n in names if names.count(n) > 1})
+    if repeated:
+        raise FatalError(f"Found repeated {repeated} in the name list.")
+
+
 def check_same_length(*lists: Sequence[object]) -> None:
     if len({len(one) for one in lists}) > 1:
         raise FatalError(
@@ -45,6 +51,24 @@ def check_same_length(*lists: Sequence[object]) -> None:
             f"({len(lists[0])}), key files ({len(lists[1])}) and key purposes "
             f"({len(lists[-1])}) must be the same."
         )
+
+
+def shows_keys(commands: BaseCommands, show_sensitive_info: bool) -> bool:
+    """Whether key bytes may be shown; says so where they are hidden."""
+    show = show_sensitive_info or commands.efuses.debug
+    if not show:
+        output.emit(HIDDEN)
+    return show
+
+
+def burn_staged(commands: BaseCommands, keep_writeable: bool, keep_readable: bool) -> None:
+    """Say what stays open, and burn the keys that are staged."""
+    if keep_writeable:
+        output.emit("Keys will remain writeable (due to --no-write-protect).")
+    if keep_readable:
+        output.emit("Keys will remain readable (due to --no-read-protect).")
+    if commands.burn_all(check_batch_mode=True):
+        output.emit("Successful.")
 
 
 class PurposeCommands(BaseCommands):
@@ -61,24 +85,15 @@ class PurposeCommands(BaseCommands):
         digest: list[bytes] | None = None,
     ) -> None:
         """Burn keys with their purposes and protect both as the purpose demands."""
-        show = show_sensitive_info or self.efuses.debug
-        if not show:
-            output.emit(HIDDEN)
+        show = shows_keys(self, show_sensitive_info)
         check_same_length(blocks, keyfiles if digest is None else digest, keypurposes)
         wishes = self._wishes(blocks, keyfiles, keypurposes, digest)
         names = [self.efuses.block_of(w.target).name for w in wishes]
-        repeated = sorted({n for n in names if names.count(n) > 1})
-        if repeated:
-            raise FatalError(f"Found repeated {repeated} in the name list.")
+        check_unrepeated(names)
         output.emit("Burn keys to blocks:")
         for wish in wishes:
             self._stage_key(wish, no_write_protect, no_read_protect, show)
-        if no_write_protect:
-            output.emit("Keys will remain writeable (due to --no-write-protect).")
-        if no_read_protect:
-            output.emit("Keys will remain readable (due to --no-read-protect).")
-        if self.burn_all(check_batch_mode=True):
-            output.emit("Successful.")
+        burn_staged(self, no_write_protect, no_read_protect)
 
     def burn_key_digest(
         self,
@@ -303,13 +318,9 @@ class DirectCommands(BaseCommands):
     def _burn_keys(
         self, wishes: list[tuple[str, bytes]], no_protect_key: bool, show_sensitive_info: bool
     ) -> None:
-        show = show_sensitive_info or self.efuses.debug
-        if not show:
-            output.emit(HIDDEN)
+        show = shows_keys(self, show_sensitive_info)
         names = [self.efuses.block_of(name).name for name, _ in wishes]
-        repeated = sorted({n for n in names if names.count(n) > 1})
-        if repeated:
-            raise FatalError(f"Found repeated {repeated} in the name list.")
+        check_unrepeated(names)
         output.emit("Burn keys to blocks:")
         for name, data in wishes:
             block = self.efuses.block_of(name)
@@ -364,9 +375,7 @@ class HalvesCommands(BaseCommands):
         digest: list[bytes] | None = None,
     ) -> None:
         """Burn a flash encryption key, a secure boot digest (or both), or user data."""
-        show = show_sensitive_info or self.efuses.debug
-        if not show:
-            output.emit(HIDDEN)
+        show = shows_keys(self, show_sensitive_info)
         targets = self.efuses.table.rules["purpose_targets"]
         allowed = self.efuses.table.rules["purpose_pair"]
         data = digest if digest is not None else [keys.read(file) for file in keyfiles]
@@ -381,12 +390,7 @@ class HalvesCommands(BaseCommands):
             self._stage_half(
                 targets[purpose_name], content, purpose, no_write_protect, no_read_protect, show
             )
-        if no_write_protect:
-            output.emit("Keys will remain writeable (due to --no-write-protect).")
-        if no_read_protect:
-            output.emit("Keys will remain readable (due to --no-read-protect).")
-        if self.burn_all(check_batch_mode=True):
-            output.emit("Successful.")
+        burn_staged(self, no_write_protect, no_read_protect)
 
     def _stage_half(
         self,

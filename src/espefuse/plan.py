@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from espefuse import output
-from espefuse.efuses import Block, Efuses
+from espefuse.efuses import Efuses
+from espefuse.fields import Block
 from esptool.errors import FatalError
 from esptool.files import write_atomic
 

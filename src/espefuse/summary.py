@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable
 
 from espefuse.codecs import bit_text
-from espefuse.efuses import Efuses, Field
+from espefuse.efuses import Efuses
+from espefuse.fields import Field
 
 NAME_WIDTH = 50
 TEXT_WIDTH = 50

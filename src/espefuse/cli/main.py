@@ -235,7 +235,9 @@ def run(group: EspefuseGroup, ctx: click.Context, segments: list[tuple[str, list
         group.get_command(ctx, "summary")
     if not (params["virt"] or params["token"] or params["port"] or external is not None):
         raise click.UsageError(
-            "Missing option '--port' / '-p'. Use --virt for a virtual chip.", ctx=ctx
+            "Missing required argument. Please specify the --port option, or --virt for a virtual "
+            "chip.",
+            ctx=ctx,
         )
     output.emit(f"espefuse v{__version__}")
     commands = init_commands(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from esptool.errors import UsageError
@@ -11,13 +12,18 @@ from esptool.virtual.soc import Silent
 if TYPE_CHECKING:
     from esptool.virtual.board import Board
 
+#: What runs code in RAM where the board's options leave it open: "emulated" or "model".
+VARIABLE = "ESPTOOL_VIRTUAL_STUB"
 _STUB_REACH = 0x10000
 _GREETING = b"OHAI"
 
 
 def start(board: Board, entry: int) -> None:
     """Jump to `entry`: by emulation where that is possible and wanted, else by a model."""
-    if board.options.stub in ("auto", "emulated") and _emulate(board, entry):
+    wanted = board.options.stub
+    if wanted == "auto":
+        wanted = os.environ.get(VARIABLE, wanted)
+    if wanted in ("auto", "emulated") and _emulate(board, entry):
         return
     soc = board.soc
     if not looks_like_stub(board, entry):

@@ -5,7 +5,9 @@
 
 enum { LITERALS = 288, DISTANCES = 30, LENGTH_CODES = 19, MAX_BITS = 15 };
 enum { LITERAL_BITS = 10, DISTANCE_BITS = 8 };
-enum { FLUSH = 0x1000 };
+/* Output is handed on in such small pieces for the sake of the line: whoever takes it serves the
+ * receive FIFO, which 128 bytes fill in 1.4 ms at 921600 baud. */
+enum { FLUSH = 0x100 };
 
 u8 inflate_window[INFLATE_WINDOW] __attribute__((aligned(4)));
 

@@ -120,6 +120,7 @@ static enum status take(const u8 *data, u32 length)
 bool inflate_output(const u8 *data, u32 length)
 {
     w.failed = take(data, length);
+    pump();
     return !w.failed;
 }
 

@@ -204,6 +204,10 @@ class Session(Power, NandRequests, RamLoader, SpiBus):
             self._jedec_id = self.read_jedec_id()
         return self._jedec_id
 
+    def remember_flash_id(self, flash_id: int) -> None:
+        """Keep an id that was read by other means."""
+        self._jedec_id = flash_id
+
     def set_flash_voltage(self, choice: str) -> None:
         """ESP32: override VDD_SDIO until the next reset: "1.8V", "1.9V" or "OFF".
 

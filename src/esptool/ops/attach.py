@@ -7,9 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from esptool.device import ext
 from esptool.errors import FatalError, NotSupportedError, UsageError
 from esptool.events import Listener
 from esptool.ops.report import Report
+from esptool.protocol.ext import Capability
 
 if TYPE_CHECKING:
     from esptool.chips.spec import SpiPins
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 #: JEDEC ids of a bus on which nothing answers.
 BAD_IDS = frozenset({0xFFFFFF, 0x000000, 0xFFFF3F})
 
-RESET_ENABLE, RESET = 0x66, 0x99
+RDID, RESET_ENABLE, RESET = 0x9F, 0x66, 0x99
 XMC = 0x20
 #: XMC parts that start correctly: memory type, then the range of capacity codes.
 _XMC_GOOD = ((0x40, 0x13, 0x20), (0x41, 0x17, 0x20), (0x50, 0x15, 0x16))
@@ -125,7 +127,12 @@ def wake_flash(session: Session) -> None:
     Some XMC parts may come up in a wrong internal mode; their start-up sequence is entering and
     leaving deep power-down (data sheet of XM25QHxx; order and pauses from the IDF boot loader).
     """
-    flash_id = session.flash_id()
+    if session.can(Capability.BATCH):
+        flash_id = _identify_and_reset(session)
+        if not _is_odd_xmc(flash_id):
+            return
+    else:
+        flash_id = session.flash_id()
     if flash_id in BAD_IDS:
         return
     if _is_odd_xmc(flash_id):
@@ -136,6 +143,18 @@ def wake_flash(session: Session) -> None:
     session.spi_command(RESET_ENABLE)
     session.spi_command(RESET)
     time.sleep(0.001)
+
+
+def _identify_and_reset(session: Session) -> int:
+    """Read the id and reset, all in one round trip of our stub. A bus without flash minds not."""
+    operations = ext.Batch()
+    operations.spi(RDID, read_bytes=3)
+    operations.spi(RESET_ENABLE)
+    operations.spi(RESET)
+    operations.wait(1000)
+    [answer] = ext.batch(session, operations)
+    session.remember_flash_id(int.from_bytes(answer, "little"))
+    return session.flash_id()
 
 
 def _is_odd_xmc(flash_id: int) -> bool:

@@ -38,10 +38,17 @@ _UNSURE_BLOCKS = 2
 
 @dataclass(slots=True)
 class Sent:
-    """What went over the line for a stretch: payload bytes, and how often it was taken up."""
+    """What went over the line for a stretch.
+
+    Attributes:
+        payload: bytes, repetitions included.
+        restarts: how often the work was taken up again.
+        damaged: blocks that the chip said arrived damaged.
+    """
 
     payload: int = 0
     restarts: int = 0
+    damaged: int = 0
 
 
 #: What a bad line or a lost chip looks like. A ROM says "unknown command" of a damaged one too.
@@ -72,6 +79,7 @@ def send_stretch(session: Session, stretch: Stretch, report: Report, retries: in
         try:
             whole = sender.run()
             sent.payload += sender.sent_bytes
+            sent.damaged += sender.resends
             if whole:
                 return sent
             done, block = sender.certain, SMALL_BLOCK
@@ -143,6 +151,7 @@ class BlockWriter:
     Attributes:
         certain: offset in the stretch below which all stands in flash.
         sent_bytes: payload that was acknowledged.
+        resends: blocks that were sent again because they arrived damaged.
     """
 
     def __init__(self, session: Session, stretch: Stretch, start: int, report: Report) -> None:
@@ -150,6 +159,7 @@ class BlockWriter:
         self.report = report
         self.stretch = stretch
         self.sent_bytes = 0
+        self.resends = 0
         self.start = start
         self.certain = start
         self.block = session.flash_write_size
@@ -224,6 +234,7 @@ class BlockWriter:
             except UnsupportedCommandError:
                 if not left:
                     raise
+            self.resends += 1
 
     def _acknowledged(self, produced: int) -> None:
         self._ends.append(self.start + produced)

@@ -12,6 +12,7 @@ from esptool.events import Listener
 from esptool.image import app
 from esptool.ops.checks import require_flash_ops
 from esptool.ops.flash_info import set_flash_size
+from esptool.ops.hashes import flash_md5
 from esptool.ops.model import Difference, FlashParams, Region
 from esptool.ops.report import Report
 
@@ -73,8 +74,8 @@ def _compare(
         f"in flash against {against}..."
     )
     require_flash_ops(session, "verifying flash")
-    digest = session.flash_md5(region.address, len(data))
-    if digest == hashlib.md5(data).hexdigest():
+    wanted = hashlib.md5(data).hexdigest()
+    if flash_md5(session, region.address, len(data), wanted) == wanted:
         report.line("Verification successful (digest matched).")
         return None
     if not diff:

@@ -14,6 +14,7 @@ from esptool.image import app
 from esptool.ops import checks, delta, packing
 from esptool.ops.erase import erase_flash
 from esptool.ops.flash_info import set_flash_size, size_in_bytes
+from esptool.ops.hashes import flash_md5
 from esptool.ops.model import SECTOR, FlashParams, Region, WriteOptions, WriteResult
 from esptool.ops.plan import (
     RegionPlan,
@@ -306,7 +307,7 @@ class _RegionWriter:
             sent = send_stretch(self.session, part, self.report, self.retries)
             self.sent += sent.payload
             was_packed = was_packed or part.packed is not None
-            self._lossy = self._lossy or sent.restarts > 0
+            self._lossy = self._lossy or sent.restarts + sent.damaged > 0
         size = len(self.plan.content)
         packed = f" ({self.sent - before} compressed)" if was_packed else ""
         self.report.line(
@@ -337,7 +338,7 @@ class _RegionWriter:
         watch = Stopwatch(self.session)
         sent = send_stretch(self.session, stretch, report, self.retries)
         self.sent += sent.payload
-        self._lossy = sent.restarts > 0
+        self._lossy = sent.restarts + sent.damaged > 0
         shown = stretch.address if aligned else self.plan.region.address
         packed = f" ({stretch.line_bytes} compressed)" if stretch.packed is not None else ""
         report.line(
@@ -364,8 +365,8 @@ class _RegionWriter:
     def _hashes(self) -> tuple[str, str]:
         """MD5 of what should stand in flash, and of what does."""
         content = self.plan.content
-        found = self.session.flash_md5(self.plan.address, len(content))
-        return hashlib.md5(content).hexdigest(), found
+        wanted = hashlib.md5(content).hexdigest()
+        return wanted, flash_md5(self.session, self.plan.address, len(content), wanted)
 
     def _matches(self) -> bool:
         wanted, found = self._hashes()
@@ -398,7 +399,8 @@ class _RegionWriter:
             middle -= middle % SECTOR
             middle = middle if middle > low else low + SECTOR - low % SECTOR
             part = plan.content[low - plan.address : middle - plan.address]
-            if self.session.flash_md5(low, len(part)) != hashlib.md5(part).hexdigest():
+            wanted = hashlib.md5(part).hexdigest()
+            if flash_md5(self.session, low, len(part), wanted) != wanted:
                 high = middle
             else:
                 low = middle

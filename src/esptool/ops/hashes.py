@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MD5 of flash, made on the chip, over a line that may damage question or answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from esptool.device.recover import resync
+from esptool.errors import (
+    ChipResponseError,
+    FatalError,
+    LinkTimeoutError,
+    ProtocolError,
+    UnsupportedCommandError,
+)
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+ATTEMPTS = 4
+
+
+def flash_md5(session: Session, offset: int, size: int, wanted: str | None = None) -> str:
+    """MD5 of a range as 32 hex digits. An answer other than `wanted` is asked for twice.
+
+    Raises:
+        FatalError: no good answer came; names the range.
+    """
+    failure: FatalError | None = None
+    last = None
+    for _ in range(ATTEMPTS):
+        try:
+            found = session.flash_md5(offset, size)
+        except (
+            LinkTimeoutError,
+            ProtocolError,
+            ChipResponseError,
+            UnsupportedCommandError,
+        ) as e:
+            failure = e
+            try:
+                resync(session)
+            except LinkTimeoutError:
+                break
+            continue
+        if wanted is None or found in (wanted, last):
+            return found
+        last = found
+    if last is not None:
+        return last
+    raise FatalError(
+        f"Flash from {offset:#010x} to {offset + size:#010x} could not be verified: "
+        f"{failure.message if failure else 'no answer.'}"
+    ) from failure

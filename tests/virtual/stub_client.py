@@ -63,10 +63,12 @@ class StubClient(Client):
             check ^= byte
         return self.plain(op, len(payload), seq, 0, 0, data=payload, check=check)
 
-    def all_sealed(self, op: int, fields: bytes, *, spoil: int = 0) -> list[Answer]:
-        """Every answer to a sealed request."""
-        seal = zlib.crc32(bytes((op,)) + fields) ^ spoil
-        return [Answer(f, sealed=True) for f in self.send(op, fields + struct.pack("<I", seal))]
+    def all_sealed(
+        self, op: int, fields: bytes, *, spoil: int = 0, keep: bool = False
+    ) -> list[Answer]:
+        """Every answer to a sealed request; see `send` for `keep`."""
+        request = fields + struct.pack("<I", zlib.crc32(bytes((op,)) + fields) ^ spoil)
+        return [Answer(f, sealed=True) for f in self.send(op, request, keep=keep)]
 
     def sealed(self, op: int, *words: int, data: bytes = b"", spoil: int = 0) -> Answer:
         """The last answer to a sealed request."""

@@ -43,12 +43,13 @@ class Client:
         self.port = open_chip(url)
         self.board = self.port.board
 
-    def send(self, op: int, data: bytes = b"", check: int = 0) -> list[bytes]:
-        """All frames that come back."""
-        if self.port.in_waiting:
-            self.port.read(1 << 20)
+    def send(
+        self, op: int, data: bytes = b"", check: int = 0, *, keep: bool = False
+    ) -> list[bytes]:
+        """All frames that come back, and with `keep` those that had come late before."""
+        late = self.listen(0) if self.port.in_waiting else b""
         self.port.write(frame(struct.pack("<BBHI", 0, op, len(data), check) + data))
-        return frames(self.listen())
+        return frames((late if keep else b"") + self.listen())
 
     def listen(self, longest_s: float = 1.0) -> bytes:
         """What comes, from the first byte to a short silence."""

@@ -18,7 +18,8 @@ from esptool.errors import FatalError
 from tests.virtual.stub_client import StubClient
 
 WRITE, ERASE_FIRST, DEFLATED = 0, 2, 1
-CHIPS = ["esp8266", "esp32", "esp32s3", "esp32c3", "esp32p4"]
+#: One of each kind of SPI controller, processor and link; every chip is in the firmware's tests.
+CHIPS = ["esp8266", "esp32", "esp32c3"]
 
 
 def start(chip: str, how: str) -> StubClient:
@@ -251,7 +252,7 @@ def test_frames_can_be_read_in_a_window_and_asked_again(stub: StubClient, compre
         fields = struct.pack("<3I", 9, upto, len(lost)) + b"".join(
             struct.pack("<I", n) for n in lost if rounds
         ).ljust(4 * len(lost), b"\xff")
-        answers = stub.all_sealed(0xEA, fields)
+        answers = stub.all_sealed(0xEA, fields, keep=True)
         rounds += 1
         assert rounds < 100
     assert b"".join(pieces[n] for n in range(count)) == data

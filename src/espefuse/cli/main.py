@@ -347,6 +347,6 @@ def entry() -> None:
     """The console script: errors become one message on standard error and exit code 2."""
     try:
         main()
-    except FatalError as e:
+    except (FatalError, OSError) as e:
         click.echo(f"\nA fatal error occurred: {e}", err=True)
         raise SystemExit(2) from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from esptool import cmds
 from esptool.cli.state import ESP_ROM_BAUD, NO_RESET_AFTER, SDC_COMMANDS, SECURE_DOWNLOAD_COMMANDS
 from esptool.errors import FatalError, NotSupportedError, UsageError
-from esptool.events import Event, Message
+from esptool.events import Event, Listener, Message
 from esptool.loader import StubFlasher
 from esptool.logger import log
 
@@ -67,7 +67,13 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
             raise FatalError(
                 f"The '{state.command}' command is not available in Secure Download Mode."
             )
-    else:
+    said: list[Event] = []
+    early = stub and not options["no_stub"] and not esp.secure_download_mode
+    early = early and not options["stub_version"] and not esp.session.is_stub
+    if early:
+        # The stub answers all questions about the chip at once; what it says is shown in order.
+        esp = _stub_ahead(esp, said)
+    if not esp.secure_download_mode:
         _introduce(esp)
     if state.command in SDC_COMMANDS and not esp.session.spec.sdc:
         raise NotSupportedError(
@@ -76,7 +82,10 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
     if options["stub_version"]:
         StubFlasher.set_stub_subdir(options["stub_version"])
     log.print()
-    if stub and not options["no_stub"] and (state.esp is None or not esp.session.is_stub):
+    if early:
+        _show_folded(said, esp.session.listener)
+        log.print()
+    elif stub and not options["no_stub"] and (state.esp is None or not esp.session.is_stub):
         esp = _with_stub(esp)
         log.print()
     if options["override_vddsdio"]:
@@ -91,6 +100,35 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
                 f"Keeping initial baud rate {esp.get_baud()}."
             )
     return esp
+
+
+def _stub_ahead(esp: ESPLoader, said: list[Event]) -> ESPLoader:
+    """Start the stub before the chip is introduced, keeping what is said for later."""
+    session = esp.session
+    listener = session.listener
+    _ = session.facts.crystal_mhz  # measured with the clocks as the ROM set them
+    session.listener = said.append
+    try:
+        esp = cmds.run_stub(esp)
+    except BaseException:
+        for event in said:
+            listener(event)
+        raise
+    finally:
+        session.listener = listener
+    if esp.session.is_stub:
+        esp.session.facts.prefetch()
+    return esp
+
+
+def _show_folded(said: list[Event], listener: Listener) -> None:
+    """What was said while the stub started; only the outcome stays on a terminal."""
+    log.stage()
+    for event in said:
+        if isinstance(event, Message) and event.text.startswith("Stub flasher"):
+            log.stage(finish=True)
+        listener(event)
+    log.stage(finish=True)
 
 
 def _with_stub(esp: ESPLoader) -> ESPLoader:

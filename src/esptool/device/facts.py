@@ -62,6 +62,17 @@ class Facts:
         """Read all identity registers at once, where the other side can batch."""
         spec = self._s.spec
         addresses = [p.address for f in spec.identity.fields.values() for p in f]
+        security, voltage = spec.security, spec.voltage
+        states = (
+            security.secure_boot,
+            security.crypt_cnt,
+            security.no_manual_encrypt,
+            spec.octal_flash,
+            voltage.strap if voltage else None,
+        )
+        addresses += [bits.address for bits in states if bits is not None]
+        if voltage is not None:
+            addresses.append(voltage.efuse_reg)
         self.words(addresses + self._mac_words())
 
     def _bits(self, bits: Bits | None) -> int:
@@ -307,7 +318,7 @@ class Facts:
             elif source == "efuse":
                 text = self._voltage_by_efuse()
             else:
-                low = self._s.read_reg(v.strap.address) & v.strap.mask
+                low = self._bits(v.strap)
                 return f"Flash voltage set by a strapping pin: {'1.8V' if low else '3.3V'}"
             if text is not None:
                 return text
@@ -329,7 +340,7 @@ class Facts:
     def _voltage_by_efuse(self) -> str | None:
         v = self._s.spec.voltage
         assert v is not None
-        word = self._s.read_reg(v.efuse_reg)
+        word = self.words([v.efuse_reg])[0]
         if not word & v.efuse_force:
             return None
         if not word & v.efuse_xpd:

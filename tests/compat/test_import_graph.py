@@ -14,7 +14,17 @@ SRC = Path(__file__).parents[2] / "src"
 #: Each room and the rooms that it may import from, besides itself.
 GROUND = {"errors", "events", "files", "records", "_version"}
 FACES = {
-    *("cmds", "cmds_image", "connecting", "loader", "targets", "bin_image", "util", "reset"),
+    *(
+        "cmds",
+        "cmds_image",
+        "cmds_nand",
+        "connecting",
+        "loader",
+        "targets",
+        "bin_image",
+        "util",
+        "reset",
+    ),
     *("logger", "config", "render", "uf2_writer"),
 }
 MAY: dict[str, set[str]] = {
@@ -44,7 +54,8 @@ MAY[""] = {*BELOW_FACES, *FACES, "cli"}
 DOORS = {
     # Registers the `virtual://` handler with pyserial; nothing of it is used.
     ("transport", "virtual"),
-    # RFC 2217 is served by the same code as on real ports.
+    # The documented `FatalError.WithResult` names the status that it is given.
+    ("errors", "protocol"),
 }
 #: What the other programs use of this package.
 OTHERS: dict[str, set[str]] = {

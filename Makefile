@@ -8,7 +8,7 @@ JOBS ?= 2
 ORACLE_VERSION = 5.6.0
 STAMP = $(VENV)/.installed
 
-.PHONY: help setup demo test lint type unit oracle stubs bench docs test-clients dist clean
+.PHONY: help setup demo test lint type unit oracle stubs bench soak docs test-clients dist clean
 
 help:
 	@echo "make demo          write and read back firmware on a simulated ESP32-S3"
@@ -17,6 +17,7 @@ help:
 	@echo "make oracle        install the public tool $(ORACLE_VERSION) for comparison tests"
 	@echo "make stubs         build the flasher stubs from firmware/ (needs cross compilers)"
 	@echo "make bench         measure speed and start-up"
+	@echo "make soak          a thousand writes over bad lines and on failing flash"
 	@echo "make docs          build the documentation into site/"
 	@echo "make test-clients  run programs from PyPI that use this tool against it"
 	@echo "make dist          build wheel and source archive"
@@ -62,9 +63,18 @@ oracle: .venv-oracle/bin/esptool
 stubs:
 	$(MAKE) -C firmware
 
-bench: setup
-	@for script in bench/*.py; do \
-	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
+# Each prints its figures beside the public tool's, and the targets.
+bench: setup oracle
+	$(BIN)/python bench/startup.py
+	$(BIN)/python -m bench.host
+	$(BIN)/python bench/images.py --oracle .venv-oracle
+	$(BIN)/python bench/secure.py
+	$(BIN)/python bench/efuse.py
+	$(BIN)/python -m bench.transfer --quick
+
+# A thousand writes over bad lines and on failing flash.
+soak: setup
+	$(BIN)/python -m bench.soak
 
 docs: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mkdocs>=1.6,<2'

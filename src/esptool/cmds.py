@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from esptool import ops
+from esptool import cmds_nand, ops
 from esptool._version import __version__
+from esptool.cmds_nand import NAND_BLOCK_COUNT
+from esptool.cmds_nand import NAND_TOTAL_SIZE as NAND_TOTAL_SIZE
 from esptool.connecting import (
     connect_esp,
     connect_first_available,
@@ -18,9 +20,11 @@ from esptool.connecting import (
     detect_chip,
 )
 from esptool.errors import FatalError as FatalError
-from esptool.errors import NotSupportedError, UsageError
+from esptool.errors import UsageError
 from esptool.loader import DEFAULT_CONNECT_ATTEMPTS as DEFAULT_CONNECT_ATTEMPTS
 from esptool.loader import DEFAULT_OPEN_PORT_ATTEMPTS as DEFAULT_OPEN_PORT_ATTEMPTS
+from esptool.loader import NAND_BLOCK_SIZE as NAND_BLOCK_SIZE
+from esptool.loader import NAND_PAGES_PER_BLOCK as NAND_PAGES_PER_BLOCK
 from esptool.loader import ESPLoader
 from esptool.loader import StubFlasher as StubFlasher
 from esptool.logger import log
@@ -69,10 +73,9 @@ __all__ = [
     "write_nand_spare",
 ]
 
-NAND_BLOCK_COUNT = 1024
-NAND_PAGES_PER_BLOCK = 64
-NAND_BLOCK_SIZE = 0x20000
-NAND_TOTAL_SIZE = NAND_BLOCK_COUNT * NAND_BLOCK_SIZE
+#: Callers know these two by their old names.
+_read_flash_nand_with_skip = cmds_nand.read
+_write_flash_nand = cmds_nand.write
 SDC_CHIP_INFO_LEN = 32
 
 
@@ -148,7 +151,14 @@ def attach_flash(
     flash_type: str = "nor",
 ) -> None:
     """Connect the SPI flash, on other pins where `spi_connection` says so."""
-    ops.attach_flash(esp.session, spi_connection, flash_type=flash_type, listener=to_log)
+    if flash_type == "nand":
+        word, label = 0, "default"
+        if spi_connection is not None:
+            word, label = ops.connection_word(esp.session, spi_connection)
+        log.print(f"Configuring SPI NAND flash mode ({label})...")
+        esp.flash_spi_nand_attach(word)
+        return
+    ops.attach_flash(esp.session, spi_connection, listener=to_log)
 
 
 # --- who is there ------------------------------------------------------------------------------
@@ -221,7 +231,8 @@ def read_flash(
     nand_end_address: int | None = None,
 ) -> bytes | None:
     """Read flash into a file, or return it."""
-    _nor_only(flash_type)
+    if flash_type == "nand":
+        return cmds_nand.read_flash(esp, address, size, output, no_progress, nand_end_address)
     return ops.read_flash(
         esp.session,
         address,
@@ -234,7 +245,9 @@ def read_flash(
 
 def erase_flash(esp: ESPLoader, force: bool = False, flash_type: str = "nor") -> None:
     """Erase all of the flash."""
-    _nor_only(flash_type)
+    if flash_type == "nand":
+        cmds_nand.erase(esp, 0, NAND_TOTAL_SIZE)
+        return
     ops.erase_flash(esp.session, force=force, listener=to_log)
 
 
@@ -242,7 +255,9 @@ def erase_region(
     esp: ESPLoader, address: int, size: int, force: bool = False, flash_type: str = "nor"
 ) -> None:
     """Erase whole sectors."""
-    _nor_only(flash_type)
+    if flash_type == "nand":
+        cmds_nand.erase(esp, address, size)
+        return
     ops.erase_region(esp.session, address, size, force=force, listener=to_log)
 
 
@@ -260,7 +275,9 @@ def verify_flash(
     Raises:
         FatalError: it differs.
     """
-    _nor_only(flash_type)
+    if flash_type == "nand":
+        cmds_nand.verify_flash(esp, addr_data, diff)
+        return
     params = ops.FlashParams(flash_size, flash_mode, flash_freq)
     regions = ops.load_regions(_rewound(addr_data))
     ops.verify_flash(esp.session, regions, params, diff=diff, listener=to_log)
@@ -285,7 +302,11 @@ def write_flash(
     Raises:
         FatalError: refused, or failed; the text names what.
     """
-    _nor_only(flash_type)
+    if flash_type == "nand":
+        cmds_nand.write(
+            esp, addr_data, kwargs.get("nand_end_address"), bool(kwargs.get("no_progress"))
+        )
+        return
     progress = not kwargs.get("no_progress")
     regions, options = prepare_write(
         addr_data, ops.FlashParams(flash_size, flash_mode, flash_freq), kwargs
@@ -421,40 +442,19 @@ def read_flash_sfdp(esp: ESPLoader, address: int, bytes: int = 1) -> None:
 # --- NAND flash ----------------------------------------------------------------------------------
 
 
-def _nor_only(flash_type: str) -> None:
-    if flash_type != "nor":
-        raise NotSupportedError(
-            "SPI NAND flash needs a stub with NAND support, which is not built. Use NOR flash."
-        )
-
-
 def read_nand_spare(esp: ESPLoader, page_number: int) -> None:
-    """Print the bad-block mark of a NAND page."""
-    log.print(f"Reading spare area of page {page_number}...")
-    mark = esp.read_nand_spare(page_number)
-    state = "good" if mark == 0xFF else "bad"
-    log.print(f"Spare area of page {page_number}: {mark:#04x} ({state} block)")
+    """Print the spare area's first word of a NAND page, with the bad-block mark."""
+    cmds_nand.read_spare(esp, page_number)
 
 
 def write_nand_spare(esp: ESPLoader, page_number: int, is_bad: int) -> None:
     """Mark the block of a NAND page bad (1) or good (0)."""
-    if is_bad not in (0, 1):
-        raise UsageError(f"A block is bad (1) or good (0), not {is_bad}.")
-    esp.write_nand_spare(page_number, is_bad)
-    log.print(f"Spare area of page {page_number} written: {'bad' if is_bad else 'good'} block.")
+    cmds_nand.write_spare(esp, page_number, is_bad)
 
 
 def dump_bbm(esp: ESPLoader, output: str, block_count: int = NAND_BLOCK_COUNT) -> None:
     """Write a file with a byte for every NAND block: 0 good, 1 bad."""
-    from esptool.files import write_atomic
-
-    marks = bytearray()
-    for block in range(block_count):
-        mark = esp.read_nand_spare(block * NAND_PAGES_PER_BLOCK)
-        marks.append(0 if mark == 0xFF else 1)
-        log.progress_bar(block + 1, block_count, prefix="Reading bad-block marks ")
-    write_atomic(output, bytes(marks))
-    log.print(f"{sum(marks)} of {block_count} blocks are bad. Written to '{output}'.")
+    cmds_nand.dump_bbm(esp, output, block_count)
 
 
 # --- secure debug certificates -------------------------------------------------------------------

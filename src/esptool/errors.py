@@ -23,8 +23,27 @@ class FatalError(RuntimeError):
 
     @staticmethod
     def WithResult(message: str, result: bytes) -> FatalError:  # noqa: N802 - the documented name
-        """An error that quotes the status bytes of an answer."""
-        return FatalError(f"{message} (result was {bytes(result).hex()})")
+        """An error that quotes the status bytes of an answer.
+
+        A NAND flash that cannot be written or erased any more has an exception of its own.
+        """
+        from esptool.protocol.status import describe
+
+        code = int.from_bytes(bytes(result[:2]), "big")
+        kind = {c.CODE: c for c in (NANDProgramFailed, NANDEraseFailed)}.get(code, FatalError)
+        return kind(f"{message} (result was {code:04X}: {describe(code)})")
+
+
+class NANDProgramFailed(FatalError):  # noqa: N818 - the documented name
+    """A page of NAND flash could not be programmed: its block is worn out."""
+
+    CODE = 0xCA00
+
+
+class NANDEraseFailed(FatalError):  # noqa: N818 - the documented name
+    """A block of NAND flash could not be erased: it is worn out."""
+
+    CODE = 0xCB00
 
 
 class UsageError(FatalError):

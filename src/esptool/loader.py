@@ -17,9 +17,9 @@ from esptool.config import load_settings
 from esptool.device import Link, Session
 from esptool.device import connect as _connect
 from esptool.device.stub_loader import stub_name
+from esptool.errors import ChipResponseError, NANDEraseFailed, NANDProgramFailed, UsageError
 from esptool.errors import FatalError as FatalError
 from esptool.errors import UnsupportedCommandError as UnsupportedCommandError
-from esptool.errors import UsageError
 from esptool.logger import log
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
@@ -52,6 +52,8 @@ SDC_CHIP_INFO_LEN = 32
 SDC_GEN_END_RESP_LEN = 64
 NAND_BLOCK_SIZE = 0x20000
 NAND_PAGES_PER_BLOCK = 64
+#: NAND flash that the stub's plug-in can drive: (manufacturer, device) to name.
+NAND_CHIPS = {(0xEF, 0xAA21): "Winbond W25N01GV (1Gbit)"}
 ESP_ROM_BAUD = 115200
 
 _T = TypeVar("_T")
@@ -333,28 +335,8 @@ class ESPLoader:
         elif isinstance(stub, StubFlasher) and "session" in self.__dict__:
             self.session.run_stub(stub.stub)
         else:
-            self._run_foreign_stub(stub)
+            _run_foreign_stub(self, stub)
         return self
-
-    def _run_foreign_stub(self, stub: Any) -> None:
-        parts = [(stub.text_start, stub.text), (stub.data_start, stub.data)]
-        for address, data in [*parts, *getattr(stub, "plugin_segments", [])]:
-            if data:
-                self._upload_segment(data, address)
-        self.mem_finish(stub.entry)
-        try:
-            greeting = self.read()
-        except FatalError as e:
-            raise FatalError(
-                "Failed to start stub flasher: it did not answer. "
-                f"For troubleshooting steps visit: {TROUBLESHOOTING_GUIDE_URL}"
-            ) from e
-        if greeting != b"OHAI":
-            raise FatalError(
-                f"Failed to start stub flasher. Unexpected response: {greeting.hex()}. "
-                f"For troubleshooting steps visit: {TROUBLESHOOTING_GUIDE_URL}"
-            )
-        self.session.adopt_stub()
 
     def _upload_segment(self, data: bytes, offs: int) -> None:
         block = self.USB_OTG_BLOCK_SIZE if self.uses_usb_otg() else self.ESP_RAM_BLOCK
@@ -399,7 +381,14 @@ class ESPLoader:
         """Send a request and check its status; returns the data, or the value where none came."""
         if op is None:
             raise UsageError("check_command needs an opcode.")
-        reply = self.session.request(op_description, op, data, chk, timeout)
+        try:
+            reply = self.session.request(op_description, op, data, chk, timeout)
+        except ChipResponseError as e:
+            if e.code in (NANDProgramFailed.CODE, NANDEraseFailed.CODE):
+                raise FatalError.WithResult(
+                    f"Failed to {op_description}", e.code.to_bytes(2, "big")
+                ) from e
+            raise
         return reply.data[: resp_data_len or None] if reply.data else reply.value
 
     # --- registers and memory ----------------------------------------------------------------
@@ -535,49 +524,134 @@ class ESPLoader:
                 f"{self.CHIP_NAME} ROM does not support function {name}."
             )
 
-    # --- NAND --------------------------------------------------------------------------------
+    # --- NAND: answered by a stub's plug-in only ------------------------------------------------
 
-    def flash_spi_nand_attach(self, hspi_arg: int) -> tuple[int, int, int]:
-        """Connect a NAND flash."""
-        return self.session.nand_attach(hspi_arg)
+    def flash_spi_nand_attach(self, hspi_arg: int) -> None:
+        """Connect a NAND flash on the pins that the word names, and see which one it is.
+
+        Raises:
+            FatalError: none answered, or one that is not known.
+        """
+        what = "Failed to configure SPI NAND flash pins"
+        # A ROM takes a second word, as with SPI_ATTACH.
+        body = packets.words(hspi_arg) if self.IS_STUB else packets.words(hspi_arg, 0)
+        answer = self.command(Cmd.SPI_NAND_ATTACH, body)
+        value, data = answer or (0, b"")
+        if len(data) < 3:
+            raise FatalError(f"{what}: the answer has {len(data)} bytes only.")
+        # This answer has a data byte, the protection register, before its status.
+        protection, status = data[0], data[1:3]
+        if status[0]:
+            raise FatalError.WithResult(what, status)
+        maker, device = value >> 16 & 0xFF, value & 0xFFFF
+        self.trace(f"NAND status {value >> 24:#04x}, id {maker:#04x} {device:#06x}")
+        name = NAND_CHIPS.get((maker, device))
+        if name is None:
+            raise FatalError(
+                f"Unrecognized NAND JEDEC ID (mfr={maker:#04x}, dev={device:#06x}). "
+                f"Known: {', '.join(NAND_CHIPS.values())}."
+            )
+        log.print(f"Detected NAND chip: {name}")
+        if protection:
+            log.warn(
+                f"The NAND's protection register is {protection:#04x}, not 0: "
+                "what is written or erased may not last."
+            )
 
     def read_nand_spare(self, page_number: int) -> int:
-        """The bad-block mark of a page: 0xFF is good."""
-        return self.session.nand_read_spare(page_number)
+        """The first word of a page's spare area; its low byte is the bad-block mark, 0xFF good."""
+        answer = self.check_command(
+            "read NAND spare", Cmd.SPI_NAND_READ_SPARE, packets.words(page_number)
+        )
+        return _number(answer)
 
-    def write_nand_spare(self, page_number: int, is_bad: int) -> None:
-        """Write the bad-block mark of a page."""
-        self.session.nand_write_spare(page_number, bool(is_bad))
+    def write_nand_spare(self, page_number: int, is_bad: int) -> int:
+        """Write the bad-block mark of a page: 1 bad, 0 good."""
+        body = packets.words(page_number) + bytes([is_bad])
+        return _number(self.check_command("write NAND spare", Cmd.SPI_NAND_WRITE_SPARE, body))
 
     def read_flash_nand(
-        self, offset: int, length: int, progress_fn: Callable[[int, int], None] | None = None
+        self, offset: int, length: int, progress_fn: Callable[[int, int, int], None] | None = None
     ) -> bytes:
-        """Read NAND flash."""
-        return self.session.nand_read(offset, length, progress_fn)
+        """Read NAND flash as it lies there, bad blocks too.
 
-    def write_flash_nand_begin(self, size: int, offset: int) -> int:
-        """Prepare to write NAND flash."""
-        return self.session.nand_write_begin(offset, size)
+        Raises:
+            FatalError: no stub runs, or what came is not what its digest says.
+        """
+        if not self.IS_STUB:
+            raise FatalError("NAND flash can only be read through the stub.")
+        body = packets.words(offset, length, self.FLASH_SECTOR_SIZE, NAND_PAGES_PER_BLOCK)
+        self.check_command("read NAND flash", Cmd.SPI_NAND_READ_FLASH, body)
+        data = bytearray()
+        while len(data) < length:
+            data += self.read()
+            self.write(packets.words(len(data)))
+            if progress_fn is not None:
+                progress_fn(len(data), length, offset)
+        if len(data) > length:
+            raise FatalError(f"Read {len(data)} bytes of NAND flash, but {length} were asked for.")
+        digest = self.read()
+        if len(digest) != 16:
+            raise FatalError(f"Expected the digest of the data, got {digest.hex()}.")
+        from hashlib import md5
+
+        found = md5(data, usedforsecurity=False).digest()
+        if found != digest:
+            raise FatalError(f"Digest mismatch: expected {digest.hex()}, got {found.hex()}.")
+        return bytes(data)
+
+    def write_flash_nand_begin(self, size: int, offset: int) -> None:
+        """Prepare to write whole NAND blocks."""
+        body = packets.words(offset, size, NAND_BLOCK_SIZE, self.FLASH_WRITE_SIZE)
+        self.check_command("begin to write NAND flash", Cmd.SPI_NAND_WRITE_FLASH_BEGIN, body)
 
     def write_flash_nand_block(
         self, data: bytes, seq: int, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
-        """Write a block to NAND flash."""
-        self.session.nand_write_block(data, seq, timeout)
+        """Write a page; a failure of the link is tried again, one of the flash is not.
+
+        Raises:
+            NANDProgramFailed, NANDEraseFailed: the flash says that the block is worn out.
+        """
+        body = packets.words(len(data), seq, 0, 0) + data
+        for attempt in range(1, WRITE_BLOCK_ATTEMPTS + 1):
+            try:
+                self.check_command(
+                    f"write to NAND flash after seq {seq}",
+                    Cmd.SPI_NAND_WRITE_FLASH_DATA,
+                    body,
+                    self.checksum(data),
+                    timeout=timeout,
+                )
+                return
+            except (NANDProgramFailed, NANDEraseFailed):
+                raise
+            except FatalError:
+                if attempt == WRITE_BLOCK_ATTEMPTS:
+                    raise
+                self.trace(f"NAND page {seq} is sent again")
 
     def write_flash_nand_finish(
         self, reboot: bool = False, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
         """End a NAND write."""
-        self.session.nand_write_finish(reboot)
+        body = packets.words(int(not reboot))
+        self.check_command(
+            "end writing NAND flash", Cmd.SPI_NAND_WRITE_FLASH_END, body, timeout=timeout
+        )
 
     def erase_nand_flash(self) -> None:
-        """Erase all of a NAND flash."""
-        self.session.nand_erase()
+        """Erase all of a NAND flash (stub only)."""
+        self.check_command("erase NAND flash", Cmd.SPI_NAND_ERASE_FLASH, timeout=CHIP_ERASE_TIMEOUT)
 
     def erase_nand_region(self, offset: int, size: int) -> None:
-        """Erase blocks of a NAND flash."""
-        self.session.nand_erase_region(offset, size)
+        """Erase blocks of a NAND flash (stub only)."""
+        self.check_command(
+            "erase NAND region",
+            Cmd.SPI_NAND_ERASE_REGION,
+            packets.words(offset, size),
+            timeout=timeout_per_mb(ERASE_REGION_TIMEOUT_PER_MB, size),
+        )
 
     # --- the flash chip itself ---------------------------------------------------------------
 
@@ -837,6 +911,33 @@ def _code(table: dict[str, int], word: str, text: str) -> int:
         return table[word]
     except KeyError:
         raise FatalError(f"{text} (supported: {', '.join(table)}).") from None
+
+
+def _run_foreign_stub(esp: ESPLoader, stub: Any) -> None:
+    """Start a stub of the caller's own: any object with the attributes of a `StubFlasher`."""
+    parts = [(stub.text_start, stub.text), (stub.data_start, stub.data)]
+    for address, data in [*parts, *getattr(stub, "plugin_segments", [])]:
+        if data:
+            esp._upload_segment(data, address)
+    esp.mem_finish(stub.entry)
+    try:
+        greeting = esp.read()
+    except FatalError as e:
+        raise FatalError(
+            "Failed to start stub flasher: it did not answer. "
+            f"For troubleshooting steps visit: {TROUBLESHOOTING_GUIDE_URL}"
+        ) from e
+    if greeting != b"OHAI":
+        raise FatalError(
+            f"Failed to start stub flasher. Unexpected response: {greeting.hex()}. "
+            f"For troubleshooting steps visit: {TROUBLESHOOTING_GUIDE_URL}"
+        )
+    esp.session.adopt_stub()
+
+
+def _number(answer: int | bytes) -> int:
+    """What came in the value field: such an answer has no data."""
+    return answer if isinstance(answer, int) else int.from_bytes(answer, "little")
 
 
 def _print_trace(text: str) -> None:

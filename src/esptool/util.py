@@ -11,11 +11,15 @@ from typing import IO, Any, TypeAlias, TypeVar
 
 from esptool import errors as _errors
 from esptool.errors import FatalError as FatalError
+from esptool.errors import NANDEraseFailed as NANDEraseFailed
+from esptool.errors import NANDProgramFailed as NANDProgramFailed
 from esptool.errors import UnsupportedCommandError as UnsupportedCommandError
 
 __all__ = [
     "FatalError",
     "ImageSource",
+    "NANDEraseFailed",
+    "NANDProgramFailed",
     "NotImplementedInROMError",
     "NotSupportedError",
     "PrintOnce",
@@ -43,14 +47,6 @@ NotImplementedInROMError = _errors.UnsupportedCommandError
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-
-
-class NANDProgramFailed(FatalError):  # noqa: N818 - the documented name
-    """A page of NAND flash could not be programmed."""
-
-
-class NANDEraseFailed(FatalError):  # noqa: N818 - the documented name
-    """A block of NAND flash could not be erased."""
 
 
 class PrintOnce:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from esptool.chips.spec import ChipSpec
 from esptool.device import stub_loader
 from esptool.device.facts import Facts
+from esptool.device.flash import FlashRequests
 from esptool.device.link import Link
-from esptool.device.nand import NandRequests
 from esptool.device.power import Power
 from esptool.device.ram import RamLoader
 from esptool.device.requests import StubKind
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "StubKind"]
 
 
-class Session(Power, NandRequests, RamLoader, SpiBus):
+class Session(Power, FlashRequests, RamLoader, SpiBus):
     """One chip on one port, from connecting to closing. Not shared between threads.
 
     Attributes:

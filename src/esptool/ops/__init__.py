@@ -7,7 +7,7 @@ listener what it does, and returns values; none prints or ends the process.
 
 from __future__ import annotations
 
-from esptool.ops.attach import attach_flash
+from esptool.ops.attach import attach_flash, connection_word
 from esptool.ops.erase import erase_flash, erase_region
 from esptool.ops.flash_info import detect_flash_size, flash_info, set_flash_size, show_flash_info
 from esptool.ops.identity import chip_id, read_mac
@@ -40,6 +40,7 @@ __all__ = [
     "WriteResult",
     "attach_flash",
     "chip_id",
+    "connection_word",
     "detect_flash_size",
     "dump_mem",
     "erase_flash",

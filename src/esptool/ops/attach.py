@@ -49,8 +49,7 @@ def attach_flash(
     """
     if flash_type != "nor":
         raise NotSupportedError(
-            "SPI NAND flash cannot be worked with: no stub for it is built. "
-            "Use NOR flash (--flash-type nor)."
+            f"Flash of type '{flash_type}' is not attached here. Use NOR flash (--flash-type nor)."
         )
     report = Report(session, listener)
     if spi_connection is not None:

@@ -38,8 +38,8 @@ _MEANING: dict[int, str] = {
     0xC700: "the compressed stream is damaged",
     0xC800: "not enough data",
     0xC900: "too much data",
-    0xCA00: "programming the NAND failed",
-    0xCB00: "erasing the NAND failed",
+    0xCA00: "NAND program failed",
+    0xCB00: "NAND erase failed",
     0xFF00: "the command is not implemented",
 }
 

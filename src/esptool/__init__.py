@@ -7,6 +7,7 @@ The names here are the documented interface; each is imported when first used.
 from __future__ import annotations
 
 from esptool._version import __version__
+from esptool.virtual import announce as _announce
 
 TYPE_CHECKING = False  # as in `typing`, whose import would double the time of `import esptool`
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from esptool.targets import CHIP_LIST as CHIP_LIST
     from esptool.targets import ESP32ROM as ESP32ROM
     from esptool.targets import ROM_LIST as ROM_LIST
+
+_announce()  # serial_for_url("virtual://...") works from now on
 
 _CMDS = (
     "attach_flash",

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -258,3 +260,17 @@ def test_an_application_in_flash_starts_and_prints() -> None:
     assert b"load:0x40380000,len:0x4" in log
     assert b"entry 0x40380000" in log
     assert b"hello" in log
+
+
+@pytest.mark.parametrize(
+    "first", ["import esptool; import serial", "import serial; import esptool"]
+)
+def test_a_program_that_imports_us_can_open_the_url_and_pays_nothing_before(first: str) -> None:
+    code = f"""
+import sys
+{first}
+assert "esptool.virtual.board" not in sys.modules
+port = serial.serial_for_url("virtual://esp32c3", baudrate=115200)
+assert b"invalid header" in port.read(port.in_waiting)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _FIFO, _CLKDIV, _STATUS = 0x00, 0x14, 0x1C
 _RX_DEPTH = 127
-#: A program that looks at the empty FIFO so often in a row, with so few instructions between, idles.
+#: A program that looks at the empty FIFO so often in a row, with so few instructions between and
+#: nothing stored to a peripheral, idles.
 _IDLE_LOOKS = 6
 _IDLE_GAP = 2000
 #: Instructions that a program may take between two looks at the line before it counts as hung.
@@ -49,8 +50,6 @@ class Program:
         self._status, self._clkdiv = base + _STATUS, base + _CLKDIV
         usb = soc.options.link == "usb-jtag"
         self._usb = _USB_JTAG.get(spec.key, 0) if usb else 0
-        # A program that does not know yet which link is used looks at both.
-        self._other_poll = _USB_JTAG.get(spec.key, 0) + 4
         self._usb_packet = 0
         self._uart = not usb
         self._in = bytearray()
@@ -130,8 +129,6 @@ class Program:
             return self._in.pop(0) if self._in and self._uart else 0
         if self._usb and address & ~7 == self._usb:
             return self._usb_load(address - self._usb)
-        if address != self._other_poll:
-            self._looks = 0
         word = self._soc.bus.read_word(address)
         return word >> (8 * (address & 3)) & ((1 << 8 * size) - 1)
 

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The built stub of every chip, executed: loaded through the virtual ROM, it does its work."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import zlib
+
+import pytest
+
+from esptool import chips, stubs
+from esptool.device import Session, connect
+from esptool.virtual.board import NAMED
+
+pytest.importorskip("icicle", reason="needs the extra 'emulator'")
+
+STUBS = [
+    (name, spec.key)
+    for spec in map(chips.get, chips.KEYS)
+    if spec.stub.available
+    for name in spec.stub.layouts
+]
+#: Revisions that get another stub than the newest.
+REVISIONS = {"esp32p4-rev1": "1.0", "esp32p4": "3.1"}
+
+
+def start(name: str, chip: str, extra: str = "") -> Session:
+    """A session with the stub running on an emulated processor."""
+    revision = f"&rev={REVISIONS[name]}" if name in REVISIONS else ""
+    board = f"firmware-{name}-{random.getrandbits(32)}"
+    session = connect(
+        f"virtual://{chip}?stub=emulated&boot=download&name={board}{revision}{extra}",
+        chip=chip, before="no-reset",
+    )
+    session.run_stub()
+    assert not any("model" in note for note in NAMED[board].soc.notes)
+    return session
+
+
+def sample(size: int) -> bytes:
+    """Bytes that compress about as firmware does."""
+    maker = random.Random(size)
+    words = [maker.randbytes(maker.randrange(2, 9)) for _ in range(300)]
+    out = bytearray()
+    while len(out) < size:
+        out += maker.choice(words) + maker.randbytes(2)
+    return bytes(out[:size])
+
+
+@pytest.mark.parametrize(("name", "chip"), STUBS, ids=[name for name, _ in STUBS])
+def test_the_stub_of_every_chip_does_the_work(name: str, chip: str) -> None:
+    with start(name, chip) as session:
+        assert session.flash_id() & 0xFF == 0x20
+        data = sample(0x5000)
+        packed = zlib.compress(data, 9)
+        block = session.flash_write_size
+        for number in range(session.flash_defl_begin(len(data), len(packed), 0x10000)):
+            session.flash_defl_block(packed[number * block : (number + 1) * block], number)
+        session.flash_defl_finish()
+        assert session.flash_md5(0x10000, len(data)) == hashlib.md5(data).hexdigest()
+        assert session.read_flash_stub(0x10000, len(data)) == data
+        plain = data[:0x1800]
+        for number in range(session.flash_begin(len(plain), 0x14000)):
+            session.flash_block(plain.ljust(block, b"\xff"), number)
+        session.flash_finish()
+        assert session.read_flash_stub(0x14000, len(plain)) == plain
+        assert session.read_flash_stub(0x10000, 0x4000) == data[:0x4000]
+        session.erase_region(0x10000, 0x2000)
+        expected = b"\xff" * 0x2000 + data[0x2000:0x4000]
+        assert session.flash_md5(0x10000, 0x4000) == hashlib.md5(expected).hexdigest()
+        session.erase_flash()
+        assert session.flash_md5(0x14000, 0x1000) == hashlib.md5(b"\xff" * 0x1000).hexdigest()
+
+
+@pytest.mark.parametrize("chip", ["esp8266", "esp32", "esp32c3", "esp32c6"])
+def test_a_change_of_the_rate_is_followed(chip: str) -> None:
+    with start(chip, chip) as session:
+        session.change_baud(921600)
+        assert session.read_flash_stub(0, 0x400) == b"\xff" * 0x400
+        session.change_baud(115200)
+        assert session.flash_id() & 0xFF == 0x20
+
+
+@pytest.mark.parametrize(
+    "chip", [c for c in chips.KEYS if chips.get(c).usb.serial_jtag and chips.get(c).stub.available]
+)
+def test_usb_serial_jtag_also_ends_a_frame_on_a_full_packet(chip: str) -> None:
+    if chip == "esp32p4":
+        name = "esp32p4"
+    else:
+        name = chip
+    with start(name, chip, "&link=usb-jtag") as session:
+        for size in (62, 61, 126, 64, 1):
+            assert session.read_flash_stub(0x1000, size) == b"\xff" * size
+
+
+@pytest.mark.parametrize(
+    "chip", [c for c in chips.KEYS if chips.get(c).flash.addr32 and chips.get(c).stub.available]
+)
+def test_addresses_above_16_mb(chip: str) -> None:
+    with start(chip, chip, "&flash=32MB") as session:
+        data = sample(0x1000)
+        session.set_flash_params(32 << 20)
+        for number in range(session.flash_begin(len(data), 0x1800000)):
+            session.flash_block(data.ljust(session.flash_write_size, b"\xff"), number)
+        session.flash_finish()
+        assert session.read_flash_stub(0x1800000, len(data)) == data
+        assert session.read_flash_stub(0x800000, 0x100) == b"\xff" * 0x100
+        session.erase_region(0x1800000, 0x1000)
+        assert session.read_flash_stub(0x1800000, 0x100) == b"\xff" * 0x100
+
+
+def test_every_chip_that_has_room_has_a_stub() -> None:
+    built = {path.stem for path in stubs.DATA.glob("*.json")} - {"manifest"}
+    assert built == {name for name, _ in STUBS}

@@ -63,6 +63,14 @@ def test_help_fits_80_columns(program: str, words: list[str]) -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_help_shows_what_the_named_chip_can_do() -> None:
+    assert "sdc" in run("-h").stdout
+    assert "sdc" in run("--chip", "esp32s31", "-h").stdout
+    assert "sdc" not in run("--chip", "esp32", "-h").stdout
+    assert "256KB" in run("--chip", "esp8266", "write-flash", "-h").stdout
+    assert "256KB" not in run("--chip", "esp32c3", "write-flash", "-h").stdout
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_old_script_names_work_and_warn(program: str) -> None:
     script = Path(sys.executable).with_name(f"{program}.py")

@@ -54,6 +54,8 @@ MAY[""] = {*BELOW_FACES, *FACES, "cli"}
 DOORS = {
     # Registers the `virtual://` handler with pyserial; nothing of it is used.
     ("transport", "virtual"),
+    # So that `virtual://` opens in any program that imports the package.
+    ("", "virtual"),
     # The documented `FatalError.WithResult` names the status that it is given.
     ("errors", "protocol"),
 }

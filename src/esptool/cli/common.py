@@ -10,13 +10,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from itertools import zip_longest
 from typing import Any
 
 import click
 
 from esptool.cli.ending import run as run
 from esptool.cli.ending import warn_old_script as warn_old_script
-from esptool.cli.help import HelpMixin, Sectioned
+from esptool.cli.help import CHIP_META, HelpMixin, Sectioned
 from esptool.errors import FatalError
 from esptool.logger import log
 from esptool.records import dataclass
@@ -194,12 +195,17 @@ def _joined_short(word: str, known: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command that is loaded when asked for: `module:attribute`, help line, and section."""
+    """A command that is loaded when asked for: `module:attribute`, help line, and section.
+
+    `needs` names a fact of a chip (an attribute of its data) without which the command is left
+    out of the help for that chip.
+    """
 
     target: str
     help: str
     section: str = "Commands"
     hidden: bool = False
+    needs: str = ""
 
 
 class Group(HelpMixin, click.Group):
@@ -262,6 +268,7 @@ class Group(HelpMixin, click.Group):
         ctx.meta["json"] = "--json" in words[cut:]  # then nothing else may be printed
         head = _modern(words[:cut], known, self.renamed)
         head = _spread(head, known, 0, self.is_command)
+        ctx.meta[CHIP_META] = _value_of(head, ("-c", "--chip"))
         return super().parse_args(ctx, head + words[cut:])
 
     def _first_command(self, words: Sequence[str], known: Mapping[str, click.Option]) -> int:
@@ -327,6 +334,16 @@ class Group(HelpMixin, click.Group):
                 head.extend(tail[i : i + option.nargs])
                 i += option.nargs
         return head + rest
+
+
+def _value_of(words: Sequence[str], names: Sequence[str]) -> str | None:
+    """The last value given to an option, before the words are parsed; None without it."""
+    found = None
+    for word, behind in zip_longest(words, words[1:]):
+        name, sep, value = word.partition("=")
+        if name in names:
+            found = value if sep else behind
+    return found
 
 
 def _did_you_mean(near: Sequence[str]) -> str:

@@ -6,9 +6,15 @@ Short help lines of commands come from the group's table, so that help loads no 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from esptool.chips.spec import ChipSpec
+
+#: Where a context keeps the chip that the command line names.
+CHIP_META = "esptool.chip"
 
 COLUMN_MAX = 26
 
@@ -48,7 +54,7 @@ class HelpMixin(click.Command):
         for name in self.list_commands(ctx):
             entry = entries.get(name)
             if entry is not None:
-                if not entry.hidden:
+                if not entry.hidden and _applies(entry.needs, ctx):
                     sections.setdefault(entry.section, []).append((name, entry.help))
                 continue
             command = self.commands[name]
@@ -103,7 +109,7 @@ def _row(option: click.Option, ctx: click.Context) -> tuple[str, str]:
         names += f" {_metavar(option)}"
     extra = []
     if isinstance(option.type, click.Choice) and not option.is_flag:
-        extra.append("one of: " + ", ".join(map(str, option.type.choices)))
+        extra.append("one of: " + ", ".join(_choices(option, option.type, ctx)))
     if option.required:
         extra.append("required")
     default = option.default
@@ -114,6 +120,37 @@ def _row(option: click.Option, ctx: click.Context) -> tuple[str, str]:
     if extra:
         text = f"{text} [{'; '.join(extra)}]".strip()
     return names, text
+
+
+def _chip(ctx: click.Context) -> ChipSpec | None:
+    """The chip that the command line names in front of the command, if any."""
+    name = ctx.find_root().meta.get(CHIP_META)
+    if not name or name == "auto":
+        return None
+    from esptool import chips
+    from esptool.errors import UsageError
+
+    try:
+        return chips.get(name)
+    except UsageError:
+        return None
+
+
+def _applies(needs: str, ctx: click.Context) -> bool:
+    chip = _chip(ctx) if needs else None
+    return chip is None or bool(getattr(chip, needs))
+
+
+def _choices(option: click.Option, choice: click.Choice[Any], ctx: click.Context) -> list[str]:
+    """The words that an option takes; of flash sizes and clocks those that the chip knows."""
+    words = [str(c) for c in choice.choices]
+    if option.name not in ("flash_size", "flash_freq"):
+        return words
+    chip = _chip(ctx)
+    if chip is None:
+        return words
+    known = chip.flash.sizes if option.name == "flash_size" else chip.flash.frequencies
+    return [w for w in words if w in known or w in ("keep", "detect")]
 
 
 def _metavar(option: click.Option) -> str:

@@ -30,8 +30,10 @@ BASIC = "Basic commands"
 ADVANCED = "Advanced commands"
 
 
-def _entry(module: str, text: str, section: str = BASIC, hidden: bool = False) -> Entry:
-    return Entry(f"esptool.cli.{module}:command", text, section, hidden)
+def _entry(
+    module: str, text: str, section: str = BASIC, hidden: bool = False, needs: str = ""
+) -> Entry:
+    return Entry(f"esptool.cli.{module}:command", text, section, hidden, needs)
 
 
 ENTRIES = {
@@ -55,10 +57,10 @@ ENTRIES = {
     "read-flash-sfdp": _entry("read_flash_sfdp", "Read the flash's SFDP tables.", ADVANCED),
     "get-security-info": _entry("get_security_info", "Show the state of security.", ADVANCED),
     "verify-sdc-certificate": _entry(
-        "verify_sdc_certificate", "Have a debug certificate judged.", ADVANCED
+        "verify_sdc_certificate", "Have a debug certificate judged.", ADVANCED, needs="sdc"
     ),
     "read-sdc-chip-info": _entry(
-        "read_sdc_chip_info", "Read chip info for a debug certificate.", ADVANCED
+        "read_sdc_chip_info", "Read chip info for a debug certificate.", ADVANCED, needs="sdc"
     ),
     "chip-id": _entry("chip_id", "Show the chip id, or the MAC address.", ADVANCED),
     "run": _entry("run", "Start the application in flash.", ADVANCED),

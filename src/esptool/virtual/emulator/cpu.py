@@ -252,7 +252,7 @@ class UnicornCpu(Cpu):
                 return
             except self._u.UcError as e:
                 pc = self._uc.reg_read(r.UC_RISCV_REG_PC)
-                if e.errno != self._u.UC_ERR_FETCH_UNMAPPED:
+                if e.errno not in (self._u.UC_ERR_FETCH_UNMAPPED, self._u.UC_ERR_FETCH_PROT):
                     raise Crash(f"The program failed at {pc:#x}: {e}.") from None
                 regs = (r.UC_RISCV_REG_A0, r.UC_RISCV_REG_A1, r.UC_RISCV_REG_A2, r.UC_RISCV_REG_A3)
                 args = tuple(self._uc.reg_read(x) for x in regs)

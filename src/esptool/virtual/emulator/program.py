@@ -4,15 +4,20 @@ it waits for more, and what it sends goes out."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from esptool import stubs
 from esptool.chips.spec import Arch, ChipSpec
+from esptool.errors import UsageError
 from esptool.virtual.emulator.cpu import PAGE, Cpu, UnicornCpu, engines
 from esptool.virtual.emulator.rom_calls import CALLS
 
 if TYPE_CHECKING:
     from esptool.virtual.soc import Soc
+
+#: Names the engine that executes code: "icicle" or "unicorn" (RISC-V only).
+ENGINE_VARIABLE = "ESPTOOL_VIRTUAL_ENGINE"
 
 _FIFO, _CLKDIV, _STATUS = 0x00, 0x14, 0x1C
 _RX_DEPTH = 127
@@ -67,7 +72,12 @@ class Program:
     def _load(self, engine: str | None) -> Cpu:
         spec, bus = self._soc.spec, self._soc.bus
         known = engines()
-        cpu = known[engine or next(iter(known))](spec.arch, self)
+        wanted = engine or os.environ.get(ENGINE_VARIABLE) or next(iter(known))
+        if wanted not in known:
+            raise UsageError(
+                f"There is no engine '{wanted}' here.", remedy=f"Choose one of: {', '.join(known)}."
+            )
+        cpu = known[wanted](spec.arch, self)
         done: list[tuple[int, int]] = []
         parts = [(m.start, m.end) for m in spec.memory_map if _is_ram(m.kind)]
         # Some code lies where the chip's map knows a cache.

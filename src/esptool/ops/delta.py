@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from esptool.device import ext
 from esptool.errors import FatalError
 from esptool.ops.model import SECTOR
-from esptool.ops.plan import Stretch, padded
+from esptool.ops.plan import BITS_A_BYTE, Stretch, flash_seconds, padded
 from esptool.protocol.ext import Capability, Ext, HashKind, seal, unseal
 from esptool.protocol.packets import words
 
@@ -23,8 +23,8 @@ FEW = 16
 SAMPLES = (6, 5, 4)
 #: Equal sectors between two changed ones that are sent along, since a new write costs more.
 BRIDGE = 2
-#: When more than this share has changed, everything is sent in one go.
-MOST = 0.8
+#: What each write costs besides: beginning, ending, waiting for the last page.
+SECONDS_A_WRITE = 0.02
 
 
 def aligned(stretch: Stretch) -> Stretch:
@@ -56,10 +56,7 @@ def changed(session: Session, whole: Stretch) -> list[Stretch] | None:
         int.from_bytes(have, "little") != want for have, want in zip(found, wanted, strict=True)
     ]
     runs = _runs(differs)
-    left = sum(end - start for start, end in runs)
-    if left == count or (left > MOST * count and count > FEW):
-        return None
-    return [
+    parts = [
         Stretch(
             whole.address + start * SECTOR,
             whole.data[start * SECTOR : end * SECTOR],
@@ -68,6 +65,19 @@ def changed(session: Session, whole: Stretch) -> list[Stretch] | None:
         )
         for start, end in runs
     ]
+    if sum(len(part.data) for part in parts) == len(whole.data):
+        return None
+    baud = session.link.baud
+    if count > FEW and sum(_seconds(p, baud) for p in parts) > _seconds(whole, baud):
+        # Many small erases take longer than few large ones.
+        return None
+    return parts
+
+
+def _seconds(stretch: Stretch, baud: int) -> float:
+    """About how long it takes to send a stretch and to bring it into flash."""
+    line = stretch.line_bytes * BITS_A_BYTE / baud
+    return max(line, flash_seconds(stretch)) + SECONDS_A_WRITE
 
 
 def sector_digests(data: bytes) -> list[bytes]:

@@ -21,7 +21,7 @@ _UNITS = {"KB": 1024, "MB": 1024 * 1024}
 
 #: Capacity byte of the JEDEC id to size. Most codes are log2 of the bytes; 0x2x and 0x3x are the
 #: vendors' continuations (data sheets of Macronix and Winbond 1.8 V and large parts).
-_SIZES = {
+SIZES = {
     0x12: "256KB",
     0x13: "512KB",
     0x14: "1MB",
@@ -47,7 +47,7 @@ _SIZES = {
     0x3A: "64MB",
 }
 #: Adesto counts capacity in the low five bits of the second byte.
-_ADESTO_SIZES = {
+ADESTO_SIZES = {
     0x04: "512KB",
     0x05: "1MB",
     0x06: "2MB",
@@ -81,10 +81,8 @@ def decode_flash_id(raw: int) -> FlashInfo:
     """Split a JEDEC id (manufacturer in the lowest byte) and look its size up."""
     manufacturer = raw & 0xFF
     device = (raw & 0xFF00) | (raw >> 16 & 0xFF)
-    if manufacturer == ADESTO:
-        size = _ADESTO_SIZES.get(raw >> 8 & 0x1F)
-    else:
-        size = _SIZES.get(raw >> 16 & 0xFF)
+    adesto = manufacturer == ADESTO
+    size = ADESTO_SIZES.get(raw >> 8 & 0x1F) if adesto else SIZES.get(raw >> 16 & 0xFF)
     return FlashInfo(raw, manufacturer, device, None if raw in BAD_IDS else size)
 
 

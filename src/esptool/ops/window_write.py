@@ -38,7 +38,7 @@ BLOCK_OVERHEAD = 22
 #: Large blocks lose little to their headers, small ones little to a damaged byte.
 LARGE_BLOCK, SMALL_BLOCK = 0x4000, 0x400
 #: Resends after which the rest is sent in small blocks, where there is enough of it.
-RESENDS_TO_SHRINK = 2
+RESENDS_TO_SHRINK = 1
 WORTH_SHRINKING = 0x10000
 #: Silence after which the stub is asked how far it is; grows while it stays silent.
 SILENCE_S = 0.12
@@ -214,12 +214,12 @@ class WindowWriter:
             self._next += 1
 
     def _flight(self) -> int:
-        """Blocks that may be on their way: what one round trip holds, and two more.
+        """Blocks that may be on their way: what one round trip holds, and one more.
 
         As long as that many do not fill the line, the rate measured grows with them, and so they
         grow; on a full line they stay.
         """
-        return 2 + math.ceil(1.25 * self._rate * self._round_trip / self.block)
+        return 1 + max(1, math.ceil(1.25 * self._rate * self._round_trip / self.block))
 
     def _measure(self) -> None:
         """Keep the best rate at which blocks were accepted lately, in bytes a second."""

@@ -86,11 +86,7 @@ def test_a_change_of_the_rate_is_followed(chip: str) -> None:
     "chip", [c for c in chips.KEYS if chips.get(c).usb.serial_jtag and chips.get(c).stub.available]
 )
 def test_usb_serial_jtag_also_ends_a_frame_on_a_full_packet(chip: str) -> None:
-    if chip == "esp32p4":
-        name = "esp32p4"
-    else:
-        name = chip
-    with start(name, chip, "&link=usb-jtag") as session:
+    with start(chip, chip, "&link=usb-jtag") as session:
         for size in (62, 61, 126, 64, 1):
             assert session.read_flash_stub(0x1000, size) == b"\xff" * size
 

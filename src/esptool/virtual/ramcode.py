@@ -51,7 +51,7 @@ def looks_like_stub(board: Board, entry: int) -> bool:
 
 def _emulate(board: Board, entry: int) -> bool:
     """Start the emulator on the code in RAM; False where there is none for this code."""
-    from esptool.virtual.emulator import Crash, Program, can_run, engines, is_ours
+    from esptool.virtual.emulator import CrashError, Program, can_run, engines, is_ours
 
     soc = board.soc
     ours = is_ours(soc, entry)
@@ -66,7 +66,7 @@ def _emulate(board: Board, entry: int) -> bool:
     try:
         soc.program = program = Program(soc, entry, skip_shim=ours)
         program.begin()
-    except Crash as e:
+    except CrashError as e:
         soc.notes.append(str(e))
         soc.program = Silent()
     return True

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from esptool.virtual.emulator.cpu import Crash, engines
+from esptool.virtual.emulator.cpu import CrashError, engines
 from esptool.virtual.emulator.program import Program, can_run, is_ours
 
-__all__ = ["Crash", "Program", "can_run", "engines", "is_ours"]
+__all__ = ["CrashError", "Program", "can_run", "engines", "is_ours"]

@@ -9,7 +9,8 @@ call of the ROM, and answered by a Python function.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from importlib import import_module
+from typing import Any, Protocol
 
 from esptool.chips.spec import Arch
 from esptool.errors import FatalError
@@ -32,7 +33,7 @@ class Ports(Protocol):
         """A call of the ROM; its result, or None when the program ends there."""
 
 
-class Crash(FatalError):
+class CrashError(FatalError):
     """The program did what no program should do."""
 
 
@@ -90,13 +91,13 @@ class Cpu:
         """The load or store at `pc`.
 
         Raises:
-            Crash: the instruction is none.
+            CrashError: the instruction is none.
         """
         found = self._decoded.get(pc)
         if found is None:
             found = self._decode(self.read(pc, 4))
             if found is None:
-                raise Crash(f"The program at {pc:#x} did something that the emulator cannot follow.")
+                raise CrashError(f"The instruction at {pc:#x} is nothing the emulator can follow.")
             self._decoded[pc] = found
         return found
 
@@ -111,8 +112,7 @@ class IcicleCpu(Cpu):
     """On `icicle-emu`: RISC-V, and Xtensa code of the call0 convention."""
 
     def __init__(self, arch: Arch, ports: Ports) -> None:
-        import icicle
-
+        icicle: Any = import_module("icicle")
         super().__init__(arch, ports)
         self._i = icicle
         self._vm = icicle.Icicle("riscv32" if arch is Arch.RISCV else "xtensa", jit=True)
@@ -175,12 +175,12 @@ class IcicleCpu(Cpu):
                 # memw and other orderings that this engine does not know: nothing to do.
                 vm.pc = vm.pc + 3
             else:
-                raise Crash(f"The program failed at {vm.pc:#x}: {code} {vm.exception_value:#x}.")
+                raise CrashError(f"The program failed at {vm.pc:#x}: {code} {vm.exception_value:#x}.")
 
     def _call(self) -> None:
         vm = self._vm
-        args = tuple(vm.reg_read(r) for r in self._args)
-        result = self.ports.call(vm.pc, args)  # type: ignore[arg-type]
+        first, second, third, fourth = (int(vm.reg_read(r)) for r in self._args)
+        result = self.ports.call(vm.pc, (first, second, third, fourth))
         if result is None:
             self.stopped = True
             return
@@ -192,9 +192,8 @@ class UnicornCpu(Cpu):
     """On `unicorn`: RISC-V only; slower, and a check on the other."""
 
     def __init__(self, arch: Arch, ports: Ports) -> None:
-        import unicorn
-        from unicorn import riscv_const as r
-
+        unicorn: Any = import_module("unicorn")
+        r: Any = import_module("unicorn.riscv_const")
         super().__init__(arch, ports)
         if arch is not Arch.RISCV:
             raise FatalError("The unicorn engine runs RISC-V only.", remedy="Install icicle-emu.")
@@ -204,7 +203,7 @@ class UnicornCpu(Cpu):
         self._count = 0
         self._spans: list[tuple[int, int]] = []
         self._uc.hook_add(unicorn.UC_HOOK_BLOCK, self._block)
-        self._called: int | None = None
+        self._paused = False
 
     def map(self, start: int, data: bytes) -> None:
         self._uc.mem_map(start, len(data))
@@ -253,10 +252,10 @@ class UnicornCpu(Cpu):
             except self._u.UcError as e:
                 pc = self._uc.reg_read(r.UC_RISCV_REG_PC)
                 if e.errno not in (self._u.UC_ERR_FETCH_UNMAPPED, self._u.UC_ERR_FETCH_PROT):
-                    raise Crash(f"The program failed at {pc:#x}: {e}.") from None
+                    raise CrashError(f"The program failed at {pc:#x}: {e}.") from None
                 regs = (r.UC_RISCV_REG_A0, r.UC_RISCV_REG_A1, r.UC_RISCV_REG_A2, r.UC_RISCV_REG_A3)
-                args = tuple(self._uc.reg_read(x) for x in regs)
-                result = self.ports.call(pc, args)  # type: ignore[arg-type]
+                one, two, three, four = (int(self._uc.reg_read(x)) for x in regs)
+                result = self.ports.call(pc, (one, two, three, four))
                 if result is None:
                     self.stopped = True
                     return

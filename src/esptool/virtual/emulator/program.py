@@ -53,10 +53,11 @@ class Program:
         base = spec.uart.clkdiv_reg & ~0xFF
         self._fifo = {base + _FIFO, *_FIFO_ALIASES.get(spec.key, ())}
         self._status, self._clkdiv = base + _STATUS, base + _CLKDIV
-        usb = soc.options.link == "usb-jtag"
-        self._usb = _USB_JTAG.get(spec.key, 0) if usb else 0
+        # 1 where the chip has no such controller: no address matches that.
+        self._usb = _USB_JTAG.get(spec.key, 1)
+        self._uart = soc.options.link != "usb-jtag"
         self._usb_packet = 0
-        self._uart = not usb
+        self._usb_held = False
         self._in = bytearray()
         self._out = bytearray()
         self._looks = 0
@@ -92,7 +93,7 @@ class Program:
             cpu.map_ports(_gaps(done))
         return cpu
 
-    # --- the line ----------------------------------------------------------------------------------
+    # --- the line -------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
         """Bytes from the host."""
@@ -113,7 +114,7 @@ class Program:
         self._send()
 
     def _send(self) -> None:
-        if self._out:
+        if self._out and not self._usb_held:
             data, self._out = bytes(self._out), bytearray()
             self._soc.send(data)
 
@@ -124,7 +125,7 @@ class Program:
         if self._looks >= _IDLE_LOOKS:
             self.cpu.pause()
 
-    # --- ports -------------------------------------------------------------------------------------
+    # --- ports ----------------------------------------------------------------------------
 
     def load(self, address: int, size: int) -> int:
         """A load from outside of RAM."""
@@ -137,7 +138,7 @@ class Program:
             return waiting
         if address in self._fifo:
             return self._in.pop(0) if self._in and self._uart else 0
-        if self._usb and address & ~7 == self._usb:
+        if address & ~7 == self._usb:
             return self._usb_load(address - self._usb)
         word = self._soc.bus.read_word(address)
         return word >> (8 * (address & 3)) & ((1 << 8 * size) - 1)
@@ -149,7 +150,7 @@ class Program:
             if self._uart:
                 self._out.append(value & 0xFF)
             return
-        if self._usb and address & ~7 == self._usb:
+        if address & ~7 == self._usb:
             self._usb_store(address - self._usb, value)
             return
         if size < 4:
@@ -168,24 +169,31 @@ class Program:
             self._soc.baud = self._soc.clock_hz * 16 // sixteenths
 
     def _usb_load(self, offset: int) -> int:
+        if self._uart:
+            return 0  # no host is connected there: nothing comes, and there is no room
         if offset == 0:
             return self._in.pop(0) if self._in else 0
+        room = _USB_ROOM if self._usb_packet < _USB_PACKET else 0
         if self._in:
             self._looks = 0
-            return _USB_ROOM | _USB_HEARD
+            return room | _USB_HEARD
         self._idle()
-        return _USB_ROOM if self._usb_packet < _USB_PACKET else 0
+        return room
 
     def _usb_store(self, offset: int, value: int) -> None:
         self._looks = 0
+        if self._uart:
+            return
         if offset == 0:
             if self._usb_packet < _USB_PACKET:
                 self._out.append(value & 0xFF)
                 self._usb_packet += 1
         elif value & _USB_DONE:
+            # The host waits for more after a full packet: the next one must be shorter.
+            self._usb_held = self._usb_packet == _USB_PACKET
             self._usb_packet = 0
 
-    # --- ROM ---------------------------------------------------------------------------------------
+    # --- ROM ------------------------------------------------------------------------------
 
     def call(self, address: int, args: tuple[int, int, int, int]) -> int | None:
         """A call of the ROM."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entry points of the ROMs that a stub may call, as the vendor's public linker scripts name them."""
+"""Functions of the ROMs that a stub may call, as the vendor's public linker scripts name them."""
 
 from __future__ import annotations
 

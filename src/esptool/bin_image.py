@@ -37,6 +37,7 @@ from esptool.image.reader import read_image, too_many_segments
 from esptool.image.sources import ImageSource, hex_regions, read_source
 from esptool.image.writer import ElfDigest
 from esptool.logger import log
+from esptool.util import borrowed
 
 __all__ = [
     "BaseFirmwareImage",
@@ -569,3 +570,40 @@ def intel_hex_to_bin(
         part.seek(0)
         result.append((region.address, part))
     return result
+
+
+#: Names that programs import from here as well.
+__getattr__ = borrowed(
+    __name__,
+    {
+        **dict.fromkeys(
+            (
+                "ESP8266ROM",
+                "ESP32ROM",
+                "ESP32S2ROM",
+                "ESP32S3ROM",
+                "ESP32C2ROM",
+                "ESP32C3ROM",
+                "ESP32C5ROM",
+                "ESP32C6ROM",
+                "ESP32C61ROM",
+                "ESP32E22ROM",
+                "ESP32H2ROM",
+                "ESP32H21ROM",
+                "ESP32H4ROM",
+                "ESP32P4ROM",
+                "ESP32S31ROM",
+            ),
+            "esptool.targets",
+        ),
+        **dict.fromkeys(
+            (
+                "byte",
+                "get_bytes",
+                "pad_to",
+            ),
+            "esptool.util",
+        ),
+        "ESPLoader": "esptool.loader",
+    },
+)

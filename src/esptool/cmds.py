@@ -34,7 +34,7 @@ from esptool.render import Renderer, to_log
 from esptool.targets import CHIP_DEFS as CHIP_DEFS
 from esptool.targets import CHIP_LIST as CHIP_LIST
 from esptool.targets import ROM_LIST as ROM_LIST
-from esptool.util import ImageSource
+from esptool.util import ImageSource, borrowed
 
 __all__ = [
     "attach_flash",
@@ -493,3 +493,53 @@ def read_sdc_chip_info(esp: ESPLoader, output: str = "chip_info.bin") -> None:
         raise FatalError(f"The chip sent {size} bytes of chip info, not {SDC_CHIP_INFO_LEN}.")
     write_atomic(output, info + nonce)
     log.print(f"SDC chip info written to '{output}'.")
+
+
+#: Names that programs import from here as well.
+__getattr__ = borrowed(
+    __name__,
+    {
+        **dict.fromkeys(
+            (
+                "ELFFile",
+                "ESP32FirmwareImage",
+                "ESP8266ROMFirmwareImage",
+                "ESP8266V2FirmwareImage",
+                "ESP8266V3FirmwareImage",
+                "LoadFirmwareImage",
+            ),
+            "esptool.bin_image",
+        ),
+        **dict.fromkeys(
+            (
+                "NANDEraseFailed",
+                "NANDProgramFailed",
+                "NotImplementedInROMError",
+                "NotSupportedError",
+                "UnsupportedCommandError",
+                "PrintOnce",
+                "div_roundup",
+                "expand_chip_name",
+                "flash_size_bytes",
+                "get_bytes",
+                "get_key_from_value",
+                "hexify",
+                "pad_to",
+                "sanitize_string",
+            ),
+            "esptool.util",
+        ),
+        **dict.fromkeys(
+            (
+                "DEFAULT_TIMEOUT",
+                "ERASE_WRITE_TIMEOUT_PER_MB",
+                "timeout_per_mb",
+            ),
+            "esptool.loader",
+        ),
+        "UF2Writer": "esptool.uf2_writer",
+        "FLASH_MODES": "esptool.image.header",
+        "DETECTED_FLASH_SIZES": "esptool.ops.flash_info:SIZES",
+        "DETECTED_FLASH_SIZES_ADESTO": "esptool.ops.flash_info:ADESTO_SIZES",
+    },
+)

@@ -7,7 +7,7 @@ Nothing is decided here; each method hands on to `self.session` (an `esptool.dev
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -27,6 +27,7 @@ from esptool.render import to_log
 from esptool.transport import open_port
 from esptool.util import NotImplementedInROMError as NotImplementedInROMError
 from esptool.util import NotSupportedError as NotSupportedError
+from esptool.util import borrowed
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -267,10 +268,13 @@ class ESPLoader:
         """Forget what was received."""
         self.session.link.discard_input()
 
-    def trace(self, message: str, *format_args: Any) -> None:
-        """Show a line of trace, when tracing is on."""
-        if self._trace_enabled:
-            _print_trace(message % format_args if format_args else message)
+    def trace(self, message: str, *format_args: Any, newline: bool = False) -> None:
+        """Show a line of trace, when tracing is on; an empty one first if `newline`."""
+        if not self._trace_enabled:
+            return
+        if newline or (format_args == (True,) and "%" not in message):
+            _print_trace("")
+        _print_trace(message % format_args if format_args and "%" in message else message)
 
     def read(self) -> bytes:
         """The payload of the next frame.
@@ -443,6 +447,16 @@ class ESPLoader:
             self.session.spi_attach(hspi_arg)
         else:
             self.session.flash_begin(0, 0)
+
+    def check_spi_connection(self, spi_connection: Sequence[int]) -> None:
+        """Refuse five pins (CLK, Q, D, HD, CS) that a flash cannot be wired to.
+
+        Raises:
+            FatalError: a pin does not exist, is none for this, or carries the link.
+        """
+        from esptool.ops.attach import connection_word
+
+        connection_word(self.session, tuple(spi_connection))
 
     def flash_set_parameters(self, size: int) -> None:
         """Tell the loader how many bytes the flash has."""
@@ -942,3 +956,37 @@ def _number(answer: int | bytes) -> int:
 
 def _print_trace(text: str) -> None:
     log.print(text)
+
+
+#: Names that programs import from here as well.
+__getattr__ = borrowed(
+    __name__,
+    {
+        **dict.fromkeys(
+            (
+                "ClassicReset",
+                "CustomReset",
+                "HardReset",
+                "USBJTAGSerialReset",
+                "UnixTightReset",
+                "DEFAULT_RESET_DELAY",
+            ),
+            "esptool.reset",
+        ),
+        **dict.fromkeys(
+            (
+                "NANDEraseFailed",
+                "NANDProgramFailed",
+                "PrintOnce",
+                "byte",
+                "get_key_from_value",
+                "hexify",
+                "mask_to_shift",
+                "pad_to",
+                "strip_chip_name",
+            ),
+            "esptool.util",
+        ),
+        "load_config_file": "esptool.config",
+    },
+)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from esptool.transport import reset as _reset
+from esptool.util import borrowed
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -84,3 +85,13 @@ class CustomReset(ResetStrategy):
 
     def sequence(self) -> _reset.Sequence:
         return _reset.parse_custom(self.seq_str)
+
+
+#: Names that programs import from here as well.
+__getattr__ = borrowed(
+    __name__,
+    {
+        **dict.fromkeys(("FatalError", "PrintOnce"), "esptool.util"),
+        "log": "esptool.logger",
+    },
+)

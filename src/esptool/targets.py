@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 from esptool import chips
@@ -153,3 +155,17 @@ ESP32S31ROM = CHIP_DEFS["esp32s31"]
 def class_of(spec: ChipSpec) -> type[ESPLoader]:
     """The class for a chip."""
     return CHIP_DEFS[spec.key]
+
+
+def _modules() -> None:
+    """Make `esptool.targets.esp32c3` and its like importable: each holds the class of a chip."""
+    for key, cls in CHIP_DEFS.items():
+        module = ModuleType(f"{__name__}.{key}", f"Where `{cls.__name__}` may be imported from.")
+        setattr(module, cls.__name__, cls)
+        sys.modules[module.__name__] = module
+        globals()[key] = module
+
+
+#: Python looks for sub-modules only in what has a path.
+__path__: list[str] = []
+_modules()

@@ -25,8 +25,8 @@ class Nand(ESPLoader):
         misread: how many reads of a block come back wrong.
     """
 
-    IS_STUB = True  # type: ignore[assignment]
-    FLASH_WRITE_SIZE = 0x4000  # type: ignore[assignment]
+    IS_STUB = True
+    FLASH_WRITE_SIZE = 0x4000
 
     def __init__(self) -> None:
         self.blocks: dict[int, bytes] = {}

@@ -8,7 +8,7 @@ call of the ROM, and answered by a Python function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -140,6 +140,15 @@ class IcicleCpu(Cpu):
     def start(self, entry: int) -> None:
         self._vm.pc = entry
 
+    def enter(self, function: int, args: Sequence[int], stack: int, back: int) -> None:
+        """Begin a call of one function: it returns to `back`."""
+        for reg, value in zip(self._args, args, strict=False):
+            self._vm.reg_write(reg, value)
+        self._vm.reg_write("sp" if self.arch is Arch.RISCV else "a1", stack)
+        self._vm.reg_write(self._link, back)
+        self._vm.pc = function
+        self.stopped = False
+
     @property
     def instructions(self) -> int:
         return int(self._vm.icount)
@@ -175,7 +184,8 @@ class IcicleCpu(Cpu):
                 # memw and other orderings that this engine does not know: nothing to do.
                 vm.pc = vm.pc + 3
             else:
-                raise CrashError(f"The program failed at {vm.pc:#x}: {code} {vm.exception_value:#x}.")
+                where = f"{vm.pc:#x}: {code} {vm.exception_value:#x}"
+                raise CrashError(f"The program failed at {where}.")
 
     def _call(self) -> None:
         vm = self._vm

@@ -25,7 +25,7 @@ CHIPS = [chips.get(k) for k in chips.KEYS]
 by_key = pytest.mark.parametrize("chip", CHIPS, ids=chips.KEYS)
 
 
-@pytest.mark.skipif(not FACTS.is_dir(), reason="the reference facts are not beside this checkout")
+@pytest.mark.facts
 def test_generated_chip_files_equal_a_fresh_generation() -> None:
     tool = ROOT / "tools" / "gen_chips.py"
     done = subprocess.run(

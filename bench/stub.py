@@ -24,8 +24,8 @@ from esptool.virtual.emulator.cpu import PAGE, Cpu, IcicleCpu
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
-from build_stubs import TOOLCHAINS, build  # noqa: E402
-from gen_stub_headers import stubs  # noqa: E402
+from build_stubs import TOOLCHAINS, build
+from gen_stub_headers import stubs
 
 SCRATCH = 0x10000000
 SCRATCH_SIZE = 1 << 20

@@ -21,6 +21,7 @@ Reader = Callable[[float], bytes]
 
 _CHUNK = 65536
 _SLICE_S = 0.1
+_SHORTEST_S = 0.001
 
 
 def open_port(url: str, baud: int = 115200, *, exclusive: bool = True, attempts: int = 1) -> Serial:
@@ -119,8 +120,10 @@ def _generic_reader(port: Serial) -> Reader:
             return bytes(port.read(waiting))
         if timeout_s <= 0:
             return b""
-        wanted = min(timeout_s, _SLICE_S)
-        if port.timeout != wanted and (port.timeout is None or port.timeout > wanted):
+        wanted = min(max(timeout_s, _SHORTEST_S), _SLICE_S)
+        present = port.timeout
+        # A much shorter one than wanted would make a busy loop of the caller's.
+        if present is None or present > wanted or present * 8 < wanted:
             port.timeout = wanted
         first = bytes(port.read(1))
         waiting = port.in_waiting if first else 0

@@ -39,6 +39,7 @@ _USB_JTAG = {
 }
 _USB_DONE, _USB_ROOM, _USB_HEARD = 1, 2, 4
 _USB_PACKET = 64
+_FRAME_MARK = 0xC0
 
 
 class Program:
@@ -62,6 +63,7 @@ class Program:
         self._out = bytearray()
         self._looks = 0
         self._looked_at = 0
+        self._charged = 0
         self.cpu = self._load(engine)
         shim = _AFTER_SHIM if spec.arch is Arch.XTENSA and skip_shim else 0
         self.cpu.start(entry + shim)
@@ -108,10 +110,15 @@ class Program:
         if self.cpu.stopped:
             return
         self._looks = 0
-        before = self.cpu.instructions
         self.cpu.run(_HUNG)
-        self._soc.clock.spend((self.cpu.instructions - before) / _CPU_HZ)
+        self._charge()
         self._send()
+
+    def _charge(self) -> None:
+        """Let the time pass that the instructions have taken."""
+        now = self.cpu.instructions
+        self._soc.clock.spend((now - self._charged) / _CPU_HZ)
+        self._charged = now
 
     def _send(self) -> None:
         if self._out and not self._usb_held:
@@ -149,6 +156,10 @@ class Program:
             self._looks = 0
             if self._uart:
                 self._out.append(value & 0xFF)
+                if value & 0xFF == _FRAME_MARK:
+                    # Each frame leaves when it is ready, not when all work is done.
+                    self._charge()
+                    self._send()
             return
         if address & ~7 == self._usb:
             self._usb_store(address - self._usb, value)

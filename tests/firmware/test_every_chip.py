@@ -10,8 +10,10 @@ import zlib
 import pytest
 
 from esptool import chips, stubs
+from esptool.chips.spec import Arch
 from esptool.device import Session, connect
 from esptool.virtual.board import NAMED
+from esptool.virtual.emulator.program import ENGINE_VARIABLE
 
 pytest.importorskip("icicle", reason="needs the extra 'emulator'")
 
@@ -105,6 +107,23 @@ def test_addresses_above_16_mb(chip: str) -> None:
         assert session.read_flash_stub(0x800000, 0x100) == b"\xff" * 0x100
         session.erase_region(0x1800000, 0x1000)
         assert session.read_flash_stub(0x1800000, 0x100) == b"\xff" * 0x100
+
+
+@pytest.mark.parametrize(
+    "chip",
+    [c for c in chips.KEYS if chips.get(c).arch is Arch.RISCV and chips.get(c).stub.available],
+)
+def test_the_second_engine_agrees(chip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("unicorn")
+    monkeypatch.setenv(ENGINE_VARIABLE, "unicorn")
+    with start(chip, chip) as session:
+        data = sample(0x1400)
+        packed = zlib.compress(data, 9)
+        session.flash_defl_begin(len(data), len(packed), 0x20000)
+        session.flash_defl_block(packed, 0)
+        session.flash_defl_finish()
+        assert session.flash_md5(0x20000, len(data)) == hashlib.md5(data).hexdigest()
+        assert session.read_flash_stub(0x20000, 0x400) == data[:0x400]
 
 
 def test_every_chip_that_has_room_has_a_stub() -> None:

@@ -6,6 +6,7 @@
 #include "hal.h"
 #include "link.h"
 #include "md5.h"
+#include "spi.h"
 #include "writer.h"
 
 enum {
@@ -99,6 +100,8 @@ static enum status write_reg(const struct request *r)
             value |= reg_read(address) & ~mask;
         reg_write(address, value);
     }
+    /* Hosts run transactions of their own by the SPI controller's registers. */
+    spi_forget();
     return OK;
 }
 

@@ -118,7 +118,9 @@ def _defines(name: str, spec: ChipSpec) -> list[tuple[str, int | str]]:
         ("UART_READ_FIFO", read),
         ("UART_WRITE_FIFO", write),
     ]
-    if spec.key != "esp8266":
+    if spec.key == "esp8266":
+        out.append(("RETURNS_TO_LOADER", 1))
+    else:
         out.append(("UART_HAS_FRACTION", 1))
     if spec.key in UART_UPDATE:
         offset, bit = UART_UPDATE[spec.key]

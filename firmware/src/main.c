@@ -39,5 +39,8 @@ int main(void)
     }
     flash_wait();
     uart_restore();
+#ifndef RETURNS_TO_LOADER
+    chip_restart();
+#endif
     return 0;
 }

@@ -5,11 +5,13 @@ it waits for more, and what it sends goes out."""
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 from esptool import stubs
 from esptool.chips.spec import Arch, ChipSpec
 from esptool.errors import UsageError
+from esptool.virtual.emulator.confined import Confined
 from esptool.virtual.emulator.cpu import PAGE, Cpu, UnicornCpu, engines
 from esptool.virtual.emulator.rom_calls import CALLS
 
@@ -64,15 +66,26 @@ class Program:
         self._looks = 0
         self._looked_at = 0
         self._charged = 0
-        self.cpu = self._load(engine)
+        self._ended = False
         shim = _AFTER_SHIM if spec.arch is Arch.XTENSA and skip_shim else 0
-        self.cpu.start(entry + shim)
+        # The engine lives in a thread of its own, and this end of it holds nothing but a way there.
+        self._engine = Confined()
+        weakref.finalize(self, self._engine.close)
+        self._cpu: weakref.ref[Cpu] = self._engine.do(lambda box: self._load(box, engine))
+        self._engine.do(lambda _box: self.cpu.start(entry + shim))
+
+    @property
+    def cpu(self) -> Cpu:
+        """The processor; to be used by jobs of its own thread only."""
+        found = self._cpu()
+        assert found is not None
+        return found
 
     def begin(self) -> None:
         """Run to where the program waits for the host."""
         self._go()
 
-    def _load(self, engine: str | None) -> Cpu:
+    def _load(self, box: dict[str, Any], engine: str | None) -> weakref.ref[Cpu]:
         spec, bus = self._soc.spec, self._soc.bus
         known = engines()
         wanted = engine or os.environ.get(ENGINE_VARIABLE) or next(iter(known))
@@ -80,7 +93,7 @@ class Program:
             raise UsageError(
                 f"There is no engine '{wanted}' here.", remedy=f"Choose one of: {', '.join(known)}."
             )
-        cpu = known[wanted](spec.arch, self)
+        cpu = box["cpu"] = known[wanted](spec.arch, weakref.proxy(self))
         done: list[tuple[int, int]] = []
         parts = [(m.start, m.end) for m in spec.memory_map if _is_ram(m.kind)]
         # Some code lies where the chip's map knows a cache.
@@ -93,7 +106,7 @@ class Program:
                 done.append((start, end))
         if isinstance(cpu, UnicornCpu):
             cpu.map_ports(_gaps(done))
-        return cpu
+        return weakref.ref(cpu)
 
     # --- the line -------------------------------------------------------------------------
 
@@ -107,18 +120,17 @@ class Program:
         self._go()
 
     def _go(self) -> None:
-        if self.cpu.stopped:
+        if self._ended:
             return
         self._looks = 0
-        self.cpu.run(_HUNG)
-        self._charge()
+        executed, self._ended = self._engine.do(_run)
+        self._charge(executed)
         self._send()
 
-    def _charge(self) -> None:
-        """Let the time pass that the instructions have taken."""
-        now = self.cpu.instructions
-        self._soc.clock.spend((now - self._charged) / _CPU_HZ)
-        self._charged = now
+    def _charge(self, executed: int) -> None:
+        """Let the time pass that the instructions up to this count have taken."""
+        self._soc.clock.spend((executed - self._charged) / _CPU_HZ)
+        self._charged = executed
 
     def _send(self) -> None:
         if self._out and not self._usb_held:
@@ -158,7 +170,7 @@ class Program:
                 self._out.append(value & 0xFF)
                 if value & 0xFF == _FRAME_MARK:
                     # Each frame leaves when it is ready, not when all work is done.
-                    self._charge()
+                    self._charge(self.cpu.instructions)
                     self._send()
             return
         if address & ~7 == self._usb:
@@ -233,6 +245,13 @@ class Program:
             return 1
         soc.nor.program(address, soc.encrypt(address, self.cpu.read(source, length)))
         return 0
+
+
+def _run(box: dict[str, Any]) -> tuple[int, bool]:
+    """Let the processor go on; (instructions in all, whether it has ended)."""
+    cpu: Cpu = box["cpu"]
+    cpu.run(_HUNG)
+    return cpu.instructions, cpu.stopped
 
 
 def can_run(spec: ChipSpec) -> bool:

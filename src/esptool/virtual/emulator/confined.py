@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thread for an object that must be made, used and dropped in one thread, as an engine must.
+
+Callers in any thread hand over work and wait for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+_Job = tuple[Callable[[dict[str, Any]], Any], "SimpleQueue[tuple[Any, BaseException | None]]"]
+
+
+class Confined:
+    """Does jobs one after the other, each with the same dictionary, which never leaves."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = threading.Thread(target=_work, args=(self._jobs,), daemon=True)
+        self._thread.start()
+
+    def do(self, job: Callable[[dict[str, Any]], Any]) -> Any:
+        """Result of `job`; what it raises is raised here."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("A job may not wait for another of its own thread.")
+        answer: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._jobs.put((job, answer))
+        result, error = answer.get()
+        if error is not None:
+            raise error
+        return result
+
+    def close(self) -> None:
+        """Drop what the dictionary holds and end the thread."""
+        self._jobs.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(5)
+
+
+def _work(jobs: SimpleQueue[_Job | None]) -> None:
+    things: dict[str, Any] = {}
+    result: Any
+    error: BaseException | None
+    while (job := jobs.get()) is not None:
+        work, answer = job
+        try:
+            result, error = work(things), None
+        except BaseException as e:  # it is raised again where the result is awaited
+            # Its frames would carry what is confined here into the caller's thread.
+            result, error = None, e.with_traceback(None)
+            error.__context__ = None
+        # No name may keep alive what belongs to the caller.
+        del job, work
+        answer.put((result, error))
+        del answer, result, error
+    things.clear()

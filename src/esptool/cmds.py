@@ -297,7 +297,7 @@ def write_flash(
     Keyword options, all off by default: `erase_all`, `encrypt`, `encrypt_files` (pairs as
     `addr_data`), `ignore_flash_enc_efuse`, `force`, `skip_flashed`, `compress`, `no_compress`,
     `no_progress`, `diff_with` (a list of sources, None or "skip"), `trust_flash_content` (also
-    as `no_diff_verify`), `preserve`, `delta`.
+    as `no_diff_verify`), `preserve`, `delta`, `retries`.
 
     Raises:
         FatalError: refused, or failed; the text names what.
@@ -376,6 +376,7 @@ def prepare_write(
         trust_flash_content=trust,
         delta=bool(kwargs.get("delta", True)),
         preserve=bool(kwargs.get("preserve")),
+        retries=kwargs.get("retries"),
     )
     return regions, options
 

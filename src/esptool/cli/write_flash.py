@@ -56,7 +56,10 @@ def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any)
     params = ops.FlashParams(
         values.pop("flash_size"), values.pop("flash_mode"), values.pop("flash_freq")
     )
-    dry_run = values.pop("dry_run")
+    dry_run, as_json = values.pop("dry_run"), values.pop("as_json")
+    values["delta"] = not values.pop("no_diff")
+    if as_json and not dry_run:
+        raise UsageError("Option --json needs --dry-run.")
     if values["no_compress"] and values["compress"]:
         raise UsageError("Options --compress and --no-compress exclude each other.")
     # All files are read and judged before anything is asked of the chip.
@@ -70,7 +73,8 @@ def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any)
         cmds.attach_flash(esp, spi_connection, flash_type)
         listener = Renderer(progress=not values["no_progress"])
         if dry_run:
-            _show_plan(ops.plan_write(esp.session, regions, wanted, listener=listener))
+            plan = ops.plan_write(esp.session, regions, wanted, listener=listener)
+            _show_plan(plan, as_json)
             return
         watch = _Watch(listener)
         try:
@@ -102,9 +106,14 @@ class _Watch:
         )
 
 
-def _show_plan(plan: Any) -> None:
+def _show_plan(plan: Any, as_json: bool) -> None:
     from esptool.logger import log
 
+    if as_json:
+        import json
+
+        log.print(json.dumps(plan.to_json(), indent=1))
+        return
     for line in plan.describe():
         log.print(line)
 
@@ -126,6 +135,19 @@ command = Command(
         ),
         click.Option(
             ["--dry-run"], is_flag=True, help="Show what would be written, and write nothing."
+        ),
+        click.Option(
+            ["--json", "as_json"], is_flag=True, help="With --dry-run: show the plan as JSON."
+        ),
+        click.Option(
+            ["--no-diff"],
+            is_flag=True,
+            help="Send everything, also sectors that the chip says it has already.",
+        ),
+        click.Option(
+            ["--retries"],
+            type=click.IntRange(0, 100),
+            help="How often in a row work may fail without getting any further.",
         ),
         click.Option(
             ["--preserve"],

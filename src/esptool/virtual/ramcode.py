@@ -51,7 +51,7 @@ def looks_like_stub(board: Board, entry: int) -> bool:
 
 def _emulate(board: Board, entry: int) -> bool:
     """Start the emulator on the code in RAM; False where there is none for this code."""
-    from esptool.virtual.emulator import CrashError, Program, can_run, engines, is_ours
+    from esptool.virtual.emulator import can_run, engines, is_ours
 
     soc = board.soc
     ours = is_ours(soc, entry)
@@ -63,10 +63,30 @@ def _emulate(board: Board, entry: int) -> bool:
                 "There is no emulator to run the stub.", remedy='pip install "esptool[emulator]"'
             )
         return False
-    try:
-        soc.program = program = Program(soc, entry, skip_shim=ours)
-        program.begin()
-    except CrashError as e:
-        soc.notes.append(str(e))
-        soc.program = Silent()
+    soc.program = _Starting(board, entry, ours)
     return True
+
+
+class _Starting:
+    """A program about to start: making an engine takes longer than hosts wait for the loader's
+    last answer, which must leave first."""
+
+    def __init__(self, board: Board, entry: int, ours: bool) -> None:
+        self._board, self._entry, self._ours = board, entry, ours
+
+    def receive(self, data: bytes) -> None:
+        """Start, then take the bytes in."""
+        self.resume()
+        self._board.soc.program.receive(data)
+
+    def resume(self) -> None:
+        """The loader's answer has been read: run to where the program waits for the host."""
+        from esptool.virtual.emulator import CrashError, Program
+
+        soc = self._board.soc
+        try:
+            soc.program = program = Program(soc, self._entry, skip_shim=self._ours)
+            program.begin()
+        except CrashError as e:
+            soc.notes.append(str(e))
+            soc.program = Silent()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from esptool import virtual
+from esptool import cmds, virtual
 from esptool.virtual.lines import EN_RISE_S
 from tests.virtual.support import SYNC_PAYLOAD, Client, frame, open_chip
 
@@ -274,3 +274,10 @@ port = serial.serial_for_url("virtual://esp32c3", baudrate=115200)
 assert b"invalid header" in port.read(port.in_waiting)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_the_flash_answers_once_it_is_attached() -> None:
+    with cmds.connect_esp(port="virtual://esp32s3", chip="esp32s3") as esp:
+        assert esp.flash_id() in (0, 0xFFFFFF)
+        cmds.attach_flash(esp)
+        assert esp.flash_id() not in (0, 0xFFFFFF)

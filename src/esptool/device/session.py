@@ -204,6 +204,11 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
             self._jedec_id = self.read_jedec_id()
         return self._jedec_id
 
+    def spi_attach(self, pins: int = 0) -> None:
+        """See `FlashRequests.spi_attach`; another flash may answer now, or one at all."""
+        super().spi_attach(pins)
+        self._jedec_id = None
+
     def remember_flash_id(self, flash_id: int) -> None:
         """Keep an id that was read by other means."""
         self._jedec_id = flash_id

@@ -111,6 +111,7 @@ class Soc:
         self._deferred.clear()
         self.loaded.clear()
         self.flash_attached = not self.spec.rom.flash_ops
+        self.spi.attached = self.flash_attached
         self.program = Silent()
         self.baud = 0
         if self.efuse is not None:

@@ -30,6 +30,8 @@ _IDLE_GAP = 2000
 #: Instructions that a program may take between two looks at the line before it counts as hung.
 _HUNG = 400_000_000
 _CPU_HZ = 160e6
+#: What the return address of a program shows at its start.
+_NOWHERE = 0
 #: Where call0 code begins in a stub for a chip with register windows (see firmware/arch).
 _AFTER_SHIM = 64
 #: Other buses on which the first UART's FIFO is seen.
@@ -226,6 +228,11 @@ class Program:
         elif address == calls.delay:
             soc.clock.spend(args[0] * 1e-6)
         elif address == calls.restart:
+            self._send()
+            soc.reboot()
+            return None
+        elif address == _NOWHERE:
+            # The program has returned: the ROM goes on to the application.
             self._send()
             soc.run_flash()
             return None

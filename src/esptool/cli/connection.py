@@ -70,6 +70,7 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
     said: list[Event] = []
     early = stub and not options["no_stub"] and not esp.secure_download_mode
     early = early and not options["stub_version"] and not esp.session.is_stub
+    early = early and not state.stub_plugins
     if early:
         # The stub answers all questions about the chip at once; what it says is shown in order.
         esp = _stub_ahead(esp, said)
@@ -86,7 +87,7 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
         _show_folded(said, esp.session.listener)
         log.print()
     elif stub and not options["no_stub"] and (state.esp is None or not esp.session.is_stub):
-        esp = _with_stub(esp)
+        esp = _with_stub(esp, state.stub_plugins)
         log.print()
     if options["override_vddsdio"]:
         esp.override_vddsdio(options["override_vddsdio"])
@@ -131,7 +132,7 @@ def _show_folded(said: list[Event], listener: Listener) -> None:
     log.stage(finish=True)
 
 
-def _with_stub(esp: ESPLoader) -> ESPLoader:
+def _with_stub(esp: ESPLoader, plugins: list[str]) -> ESPLoader:
     """Start the stub; of what is said meanwhile only the outcome stays on a terminal."""
     session = esp.session
     listener = session.listener
@@ -144,7 +145,7 @@ def _with_stub(esp: ESPLoader) -> ESPLoader:
     log.stage()
     session.listener = fold
     try:
-        return cmds.run_stub(esp)
+        return cmds.run_stub(esp, plugins)
     finally:
         session.listener = listener
         log.stage(finish=True)

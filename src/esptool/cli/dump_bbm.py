@@ -15,7 +15,7 @@ from esptool.cli.state import Globals
 @click.pass_obj
 def _run(state: Globals, /, output: str, block_count: int, spi_connection: Any) -> None:
     options.refuse_nand_without_pins({"flash_type": "nand", "spi_connection": spi_connection})
-    with state.chip_session() as esp:
+    with state.chip_session(flash_type="nand") as esp:
         from esptool import cmds
 
         cmds.attach_flash(esp, spi_connection, "nand")

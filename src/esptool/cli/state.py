@@ -37,12 +37,14 @@ class Globals:
         options: the values of the options, by name.
         command: name of the command.
         esp: a loader object that the caller brought along, or None.
+        stub_plugins: plug-ins that the stub needs for this command.
     """
 
     def __init__(self, options: dict[str, Any], command: str, esp: ESPLoader | None) -> None:
         self.options = options
         self.command = command
         self.esp = esp
+        self.stub_plugins: list[str] = []
 
     @property
     def chip(self) -> str:
@@ -51,17 +53,19 @@ class Globals:
         return chip
 
     @contextmanager
-    def chip_session(self, *, stub: bool = True) -> Iterator[ESPLoader]:
+    def chip_session(self, *, stub: bool = True, flash_type: str = "nor") -> Iterator[ESPLoader]:
         """Connect, show who is there, start the stub, and at the end reset as --after says.
 
         Args:
             stub: whether this command works with the stub at all.
+            flash_type: "nand" loads the plug-in for it with the stub.
 
         Raises:
             FatalError: no chip, or the chip cannot do the command.
         """
         from esptool.cli import connection
 
+        self.stub_plugins = ["nand"] if flash_type == "nand" else []
         esp = connection.begin(self, stub)
         try:
             try:

@@ -26,7 +26,7 @@ def _run(
     spi_connection: Any,
 ) -> None:
     options.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
-    with state.chip_session() as esp:
+    with state.chip_session(flash_type=flash_type) as esp:
         from esptool import cmds
 
         cmds.attach_flash(esp, spi_connection, flash_type)

@@ -67,10 +67,15 @@ def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any)
     from esptool.ops.checks import refuse_overlaps
 
     refuse_overlaps(regions)
-    with state.chip_session() as esp:
+    with state.chip_session(flash_type=flash_type) as esp:
         from esptool.render import Renderer
 
         cmds.attach_flash(esp, spi_connection, flash_type)
+        if flash_type == "nand":
+            if dry_run:
+                raise UsageError("Option --dry-run works with NOR flash only.")
+            cmds.write_flash(esp, list(addr_filename), flash_type=flash_type, **values)
+            return
         listener = Renderer(progress=not values["no_progress"])
         if dry_run:
             plan = ops.plan_write(esp.session, regions, wanted, listener=listener)

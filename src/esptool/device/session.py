@@ -156,20 +156,21 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         return self.ext is not None and self.ext.has(capability)
 
     @property
-    def _may_batch(self) -> bool:
+    def may_batch(self) -> bool:
+        """Several accesses may go out as one request."""
         # A trace is read by people and by scripts: it shows each register access by itself.
         return self.link.trace is None and self.can(Capability.BATCH)
 
     def read_regs(self, addresses: Sequence[int]) -> list[int]:
         """The words at `addresses`; our stub reads many in one round trip."""
-        if len(addresses) > 1 and self.ext is not None and self._may_batch:
+        if len(addresses) > 1 and self.ext is not None and self.may_batch:
             from esptool.device import ext
 
             return ext.read_regs(self, addresses, self.ext)
         return super().read_regs(addresses)
 
     def _run(self, t: Transaction) -> int:
-        if self._may_batch and (not t.addr_bits or t.addr_bits in (24, 32)):
+        if self.may_batch and (not t.addr_bits or t.addr_bits in (24, 32)):
             from esptool.device import ext
 
             return ext.spi_command(self, t)

@@ -11,7 +11,6 @@ from esptool.device import ext
 from esptool.errors import FatalError, NotSupportedError, UsageError
 from esptool.events import Listener
 from esptool.ops.report import Report
-from esptool.protocol.ext import Capability
 
 if TYPE_CHECKING:
     from esptool.chips.spec import SpiPins
@@ -126,7 +125,7 @@ def wake_flash(session: Session) -> None:
     Some XMC parts may come up in a wrong internal mode; their start-up sequence is entering and
     leaving deep power-down (data sheet of XM25QHxx; order and pauses from the IDF boot loader).
     """
-    if session.can(Capability.BATCH):
+    if session.may_batch:
         flash_id = _identify_and_reset(session)
         if not _is_odd_xmc(flash_id):
             return

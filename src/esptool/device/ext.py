@@ -166,9 +166,7 @@ def read_regs(session: Session, addresses: Sequence[int], info: ExtInfo) -> list
 def spi_command(session: Session, t: Transaction) -> int:
     """One transaction on the flash bus in one round trip; the first byte read is the lowest."""
     operations = Batch()
-    operations.spi(
-        t.opcode, t.data, -(-t.read_bits // 8), t.addr or 0, t.addr_bits, t.dummy_bits
-    )
+    operations.spi(t.opcode, t.data, -(-t.read_bits // 8), t.addr or 0, t.addr_bits, t.dummy_bits)
     answers = batch(session, operations)
     return int.from_bytes(answers[0], "little") if answers else 0
 

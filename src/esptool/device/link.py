@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,9 +98,15 @@ class Link:
         self._frames.extend(self._decoder.feed(data))
         return True
 
-    def try_frame(self) -> bytes | None:
-        """The next frame already received, or None."""
-        return self._frames.popleft() if self._frames else None
+    def frames_within(self, timeout_s: float) -> Iterator[bytes]:
+        """The frames that have come; where there are none, those that come first in time."""
+        deadline = self.now() + timeout_s
+        while not self._frames:
+            left = deadline - self.now()
+            if not self.pump(max(0.0, left)) and left <= 0:
+                return
+        while self._frames:
+            yield self._frames.popleft()
 
     def read_frame(self, timeout_s: float) -> bytes:
         """The next frame.

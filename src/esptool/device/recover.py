@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from esptool.device.connect import Caller
@@ -155,3 +156,23 @@ def _until_quiet(session: Session) -> None:
     while session.link.pump(QUIET_S) and time.monotonic() < deadline:
         session.link.discard_input()
     session.link.discard_input()
+
+
+def regain(session: Session, cause: FatalError, on_lost: Callable[[], None] = lambda: None) -> None:
+    """Get back to a loader that answers: in step with it, or by resetting the chip.
+
+    `on_lost` is called before the chip is connected to again.
+
+    Raises:
+        FatalError: it is lost for good.
+    """
+    if not isinstance(cause, PortError):
+        try:
+            resync(session)
+            return
+        except LinkTimeoutError:
+            pass
+    if not session.may_reset:
+        raise LinkTimeoutError("The chip does not answer any more, and may not be reset.")
+    on_lost()
+    recover(session)

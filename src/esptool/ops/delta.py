@@ -83,9 +83,7 @@ def _seconds(stretch: Stretch, baud: int) -> float:
 def sector_digests(data: bytes) -> list[bytes]:
     """The first 8 bytes of the MD5 of each sector."""
     view = memoryview(data)
-    return [
-        hashlib.md5(view[at : at + SECTOR]).digest()[:8] for at in range(0, len(data), SECTOR)
-    ]
+    return [hashlib.md5(view[at : at + SECTOR]).digest()[:8] for at in range(0, len(data), SECTOR)]
 
 
 def stands(session: Session, part: Stretch) -> bool:

@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esptool.device.recover import recover, resync
+from esptool.device.recover import regain
 from esptool.errors import (
     ChipResponseError,
     FatalError,
@@ -61,6 +61,10 @@ _LOSSES = (
 )
 
 
+#: Said before a chip that stopped answering is connected to again.
+LOST = "The chip is lost: connecting to it again..."
+
+
 def send_stretch(session: Session, stretch: Stretch, report: Report, retries: int) -> Sent:
     """Erase the sectors of a stretch and write it.
 
@@ -94,7 +98,7 @@ def send_stretch(session: Session, stretch: Stretch, report: Report, retries: in
                 f"Lost contact at {stretch.address + done:#010x} ({e.message}) Trying again..."
             )
             try:
-                regain(session, report, e)
+                regain(session, e, lambda: report.note(LOST))
             except FatalError as silent:
                 raise _lost(stretch, done, silent) from e
 
@@ -125,24 +129,6 @@ def _lost(stretch: Stretch, done: int, e: FatalError) -> FatalError:
         f"Flash from {where:#010x} to {stretch.end:#010x} is not written, or only in part."
     )
     return type(e)(text) if type(e) in (LinkTimeoutError, PortError) else FatalError(text)
-
-
-def regain(session: Session, report: Report, cause: FatalError) -> None:
-    """Get back to a loader that answers: in step with it, or by resetting the chip.
-
-    Raises:
-        FatalError: it is lost for good.
-    """
-    if not isinstance(cause, PortError):
-        try:
-            resync(session)
-            return
-        except LinkTimeoutError:
-            pass
-    if not session.may_reset:
-        raise LinkTimeoutError("The chip does not answer any more, and may not be reset.")
-    report.note("The chip is lost: connecting to it again...")
-    recover(session)
 
 
 class BlockWriter:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from esptool.device.ext import request
-from esptool.device.recover import recover, resync
+from esptool.device.recover import regain, resync
 from esptool.errors import FatalError, LinkTimeoutError, PortError, ProtocolError
 from esptool.ops.report import Report
 from esptool.protocol.ext import Capability, Ext, read_frame, seal, unseal
@@ -55,21 +55,9 @@ def read_range(
                 raise _stopped(address + done, e) from e
             report.note(f"Lost contact at {address + done:#010x} ({e.message}) Trying again...")
             try:
-                _regain(session, e)
+                regain(session, e)
             except FatalError as silent:
                 raise _stopped(address + done, silent) from e
-
-
-def _regain(session: Session, cause: FatalError) -> None:
-    if not isinstance(cause, PortError):
-        try:
-            resync(session)
-            return
-        except LinkTimeoutError:
-            pass
-    if not session.may_reset:
-        raise LinkTimeoutError("The chip does not answer any more, and may not be reset.")
-    recover(session)
 
 
 def _stopped(where: int, e: FatalError) -> FatalError:
@@ -163,18 +151,9 @@ class WindowReader:
     # --- frames ----------------------------------------------------------------------------------
 
     def _listen(self, timeout_s: float) -> bool:
-        link = self.session.link
-        deadline = link.now() + timeout_s
-        frame = link.try_frame()
-        while frame is None:
-            left = deadline - link.now()
-            if not link.pump(max(0.0, left)) and left <= 0:
-                return False
-            frame = link.try_frame()
         heard = False
-        while frame is not None:
+        for frame in self.session.link.frames_within(timeout_s):
             heard = self._take(frame) or heard
-            frame = link.try_frame()
         return heard
 
     def _take(self, raw: bytes) -> bool:

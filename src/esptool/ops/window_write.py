@@ -242,18 +242,9 @@ class WindowWriter:
 
     def _listen(self, timeout_s: float) -> bool:
         """Take in states that have come, or come within the time; True if there was any."""
-        link = self.session.link
-        deadline = link.now() + timeout_s
-        frame = link.try_frame()
-        while frame is None:
-            left = deadline - link.now()
-            if not link.pump(max(0.0, left)) and left <= 0:
-                return False
-            frame = link.try_frame()
         heard = False
-        while frame is not None:
+        for frame in self.session.link.frames_within(timeout_s):
             heard = self._frame(frame) or heard
-            frame = link.try_frame()
         return heard
 
     def _frame(self, frame: bytes) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -111,13 +110,13 @@ class Caller:
         settings: Settings,
         listener: Listener,
         expected: ChipSpec | None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self.link = link
         self.settings = settings
         self.listener = listener
         self.expected = expected
-        self.sleep = sleep
+        self.sleep = sleep or link.sleep
         self._no_lines = False
 
     @property

@@ -49,6 +49,8 @@ class Link:
         self._frames: deque[bytes] = deque()
         #: The clock of deadlines and rates; a virtual line may bring its own.
         self.now: Callable[[], float] = getattr(port, "now", None) or time.monotonic
+        #: Waits by that clock, so that a virtual line need not be sat out.
+        self.sleep: Callable[[float], None] = getattr(port, "sleep", None) or time.sleep
         self._started = self.now()
 
     def reattach(self) -> None:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import time
-
 from esptool.chips.spec import OtgReset, RomBaud
 from esptool.device.flash import FlashRequests
 from esptool.errors import FatalError, NotSupportedError
@@ -34,7 +32,7 @@ class Power(FlashRequests):
         self.request("change baud rate", Cmd.CHANGE_BAUDRATE, packets.words(sent, old))
         self.link.set_baud(baud)
         self.note("Changed.", Level.INFO)
-        time.sleep(BAUD_SETTLE_S)
+        self.link.sleep(BAUD_SETTLE_S)
         self.link.discard_input()
 
     def _rom_baud(self, baud: int) -> int:
@@ -105,7 +103,7 @@ class Power(FlashRequests):
         else:
             sequence = reset.hard(uses_usb)
         try:
-            reset.play(self.link.port, sequence)
+            reset.play(self.link.port, sequence, sleep=self.link.sleep)
         except reset.NoLinesError as e:
             self.note(e.message)
 
@@ -136,7 +134,7 @@ class Power(FlashRequests):
             )
         self.note("Hard resetting with a watchdog...", Level.INFO)
         self.run_steps(recipe.steps)
-        time.sleep(recipe.wait_s)
+        self.link.sleep(recipe.wait_s)
 
     def soft_reset(self, stay_in_bootloader: bool) -> None:
         """Start the application, or the ROM loader anew, without a reset line.

@@ -8,7 +8,6 @@ at the same baud rate, with the flash attached).
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -97,7 +96,8 @@ def reopen(session: Session) -> None:
     wanted = session.usb_place
     with contextlib.suppress(OSError):
         port.close()
-    deadline = time.monotonic() + REAPPEAR_S
+    link = session.link
+    deadline = link.now() + REAPPEAR_S
     while True:
         name = _find_again(wanted)
         try:
@@ -107,13 +107,13 @@ def reopen(session: Session) -> None:
             session.link.reattach()
             return
         except (OSError, ValueError) as e:
-            if time.monotonic() > deadline:
+            if link.now() > deadline:
                 raise PortError(
                     f"The port {port.port} is gone and did not come back within "
                     f"{REAPPEAR_S:.0f} s: {e}.",
                     remedy="Check cable and power, then start again.",
                 ) from e
-            time.sleep(0.2)
+            link.sleep(0.2)
 
 
 def usb_place(port_name: str | None) -> PortInfo | None:
@@ -152,8 +152,8 @@ def _alive(session: Session) -> bool:
 
 def _until_quiet(session: Session) -> None:
     """Drop what comes until nothing comes for a moment."""
-    deadline = time.monotonic() + MAX_NOISE_S
-    while session.link.pump(QUIET_S) and time.monotonic() < deadline:
+    deadline = session.link.now() + MAX_NOISE_S
+    while session.link.pump(QUIET_S) and session.link.now() < deadline:
         session.link.discard_input()
     session.link.discard_input()
 

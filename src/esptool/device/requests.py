@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from enum import Enum
 
@@ -154,7 +153,7 @@ class Requester:
         )
 
     def _drain_refusals(self) -> None:
-        time.sleep(REFUSAL_DRAIN_S)
+        self.link.sleep(REFUSAL_DRAIN_S)
         self.link.discard_input()
 
     def _timeout(self, timeout_s: float | None) -> float:
@@ -212,7 +211,7 @@ class Requester:
                 case Op.CLEAR_BITS:
                     self.write_reg(step.address, self.read_reg(step.address) & ~step.value)
                 case Op.SLEEP:
-                    time.sleep(step.value / 1e6)
+                    self.link.sleep(step.value / 1e6)
 
 
 def assemble(pieces: Sequence[Piece], words: dict[int, int]) -> int:

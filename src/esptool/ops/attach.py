@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -137,10 +136,10 @@ def wake_flash(session: Session) -> None:
         for opcode, pause in ((0xB9, 0.0), (0x79, 0.0), (0xFF, 0.002), (0xAB, 20e-6)):
             session.spi_command(opcode)
             if pause:
-                time.sleep(pause)
+                session.link.sleep(pause)
     session.spi_command(RESET_ENABLE)
     session.spi_command(RESET)
-    time.sleep(0.001)
+    session.link.sleep(0.001)
 
 
 def _identify_and_reset(session: Session) -> int:

@@ -6,6 +6,7 @@ It works while the host reads and writes, without a thread of its own, so that r
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import deque
@@ -68,10 +69,10 @@ class Board:
         self._queue: deque[tuple[float, bytes]] = deque()
         self._in_free = self._out_free = 0.0
         circuit = UsbJtagReset if options.link == "usb-jtag" else AutoReset
-        self.lines = circuit(self._boot_by_strap, self._hold, slow_lines_s)
+        self.lines = circuit(self._boot_by_strap, self._hold, slow_lines_s, self._moment)
         self.watchdog: Watchdog | None = None
         if self.spec.reset.watchdog is not None:
-            self.watchdog = Watchdog(self.spec.reset.watchdog, self._watchdog_bites)
+            self.watchdog = Watchdog(self.spec.reset.watchdog, self._watchdog_bites, self._moment)
             self.watchdog.attach(self.soc.bus)
         if options.state:
             load_state(self, Path(options.state))
@@ -244,13 +245,25 @@ class Board:
         self._count(len(data))
         return data
 
+    def pass_time(self, seconds: float) -> None:
+        """The host sleeps: what is due meanwhile happens at its own moment."""
+        end = self._moment() + seconds
+        while (pending := self._pending_s()) < end - self._moment():
+            self.clock.host_reaches(self._moment() + max(0.0, pending))
+            self._settle()
+        self.clock.host_reaches(end)
+        self._settle()
+
     def sleep_s(self) -> float:
         """Real seconds until `take` can give more, or until the board must be looked at."""
         if self._queue:
             due = self._queue[0][0]
             wait = self.clock.host_reaches(due) if self.clock.charged else due - time.monotonic()
             return max(0.0, wait)
-        return max(0.0, self._pending_s())
+        pending = max(0.0, self._pending_s())
+        if self.clock.timing is Timing.VIRTUAL and pending != math.inf:
+            return self.clock.host_reaches(self._moment() + pending)
+        return pending
 
     def due_s(self) -> float:
         """Seconds by the host's clock until the next bytes arrive; infinity when none are due."""

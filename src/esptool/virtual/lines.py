@@ -21,9 +21,14 @@ class AutoReset:
     """
 
     def __init__(
-        self, boot: Callable[[bool], None], hold: Callable[[], None], slow_s: float = 0.0
+        self,
+        boot: Callable[[bool], None],
+        hold: Callable[[], None],
+        slow_s: float = 0.0,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._boot = boot
+        self._now = now
         self._hold = hold
         self._slow_s = slow_s
         self._io0_low = False
@@ -39,7 +44,7 @@ class AutoReset:
             self._rising_since = None
             self._hold()
         elif self._en_low and not en_low:
-            self._rising_since = time.monotonic()
+            self._rising_since = self._now()
         self._en_low = en_low
         if self._slow_s and self._io0_low and self._rising_since is not None:
             self._rising_since = None
@@ -55,7 +60,7 @@ class AutoReset:
         """Seconds until the chip starts, or infinity when no start is due."""
         if self._rising_since is None:
             return float("inf")
-        return self._rising_since + (self._slow_s or EN_RISE_S) - time.monotonic()
+        return self._rising_since + (self._slow_s or EN_RISE_S) - self._now()
 
 
 class UsbJtagReset:
@@ -65,7 +70,11 @@ class UsbJtagReset:
     """
 
     def __init__(
-        self, boot: Callable[[bool], None], hold: Callable[[], None], slow_s: float = 0.0
+        self,
+        boot: Callable[[bool], None],
+        hold: Callable[[], None],
+        slow_s: float = 0.0,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._boot = boot
         self._armed = False

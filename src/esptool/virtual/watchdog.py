@@ -21,7 +21,12 @@ class Watchdog(Registers):
     configuration register. Without the key, configuration writes have no effect.
     """
 
-    def __init__(self, recipe: WatchdogReset, bite: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        recipe: WatchdogReset,
+        bite: Callable[[], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__()
         writes = [s for s in recipe.steps if s.op is Op.WRITE]
         self.base = min(s.address for s in writes) & ~0xFF
@@ -30,6 +35,7 @@ class Watchdog(Registers):
         self._config = next(s.address for s in writes[1:] if s.value & _ENABLE) - self.base
         self._guarded = {s.address - self.base for s in writes} - {self._lock}
         self._bite = bite
+        self._now = now
         self._bites_at: float | None = None
 
     def attach(self, bus: Bus) -> None:
@@ -42,13 +48,13 @@ class Watchdog(Registers):
             return
         self.words[offset] = value
         if offset == self._config:
-            self._bites_at = time.monotonic() + _BITE_AFTER_S if value & _ENABLE else None
+            self._bites_at = self._now() + _BITE_AFTER_S if value & _ENABLE else None
 
     def pending_s(self) -> float:
         """Seconds until it bites, or infinity."""
         if self._bites_at is None:
             return float("inf")
-        return self._bites_at - time.monotonic()
+        return self._bites_at - self._now()
 
     def settle(self) -> None:
         """Bite if it is time."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Serial"]
 
+#: What a wait on a virtual clock really takes, so that other threads get their turn.
+_YIELD_S = 0.0005
+
 
 class Serial(SerialBase):
     """A serial port with a virtual chip behind it.
@@ -112,13 +115,13 @@ class Serial(SerialBase):
     def read(self, size: int = 1) -> bytes:
         """Up to `size` bytes; fewer when the timeout ends first."""
         board = self._open_board()
-        deadline = None if self.timeout is None else time.monotonic() + self.timeout
+        deadline = None if self.timeout is None else self.now() + self.timeout
         with self._ready:
             while True:
                 self._pull(board)
                 if len(self._input) >= size or not self.is_open:
                     break
-                left = None if deadline is None else deadline - time.monotonic()
+                left = None if deadline is None else deadline - self.now()
                 if left is not None and left <= 0:
                     break
                 self._wait(board, left)
@@ -130,9 +133,11 @@ class Serial(SerialBase):
         """Sleep until the board has something, another thread has written, or time is up."""
         due = board.due_s()
         if left is not None and due > left:
-            # On a virtual clock nobody has to sit out a wait whose end is known.
-            if board.clock.timing is not Timing.VIRTUAL or due == math.inf:
-                self._ready.wait(left)
+            # On a virtual clock nobody has to sit out a wait; another thread may still have
+            # something to send.
+            virtual = board.clock.timing is Timing.VIRTUAL
+            if not virtual or due == math.inf:
+                self._ready.wait(min(left, _YIELD_S) if virtual else left)
             board.clock.idle_host(left)
             return
         pause = board.sleep_s()
@@ -159,6 +164,15 @@ class Serial(SerialBase):
         if board is None or not board.clock.charged:
             return time.monotonic()
         return board.clock.host_now()
+
+    def sleep(self, seconds: float) -> None:
+        """Let so much of that time pass; a virtual clock jumps."""
+        board = self.board
+        if board is None or board.clock.timing is not Timing.VIRTUAL:
+            time.sleep(seconds)
+            return
+        with self._ready:
+            board.pass_time(seconds)
 
     def flush(self) -> None:
         """Everything has been sent when `write` returns."""

@@ -38,6 +38,8 @@ CONFIG_OPTIONS = [
     "custom_reset_sequence",
     "custom_hard_reset_sequence",
 ]
+#: Keys that only this tool knows.
+OWN_OPTIONS = frozenset({"retries", "reappear_timeout"})
 
 
 def _folders() -> list[str]:
@@ -92,7 +94,7 @@ def load_config_file(verbose: bool = False) -> tuple[RawConfigParser, str | None
         if verbose:
             how = f" (set with {ENV_VAR})" if named else ""
             log.print(f"Loaded custom configuration from {os.path.abspath(path)}{how}")
-            unknown = sorted(set(parser.options(SECTION)) - set(CONFIG_OPTIONS) - {"retries"})
+            unknown = sorted(set(parser.options(SECTION)) - set(CONFIG_OPTIONS) - OWN_OPTIONS)
             if unknown:
                 plural = "s" if len(unknown) > 1 else ""
                 log.print(f"Ignoring unknown config option{plural}: {', '.join(unknown)}")
@@ -117,7 +119,9 @@ def load_settings() -> Settings:
     for path, _ in _candidates():
         parser = _parse(path, verbose=False)
         if parser is not None:
-            values = {k: v for k, v in parser.items(SECTION) if k in (*CONFIG_OPTIONS, "retries")}
+            values = {
+                k: v for k, v in parser.items(SECTION) if k in (*CONFIG_OPTIONS, *OWN_OPTIONS)
+            }
             found, problems = settings.from_mapping(values)
             for problem in problems:
                 log.warning(problem)

@@ -111,6 +111,13 @@ class Facts:
             return [mac.word0 + 4 * i for i in range(4)]
         return [mac.word0, mac.word1]
 
+    def known_mac_words(self) -> dict[int, int] | None:
+        """The registers of the MAC address as they were read, None when they were not."""
+        places = self._mac_words()
+        if any(a not in self._words for a in places):
+            return None
+        return {a: self._words[a] for a in places}
+
     @cached_property
     def macs(self) -> identity.Macs:
         """Factory MAC addresses."""

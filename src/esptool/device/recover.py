@@ -8,11 +8,20 @@ at the same baud rate, with the flash attached).
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esptool.device.connect import Caller
-from esptool.errors import FatalError, LinkTimeoutError, PortError, ProtocolError
+from esptool.errors import (
+    ChipResponseError,
+    ConnectError,
+    FatalError,
+    LinkTimeoutError,
+    PortError,
+    ProtocolError,
+)
 from esptool.events import ignore
 from esptool.transport.discovery import PortInfo, all_ports
 
@@ -20,12 +29,19 @@ if TYPE_CHECKING:
     from esptool.device.session import Session
 
 ROM_BAUD = 115200
-#: How long a USB device may take to come back under the same or another name.
-REAPPEAR_S = 10.0
+REAPPEAR_PAUSE_S = 0.2
 RECONNECT_ATTEMPTS = 3
+#: How often bringing a chip back may itself fail.
+RECOVERIES = 3
 QUIET_S = 0.05
+#: Each question waits so much longer for its answer than the one before.
+GROWTH = 1.5
 #: A chip that talks without end is not waited for any longer.
 MAX_NOISE_S = 3.0
+
+
+class RomAnswersError(LinkTimeoutError):
+    """The ROM's loader answers where a stub did."""
 
 
 def resync(session: Session, attempts: int = 5) -> None:
@@ -34,45 +50,86 @@ def resync(session: Session, attempts: int = 5) -> None:
     Raises:
         LinkTimeoutError: it does not answer.
     """
-    for _ in range(attempts):
+    wait = session.settings.sync_timeout * 3
+    for attempt in range(attempts):
         _until_quiet(session)
         try:
-            answer = session.link.sync_once(session.settings.sync_timeout * 3)
+            answer = session.link.sync_once(wait * GROWTH**attempt)
         except (LinkTimeoutError, ProtocolError):
             continue
         _until_quiet(session)
         if session.is_stub and answer.value != 0:
-            raise LinkTimeoutError("The chip was reset: its ROM loader answers, not the stub.")
+            raise RomAnswersError("The chip was reset: its ROM loader answers, not the stub.")
         if not session.is_stub:
             _attach_again(session, session.attached_pins, session.flash_size)
         return
     raise LinkTimeoutError("The chip does not answer any more.")
 
 
-def recover(session: Session) -> None:
+@dataclass(frozen=True, slots=True)
+class _Former:
+    """What answered before the chip was lost."""
+
+    stub: bool
+    baud: int
+    flash_size: int | None
+    pins: int
+
+
+def recover(session: Session, before: str = "default-reset") -> None:
     """Bring a lost chip back to where the session was: reset it, load the stub, attach the flash.
 
     Raises:
         PortError: the port did not come back.
-        ConnectError: the chip does not answer, or may not be reset.
+        ConnectError: the chip does not answer, or another one does.
+        FatalError: it was lost again on the way, several times.
     """
-    was_stub, baud = session.is_stub, session.link.baud
-    size = session.flash_size
-    pins = session.attached_pins
-    if not _alive(session):
-        reopen(session)
+    former = _Former(session.is_stub, session.link.baud, session.flash_size, session.attached_pins)
+    for left in reversed(range(RECOVERIES)):
+        if not _alive(session):
+            reopen(session)
+        try:
+            _start_anew(session, former, before)
+            return
+        except (LinkTimeoutError, ProtocolError, PortError, ChipResponseError):
+            # The line that lost the chip may well spoil this, too.
+            if not left:
+                raise
+
+
+def _start_anew(session: Session, former: _Former, before: str) -> None:
     session.link.set_baud(ROM_BAUD)
     session.left_stub()
     caller = Caller(session.link, session.settings, ignore, session.spec)
-    stub_runs = caller.call("default-reset", RECONNECT_ATTEMPTS, warnings=False)
-    if stub_runs:
+    if caller.call(before, RECONNECT_ATTEMPTS, warnings=False):
         session.sync_stub_detected = True
     session.prepare()
-    if was_stub:
+    _refuse_another_chip(session)
+    if former.stub:
         session.run_stub(session.loaded_stub)
-    if baud != session.link.baud:
-        session.change_baud(baud)
-    _attach_again(session, pins, size)
+    if former.baud != session.link.baud:
+        session.change_baud(former.baud)
+    _attach_again(session, former.pins, former.flash_size)
+
+
+def _refuse_another_chip(session: Session) -> None:
+    """Go on only with the chip that was there before, where its MAC address was read.
+
+    Raises:
+        ConnectError: another one answers, as when boards were changed or share a serial number.
+    """
+    known = session.facts.known_mac_words()
+    if known is None or session.secure_download:
+        return
+    found = session.read_regs(list(known))
+    if found != list(known.values()):
+        # A damaged answer of a ROM looks the same, so ask once more.
+        found = session.read_regs(list(known))
+    if found != list(known.values()):
+        raise ConnectError(
+            "Another chip answers than the one that was lost.",
+            remedy="Plug the first one in again, and start again.",
+        )
 
 
 def _attach_again(session: Session, pins: int, size: int | None) -> None:
@@ -97,7 +154,8 @@ def reopen(session: Session) -> None:
     with contextlib.suppress(OSError):
         port.close()
     link = session.link
-    deadline = link.now() + REAPPEAR_S
+    patience = session.settings.reappear_timeout
+    deadline = link.now() + patience
     while True:
         name = _find_again(wanted)
         try:
@@ -107,20 +165,23 @@ def reopen(session: Session) -> None:
             session.link.reattach()
             return
         except (OSError, ValueError) as e:
+            with contextlib.suppress(OSError):
+                port.close()
             if link.now() > deadline:
                 raise PortError(
                     f"The port {port.port} is gone and did not come back within "
-                    f"{REAPPEAR_S:.0f} s: {e}.",
+                    f"{patience:g} s: {str(e).rstrip('.')}.",
                     remedy="Check cable and power, then start again.",
                 ) from e
-            link.sleep(0.2)
+            link.sleep(REAPPEAR_PAUSE_S)
 
 
 def usb_place(port_name: str | None) -> PortInfo | None:
     """What identifies the USB device behind a port name, None where there is none."""
-    if not port_name or "://" in port_name:
+    if not port_name or port_name.startswith(("socket:", "rfc2217:")):
         return None
-    return next((p for p in all_ports() if p.device == port_name and p.vid is not None), None)
+    names = (port_name, os.path.realpath(port_name))
+    return next((p for p in all_ports() if p.device in names and p.vid is not None), None)
 
 
 def _find_again(wanted: PortInfo | None) -> str | None:
@@ -129,9 +190,13 @@ def _find_again(wanted: PortInfo | None) -> str | None:
         return None
     ports = all_ports()
     if wanted.serial_number:
-        for port in ports:
-            if (port.vid, port.serial_number) == (wanted.vid, wanted.serial_number):
+        same = [p for p in ports if (p.vid, p.serial_number) == (wanted.vid, wanted.serial_number)]
+        # Many bridges are made with one and the same number: then the socket tells them apart.
+        for port in same:
+            if len(same) == 1 or port.location == wanted.location:
                 return port.device
+        if same:
+            return None
     if wanted.location:
         for port in ports:
             if port.location == wanted.location:
@@ -161,18 +226,29 @@ def _until_quiet(session: Session) -> None:
 def regain(session: Session, cause: FatalError, on_lost: Callable[[], None] = lambda: None) -> None:
     """Get back to a loader that answers: in step with it, or by resetting the chip.
 
-    `on_lost` is called before the chip is connected to again.
+    `on_lost` is called before the chip is connected to again. A port that vanished is waited for;
+    the chip behind it may have noticed nothing.
 
     Raises:
         FatalError: it is lost for good.
     """
-    if not isinstance(cause, PortError):
-        try:
-            resync(session)
-            return
-        except LinkTimeoutError:
-            pass
-    if not session.may_reset:
+    vanished = isinstance(cause, PortError)
+    in_loader = False
+    try:
+        if vanished:
+            on_lost()
+            reopen(session)
+        resync(session)
+        return
+    except RomAnswersError:
+        in_loader = True
+    except (LinkTimeoutError, ProtocolError):
+        pass
+    except PortError:
+        if vanished:
+            raise
+    if not session.may_reset and not in_loader:
         raise LinkTimeoutError("The chip does not answer any more, and may not be reset.")
-    on_lost()
-    recover(session)
+    if not vanished:
+        on_lost()
+    recover(session, "default-reset" if session.may_reset else "no-reset")

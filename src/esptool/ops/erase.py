@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from esptool.device import ext
-from esptool.errors import SecureModeError, UnsupportedCommandError, UsageError
+from esptool.errors import (
+    FatalError,
+    SecureModeError,
+    UnsupportedCommandError,
+    UsageError,
+    VerifyError,
+)
 from esptool.events import Listener
 from esptool.ops.flash_info import (
     flash_info,
@@ -15,6 +22,7 @@ from esptool.ops.flash_info import (
     size_in_bytes,
     size_word,
 )
+from esptool.ops.healing import persist
 from esptool.ops.model import SECTOR
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.security import SecurityState, security_state
@@ -55,11 +63,18 @@ def erase_flash(
             f"{session.spec.name} ROM does not support function erase_flash.",
             remedy="Leave out --no-stub, or use erase-region.",
         )
-    size = _whole_size(session)
-    if size is not None and session.can(Capability.ERASE):
-        _erase_used(session, 0, size, report)
-    else:
-        session.erase_flash()
+    session.remember_port()
+    size = persist(session, report, "preparing", lambda: _whole_size(session))
+
+    def erase() -> None:
+        if size is not None and session.can(Capability.ERASE):
+            _erase_used(session, 0, size, report)
+        else:
+            session.erase_flash()
+        if size is not None:
+            _refuse_leftovers(session, 0, size)
+
+    _persist(session, report, "The flash", erase)
     seconds = watch.seconds
     report.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
     return seconds
@@ -97,17 +112,58 @@ def erase_region(
     refuse_when_secure(session, force, security)
     report.line("Erasing flash memory region (this may take a while depending on size)...")
     watch = Stopwatch(session)
-    if session.is_stub:
-        _refuse_past_end(session, address, size)
-        if session.can(Capability.ERASE) and size:
-            _erase_used(session, address, size, report)
+    session.remember_port()
+
+    def erase() -> None:
+        if session.is_stub:
+            _refuse_past_end(session, address, size)
+            if session.can(Capability.ERASE) and size:
+                _erase_used(session, address, size, report)
+            else:
+                session.erase_region(address, size)
         else:
-            session.erase_region(address, size)
-    else:
-        _erase_by_rom(session, address, size, report)
+            _erase_by_rom(session, address, size, report)
+        _refuse_leftovers(session, address, size)
+
+    _persist(session, report, f"Flash from {address:#010x} to {address + size:#010x}", erase)
     seconds = watch.seconds
     report.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
     return seconds
+
+
+def _persist(session: Session, report: Report, what: str, erase: Callable[[], None]) -> None:
+    """Erase, again where contact was lost: nothing is lost by that.
+
+    Raises:
+        FatalError: says that `what` may be erased in part only.
+    """
+    try:
+        persist(session, report, "erasing", erase)
+    except (UsageError, UnsupportedCommandError):
+        raise
+    except FatalError as e:
+        raise FatalError(
+            f"Erasing stopped: {e.message} {what} is not erased, or only in part.",
+            remedy=e.remedy,
+        ) from e
+
+
+def _refuse_leftovers(session: Session, address: int, size: int) -> None:
+    """See that all is blank, where that is cheap: flash that is worn out or protected stays as it
+    was without a word.
+
+    Raises:
+        VerifyError: names the first sector that is not blank.
+    """
+    if not session.can(Capability.BLANK):
+        return
+    blank = ext.blank_map(session, address, size)
+    if not all(blank):
+        where = address + blank.index(False) * SECTOR
+        raise VerifyError(
+            f"The sector at {where:#010x} is not blank after erasing.",
+            remedy="Is part of the flash write protected, or worn out?",
+        )
 
 
 def _whole_size(session: Session) -> int | None:

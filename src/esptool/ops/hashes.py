@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esptool.device.recover import resync
+from esptool.device.recover import regain
 from esptool.errors import (
     ChipResponseError,
     FatalError,
     LinkTimeoutError,
+    PortError,
     ProtocolError,
     UnsupportedCommandError,
 )
@@ -34,13 +35,15 @@ def flash_md5(session: Session, offset: int, size: int, wanted: str | None = Non
         except (
             LinkTimeoutError,
             ProtocolError,
+            PortError,
             ChipResponseError,
             UnsupportedCommandError,
         ) as e:
             failure = e
             try:
-                resync(session)
-            except LinkTimeoutError:
+                regain(session, e)
+            except FatalError as silent:
+                failure = silent
                 break
             continue
         if wanted is None or found in (wanted, last):

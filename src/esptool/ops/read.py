@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
-from esptool.errors import UnsupportedCommandError, UsageError
+from esptool.errors import FatalError, UnsupportedCommandError, UsageError, VerifyError
 from esptool.events import Listener
 from esptool.files import atomic_writer
 from esptool.ops.flash_info import require_known_size, set_flash_size, size_in_bytes, size_word
+from esptool.ops.hashes import flash_md5
+from esptool.ops.healing import LINE_LOSSES, is_loss, persist, take_up
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.window_read import read_range
+from esptool.ops.window_read import stopped as _stopped
 from esptool.protocol.ext import Capability
 
 if TYPE_CHECKING:
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 ALL = -1
 #: Bytes asked for at once, so that a large read needs little memory.
 CHUNK = 0x100000
+#: The same on a line that damages bytes.
+SMALLEST_CHUNK = 0x1000
 
 
 def read_flash(
@@ -43,7 +49,13 @@ def read_flash(
         VerifyError: what arrived is not what the chip sent.
     """
     report = Report(session, listener)
-    known = set_flash_size(session, flash_size, listener=report.listener)
+    session.remember_port()
+    known = persist(
+        session,
+        report,
+        "preparing",
+        lambda: set_flash_size(session, flash_size, listener=report.listener),
+    )
     if size == ALL:
         total = require_known_size(session, "Reading")
         report.line(f"Detected flash size: {size_word(total)}")
@@ -60,7 +72,6 @@ def read_flash(
             f"{session.spec.name} ROM does not support reading flash.",
             remedy="Leave out --no-stub: the flasher stub can.",
         )
-    session.remember_port()
     watch = Stopwatch(session)
     if output is None:
         pieces: list[bytes] = []
@@ -90,14 +101,54 @@ def _read(
     if session.can(Capability.READ):
         read_range(session, address, size, sink, report, session.settings.retries)
         return
-    done = 0
+    done = stalled = 0
+    chunk = CHUNK
     while done < size:
-        count = min(CHUNK, size - done)
+        count = min(chunk, size - done)
         start = done
 
         def advance(so_far: int, _all: int, start: int = start) -> None:
             position = start + so_far
             report.progress("Reading from", address + position, position, size)
 
-        sink(session.read_flash(address + done, count, advance))
+        where = address + done
+        try:
+            piece = _checked(session, where, count, advance)
+        except (*LINE_LOSSES, VerifyError) as e:
+            stalled += 1
+            if stalled > session.settings.retries or not is_loss(e):
+                raise _stopped(where, e) from e
+            report.note(f"Lost contact at {where:#010x} ({e.message}) Trying again...")
+            # One damaged byte costs all of a chunk.
+            chunk = max(SMALLEST_CHUNK, chunk // 8)
+            try:
+                take_up(session, e, report)
+            except FatalError as silent:
+                raise _stopped(where, silent) from e
+            continue
+        sink(piece)
         done += count
+        stalled = 0
+
+
+def _checked(
+    session: Session, address: int, size: int, progress: Callable[[int, int], None]
+) -> bytes:
+    """Bytes of flash that are right: a stub sends a hash along, a ROM is asked for one.
+
+    Raises:
+        VerifyError: the line damaged some.
+    """
+    found = session.read_flash(address, size, progress)
+    if not session.is_stub:
+        wanted = hashlib.md5(found).hexdigest()
+        if flash_md5(session, address, size, wanted) != wanted:
+            raise VerifyError("What was read is not what stands in flash.")
+    return found
+
+
+def read_bytes(session: Session, address: int, size: int, report: Report) -> bytes:
+    """A short range of flash, by the best way that the other side has."""
+    pieces: list[bytes] = []
+    _read(session, address, size, pieces.append, report)
+    return b"".join(pieces)

@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from esptool.device import ext
 from esptool.device.recover import regain
 from esptool.errors import (
     ChipResponseError,
@@ -21,6 +22,7 @@ from esptool.errors import (
     ProtocolError,
     UnsupportedCommandError,
 )
+from esptool.ops.healing import LOST
 from esptool.ops.model import SECTOR
 from esptool.ops.plan import Stretch
 from esptool.ops.report import Report, Stopwatch
@@ -61,10 +63,6 @@ _LOSSES = (
 )
 
 
-#: Said before a chip that stopped answering is connected to again.
-LOST = "The chip is lost: connecting to it again..."
-
-
 def send_stretch(session: Session, stretch: Stretch, report: Report, retries: int) -> Sent:
     """Erase the sectors of a stretch and write it.
 
@@ -99,8 +97,28 @@ def send_stretch(session: Session, stretch: Stretch, report: Report, retries: in
             )
             try:
                 regain(session, e, lambda: report.note(LOST))
+                done = _still_stands(session, stretch, done)
             except FatalError as silent:
                 raise _lost(stretch, done, silent) from e
+
+
+def _still_stands(session: Session, stretch: Stretch, done: int) -> int:
+    """How much of what was written is in flash by its hashes, in whole sectors.
+
+    A chip that lost its supply may have lost a sector with it, and what came back need not be
+    what was there.
+    """
+    if not done or stretch.encrypted or not session.can(Capability.HASHES):
+        return done
+    head = stretch.address % SECTOR
+    start, size = stretch.address - head, (head + done) // SECTOR * SECTOR
+    content = memoryview(stretch.data)
+    for at, found in enumerate(ext.hashes(session, start, size)):
+        low, high = at * SECTOR - head, (at + 1) * SECTOR - head
+        wanted = b"\xff" * max(0, -low) + bytes(content[max(0, low) : high])
+        if zlib.crc32(wanted) != int.from_bytes(found, "little"):
+            return max(0, low)
+    return done
 
 
 def _sender(

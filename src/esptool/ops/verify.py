@@ -13,7 +13,9 @@ from esptool.image import app
 from esptool.ops.checks import require_flash_ops
 from esptool.ops.flash_info import set_flash_size
 from esptool.ops.hashes import flash_md5
+from esptool.ops.healing import persist
 from esptool.ops.model import Difference, FlashParams, Region
+from esptool.ops.read import read_bytes
 from esptool.ops.report import Report
 
 if TYPE_CHECKING:
@@ -40,9 +42,15 @@ def verify_flash(
         VerifyError: at least one region differs; all were compared.
         FatalError: the ROM of ESP8266 can neither hash nor read flash.
     """
-    params = params or FlashParams()
+    params = wanted = params or FlashParams()
     report = Report(session, listener)
-    size_word = set_flash_size(session, params.size, listener=report.listener)
+    session.remember_port()
+    size_word = persist(
+        session,
+        report,
+        "preparing",
+        lambda: set_flash_size(session, wanted.size, listener=report.listener),
+    )
     if params.size == "detect" and size_word is not None:
         params = FlashParams(size_word, params.mode, params.frequency)
     bad: list[Difference] = []
@@ -82,10 +90,7 @@ def _compare(
         report.line("Verification failed (digest mismatch).")
         return Difference(region, region.address, 0)
 
-    def advance(done: int, total: int) -> None:
-        report.progress("Reading from", region.address + done, done, total)
-
-    found = session.read_flash(region.address, len(data), advance)
+    found = read_bytes(session, region.address, len(data), report)
     return _show_differences(region, data, found, report)
 
 

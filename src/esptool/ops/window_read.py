@@ -52,15 +52,16 @@ def read_range(
             if done == size:
                 return
             if stalled > retries:
-                raise _stopped(address + done, e) from e
+                raise stopped(address + done, e) from e
             report.note(f"Lost contact at {address + done:#010x} ({e.message}) Trying again...")
             try:
                 regain(session, e)
             except FatalError as silent:
-                raise _stopped(address + done, silent) from e
+                raise stopped(address + done, silent) from e
 
 
-def _stopped(where: int, e: FatalError) -> FatalError:
+def stopped(where: int, e: FatalError) -> FatalError:
+    """The failure with how far the read came."""
     return FatalError(f"Reading stopped at {where:#010x}: {e.message}")
 
 

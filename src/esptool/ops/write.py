@@ -15,6 +15,7 @@ from esptool.ops import checks, delta, packing
 from esptool.ops.erase import erase_flash
 from esptool.ops.flash_info import set_flash_size, size_in_bytes
 from esptool.ops.hashes import flash_md5
+from esptool.ops.healing import persist
 from esptool.ops.model import SECTOR, FlashParams, Region, WriteOptions, WriteResult
 from esptool.ops.plan import (
     RegionPlan,
@@ -24,6 +25,7 @@ from esptool.ops.plan import (
     padded,
     sector_range,
 )
+from esptool.ops.read import read_bytes
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.security import SecurityState, security_state
 from esptool.ops.send import send_stretch
@@ -57,10 +59,15 @@ def write_flash(
     """
     options = options or WriteOptions()
     report = Report(session, listener)
-    plan = plan_write(session, regions, options, security=security, listener=report.listener)
+    session.remember_port()
+    plan = persist(
+        session,
+        report,
+        "preparing",
+        lambda: plan_write(session, regions, options, security=security, listener=report.listener),
+    )
     if plan.erase_all:
         erase_flash(session, force=options.force, security=security, listener=report.listener)
-    session.remember_port()
     results = []
     for region_plan in plan.regions:
         if len(plan.regions) > 1:
@@ -178,8 +185,8 @@ def _with_neighbours(
         raise SecureModeError("Flash cannot be read in secure download mode: no --preserve.")
     start, end = sector_range(address, len(content))
     head, tail = address - start, end - address - len(content)
-    before = session.read_flash(start, head) if head else b""
-    after = session.read_flash(address + len(content), tail) if tail else b""
+    before = read_bytes(session, start, head, report) if head else b""
+    after = read_bytes(session, address + len(content), tail, report) if tail else b""
     if head or tail:
         report.line(
             f"Keeping {head} bytes before and {tail} bytes after {address:#010x} "
@@ -294,7 +301,12 @@ class _RegionWriter:
         if not self.options.delta or self.whole.erase_all or not delta.possible(self.session):
             return False
         whole = delta.aligned(self.plan.stretch)
-        parts = delta.changed(self.session, whole)
+        parts = persist(
+            self.session,
+            self.report,
+            "comparing",
+            lambda: delta.changed(self.session, whole),
+        )
         if parts is None:
             return False
         self._announce_erase(self.plan.stretch, False)
@@ -315,7 +327,7 @@ class _RegionWriter:
             f"in {watch.summary(size)}."
         )
         self.report.line("Verifying written data...")
-        if all(delta.stands(self.session, part) for part in parts):
+        if all(self._stands(part) for part in parts):
             self.report.line("Hash of data verified.")
             return True
         self.report.note("The data in flash differ, writing all of them...")
@@ -347,6 +359,11 @@ class _RegionWriter:
         )
 
     _lossy = False
+
+    def _stands(self, part: Stretch) -> bool:
+        return persist(
+            self.session, self.report, "verifying", lambda: delta.stands(self.session, part)
+        )
 
     def _announce_erase(self, stretch: Stretch, aligned: bool) -> None:
         kept = self.options.preserve and not stretch.encrypted

@@ -86,13 +86,18 @@ def parse_port_filters(texts: Iterable[str]) -> PortFilter:
 
 
 def all_ports() -> list[PortInfo]:
-    """Every port that the system shows, unsorted."""
+    """Every port that the system shows, unsorted, and virtual boards that come and go."""
     from serial.tools import list_ports as system
 
-    return [
+    found = [
         PortInfo(p.device, p.vid, p.pid, p.product, p.serial_number, p.location)
         for p in system.comports()
     ]
+    if "esptool.virtual.board" in sys.modules:
+        from esptool.virtual.usb import present
+
+        found += [PortInfo(url, *ids) for url, ids in present()]
+    return found
 
 
 def list_ports(

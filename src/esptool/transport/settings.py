@@ -25,7 +25,8 @@ class Settings:
     """Times in seconds; `*_per_mb` are multiplied by bytes / 10**6.
 
     `reset_delay` replaces the pause in a classic reset; the custom sequences are texts as in
-    `esptool.transport.reset.parse_custom`. `retries` bounds how often lost work is taken up again.
+    `esptool.transport.reset.parse_custom`. `retries` bounds how often lost work is taken up again,
+    `reappear_timeout` how long a port that vanished is waited for.
     """
 
     timeout: float = 3.0
@@ -44,6 +45,7 @@ class Settings:
     custom_reset_sequence: str | None = None
     custom_hard_reset_sequence: str | None = None
     retries: int = 5
+    reappear_timeout: float = 10.0
 
     def scaled(self, per_mb: float, size: int) -> float:
         """The timeout for work on `size` bytes: never below the plain one."""

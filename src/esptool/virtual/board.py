@@ -11,8 +11,10 @@ import random
 import time
 from collections import deque
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from esptool import chips
+from esptool.errors import PortError
 from esptool.virtual import bootlog
 from esptool.virtual.clock import Clock, Timing
 from esptool.virtual.faults import LineNoise
@@ -27,6 +29,8 @@ from esptool.virtual.watchdog import Watchdog
 
 #: Boards opened by name, shared within the process.
 NAMED: dict[str, Board] = {}
+#: Names of boards that go by another one since their link was cut.
+GONE: set[str] = set()
 
 _BAUD_TOLERANCE = 0.04
 _BITS_A_BYTE = 10
@@ -66,6 +70,11 @@ class Board:
         self._noise_out = LineNoise(options.faults, "to host")
         self._garble = random.Random(0)
         self._moved = 0
+        self._drops = sorted(options.faults.drop_at)
+        self._resets = sorted(options.faults.reset_at)
+        self._lost_at = 0.0
+        #: The URL under which the host finds it, where it was opened by one.
+        self.url: str | None = None
         self._queue: deque[tuple[float, bytes]] = deque()
         self._in_free = self._out_free = 0.0
         circuit = UsbJtagReset if options.link == "usb-jtag" else AutoReset
@@ -79,10 +88,35 @@ class Board:
         self._boot_by_strap(False)
 
     def replug(self) -> None:
-        """The host opens the port again: a link that was cut once holds from now on."""
+        """The host opens the port again.
+
+        Raises:
+            PortError: a link that was cut is not back yet.
+        """
         if self.lost:
+            if self.away_s() > 0:
+                raise PortError("The device is not there.")
             self.lost = False
-            self.options.faults.drop_at = None
+
+    def away_s(self) -> float:
+        """Seconds until a link that was cut is back."""
+        if not self.lost:
+            return 0.0
+        return max(0.0, self._lost_at + self.options.faults.away_s - self._moment())
+
+    def _lose(self) -> None:
+        """The cable is pulled, or the hub starts anew."""
+        self.lost = True
+        self._lost_at = self._moment()
+        name = self.options.name
+        if not self.options.faults.rename or name is None or NAMED.get(name) is not self:
+            return
+        GONE.add(name)
+        stem, _, number = name.partition("+")
+        self.options.name = f"{stem}+{int(number or 1) + 1}"
+        NAMED[self.options.name] = NAMED.pop(name)
+        if self.url is not None:
+            self.url = _renamed(self.url, self.options.name)
 
     # --- reset -------------------------------------------------------------------------------
 
@@ -279,11 +313,15 @@ class Board:
             self._queue.popleft()
 
     def _count(self, count: int) -> None:
-        limit = self.options.faults.drop_at
         self._moved += count
-        if self.lost or (limit is not None and self._moved > limit):
-            self.lost = True
+        if self._drops and self._moved > self._drops[0] and not self.lost:
+            self._drops = [at for at in self._drops if at >= self._moved]
+            self._lose()
+        if self.lost:
             raise LinkLostError
+        if self._resets and self._moved > self._resets[0]:
+            self._resets = [at for at in self._resets if at >= self._moved]
+            self._boot_after_brownout()
 
     # --- state -------------------------------------------------------------------------------
 
@@ -312,12 +350,23 @@ def open_board(url: str) -> Board:
 
     Raises:
         UsageError: the URL says something that is not understood.
+        PortError: the board's link was cut, and is not back under this name.
     """
     options = parse_url(url)
     if options.name is None:
         return Board(options)
+    if options.name in GONE:
+        raise PortError("The device is gone, it has another name now.")
     found = NAMED.get(options.name)
     if found is None or found.options.chip != options.chip:
         found = NAMED[options.name] = Board(options)
+        found.url = url
     found.replug()
     return found
+
+
+def _renamed(url: str, name: str) -> str:
+    """The URL with another name in its query."""
+    parts = urlsplit(url)
+    query = [(k, name if k == "name" else v) for k, v in parse_qsl(parts.query, True)]
+    return urlunsplit(parts._replace(query=urlencode(query, safe="/:,")))

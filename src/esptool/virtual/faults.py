@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 
 from esptool.errors import UsageError
 
-_RATES = ("lose", "flip", "repeat", "delay")
-_ADDRESSES = ("erase", "program", "brownout")
+_RATES = ("lose", "flip", "repeat", "delay", "log")
+_ADDRESSES = ("erase", "program", "brownout", "powercut")
+_BYTES = ("drop", "reset")
 
 #: What `fault=` understands, for help texts and messages.
 SYNTAX = (
-    "lose:RATE, flip:RATE, repeat:RATE, delay:RATE, drop:BYTES, erase:ADDRESS, "
-    "program:ADDRESS, protect, brownout:ADDRESS, seed:NUMBER"
+    "lose:RATE, flip:RATE, repeat:RATE, delay:RATE, log:RATE, drop:BYTES, away:SECONDS, rename, "
+    "reset:BYTES, erase:ADDRESS, program:ADDRESS, protect, brownout:ADDRESS, powercut:ADDRESS, "
+    "seed:NUMBER"
 )
+
+#: What firmware prints when it should not.
+_LOG_LINE = b"\r\nE (%d) flash: unexpected interrupt \xdb\xc0 at 0x4008%04x\r\n"
 
 
 @dataclass(slots=True)
@@ -24,23 +29,33 @@ class FaultPlan:
     """The faults asked for. Rates are per byte and direction; addresses are flash offsets.
 
     Attributes:
-        rates: chance per byte of each of "lose", "flip", "repeat", "delay".
+        rates: chance per byte of each of "lose", "flip", "repeat", "delay", and, from the chip
+            only, "log": a line of text that has no business there.
         seed: start of the random sequence.
         delay_s: how long a delayed byte (and all behind it) is held back.
         drop_at: the link breaks after so many bytes in both directions together.
+        away_s: so long a port whose link broke cannot be opened.
+        rename: a named board comes back under another name, as a USB device that is enumerated
+            anew; the list of ports shows it.
+        reset_at: the chip resets by itself after so many bytes.
         erase_at: sectors holding one of these cannot be erased.
         program_at: pages holding one of these cannot be programmed.
         brownout_at: programming this address resets the chip, once, in mid-page.
+        powercut_at: erasing this address resets the chip, once, with the block erased in part.
         protect: the flash's block-protect bits are set and cannot be cleared.
     """
 
     rates: dict[str, float] = field(default_factory=dict)
     seed: int = 0
     delay_s: float = 0.05
-    drop_at: int | None = None
+    drop_at: tuple[int, ...] = ()
+    away_s: float = 0.0
+    rename: bool = False
+    reset_at: tuple[int, ...] = ()
     erase_at: tuple[int, ...] = ()
     program_at: tuple[int, ...] = ()
     brownout_at: tuple[int, ...] = ()
+    powercut_at: tuple[int, ...] = ()
     protect: bool = False
 
     def add(self, text: str) -> None:
@@ -64,9 +79,11 @@ class FaultPlan:
             if not 0 <= rate <= 1:
                 raise ValueError(value)
             self.rates[name] = rate
-        elif name == "drop":
-            self.drop_at = int(value, 0)
-        elif name in _ADDRESSES:
+        elif name == "away":
+            self.away_s = float(value)
+        elif name == "rename" and not value:
+            self.rename = True
+        elif name in _ADDRESSES + _BYTES:
             key = f"{name}_at"
             setattr(self, key, (*getattr(self, key), int(value, 0)))
         elif name == "seed":
@@ -82,7 +99,8 @@ class LineNoise:
 
     def __init__(self, plan: FaultPlan, direction: str) -> None:
         self._random = random.Random(f"{plan.seed}/{direction}")
-        self._kinds = [k for k in _RATES if plan.rates.get(k)]
+        kinds = _RATES if direction == "to host" else _RATES[:-1]
+        self._kinds = [k for k in kinds if plan.rates.get(k)]
         self._weights = [plan.rates[k] for k in self._kinds]
         self._rate = min(1.0, sum(self._weights))
         self._gap = self._draw()
@@ -114,6 +132,10 @@ class LineNoise:
                 case "delay":
                     out.append(byte)
                     late = True
+                case "log":
+                    out.append(byte)
+                    numbers = (self._random.randrange(99999), self._random.randrange(1 << 16))
+                    out += _LOG_LINE % numbers
                 case _:
                     pass
             done = at + 1

@@ -7,6 +7,8 @@ write enable latch, protected blocks ignore them, and a busy chip answers to its
 
 from __future__ import annotations
 
+import random
+
 from esptool.virtual.clock import Clock
 from esptool.virtual.faults import FaultPlan
 from esptool.virtual.parts import FlashPart, sfdp
@@ -128,6 +130,7 @@ class Nor:
         self._faults = faults
         self._times = 1 if max_times else 0
         self._brownouts = set(faults.brownout_at)
+        self._powercuts = set(faults.powercut_at)
         self._sfdp = sfdp(part)
         self._busy_until = 0.0
         self._wel = False
@@ -356,6 +359,16 @@ class Nor:
         self._erase_cells(address, length)
 
     def _erase_cells(self, address: int, length: int) -> None:
+        for at in [a for a in self._powercuts if address <= a < address + length]:
+            self._powercuts.discard(at)
+            # The cells on their way to 1 when the supply went are neither this nor that.
+            done = at - address
+            undecided = min(PAGE, length - done)
+            old = self.cells.read(at, undecided)
+            self.cells.erase(address, done + undecided)
+            torn = random.Random(at).randbytes(undecided)
+            self.cells.program(at, bytes(o | t for o, t in zip(old, torn, strict=True)))
+            raise BrownoutError
         bad = sorted(
             at - at % SECTOR for at in self._faults.erase_at if address <= at < address + length
         )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from esptool import chips
 from esptool.virtual.options import Options, parse_url
 
@@ -14,6 +16,19 @@ _CP210X = (0x10C4, 0xEA60, "CP2102N USB to UART Bridge Controller")
 def identity(url: str) -> tuple[int, int, str, str]:
     """(vendor id, product id, product, serial number) of the board behind a URL."""
     return of_options(parse_url(url))
+
+
+def present() -> list[tuple[str, tuple[int, int, str, str]]]:
+    """URL and identity of the boards of this process that a list of ports shows: those that may
+    come back under another name."""
+    board = sys.modules.get("esptool.virtual.board")
+    if board is None:
+        return []
+    return [
+        (b.url, of_options(b.options))
+        for b in list(board.NAMED.values())
+        if b.options.faults.rename and b.url is not None and not b.away_s()
+    ]
 
 
 def of_options(options: Options) -> tuple[int, int, str, str]:

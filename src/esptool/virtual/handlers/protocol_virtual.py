@@ -59,7 +59,11 @@ class Serial(SerialBase):
         from esptool.virtual.board import open_board
 
         try:
-            self.board = open_board(self.port)
+            if self.board is not None and self.board.lost and self.board.options.name is None:
+                # The same port opened again: the same board, once it is back.
+                self.board.replug()
+            else:
+                self.board = open_board(self.port)
         except FatalError as e:
             raise SerialException(str(e)) from e
         self._input.clear()

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Doing again what does no harm when done twice, after the line or the chip was lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from esptool.device.recover import regain
+from esptool.device.requests import LINE_DAMAGE
+from esptool.errors import (
+    ChipResponseError,
+    FatalError,
+    LinkTimeoutError,
+    PortError,
+    ProtocolError,
+)
+from esptool.ops.report import Report
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+T = TypeVar("T")
+
+#: Said before a chip that stopped answering is connected to again.
+LOST = "The chip is lost: connecting to it again..."
+
+#: What a bad line, a chip that was reset or a port that vanished looks like.
+LINE_LOSSES = (LinkTimeoutError, ProtocolError, PortError, ChipResponseError)
+
+
+def persist(session: Session, report: Report, what: str, work: Callable[[], T]) -> T:
+    """Result of `work`, which may be begun again as often as the settings' `retries` say.
+
+    `what` is the work in words, for a remark: "erasing".
+
+    Raises:
+        FatalError: what `work` raised last, or that the chip could not be taken up again.
+    """
+    for left in reversed(range(session.settings.retries + 1)):
+        try:
+            return work()
+        except LINE_LOSSES as e:
+            if not left or not is_loss(e):
+                raise
+            report.note(f"Lost contact while {what} ({e.message}) Trying again...")
+            take_up(session, e, report)
+    raise AssertionError("unreachable")
+
+
+def is_loss(e: FatalError) -> bool:
+    """The line was at fault, not the chip or its flash."""
+    return not isinstance(e, ChipResponseError) or e.code in LINE_DAMAGE
+
+
+def take_up(session: Session, cause: FatalError, report: Report) -> None:
+    """Get back to a loader that answers; see `esptool.device.recover.regain`."""
+    regain(session, cause, lambda: report.note(LOST))

@@ -32,15 +32,17 @@ class Answer:
 class StubClient(Client):
     """Starts a stub on a virtual chip and talks to it."""
 
-    def __init__(self, chip: str, how: str, extra: str = "") -> None:
+    quiet_s = 0.004
+
+    def __init__(self, chip: str, how: str, extra: str = "", *, name: str = "") -> None:
         super().__init__(f"virtual://{chip}?boot=download&flash=4MB&stub={how}{extra}")
         self.sync()
-        self.greeting = self._start()
+        self.greeting = self._start(name or chip)
 
-    def _start(self) -> bytes:
+    def _start(self, name: str) -> bytes:
         from esptool import stubs
 
-        stub = stubs.load(self.board.spec.key)
+        stub = stubs.load(name)
         for data, start in ((stub.text, stub.text_start), (stub.data, stub.data_start)):
             if data:
                 count = (len(data) + 0x17FF) // 0x1800

@@ -37,7 +37,13 @@ def frames(data: bytes) -> list[bytes]:
 
 
 class Client:
-    """Sends requests and gives (value, data with status) of the answers."""
+    """Sends requests and gives (value, data with status) of the answers.
+
+    Attributes:
+        quiet_s: silence after which nothing more is waited for.
+    """
+
+    quiet_s = 0.02
 
     def __init__(self, url: str) -> None:
         self.port = open_chip(url)
@@ -55,7 +61,7 @@ class Client:
         """What comes, from the first byte to a short silence."""
         self.port.timeout = longest_s
         out = bytes(self.port.read(1))
-        self.port.timeout = 0.02
+        self.port.timeout = self.quiet_s
         while more := self.port.read(1 << 16):
             out += more
         return out

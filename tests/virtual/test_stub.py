@@ -14,38 +14,64 @@ import zlib
 
 import pytest
 
-from esptool.errors import FatalError
+from esptool import chips
+from esptool.chips.spec import Arch
 from esptool.virtual.emulator import engines
+from esptool.virtual.emulator.program import ENGINE_VARIABLE
 from tests.virtual.stub_client import StubClient
 
 WRITE, ERASE_FIRST, DEFLATED = 0, 2, 1
-#: One of each kind of SPI controller, processor and link; every chip is in the firmware's tests.
-CHIPS = ["esp8266", "esp32", "esp32c3"]
+#: Revisions that get another stub than the newest.
+REVISIONS = {"esp32p4-rev1": "&rev=1.0", "esp32p4": "&rev=3.1"}
+#: (stub, chip, "model" or the engine that executes it).
+KINDS = [
+    (name, spec.key, how)
+    for spec in map(chips.get, chips.KEYS)
+    if spec.stub.available
+    for name in spec.stub.layouts
+    for how in ("model", "icicle", "unicorn")
+    if how != "unicorn" or spec.arch is Arch.RISCV
+]
 
 
-def start(chip: str, how: str) -> StubClient:
-    if how == "emulated" and not engines():
-        pytest.skip("the extra esptool[emulator] is not installed")
-    try:
-        client = StubClient(chip, how)
-    except FatalError as e:
-        pytest.skip(f"no stub is built: {e}")
-    if how == "emulated":
+def start(name: str, chip: str, how: str, extra: str = "") -> StubClient:
+    """A stub that has greeted: the model, or the machine code on an engine."""
+    if how != "model" and how not in engines():
+        pytest.skip(f"the engine {how} is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        if how != "model":
+            patch.setenv(ENGINE_VARIABLE, how)
+        client = StubClient(
+            chip, "model" if how == "model" else "emulated",
+            REVISIONS.get(name, "") + extra, name=name,
+        )
+    if how != "model":
         assert not client.board.soc.notes, "the stub in the package is not the one executed"
-    client.board.nor.cells.load(b"")
     return client
 
 
 @pytest.fixture(
+    scope="module",
     params=[
-        pytest.param((chip, how), id=f"{chip}-{how}", marks=marks)
-        for chip in CHIPS
-        for how, marks in (("model", ()), ("emulated", (pytest.mark.emulator,)))
-    ]
+        pytest.param(
+            kind, id=f"{kind[0]}-{kind[2]}",
+            marks=() if kind[2] == "model" else (pytest.mark.emulator,),
+        )
+        for kind in KINDS
+    ],
 )
-def stub(request: pytest.FixtureRequest) -> StubClient:
-    """A running stub of each kind."""
+def running(request: pytest.FixtureRequest) -> StubClient:
+    """A running stub of each kind, started once for all tests of this file."""
     return start(*request.param)
+
+
+@pytest.fixture
+def stub(running: StubClient) -> StubClient:
+    """The same with a blank flash and no write under way."""
+    running.listen(0)
+    running.plain(0x04, 1)
+    running.board.nor.cells.load(b"")
+    return running
 
 
 def test_it_greets_and_answers_sync_with_value_0(stub: StubClient) -> None:
@@ -113,6 +139,10 @@ def test_reading_sends_frames_as_they_are_acknowledged_and_then_their_md5(
         ("bad stream", 0xC7),
         ("too early an end", 0xC8),
         ("too much", 0xC9),
+        ("waited in vain", 0xC4),
+        ("no such operation", 0xFF),
+        ("more than an answer holds", 0xC9),
+        ("a seal, but too few fields", 0xC0),
     ],
 )
 def test_every_error_has_its_code(stub: StubClient, case: str, status: int) -> None:
@@ -122,6 +152,20 @@ def test_every_error_has_its_code(stub: StubClient, case: str, status: int) -> N
         answer = stub.data(0x03, b"abcd")
     elif case == "block too large":
         answer = stub.plain(0x02, 0x1000, 1, 0x100000, 0, 0)
+    elif case == "waited in vain":
+        register = stub.board.spec.spi.base + stub.board.spec.spi.w0_offs
+        stub.plain(0x09, register, 0, 0xFFFFFFFF, 0)
+        body = struct.pack("<HHBIIII", 0, 1, 5, register, 1, 1, 100)
+        answer = stub.sealed(0xE1, data=body)
+        assert (answer.value, answer.words()) == (0, (0,))
+    elif case == "no such operation":
+        answer = stub.sealed(0xE1, data=struct.pack("<HHB", 0, 1, 9))
+    elif case == "more than an answer holds":
+        sfdp = struct.pack("<BBBBBBI", 4, 0x5A, 24, 8, 0, 64, 0)
+        answer = stub.sealed(0xE1, data=struct.pack("<HH", 0, 17) + sfdp * 17)
+        assert answer.value == 16
+    elif case == "a seal, but too few fields":
+        answer = stub.sealed(0xE7, 0)
     elif case in ("bad checksum", "bad length"):
         stub.plain(0x02, 0x1000, 4, 0x400, 0, 0)
         if case == "bad checksum":
@@ -280,3 +324,10 @@ def test_erasing_leaves_out_what_is_blank(stub: StubClient) -> None:
     assert (answer.value, answer.status, answer.words()[0]) == (0x30000, 0, 1)
     assert stub.board.nor.cells.read(0x10000, 0x30000).count(0xFF) == 0x30000
     assert stub.board.nor.log["erase"] - before <= 4
+
+
+@pytest.mark.parametrize(("name", "chip", "how"), KINDS, ids=[f"{k[0]}-{k[2]}" for k in KINDS])
+def test_flash_that_stays_protected_is_said_to_be(name: str, chip: str, how: str) -> None:
+    stub = start(name, chip, how, "&fault=protect")
+    assert stub.plain(0xD1, 0, 0x1000).status == 0xC5
+    assert stub.sealed(0xEB, 0, 0x1000, 0).status == 0xC5

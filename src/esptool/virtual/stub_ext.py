@@ -17,6 +17,7 @@ from esptool.virtual.stub_model import (
     BAD_CHECKSUM,
     BAD_LENGTH,
     INFLATE_FAILED,
+    NOT_IMPLEMENTED,
     NOT_WRITING,
     SPI_FAILED,
     TOO_LITTLE,
@@ -147,10 +148,12 @@ class Extensions:
         done, at, status = 0, 4, 0
         out = bytearray()
         try:
-            while done < count:
-                at, answer = self._operation(data, at)
+            while done < count and not status:
+                at, answer, status = self._operation(data, at)
+                if len(out) + len(answer) > _MAX_BATCH:
+                    raise StubError(TOO_MUCH)
                 out += answer
-                done += 1
+                done += not status
         except StubError as e:
             status = e.status
         except (struct.error, IndexError):
@@ -158,30 +161,29 @@ class Extensions:
         self._last_batch = (number, done, bytes(out), status)
         return done, bytes(out), status
 
-    def _operation(self, data: bytes, at: int) -> tuple[int, bytes]:
-        """Do the operation at `at`; where the next one starts, and the answer."""
+    def _operation(self, data: bytes, at: int) -> tuple[int, bytes, int]:
+        """Do the operation at `at`; where the next one starts, the answer, the status."""
         bus, clock = self._stub.soc.bus, self._stub.soc.clock
         kind = data[at]
         if kind == 1:
             (address,) = struct.unpack_from("<I", data, at + 1)
-            return at + 5, struct.pack("<I", bus.read_word(address))
+            return at + 5, struct.pack("<I", bus.read_word(address)), 0
         if kind == 2:
             address, value, mask = struct.unpack_from("<3I", data, at + 1)
             self._stub.write_masked(address, value, mask)
-            return at + 13, b""
+            return at + 13, b"", 0
         if kind == 3:
             (delay,) = struct.unpack_from("<I", data, at + 1)
             clock.spend(delay * 1e-6)
-            return at + 5, b""
+            return at + 5, b"", 0
         if kind == 4:
-            return self._spi(data, at)
+            return *self._spi(data, at), 0
         if kind == 5:
             address, mask, value, _timeout = struct.unpack_from("<4I", data, at + 1)
             word = bus.read_word(address)
-            if word & mask != value:
-                raise StubError(SPI_FAILED)
-            return at + 17, struct.pack("<I", word)
-        raise StubError(BAD_LENGTH)
+            status = 0 if word & mask == value else SPI_FAILED
+            return at + 17, struct.pack("<I", word), status
+        raise StubError(NOT_IMPLEMENTED)
 
     def _spi(self, data: bytes, at: int) -> tuple[int, bytes]:
         command, bits, _dummy, out, back, address = struct.unpack_from("<5BI", data, at + 1)

@@ -55,7 +55,8 @@ def test_the_entry_takes_over_from_a_deep_windowed_rom_with_interrupts(tmp_path:
     done = subprocess.run(
         [
             MACHINE, "-M", "sim", "-cpu", "dc233c", "-semihosting", "-nographic",
-            "-kernel", program,
+            "-monitor", "none",
+            "-serial", "null", "-kernel", program,
         ],
         timeout=30, check=False, stdin=subprocess.DEVNULL, capture_output=True,
     )

@@ -46,6 +46,7 @@
     .equ INTSET, 226
     .equ INTCLEAR, 227
     .equ EXCSAVE1, 209
+    .equ SOFTWARE, 1 << 7       /* the software interrupt of level 1 on this core */
 
     /* Where the machine begins. */
     .section .reset, "ax"
@@ -184,7 +185,7 @@ rom:                            /* void rom(u32 n): n calls deeper, then the stu
     callx 8, 8
     leave 7
 1:                              /* an interrupt of software comes through here */
-    movi a3, -1
+    movi a3, SOFTWARE
     wsr_n 3, INTSET
     rsync
 1:
@@ -208,11 +209,12 @@ main:
     l32i a3, a3, 0
     movi a4, ticks_before
     s32i a3, a4, 0
-    movi a3, -1                 /* but none here, though one waits from now on */
+    movi a3, SOFTWARE           /* but none here, though one waits from now on */
     wsr_n 3, INTSET
     rsync
     rsr_n 3, INTSET
     beqz a3, wrong
+    movi a7, 0x7777
     movi a12, 0x1212
     movi a13, 0x1313
     movi a14, 0x1414
@@ -221,6 +223,15 @@ main:
     s32i a1, a4, 0
     movi a4, depth
     movi a3, 0
+    s32i a3, a4, 0
+    /* One frame alone is left, and nothing below the stack is written by it but what is its own:
+     * rom_call replaces this stray pointer by the end of its frame. */
+    rsr_n 3, WINDOWSTART
+    addi a4, a3, -1
+    and a3, a3, a4
+    bnez a3, wrong
+    movi a3, guard_end
+    addi a4, a1, -92
     s32i a3, a4, 0
 again:                          /* at every depth, so that the windows stand at every place */
     movi a2, deep
@@ -253,6 +264,13 @@ again:                          /* at every depth, so that the windows stand at 
     movi a4, sp_before
     l32i a4, a4, 0
     bne a1, a4, wrong
+    movi a3, guard
+    movi a4, guard_end
+1:
+    l32i a5, a3, 0
+    bnez a5, wrong
+    addi a3, a3, 4
+    bltu a3, a4, 1b
     movi a3, ticks
     l32i a3, a3, 0
     movi a4, ticks_before
@@ -322,6 +340,8 @@ ticks: .word 0
 ticks_before: .word 0
 sp_before: .word 0
 depth: .word 0
+guard: .space 64
+guard_end:
     .global bss_start, bss_end, stack_top
 bss_start: .word 0x5A5A5A5A, 0x5A5A5A5A
 bss_end:

@@ -260,7 +260,7 @@ class Caller:
         for _ in range(IDENTIFY_ATTEMPTS):
             # Answers carry no checksum: what looks like an unknown chip may be a flipped bit.
             found, secure, seen = self._identify(stub)
-            if found is not None:
+            if found is not None and (detect or found is self.expected):
                 break
         if detect:
             if found is None:

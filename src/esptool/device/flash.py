@@ -28,18 +28,20 @@ class FlashRequests(Requester):
     Attributes:
         flash_size: bytes, as last given to `set_flash_params`; None before.
         attached_pins: argument of the last `spi_attach`.
+        block_limit: largest block for a stub: a bad line calls for small ones.
         write_size_override: block size forced by the link (USB-OTG of a ROM), or None.
     """
 
     flash_size: int | None = None
     attached_pins: int = 0
     write_size_override: int | None = None
+    block_limit: int = 0x4000
 
     @property
     def flash_write_size(self) -> int:
         """Bytes a data block holds."""
         if self.is_stub:
-            return self.spec.stub.flash_write_size
+            return min(self.spec.stub.flash_write_size, self.block_limit)
         return self.write_size_override or ROM_WRITE_SIZE
 
     # --- set up --------------------------------------------------------------------------------

@@ -212,7 +212,7 @@ class Link:
     def _gone(self, e: OSError) -> PortError:
         name = getattr(self.port, "port", None) or "the port"
         return PortError(
-            f"Lost the connection to {name}: {e}.",
+            f"Lost the connection to {name}: {str(e).rstrip('.')}.",
             remedy="Check cable and power; another program may have taken the port.",
         )
 

@@ -21,6 +21,7 @@ from esptool.errors import (
     LinkTimeoutError,
     PortError,
     ProtocolError,
+    UnsupportedCommandError,
 )
 from esptool.events import ignore
 from esptool.transport.discovery import PortInfo, all_ports
@@ -38,6 +39,10 @@ QUIET_S = 0.05
 GROWTH = 1.5
 #: A chip that talks without end is not waited for any longer.
 MAX_NOISE_S = 3.0
+
+
+class PortGoneError(PortError):
+    """The port vanished and did not come back in time."""
 
 
 class RomAnswersError(LinkTimeoutError):
@@ -85,13 +90,29 @@ def recover(session: Session, before: str = "default-reset") -> None:
         FatalError: it was lost again on the way, several times.
     """
     former = _Former(session.is_stub, session.link.baud, session.flash_size, session.attached_pins)
+    session.recovering = True
+    try:
+        _recover(session, former, before)
+    finally:
+        session.recovering = False
+
+
+def _recover(session: Session, former: _Former, before: str) -> None:
     for left in reversed(range(RECOVERIES)):
-        if not _alive(session):
-            reopen(session)
         try:
+            if not _alive(session):
+                reopen(session)
             _start_anew(session, former, before)
             return
-        except (LinkTimeoutError, ProtocolError, PortError, ChipResponseError):
+        except PortGoneError:
+            raise
+        except (
+            LinkTimeoutError,
+            ProtocolError,
+            PortError,
+            ChipResponseError,
+            UnsupportedCommandError,
+        ):
             # The line that lost the chip may well spoil this, too.
             if not left:
                 raise
@@ -168,7 +189,7 @@ def reopen(session: Session) -> None:
             with contextlib.suppress(OSError):
                 port.close()
             if link.now() > deadline:
-                raise PortError(
+                raise PortGoneError(
                     f"The port {port.port} is gone and did not come back within "
                     f"{patience:g} s: {str(e).rstrip('.')}.",
                     remedy="Check cable and power, then start again.",
@@ -244,9 +265,10 @@ def regain(session: Session, cause: FatalError, on_lost: Callable[[], None] = la
         in_loader = True
     except (LinkTimeoutError, ProtocolError):
         pass
+    except PortGoneError:
+        raise
     except PortError:
-        if vanished:
-            raise
+        pass
     if not session.may_reset and not in_loader:
         raise LinkTimeoutError("The chip does not answer any more, and may not be reset.")
     if not vanished:

@@ -27,6 +27,11 @@ LINE_DAMAGE = frozenset({0x0107, 0xC100, 0xC000, 0x0105})
 #: Blocks of a transfer that the ROM let begin: refused with reason 5 they came damaged.
 BLOCKS = frozenset({Cmd.MEM_DATA, Cmd.FLASH_DATA, Cmd.FLASH_DEFL_DATA})
 
+#: What all ROMs know, and forbid in secure download mode at most.
+KNOWN_TO_ROMS = frozenset(
+    {Cmd.MEM_BEGIN, Cmd.MEM_END, Cmd.READ_REG, Cmd.WRITE_REG, Cmd.FLASH_BEGIN}
+)
+
 
 class StubKind(Enum):
     """What answers on the link."""
@@ -111,6 +116,7 @@ class Requester:
             UnsupportedCommandError: the ROM does not know it.
             LinkTimeoutError, ProtocolError: no whole answer came.
         """
+        resends = 0 if self.secure_download else int(opcode in KNOWN_TO_ROMS)
         while True:
             attempts -= 1
             try:
@@ -120,6 +126,11 @@ class Requester:
                 if attempts <= 0:
                     raise
                 self.link.discard_input()
+            except UnsupportedCommandError:
+                # A ROM says so of a damaged request, too; what it refused it has not done.
+                if not resends:
+                    raise
+                resends -= 1
             except ChipResponseError as e:
                 if attempts <= 0 or e.code not in LINE_DAMAGE:
                     raise

@@ -16,7 +16,13 @@ from esptool.device.power import Power
 from esptool.device.ram import RamLoader
 from esptool.device.requests import StubKind
 from esptool.device.spi_bus import SpiBus, Transaction
-from esptool.errors import FatalError, NotSupportedError
+from esptool.errors import (
+    FatalError,
+    LinkTimeoutError,
+    NotSupportedError,
+    PortError,
+    ProtocolError,
+)
 from esptool.events import Level, Listener, ignore
 from esptool.protocol.ext import Capability
 from esptool.transport.settings import Settings
@@ -38,6 +44,7 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         sync_stub_detected: a stub was already running when the connection was made.
         stub_disabled: no stub may be started on this chip.
         loaded_stub: what `run_stub` uploaded last.
+        recovering: it is being taken up again after a loss.
         may_reset: the chip may be reset to take it up again when it is lost.
     """
 
@@ -55,6 +62,7 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         self.sync_stub_detected = False
         self.stub_disabled = False
         self.may_reset = True
+        self.recovering = False
         self.loaded_stub: Stub | None = None
         self._jedec_id: int | None = None
         self._usb_place: PortInfo | None = None
@@ -135,12 +143,30 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         self.note("Uploading stub flasher...", Level.INFO)
         self._jedec_id = None
         self.loaded_stub = stub
-        stub_loader.upload(self, stub)
+        self._upload(stub)
         self.note("Running stub flasher...", Level.INFO)
         self.adopt_stub()
         self.note("Stub flasher running.", Level.INFO)
         for remark in getattr(self.link.port, "remarks", ()):  # what a virtual chip has to say
             self.note(remark, Level.DEBUG)
+
+    def _upload(self, stub: Stub) -> None:
+        """Upload and greet; from the start again where the line or the chip was lost."""
+        from esptool.device import recover
+
+        if self.recovering:
+            stub_loader.upload(self, stub)
+            return
+        self.remember_port()
+        for left in reversed(range(self.settings.retries + 1)):
+            try:
+                stub_loader.upload(self, stub)
+                return
+            except (LinkTimeoutError, ProtocolError, PortError) as e:
+                if not left or not self.may_reset:
+                    raise
+                self.note(f"The upload was cut short ({e.message}) Trying again...")
+                recover.recover(self)
 
     def adopt_stub(self) -> None:
         """From now on a stub answers; find out which."""

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from esptool.device import ext
 from esptool.errors import (
@@ -15,6 +16,7 @@ from esptool.errors import (
     VerifyError,
 )
 from esptool.events import Listener
+from esptool.ops.checks import can_verify
 from esptool.ops.flash_info import (
     flash_info,
     require_known_size,
@@ -22,6 +24,7 @@ from esptool.ops.flash_info import (
     size_in_bytes,
     size_word,
 )
+from esptool.ops.hashes import flash_md5
 from esptool.ops.healing import persist
 from esptool.ops.model import SECTOR
 from esptool.ops.report import Report, Stopwatch
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from esptool.device import Session
 
 ALL = -1
+T = TypeVar("T")
+_BLANK = b"\xff" * 0x10000
 
 
 def erase_flash(
@@ -50,8 +55,8 @@ def erase_flash(
         SecureModeError: refused without `force`.
         UnsupportedCommandError: the ROM has no such command; `erase_region` works with it.
     """
-    refuse_when_secure(session, force, security)
     report = Report(session, listener)
+    _prepare(session, report, lambda: refuse_when_secure(session, force, security))
     report.line("Erasing flash memory (this may take a while)...")
     watch = Stopwatch(session)
     if not session.is_stub:
@@ -63,8 +68,7 @@ def erase_flash(
             f"{session.spec.name} ROM does not support function erase_flash.",
             remedy="Leave out --no-stub, or use erase-region.",
         )
-    session.remember_port()
-    size = persist(session, report, "preparing", lambda: _whole_size(session))
+    size = _prepare(session, report, lambda: _whole_size(session))
 
     def erase() -> None:
         if size is not None and session.can(Capability.ERASE):
@@ -109,10 +113,9 @@ def erase_region(
         raise UsageError(f"Size of data to erase must be a multiple of {SECTOR}.")
     if size < 0:
         raise UsageError(f"Cannot erase {size} bytes at {address:#010x}: there is no flash.")
-    refuse_when_secure(session, force, security)
+    _prepare(session, report, lambda: refuse_when_secure(session, force, security))
     report.line("Erasing flash memory region (this may take a while depending on size)...")
     watch = Stopwatch(session)
-    session.remember_port()
 
     def erase() -> None:
         if session.is_stub:
@@ -129,6 +132,12 @@ def erase_region(
     seconds = watch.seconds
     report.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
     return seconds
+
+
+def _prepare(session: Session, report: Report, ask: Callable[[], T]) -> T:
+    """Find something out before anything is erased."""
+    session.remember_port()
+    return persist(session, report, "preparing", ask)
 
 
 def _persist(session: Session, report: Report, what: str, erase: Callable[[], None]) -> None:
@@ -149,19 +158,25 @@ def _persist(session: Session, report: Report, what: str, erase: Callable[[], No
 
 
 def _refuse_leftovers(session: Session, address: int, size: int) -> None:
-    """See that all is blank, where that is cheap: flash that is worn out or protected stays as it
+    """See that all is blank: flash that is worn out or protected stays as it
     was without a word.
 
     Raises:
         VerifyError: names the first sector that is not blank.
     """
-    if not session.can(Capability.BLANK):
-        return
-    blank = ext.blank_map(session, address, size)
-    if not all(blank):
-        where = address + blank.index(False) * SECTOR
+    where: int | None = None
+    if session.can(Capability.BLANK):
+        blank = ext.blank_map(session, address, size)
+        where = None if all(blank) else address + blank.index(False) * SECTOR
+    elif can_verify(session) and size:
+        digest = hashlib.md5()
+        for at in range(0, size, len(_BLANK)):
+            digest.update(_BLANK[: size - at])
+        wanted = digest.hexdigest()
+        where = None if flash_md5(session, address, size, wanted) == wanted else address
+    if where is not None:
         raise VerifyError(
-            f"The sector at {where:#010x} is not blank after erasing.",
+            f"Flash at or after {where:#010x} is not blank after erasing.",
             remedy="Is part of the flash write protected, or worn out?",
         )
 

@@ -13,7 +13,7 @@ from esptool.events import Listener
 from esptool.files import atomic_writer
 from esptool.ops.flash_info import require_known_size, set_flash_size, size_in_bytes, size_word
 from esptool.ops.hashes import flash_md5
-from esptool.ops.healing import LINE_LOSSES, is_loss, persist, take_up
+from esptool.ops.healing import LINE_LOSSES, persist, take_up
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.window_read import read_range
 from esptool.ops.window_read import stopped as _stopped
@@ -26,7 +26,7 @@ ALL = -1
 #: Bytes asked for at once, so that a large read needs little memory.
 CHUNK = 0x100000
 #: The same on a line that damages bytes.
-SMALLEST_CHUNK = 0x1000
+SMALLEST_CHUNK = 0x400
 
 
 def read_flash(
@@ -114,9 +114,10 @@ def _read(
         where = address + done
         try:
             piece = _checked(session, where, count, advance)
-        except (*LINE_LOSSES, VerifyError) as e:
+        except (*LINE_LOSSES, VerifyError, UnsupportedCommandError) as e:
+            # Whatever is refused of a read was damaged on its way.
             stalled += 1
-            if stalled > session.settings.retries or not is_loss(e):
+            if stalled > session.settings.retries:
                 raise _stopped(where, e) from e
             report.note(f"Lost contact at {where:#010x} ({e.message}) Trying again...")
             # One damaged byte costs all of a chunk.

@@ -92,6 +92,7 @@ def send_stretch(session: Session, stretch: Stretch, report: Report, retries: in
             if stalled > retries or not _worth_retrying(e):
                 raise _lost(stretch, done, e) from e
             sent.restarts += 1
+            session.block_limit = min(session.block_limit, SMALL_BLOCK)
             report.note(
                 f"Lost contact at {stretch.address + done:#010x} ({e.message}) Trying again..."
             )

@@ -29,6 +29,7 @@ from esptool.ops.read import read_bytes
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.security import SecurityState, security_state
 from esptool.ops.send import send_stretch
+from esptool.protocol.ext import Capability
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -159,6 +160,9 @@ def _plan_region(
         head = address % SECTOR
         content, address = b"\xff" * head + content, address - head
     pack = wants_packing(session, options) and bool(content)
+    if encrypted and not session.can(Capability.WRITE):
+        # Only our stub gathers whole blocks of the cipher from what it inflates.
+        pack = False
     if pack:
         packing.prepare(content)
     stretch = Stretch(address, content, encrypted, pack)

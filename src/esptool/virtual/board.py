@@ -46,6 +46,7 @@ class Board:
     Attributes:
         soc, nor, clock, options: its parts.
         held: EN is low.
+        moved: bytes over the line so far, both directions.
     """
 
     def __init__(self, options: Options, *, slow_lines_s: float = 0.0) -> None:
@@ -69,7 +70,7 @@ class Board:
         self._noise_in = LineNoise(options.faults, "to chip")
         self._noise_out = LineNoise(options.faults, "to host")
         self._garble = random.Random(0)
-        self._moved = 0
+        self.moved = 0
         self._drops = sorted(options.faults.drop_at)
         self._resets = sorted(options.faults.reset_at)
         self._lost_at = 0.0
@@ -313,14 +314,14 @@ class Board:
             self._queue.popleft()
 
     def _count(self, count: int) -> None:
-        self._moved += count
-        if self._drops and self._moved > self._drops[0] and not self.lost:
-            self._drops = [at for at in self._drops if at >= self._moved]
+        self.moved += count
+        if self._drops and self.moved > self._drops[0] and not self.lost:
+            self._drops = [at for at in self._drops if at >= self.moved]
             self._lose()
         if self.lost:
             raise LinkLostError
-        if self._resets and self._moved > self._resets[0]:
-            self._resets = [at for at in self._resets if at >= self._moved]
+        if self._resets and self.moved > self._resets[0]:
+            self._resets = [at for at in self._resets if at >= self.moved]
             self._boot_after_brownout()
 
     # --- state -------------------------------------------------------------------------------

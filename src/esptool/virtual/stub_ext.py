@@ -38,6 +38,9 @@ _DEFLATED, _ERASE_FIRST, _ENCRYPTED = 1, 2, 4
 _BATCH, _W_BEGIN, _W_DATA, _W_STATUS, _W_END = 0xE1, 0xE2, 0xE3, 0xE4, 0xE5
 _HASHES, _BLANK, _R_BEGIN, _R_FRAME, _R_ACK, _ERASE = 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xEB
 
+#: Bytes that the flash encryption takes at once, on any chip.
+_CIPHER_BLOCK = 128
+
 
 @dataclass(slots=True)
 class _Write:
@@ -56,6 +59,7 @@ class _Write:
     erased_to: int = 0
     status: int = 0
     asked_again: bool = False
+    held: bytes = b""
 
 
 @dataclass(slots=True)
@@ -260,6 +264,14 @@ class Extensions:
 
     def _program(self, write: _Write, data: bytes) -> None:
         soc = self._stub.soc
+        if write.flags & _ENCRYPTED:
+            # The cipher takes whole blocks; what is left over waits for more.
+            data = write.held + data
+            end = write.done + len(data)
+            whole = len(data) if end >= write.size else len(data) - end % _CIPHER_BLOCK
+            data, write.held = data[: max(0, whole)], data[max(0, whole) :]
+            if not data:
+                return
         at = write.offset + write.done
         if write.flags & _ENCRYPTED:
             if not soc.can_encrypt():

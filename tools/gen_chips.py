@@ -76,6 +76,23 @@ def num(value: str | int) -> int:
     return value if isinstance(value, int) else int(value, 16)
 
 
+def _clock(select: int, pll: int, bus: int, update: int, mhz: int, times: int) -> s.CpuClock:
+    pcr = 0x60096000
+    return s.CpuClock(
+        s.Bits(pcr + select, 0x30000), pll << 16, pcr + bus, s.Bits(pcr + update, 1), mhz, times
+    )
+
+
+#: The PCR registers of the vendor's headers and the divider of its framework's clock code. Only
+#: chips whose UART and flash controller have sources of their own, and whose settings are agreed
+#: upon by all public sources.
+CPU_CLOCKS = {
+    "esp32c61": _clock(0xE8, 2, 0xF4, 0x120, 160, 4),
+    "esp32h2": _clock(0x10C, 1, 0x118, 0x148, 96, 3),
+    "esp32h21": _clock(0x10C, 1, 0x118, 0x148, 96, 3),
+}
+
+
 class Builder:
     """Turns the facts of one chip into a `ChipSpec`."""
 
@@ -410,6 +427,7 @@ class Builder:
             bool(off.get("secure_boot_enabled")),
             off.get("revision"),
             (num(detour["rom_read_fn_ptr"]), num(detour["trigger_opcode"])) if detour else None,
+            cpu_clock=CPU_CLOCKS.get(self.key),
         )
 
     def voltage(self) -> s.FlashVoltage | None:

@@ -140,6 +140,7 @@ def _defines(name: str, spec: ChipSpec) -> list[tuple[str, int | str]]:
         out.append(("SPI_ADDRESS_AT_TOP", 1))
     if spec.key in USB_JTAG:
         out.append(("USB_JTAG_BASE", USB_JTAG[spec.key]))
+    out += _clock(spec)
     if spec.arch is not Arch.RISCV:
         out.append(("NEED_DIVIDE", 1))
     if spec.key in WINDOWED:
@@ -162,6 +163,22 @@ def _defines(name: str, spec: ChipSpec) -> list[tuple[str, int | str]]:
     if spec.flash.encrypted_write_align:
         out.append(("ENCRYPTED_ALIGN", str(spec.flash.encrypted_write_align)))
     return out
+
+
+def _clock(spec: ChipSpec) -> list[tuple[str, int | str]]:
+    """How the processor's clock is raised, where it may be."""
+    clock = spec.stub.cpu_clock
+    if clock is None:
+        return []
+    return [
+        ("CLOCK_SELECT_REG", clock.select.address),
+        ("CLOCK_SELECT_MASK", clock.select.mask),
+        ("CLOCK_SELECT_PLL", clock.pll),
+        ("CLOCK_BUS_REG", clock.bus_divider),
+        ("CLOCK_UPDATE_REG", clock.update.address),
+        ("CLOCK_UPDATE_BIT", clock.update.mask),
+        ("CLOCK_TIMES", str(clock.times)),
+    ]
 
 
 def _later_security(spec: ChipSpec) -> list[tuple[str, int | str]]:

@@ -85,6 +85,7 @@ static void mem_end(const struct request *r)
     if (status || arg(r, 0) || !entry)
         return;
     delay_us(1000);
+    clock_restore();
     rom_call(entry, 0, 0, 0, 0);
 }
 

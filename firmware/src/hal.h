@@ -28,6 +28,17 @@ static inline void reg_clear(u32 address, u32 bits)
 /* Call a function in the ROM (or code in RAM) with up to four arguments. */
 word rom_call(u32 address, word a, word b, word c, word d);
 
+/* Raise the processor's clock, and put it back: before anything else than this program runs. */
+#ifdef CLOCK_SELECT_REG
+extern u32 clock_times; /* by how much it is raised now */
+void clock_raise(void);
+void clock_restore(void);
+#else
+enum { clock_times = 1 };
+static inline void clock_raise(void) {}
+static inline void clock_restore(void) {}
+#endif
+
 void delay_us(u32 us);
 void chip_restart(void);
 

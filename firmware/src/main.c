@@ -34,11 +34,16 @@ int main(void)
             writer_idle();
             continue;
         }
+#ifdef USB_JTAG_BASE
+        if (link_active == &link_usb_jtag)
+            clock_raise();
+#endif
         stay = command(&f);
         rx_release();
     }
     flash_wait();
     uart_restore();
+    clock_restore();
 #ifndef RETURNS_TO_LOADER
     chip_restart();
 #endif

@@ -10,10 +10,12 @@ word rom_call(u32 address, word a, word b, word c, word d)
 }
 #endif
 
-void delay_us(u32 us) { rom_call(ROM_DELAY_US, us, 0, 0, 0); }
+/* The ROM counts cycles of the clock that it has set. */
+void delay_us(u32 us) { rom_call(ROM_DELAY_US, us * clock_times, 0, 0, 0); }
 
 void chip_restart(void)
 {
+    clock_restore();
     delay_us(10000);
     rom_call(ROM_RESTART, 0, 0, 0, 0);
 }

@@ -10,6 +10,7 @@ from esptool.chips.spec import (
     Arch,
     Bits,
     ChipSpec,
+    CpuClock,
     Crystal,
     CrystalMethod,
     Efuse,
@@ -227,6 +228,14 @@ CHIP = ChipSpec(
                     text_start=0x40800000, data_start=0x40822D68, bss_start=0x40810000
                 ),
             }
+        ),
+        cpu_clock=CpuClock(
+            select=Bits(0x600960E8, 0x30000),
+            pll=0x20000,
+            bus_divider=0x600960F4,
+            update=Bits(0x60096120, 1),
+            mhz=160,
+            times=4,
         ),
     ),
     registers=frozen(

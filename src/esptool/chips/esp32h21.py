@@ -10,6 +10,7 @@ from esptool.chips.spec import (
     Arch,
     Bits,
     ChipSpec,
+    CpuClock,
     Crystal,
     CrystalMethod,
     Efuse,
@@ -197,6 +198,14 @@ CHIP = ChipSpec(
                     text_start=0x40800000, data_start=0x40822D68, bss_start=0x40810000
                 ),
             }
+        ),
+        cpu_clock=CpuClock(
+            select=Bits(0x6009610C, 0x30000),
+            pll=0x10000,
+            bus_divider=0x60096118,
+            update=Bits(0x60096148, 1),
+            mhz=96,
+            times=3,
         ),
     ),
     registers=frozen(

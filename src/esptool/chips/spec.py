@@ -444,6 +444,30 @@ class PowerOn:
 
 
 @dataclass(frozen=True, slots=True)
+class CpuClock:
+    """How a stub may raise the processor's clock while the PLL runs, with all other clocks kept.
+
+    The bus is divided by `times` as the processor gets that much faster than the crystal; the
+    sources of UART and SPI flash are chosen elsewhere.
+
+    Attributes:
+        select: the field that chooses the root clock; 0 is the crystal.
+        pll: its value for the PLL.
+        bus_divider: register whose low byte is the bus's divider less one.
+        update: writing this bit lets new settings come into force; it clears itself.
+        mhz: the raised clock.
+        times: how many times the crystal's it is.
+    """
+
+    select: Bits
+    pll: int
+    bus_divider: int
+    update: Bits
+    mhz: int
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class StubRules:
     """Which stub runs, and when none may.
 
@@ -454,6 +478,7 @@ class StubRules:
         not_with_secure_boot: the ROM refuses unsigned code in RAM when secure boot is on.
         not_for_revision: a revision whose ROM cannot run one (C2 v0.0).
         secure_boot_detour: S3: (address of a ROM function pointer, opcode that calls it).
+        cpu_clock: the clock may be raised while the host is on USB-Serial/JTAG.
     """
 
     available: bool
@@ -463,6 +488,7 @@ class StubRules:
     not_for_revision: int | None = None
     secure_boot_detour: tuple[int, int] | None = None
     flash_write_size: int = 0x4000
+    cpu_clock: CpuClock | None = None
 
 
 @dataclass(frozen=True, slots=True)

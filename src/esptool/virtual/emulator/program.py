@@ -13,6 +13,7 @@ from esptool.chips.spec import Arch, ChipSpec
 from esptool.errors import UsageError
 from esptool.virtual.emulator.confined import Confined
 from esptool.virtual.emulator.cpu import PAGE, Cpu, UnicornCpu, engines
+from esptool.virtual.emulator.cpu_clock import ClockTree
 from esptool.virtual.emulator.rom_calls import CALLS
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ _IDLE_LOOKS = 6
 _IDLE_GAP = 2000
 #: Instructions that a program may take between two looks at the line before it counts as hung.
 _HUNG = 400_000_000
-_CPU_HZ = 160e6
 #: What the return address of a program shows at its start.
 _NOWHERE = 0
 #: Where call0 code begins in a stub for a chip with register windows (see firmware/arch).
@@ -69,6 +69,9 @@ class Program:
         self._looked_at = 0
         self._charged = 0
         self._ended = False
+        self._clock = ClockTree(
+            spec.stub.cpu_clock, soc.clock_hz, soc.bus.read_word, soc.notes.append
+        )
         shim = _AFTER_SHIM if spec.arch is Arch.XTENSA and skip_shim else 0
         # The engine lives in a thread of its own, and this end of it holds nothing but a way there.
         self._engine = Confined()
@@ -82,6 +85,11 @@ class Program:
         found = self._cpu()
         assert found is not None
         return found
+
+    @property
+    def cpu_hz(self) -> int:
+        """What the processor runs at."""
+        return self._clock.hz
 
     def begin(self) -> None:
         """Run to where the program waits for the host."""
@@ -131,7 +139,7 @@ class Program:
 
     def _charge(self, executed: int) -> None:
         """Let the time pass that the instructions up to this count have taken."""
-        self._soc.clock.spend((executed - self._charged) / _CPU_HZ)
+        self._soc.clock.spend((executed - self._charged) / self._clock.hz)
         self._charged = executed
 
     def _send(self) -> None:
@@ -186,6 +194,10 @@ class Program:
             self._send()
             self._set_divider(value)
         self._looks = 0
+        if self._clock.is_update(address, value):
+            self._charge(self.cpu.instructions)
+            self._clock.update()
+            return
         self._soc.bus.write_word(address, value)
 
     def _set_divider(self, value: int) -> None:
@@ -226,8 +238,11 @@ class Program:
         if address == calls.attach:
             soc.attach_flash()
         elif address == calls.delay:
-            soc.clock.spend(args[0] * 1e-6)
+            # The ROM counts cycles, and believes in the clock that it has set.
+            soc.clock.spend(args[0] * 1e-6 * self._clock.slow_hz / self._clock.hz)
         elif address == calls.restart:
+            if self._clock.raised:
+                soc.notes.append("the processor's clock was left raised")
             self._send()
             soc.reboot()
             return None

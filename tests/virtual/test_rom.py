@@ -151,10 +151,37 @@ def test_damaged_blocks_and_wrong_lengths_are_refused_with_their_reasons() -> No
     assert c.ask(0x03, 4, 0, 0, 0, data=b"abcd", check=0)[1][:2] == b"\x01\x06"
     c.ask(0x02, 0x400, 1, 0x400, 0, 0)
     assert c.ask(0x03, 4, 0, 0, 0, data=b"abcd", check=0)[1][:2] == b"\x01\x07"
-    assert c.ask(0x03, 5, 0, 0, 0, data=b"abcd", check=0)[1][:2] == b"\x01\x05"
+    assert c.ask(0x03, 5, 1, 0, 0, data=b"abcd", check=0)[1][:2] == b"\x01\x05"
     assert c.ask(0x02, 0x1000, 4, 0x400, 0x400000, 0)[1][:2] == b"\x01\x06"
     c.ask(0x10, 0x1000, 1, 0x400, 0, 0)
     assert c.block(0x11, b"no zlib")[:2] == b"\x01\x0b"
+
+
+@pytest.mark.parametrize("chip", ALL)
+def test_blocks_are_counted_also_when_damaged_as_the_genuine_loader_does(chip: str) -> None:
+    """The statuses are those that the ROMs of ESP32 and ESP32-C3 gave under full emulation."""
+    c = client(chip)
+    c.sync()
+    base = next(r.start for r in c.board.spec.memory_map if r.kind == "DRAM")
+    assert c.ask(0x05, 8, 2, 4, base)[1][:2] == b"\x00\x00"
+    assert c.ask(0x07, 4, 0, 0, 0, data=b"abcd", check=0)[1][:2] == b"\x01\x07"
+    assert c.block(0x07, b"abcd", 0)[:2] == b"\x01\x05"  # it counts as having come
+    assert c.block(0x07, b"efgh", 1)[:2] == b"\x00\x05"  # good, but the reason stays
+    assert c.ask(0x05, 8, 2, 4, base)[1][0] == 0
+    assert c.block(0x07, b"abcd", 0)[0] == 0
+    assert c.block(0x07, b"abcd", 0)[0] == 1
+    assert c.block(0x07, b"efgh", 1)[0] == 0
+    assert c.board.soc.bus.read(base, 8) == b"abcdefgh"
+
+
+def test_an_answer_keeps_what_it_does_not_set_of_the_one_before() -> None:
+    c = client("esp32")
+    c.sync()
+    word, status = c.ask(0x0A, 0x40001000)
+    assert (word, status) == (0x00F01D83, bytes(4))
+    [refusal] = c.send(0xD0)
+    assert refusal[:10] == b"\x01\x0a\x04\x00\x83\x1d\xf0\x00\x01\x05"
+    assert c.ask(0x05, 4, 1, 4, 0x3FFD8000) == (word, b"\x00\x05\x00\x00")
 
 
 def test_flash_that_was_not_attached_cannot_be_used() -> None:

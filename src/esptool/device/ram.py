@@ -3,29 +3,110 @@
 
 from __future__ import annotations
 
-from esptool.device.requests import Requester
-from esptool.errors import LinkTimeoutError
+from dataclasses import dataclass
+
+from esptool.device.requests import LINE_DAMAGE, Requester
+from esptool.errors import ChipResponseError, FatalError, LinkTimeoutError, ProtocolError
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
 
 RAM_BLOCK = 0x1800
 #: Over USB-OTG the ROM takes smaller blocks.
 USB_OTG_BLOCK = 0x800
-BLOCK_ATTEMPTS = 5
+#: A block that was refused this often goes on in small pieces, which are lost less easily.
+WHOLE_ATTEMPTS = 2
+PIECE = 0x200
+PIECE_ATTEMPTS = 8
+
+_REFUSALS = (LinkTimeoutError, ProtocolError, ChipResponseError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Download:
+    """What MEM_BEGIN has announced; `first` is the caller's number of the first block of it."""
+
+    size: int
+    blocks: int
+    block_size: int
+    address: int
+    first: int = 0
+
+    def from_block(self, seq: int) -> _Download:
+        """The rest, from the caller's block `seq` on."""
+        passed = seq - self.first
+        done = passed * self.block_size
+        return _Download(
+            max(0, self.size - done),
+            max(0, self.blocks - passed),
+            self.block_size,
+            self.address + done,
+            seq,
+        )
 
 
 class RamLoader(Requester):
     """The MEM_* requests."""
 
+    _download: _Download | None = None
+
     def mem_begin(self, size: int, blocks: int, block_size: int, address: int) -> None:
         """Announce `size` bytes in `blocks` blocks for RAM at `address`."""
-        data = packets.words(size, blocks, block_size, address)
+        self._announce(_Download(size, blocks, block_size, address))
+
+    def _announce(self, download: _Download) -> None:
+        data = packets.words(
+            download.size, download.blocks, download.block_size, download.address
+        )
         self.request("enter RAM download mode", Cmd.MEM_BEGIN, data, attempts=3)
+        self._download = download
 
     def mem_block(self, data: bytes, seq: int) -> None:
-        """Send block number `seq`. A busy ROM refuses one now and then: it is sent again."""
+        """Send block number `seq`, as counted from `mem_begin`.
+
+        A busy ROM refuses one now and then. It has counted it all the same and takes no block of
+        that number any more (seen on ESP32 and ESP32-C3), so the rest is announced anew.
+        """
+        download = self._download
+        if download is None:
+            self._ram_data(data, seq)
+            return
+        for _ in range(WHOLE_ATTEMPTS):
+            try:
+                self._ram_data(data, seq - download.first)
+                return
+            except _REFUSALS as e:
+                self._again_or_raise(e, last=False)
+            download = download.from_block(seq)
+            self._announce(download)
+        self._in_pieces(data, download.address)
+        rest = download.from_block(seq + 1)
+        if rest.blocks:
+            self._announce(rest)
+
+    def _in_pieces(self, data: bytes, address: int) -> None:
+        done = failures = 0
+        while done < len(data):
+            rest = data[done:]
+            self._announce(_Download(len(rest), -(-len(rest) // PIECE), PIECE, address + done))
+            try:
+                for seq, at in enumerate(range(0, len(rest), PIECE)):
+                    self._ram_data(rest[at : at + PIECE], seq)
+                    done += len(rest[at : at + PIECE])
+                    failures = 0
+            except _REFUSALS as e:
+                failures += 1
+                self._again_or_raise(e, last=failures == PIECE_ATTEMPTS)
+
+    def _ram_data(self, data: bytes, seq: int) -> None:
         body, check = packets.data_block(data, seq)
-        self.request("write to target RAM", Cmd.MEM_DATA, body, check, attempts=BLOCK_ATTEMPTS)
+        self.request("write to target RAM", Cmd.MEM_DATA, body, check)
+
+    def _again_or_raise(self, e: FatalError, *, last: bool) -> None:
+        """Get ready for another try, unless it was the `last` or the chip will not have it."""
+        if last or (isinstance(e, ChipResponseError) and e.code not in LINE_DAMAGE):
+            raise e
+        if not isinstance(e, ChipResponseError):
+            self.link.discard_input()
 
     def mem_finish(self, entry: int = 0) -> None:
         """Jump to `entry`, or stay in the loader when it is 0.

@@ -223,13 +223,18 @@ class BlockWriter:
         )
 
     def _block(self, data: bytes, seq: int, *, deflated: bool, produced: int) -> None:
-        """Send one block; again only where the chip says that it arrived damaged."""
+        """Send one block; a stub may get it again where it says that it arrived damaged.
+
+        A ROM counts a damaged block as well and takes no other of its number: what is left is
+        begun anew.
+        """
         session = self.session
+        attempts = session.settings.write_block_attempts if session.is_stub else 1
         timeout = session.settings.scaled(
             session.settings.erase_write_timeout_per_mb, produced + SECTOR
         )
         send = session.flash_defl_block if deflated else session.flash_block
-        for left in reversed(range(max(1, session.settings.write_block_attempts))):
+        for left in reversed(range(max(1, attempts))):
             try:
                 send(data, seq, timeout)
                 return

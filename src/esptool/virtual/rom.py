@@ -2,6 +2,8 @@
 """The serial loader in the chip's ROM, seen from the wire: requests in, answers out.
 
 It knows which commands each ROM has, their lengths and limits, and what it does with nonsense.
+Oddities are those of the genuine ROMs of ESP32 and ESP32-C3, watched under full emulation: a block
+counts even when it arrives damaged, and an answer keeps what it does not set of the one before.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ _MAX_BLOCK = 0x4000
 _MAX_RAM_BLOCK = 0x1800
 _SLOW_READ = 64
 
+_SYNC, _READ_REG = 0x08, 0x0A
+
 SECURE_DOWNLOAD_COMMANDS = frozenset({0x02, 0x03, 0x04, 0x08, 0x0B, 0x0D, 0x0F, 0x14})
 
 Result = tuple[int, bytes]
@@ -53,21 +57,6 @@ def words(data: bytes, count: int) -> tuple[int, ...]:
     return struct.unpack_from(f"<{count}I", data)
 
 
-def checked_block(data: bytes, checksum: int) -> bytes:
-    """Payload of a data request: four words, then as many bytes as the first says.
-
-    Raises:
-        Refused: wrong length or checksum.
-    """
-    length = words(data, 4)[0]
-    payload = data[16:]
-    if len(payload) != length:
-        raise Refused(INVALID)
-    if xor_sum(payload) != checksum & 0xFF:
-        raise Refused(BAD_CHECKSUM)
-    return payload
-
-
 def xor_sum(data: bytes) -> int:
     """The loader's checksum: all bytes and 0xEF xored together, by folding halves."""
     value = int.from_bytes(data, "little")
@@ -88,13 +77,16 @@ class RomLoader:
         self._frames = FrameReader()
         self._flash_size = 0x400000
         self._write_at = 0
-        self._write_left = 0
         self._encrypt = False
         self._inflate: zlib._Decompress | None = None
         self._mode = ""
         self._ram_at = 0
         self._ram_left = 0
-        self._synced = False
+        self._next_block = 0
+        # What an answer keeps of the one before: opcode, value, and the reason of a failure.
+        self._last = _SYNC
+        self._value = 0
+        self._reason = 0
         rom = soc.spec.rom
         self._handlers: dict[int, Callable[[bytes, int], Result]] = {
             0x02: self._flash_begin,
@@ -130,37 +122,60 @@ class RomLoader:
     def receive(self, data: bytes) -> None:
         """Bytes from the host."""
         for frame in self._frames.feed(data):
-            if len(frame) >= 8 and frame[0] == 0:
+            if len(frame) < 8:
+                self._unknown()
+            elif frame[0] == 0:
                 self._request(frame)
             if self._soc.program is not self:
                 # The request has started other code; what follows is not for the loader.
                 return
 
+    def _unknown(self) -> None:
+        """Nonsense is refused in the form of the last answer, so without the opcode sent."""
+        self._answer(b"", INVALID)
+
     def _request(self, frame: bytes) -> None:
-        _, op, length, checksum = struct.unpack_from("<BBHI", frame)
-        data = frame[8:]
+        # The length in the header is not looked at.
+        _, op, _length, checksum = struct.unpack_from("<BBHI", frame)
         handler = self._handlers.get(op)
         if handler is None:
-            # Taken for lost synchronisation: the answer is a failed one to SYNC, eight times, so
-            # it does not carry the opcode that was sent.
-            for _ in range(_SYNC_ANSWERS):
-                self._answer(0x08, 0, b"", INVALID)
+            self._unknown()
             return
-        value, body, reason = 0, b"", 0
+        self._last = op
+        body, reason = b"", 0
         try:
-            if length != len(data):
-                raise Refused(INVALID)
-            value, body = handler(data, checksum)
+            value, body = handler(frame[8:], checksum)
+            if op in (_SYNC, _READ_REG):
+                self._value, self._reason = value, 0
         except Refused as e:
             reason = e.reason
-        for _ in range(_SYNC_ANSWERS if op == 0x08 and not reason else 1):
-            self._answer(op, value, body, reason)
+        self._answer(body, reason)
         self._soc.after_answer()
 
-    def _answer(self, op: int, value: int, body: bytes, reason: int) -> None:
-        status = bytes((1 if reason else 0, reason)).ljust(self._soc.spec.rom.status_bytes, b"\0")
-        head = struct.pack("<BBHI", 1, op, len(body) + len(status), value & 0xFFFFFFFF)
-        self._soc.send(wrap(head + body + status))
+    def _answer(self, body: bytes, reason: int) -> None:
+        self._reason = reason or self._reason
+        status = bytes((1 if reason else 0, self._reason))
+        status = status.ljust(self._soc.spec.rom.status_bytes, b"\0")
+        head = struct.pack(
+            "<BBHI", 1, self._last, len(body) + len(status), self._value & 0xFFFFFFFF
+        )
+        for _ in range(_SYNC_ANSWERS if self._last == _SYNC else 1):
+            self._soc.send(wrap(head + body + status))
+
+    def _block(self, data: bytes, checksum: int) -> bytes:
+        """Payload of a data request: length, number, two words more, then the payload.
+
+        Raises:
+            Refused: not the block wanted, or a damaged one, which counts all the same.
+        """
+        length, number, _, _ = words(data, 4)
+        payload = data[16:]
+        if len(payload) != length or number != self._next_block:
+            raise Refused(INVALID)
+        self._next_block += 1
+        if xor_sum(payload) != checksum & 0xFF:
+            raise Refused(BAD_CHECKSUM)
+        return payload
 
     # --- basics ------------------------------------------------------------------------------
 
@@ -204,12 +219,13 @@ class RomLoader:
         self._ram_at, self._ram_left = address, size
         self._soc.loaded.append((address, size))
         self._mode = "ram"
+        self._next_block = 0
         return 0, b""
 
     def _mem_data(self, data: bytes, checksum: int) -> Result:
         if self._mode != "ram":
             raise Refused(FAILED)
-        payload = checked_block(data, checksum)
+        payload = self._block(data, checksum)
         if len(payload) > _MAX_RAM_BLOCK:
             raise Refused(INVALID)
         self._soc.bus.write(self._ram_at, payload)
@@ -241,19 +257,19 @@ class RomLoader:
             raise Refused(FAILED)
 
     def _flash_begin(self, data: bytes, _checksum: int) -> Result:
-        size, blocks, block_size, offset = words(data, 4)
+        size, _blocks, block_size, offset = words(data, 4)
         self._encrypt = self._asked_to_encrypt(data)
+        self._next_block = 0
         if not size:
             # An empty begin only turns the loader towards flash, so that an end can follow.
             self._mode = "flash"
-            self._write_left = 0
             return 0, b""
         if block_size > _MAX_BLOCK:
             raise Refused(INVALID)
         self._need_flash(offset, 0)
         self._erase(offset, size)
         self._mode = "flash"
-        self._write_at, self._write_left = offset, blocks
+        self._write_at = offset
         return 0, b""
 
     def _asked_to_encrypt(self, data: bytes) -> bool:
@@ -283,10 +299,9 @@ class RomLoader:
         return 2 * count if count < head or count == head else count + head
 
     def _flash_data(self, data: bytes, checksum: int) -> Result:
-        if self._mode != "flash" or not self._write_left:
+        if self._mode != "flash":
             raise Refused(FAILED)
-        payload = checked_block(data, checksum)
-        self._write_left -= 1
+        payload = self._block(data, checksum)
         self._write(payload)
         return 0, b""
 
@@ -311,8 +326,9 @@ class RomLoader:
         self._soc.defer(self._soc.run_flash if run else self._soc.reboot)
 
     def _deflate_begin(self, data: bytes, _checksum: int) -> Result:
-        size, blocks, block_size, offset = words(data, 4)
+        size, _blocks, block_size, offset = words(data, 4)
         self._encrypt = self._asked_to_encrypt(data)
+        self._next_block = 0
         if block_size > _MAX_BLOCK:
             raise Refused(INVALID)
         self._need_flash(offset, 0)
@@ -320,14 +336,13 @@ class RomLoader:
             self._erase(offset, size)
         self._mode = "deflate"
         self._inflate = zlib.decompressobj()
-        self._write_at, self._write_left = offset, blocks
+        self._write_at = offset
         return 0, b""
 
     def _deflate_data(self, data: bytes, checksum: int) -> Result:
-        if self._mode != "deflate" or self._inflate is None or not self._write_left:
+        if self._mode != "deflate" or self._inflate is None:
             raise Refused(FAILED)
-        payload = checked_block(data, checksum)
-        self._write_left -= 1
+        payload = self._block(data, checksum)
         try:
             plain = self._inflate.decompress(payload)
         except zlib.error:

@@ -134,10 +134,6 @@ class Requester:
             except ChipResponseError as e:
                 if attempts <= 0 or e.code not in LINE_DAMAGE:
                     raise
-            except UnsupportedCommandError:
-                # A ROM says the same of a request whose opcode was damaged on the way.
-                if attempts <= 0:
-                    raise
 
     def checked(self, what: str, opcode: int, body: bytes) -> bytes:
         """The data of an answer whose status is good; see `request` for what is raised."""

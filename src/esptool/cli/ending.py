@@ -15,8 +15,8 @@ from esptool.logger import log
 def run(main: Callable[[], None]) -> NoReturn:
     """Run a program's `main` and end the process with the exit code that belongs to the outcome.
 
-    0 when it went well, 2 after any error (shown in a line or two on standard error), 130 when
-    interrupted. ESPTOOL_TRACEBACK=1 shows where an error came from.
+    0 when it went well, 2 after any error or an interruption (shown in a line or two on standard
+    error). ESPTOOL_TRACEBACK=1 shows where an error came from.
     """
     code = 0
     try:
@@ -25,7 +25,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     except KeyboardInterrupt as e:
         text = str(e)
         log.error(f"Interrupted.{' ' + text if text else ''}")
-        code = 130
+        code = 2
     except BrokenPipeError:
         # The reader has gone (e.g. `| head`); keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -178,7 +178,7 @@ def reopen(session: Session) -> None:
     patience = session.settings.reappear_timeout
     deadline = link.now() + patience
     while True:
-        name = _find_again(wanted)
+        name = find_again(wanted)
         try:
             if name is not None and name != port.port:
                 port.port = name
@@ -205,7 +205,7 @@ def usb_place(port_name: str | None) -> PortInfo | None:
     return next((p for p in all_ports() if p.device in names and p.vid is not None), None)
 
 
-def _find_again(wanted: PortInfo | None) -> str | None:
+def find_again(wanted: PortInfo | None) -> str | None:
     """The present name of a USB device: by serial number, else by the socket it is plugged in."""
     if wanted is None:
         return None

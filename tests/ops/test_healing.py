@@ -200,6 +200,9 @@ def test_a_device_is_found_again_by_serial_number_or_socket(
 # --- as a user meets it --------------------------------------------------------------------------
 
 
+_PLACE = re.compile(r"socket://\S+:\d+|/dev/\S+")
+
+
 class Served:
     """`esp_virtual_chip` in a process of its own, that can be killed and started again."""
 
@@ -215,11 +218,9 @@ class Served:
         options = ["flash=1MB", "stub=model", "timing=real", f"state={self.state}"]
         self.process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        while not (
-            match := re.search(r"socket://\S+:\d+|/dev/\S+", self.process.stdout.readline())
-        ):
+        while not (found := _PLACE.search(self.process.stdout.readline())):
             assert self.process.poll() is None
-        self.url = match[0]
+        self.url = found[0]
 
     def kill(self) -> None:
         """End it without a chance to save anything."""
@@ -301,8 +302,8 @@ def test_retries_and_patience_are_settings(tmp_path: Path) -> None:
     port = ["--port", "virtual://esp32c3?name=x&stub=model&timing=virtual&fault="]
     job = ["write-flash", "0x10000", str(tmp_path / "data.bin")]
     for fault, words, code, text in (
-        ("reset:40000", [], 2, "Writing stopped at 0x0001"),
-        ("reset:40000", ["--retries", "3"], 0, "Hash of data verified."),
+        ("brownout:0x10010", [], 2, "Writing stopped at 0x00010000"),
+        ("brownout:0x10010", ["--retries", "3"], 0, "Hash of data verified."),
         ("drop:40000,away:4", ["--retries", "3"], 2, "did not come back within 1 s"),
     ):
         where = [port[0], port[1] + fault]

@@ -59,11 +59,12 @@ class Script:
         return data + held, what == "late"
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FATES, FATES, st.booleans(), st.sampled_from(("write", "read")))
 def test_any_fate_of_any_frame_ends_in_the_right_bytes_or_in_one_error(
     to_chip: list[Fate], to_host: list[Fate], by_bytes: bool, job: str
 ) -> None:
+    said = ""
     name = f"window-{next(_number)}"
     where = f"virtual://esp32c3?name={name}&stub=model&timing=virtual&flash=1MB"
     try:
@@ -84,7 +85,8 @@ def test_any_fate_of_any_frame_ends_in_the_right_bytes_or_in_one_error(
                 else:
                     assert ops.read_flash(s, BASE, len(DATA)) == DATA
             except FatalError as e:
-                assert "0x0001" in str(e), str(e)
+                said = str(e)
+        assert not said or "0x0001" in said, said
     finally:
         NAMED.pop(name, None)
 

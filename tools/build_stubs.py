@@ -17,14 +17,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import stub_stack
+from esptool._version import __version__
 from esptool.chips.spec import Arch, ChipSpec
 from gen_stub_headers import header, stubs
 
@@ -65,8 +67,10 @@ class Toolchain:
     rodata_in_code: bool
 
 
-_RISCV = ("-march=rv32imc", "-mabi=ilp32", "-msmall-data-limit=0", "-mno-relax", "-msave-restore")
-_CALL0 = ("-mlongcalls", "-mtext-section-literals")
+#: RISC-V calls are made short by the linker; on Xtensa they are short from the start, as the code
+#: lies in one piece, and nothing may move there: the entry's offset is known to emulators.
+_RISCV = ("-march=rv32imc", "-mabi=ilp32", "-msmall-data-limit=0", "-msave-restore")
+_CALL0 = ("-mtext-section-literals", "-Wl,--no-relax")
 
 TOOLCHAINS = {
     Arch.RISCV: Toolchain("riscv64-unknown-elf-", _RISCV, "riscv.S", True),
@@ -141,7 +145,7 @@ def build(name: str, spec: ChipSpec, work: Path) -> Built:
     # Plain names and one directory, so that no path gets into the output.
     _run(gcc, *COMMON, *tools.flags, "-c", *sources, cwd=work)
     objects = [Path(s).stem + ".o" for s in sources]
-    _run(gcc, *tools.flags, "-nostdlib", "-Wl,--no-relax", "-Wl,--gc-sections",
+    _run(gcc, *tools.flags, "-nostdlib", "-Wl,--gc-sections",
          "-Wl,-z,max-page-size=4", "-T", "stub.ld", "-o", "stub.elf", *objects,
          *(("-lgcc",) if spec.arch is Arch.RISCV else ()), cwd=work)
     return _collect(name, spec, tools, work)
@@ -229,13 +233,35 @@ def build_all(names: list[str], out: Path) -> dict[str, Built]:
     for name, stub in built.items():
         (out / f"{name}.json").write_text(json.dumps(stub.fields, indent=1) + "\n")
     if set(built) == set(stubs()):
+        release = _release(OUT / "manifest.json")
+        for name, stub in built.items():
+            stub.facts["since_release"] = _loaded(stub.facts) - release["sizes"].get(name, 0)
         manifest = {
+            "version": __version__,
             "sources": source_hash(),
             "compilers": versions(),
+            "release": release,
             "stubs": {name: stub.facts for name, stub in built.items()},
         }
         (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return built
+
+
+def _loaded(facts: Mapping[str, Any]) -> int:
+    """Bytes that are uploaded."""
+    return int(facts["text"]) + int(facts["data"])
+
+
+def _release(manifest: Path) -> dict[str, Any]:
+    """The last release and its sizes, as the manifest has them.
+
+    The first build of another version takes the sizes that are there, its predecessor's.
+    """
+    old = json.loads(manifest.read_text())
+    if old.get("version") == __version__ and "release" in old:
+        return dict(old["release"])
+    sizes = {name: _loaded(facts) for name, facts in old["stubs"].items()}
+    return {"version": old.get("version", __version__), "sizes": sizes}
 
 
 def _sizes(path: Path) -> dict[str, dict[str, int]]:
@@ -246,13 +272,15 @@ def _sizes(path: Path) -> dict[str, dict[str, int]]:
 
 def report(built: dict[str, Built], before: dict[str, dict[str, int]]) -> None:
     """Print a table of sizes and how they changed since `before`."""
-    print(f"{'stub':<14}{'code':>7}{'data':>7}{'bss':>8}{'stack':>7}{'used':>7}  change of code")
+    print(f"{'stub':<14}{'code':>7}{'data':>7}{'bss':>8}{'stack':>7}{'used':>7}{'change':>8}"
+          f"{'since release':>15}")
     for name, stub in built.items():
         f = stub.facts
         old = before.get(name)
-        change = f"{int(str(f['text'])) - old['text']:+d}" if old else "new"
+        change = f"{_loaded(f) - _loaded(old):+d}" if old else "new"
+        since = f"{f['since_release']:+}" if "since_release" in f else ""
         print(f"{name:<14}{f['text']:>7}{f['data']:>7}{f['bss']:>8}{f['stack']:>7}"
-              f"{f['stack_used']:>7}  {change}")
+              f"{f['stack_used']:>7}{change:>8}{since:>15}")
 
 
 def main() -> int:

@@ -35,3 +35,11 @@ def test_the_manifest_tells_of_memory_that_does_not_overlap() -> None:
         assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans)), name
         stub = stubs.load_file(stubs.DATA / f"{name}.json")
         assert (len(stub.text), len(stub.data)) == (facts["text"], facts["data"])
+
+
+def test_the_manifest_compares_with_the_last_release() -> None:
+    manifest = json.loads((stubs.DATA / "manifest.json").read_text())
+    sizes = manifest["release"]["sizes"]
+    assert set(sizes) == set(manifest["stubs"])
+    for name, facts in manifest["stubs"].items():
+        assert facts["text"] + facts["data"] - sizes[name] == facts["since_release"], name

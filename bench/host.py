@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the host side costs: codec throughput, and CPU of whole writes and reads.
 
-    python -m bench.host [--size MB] [--json FILE]
+    python -m bench.host [--size MB] [--large] [--json FILE]
 
 The peer answers at once (`bench.lib.instant`), so only the client's own work counts. The public
-tool does the same against the same peer, where its environment is installed.
+tool does the same against the same peer, where its environment is installed. `--large` measures
+CPU and peak memory of writing and reading up to 64 MB through a stub: the peer is a virtual
+ESP32-S3 in a process of its own, where a model of the stub answers.
 """
 
 from __future__ import annotations
@@ -13,13 +15,17 @@ import argparse
 import json
 import os
 import random
+import re
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.lib import tools
+from bench.lib.data import firmware
 from esptool.protocol import packets, slip
 
 MB = 1 << 20
@@ -97,19 +103,88 @@ def _cpu(command: list[str], job: list[str], alone: bool) -> float:
     return best
 
 
+def large() -> list[dict[str, float | str]]:
+    """Firmware-like files of growing size, written to and read from a blank flash of 128 MB."""
+    rows: list[dict[str, float | str]] = []
+    for size, tool, command in (
+        (1, "public", tools.public()),
+        *((size, "ours", tools.ours()) for size in (1, 4, 16, 64)),
+    ):
+        if command is None:
+            continue
+        with tempfile.TemporaryDirectory() as folder, _virtual() as url:
+            source, target = Path(folder, "in.bin"), Path(folder, "out.bin")
+            block = firmware(MB)[4:]
+            with source.open("wb") as file:
+                for number in range(size):
+                    file.write(number.to_bytes(4, "big") + block)
+            place = [*command, "--chip", "esp32s3", "--port", url, "--before", "no-reset"]
+            for name, job in (
+                ("write", ["write-flash", "--no-progress", "0x10000", str(source)]),
+                ("read", ["read-flash", "--no-progress", "0x10000", str(size * MB), str(target)]),
+            ):
+                cpu, peak = _measured([*place, "--after", "no-reset-stub", *job])
+                rows.append(
+                    {"tool": tool, "job": name, "mb": size, "cpu_s": cpu, "peak_mb": peak / MB}
+                )
+                print(
+                    f"{tool:<8}{name:<7}{size:>4} MB: CPU {cpu:6.2f} s ({cpu / size:.3f} a MB), "
+                    f"peak {peak / MB:4.0f} MB",
+                    flush=True,
+                )
+            if target.read_bytes() != source.read_bytes():
+                sys.exit(f"{tool}: what was read is not what was written")
+    return rows
+
+
+@contextmanager
+def _virtual() -> Iterator[str]:
+    """The URL of a virtual chip in another process."""
+    options = ["esp32s3", "--tcp", "127.0.0.1:0", "flash=128MB", "stub=model"]
+    command = [sys.executable, "-m", "esptool.cli.virtual_chip", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            while not (found := re.search(r"socket://\S+:\d+", process.stdout.readline())):
+                pass
+            yield found[0]
+        finally:
+            process.kill()
+
+
+def _measured(command: list[str], attempts: int = 3) -> tuple[float, float]:
+    """CPU seconds and peak bytes of one process; on a busy machine one may run out of time."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        if attempts > 1:
+            return _measured(command, attempts - 1)
+        sys.exit(f"{' '.join(command)} failed:\n{output.decode()}")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+
+
 def main() -> None:
     """Measure, print a table, and write JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--size", type=int, default=4, help="megabytes to write")
+    parser.add_argument("--large", action="store_true", help="files up to 64 MB, instead")
     parser.add_argument("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
+    if args.large:
+        rows = large()
+        if args.json:
+            args.json.write_text(json.dumps(rows, indent=1) + "\n")
+        return
     figures: dict[str, object] = {"cpus": os.cpu_count(), "codec": codec()}
     for name, value in codec().items():
         print(f"{name:<22}{value:10.0f}")
-    rows = transfers(args.size * MB)
-    figures["cpu_s"] = rows
+    small = transfers(args.size * MB)
+    figures["cpu_s"] = small
     print(f"\n{'CPU seconds':<22}{'ours':>8}{'public':>8}{'ratio':>8}")
-    for name, row in rows.items():
+    for name, row in small.items():
         their = row.get("public")
         ratio = f"{row['ours'] / their:8.2f}" if their else " " * 8
         print(f"{name:<22}{row['ours']:8.2f}{their if their else 0:8.2f}{ratio}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from esptool.errors import PortError, UsageError
@@ -19,6 +21,10 @@ from esptool.virtual.options import Options
 _CHUNK = 65536
 _IDLE_S = 0.05
 _NETWORK_LINES_S = 0.3
+#: A client's wish is waited for so long; then the client is heard again.
+_BUSY_S = 0.3
+_STOP_S = 5.0
+_IAC = b"\xff"
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:
@@ -141,6 +147,79 @@ def _speeds() -> dict[int, int]:
 _SPEEDS = _speeds()
 
 
+class _Bench:
+    """The thread in which a board works, so that a client is heard while the chip computes.
+
+    What clients ask for is done in their order. While nobody is connected, what the chip says is
+    lost, as on a line that no program has opened.
+    """
+
+    def __init__(self, board: Board, before: Callable[[], None] | None = None) -> None:
+        self._board = board
+        self._before = before
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._client: Callable[[bytes], None] | None = None
+        self._hang_up: Callable[[], None] | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def connect(self, send: Callable[[bytes], None], hang_up: Callable[[], None]) -> None:
+        """A client has come: `send` gives it bytes, `hang_up` ends it when the link breaks."""
+
+        def begin() -> None:
+            self._board.replug()
+            self._board.take()
+            self._client, self._hang_up = send, hang_up
+
+        self.do(begin)
+
+    def disconnect(self) -> None:
+        """The client has gone; what it still asked for is done."""
+        self._client = self._hang_up = None
+
+    def do(self, job: Callable[[], None]) -> None:
+        """Let `job` be done. Returns when it is, or soon, while the chip is busy."""
+        done = threading.Event()
+
+        def work() -> None:
+            try:
+                job()
+            finally:
+                done.set()
+
+        self._jobs.put(work)
+        done.wait(_BUSY_S)
+
+    def close(self) -> None:
+        """Stop; what the chip is computing is waited for."""
+        self._jobs.put(None)
+        self._thread.join(_STOP_S)
+
+    def _work(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=_wait_s(self._board))
+            except queue.Empty:
+                job = _nothing
+            if job is None:
+                return
+            try:
+                if self._before is not None:
+                    self._before()
+                job()
+                data, client = self._board.take(), self._client
+                if data and client is not None:
+                    client(data)
+            except (LinkLostError, OSError):
+                if self._hang_up is not None:
+                    self._hang_up()
+                self._client = self._hang_up = None
+
+
+def _nothing() -> None:
+    """The job of a board that nobody asks for anything: let time pass."""
+
+
 class _Listener(Server):
     """What the two kinds of sockets share: one client at a time, the chip lives on between."""
 
@@ -154,6 +233,10 @@ class _Listener(Server):
             raise PortError(f"Cannot listen on {host}:{port}: {e.strerror}.") from e
         self._listener.settimeout(0.1)
         self.url = f"{self.scheme}://{host}:{self._listener.getsockname()[1]}"
+        self._bench = _Bench(self.board, self._before)
+
+    def _before(self) -> None:
+        """Done before each piece of the board's work."""
 
     def serve(self) -> None:
         """Serve one client after the other until `stop`."""
@@ -165,16 +248,32 @@ class _Listener(Server):
             except OSError:
                 return
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with client, contextlib.suppress(OSError, LinkLostError):
+            with client, contextlib.suppress(OSError):
                 self._serve_client(client)
+            self._bench.disconnect()
 
     def _serve_client(self, client: socket.socket) -> None:
         raise NotImplementedError
 
+    def _heard(self, client: socket.socket) -> Iterator[bytes]:
+        """What the client sends, until it goes."""
+        while not self._stop.is_set():
+            if select.select([client], [], [], _IDLE_S)[0]:
+                data = client.recv(_CHUNK)
+                if not data:
+                    return
+                yield data
+
     def close(self) -> None:
         """Save the state and stop listening."""
+        self._bench.close()
         super().close()
         self._listener.close()
+
+
+def _hang_up(client: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        client.shutdown(socket.SHUT_RDWR)
 
 
 class TcpServer(_Listener):
@@ -183,19 +282,15 @@ class TcpServer(_Listener):
     def __init__(self, options: Options, host: str = "127.0.0.1", port: int = 0) -> None:
         super().__init__(options, host, port, lines=False)
 
+    def _before(self) -> None:
+        if self.board.soc.baud:
+            # Nobody says a rate over a plain socket, so there cannot be a wrong one.
+            self.board.host_baud = self.board.soc.baud
+
     def _serve_client(self, client: socket.socket) -> None:
-        board = self.board
-        while not self._stop.is_set():
-            if board.soc.baud:
-                # Nobody says a rate over a plain socket, so there cannot be a wrong one.
-                board.host_baud = board.soc.baud
-            if out := board.take():
-                client.sendall(out)
-            if select.select([client], [], [], _wait_s(board))[0]:
-                data = client.recv(_CHUNK)
-                if not data:
-                    return
-                board.host_write(data)
+        self._bench.connect(client.sendall, lambda: _hang_up(client))
+        for data in self._heard(client):
+            self._bench.do(partial(self.board.host_write, data))
 
 
 class Rfc2217Server(_Listener):
@@ -209,7 +304,7 @@ class Rfc2217Server(_Listener):
     def _serve_client(self, client: socket.socket) -> None:
         import serial.rfc2217
 
-        port: Any = _BoardPort(self.board)
+        port: Any = _BoardPort(self.board, self._bench)
         lock = threading.Lock()
 
         def send(data: bytes) -> None:
@@ -218,14 +313,12 @@ class Rfc2217Server(_Listener):
 
         sender: Any = _Sender(send)
         manager = serial.rfc2217.PortManager(port, sender)
-        while not self._stop.is_set():
-            if out := self.board.take():
-                send(b"".join(manager.escape(out)))
-            if select.select([client], [], [], _wait_s(self.board))[0]:
-                data = client.recv(_CHUNK)
-                if not data:
-                    return
-                self.board.host_write(b"".join(manager.filter(data)))
+        self._bench.connect(
+            lambda data: send(data.replace(_IAC, _IAC + _IAC)), lambda: _hang_up(client)
+        )
+        for data in self._heard(client):
+            if payload := b"".join(manager.filter(data)):
+                self._bench.do(partial(self.board.host_write, payload))
 
 
 class _Sender:
@@ -243,18 +336,25 @@ class _BoardPort:
     break_condition = False
     name = "virtual"
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, bench: _Bench) -> None:
         self._board = board
+        self._bench = bench
+        self._baud = board.host_baud
         self._dtr = self._rts = False
 
     @property
     def baudrate(self) -> int:
         """Rate of the host's end of the line."""
-        return self._board.host_baud
+        return self._baud
 
     @baudrate.setter
     def baudrate(self, value: int) -> None:
-        self._board.host_baud = value
+        if value != self._baud:
+            self._baud = value
+            self._bench.do(partial(setattr, self._board, "host_baud", value))
+
+    def _set_lines(self) -> None:
+        self._bench.do(partial(self._board.set_lines, self._dtr, self._rts))
 
     @property
     def dtr(self) -> bool:
@@ -264,7 +364,7 @@ class _BoardPort:
     @dtr.setter
     def dtr(self, value: bool) -> None:
         self._dtr = bool(value)
-        self._board.set_lines(self._dtr, self._rts)
+        self._set_lines()
 
     @property
     def rts(self) -> bool:
@@ -274,7 +374,7 @@ class _BoardPort:
     @rts.setter
     def rts(self, value: bool) -> None:
         self._rts = bool(value)
-        self._board.set_lines(self._dtr, self._rts)
+        self._set_lines()
 
     def get_settings(self) -> dict[str, Any]:
         """What is given back to `apply_settings` when a client has gone."""
@@ -286,7 +386,7 @@ class _BoardPort:
 
     def reset_input_buffer(self) -> None:
         """Throw away what the chip has sent."""
-        self._board.discard_input()
+        self._bench.do(self._board.discard_input)
 
     def reset_output_buffer(self) -> None:
         """Nothing waits to be sent."""

@@ -10,6 +10,7 @@ import math
 import random
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -34,10 +35,23 @@ GONE: set[str] = set()
 
 _BAUD_TOLERANCE = 0.04
 _BITS_A_BYTE = 10
+_BOOT_AGAIN_S = 0.5
 
 
 class LinkLostError(Exception):
     """The link was cut on purpose."""
+
+
+class _Restless(Silent):
+    """A ROM that finds no program: its watchdog starts it again and again."""
+
+    def __init__(self, board: Board) -> None:
+        self._now = board.moment
+        self._due = self._now() + _BOOT_AGAIN_S
+
+    def pending_s(self) -> float:
+        """Seconds until the next start."""
+        return self._due - self._now()
 
 
 class Board:
@@ -66,6 +80,8 @@ class Board:
         self.host_baud = 115200
         self.held = False
         self.lost = False
+        #: Told, where no time is charged, that bytes have left; the chip may still be computing.
+        self.on_output: Callable[[], None] | None = None
         self._strapped = False
         self._noise_in = LineNoise(options.faults, "to chip")
         self._noise_out = LineNoise(options.faults, "to host")
@@ -79,10 +95,10 @@ class Board:
         self._queue: deque[tuple[float, bytes]] = deque()
         self._in_free = self._out_free = 0.0
         circuit = UsbJtagReset if options.link == "usb-jtag" else AutoReset
-        self.lines = circuit(self._boot_by_strap, self._hold, slow_lines_s, self._moment)
+        self.lines = circuit(self._boot_by_strap, self._hold, slow_lines_s, self.moment)
         self.watchdog: Watchdog | None = None
         if self.spec.reset.watchdog is not None:
-            self.watchdog = Watchdog(self.spec.reset.watchdog, self._watchdog_bites, self._moment)
+            self.watchdog = Watchdog(self.spec.reset.watchdog, self._watchdog_bites, self.moment)
             self.watchdog.attach(self.soc.bus)
         if options.state:
             load_state(self, Path(options.state))
@@ -133,11 +149,15 @@ class Board:
     def _settle(self) -> None:
         """Let happen what is due by now: EN has risen, the watchdog bites."""
         self.lines.settle()
+        if isinstance(program := self.soc.program, _Restless) and program.pending_s() <= 0:
+            self._boot(False, bootlog.WATCHDOG)
         if self.watchdog is not None:
             self.watchdog.settle()
 
     def _pending_s(self) -> float:
         waits = self.lines.pending_s()
+        if (prints := getattr(self.soc.program, "pending_s", None)) is not None:
+            waits = min(waits, prints())
         return waits if self.watchdog is None else min(waits, self.watchdog.pending_s())
 
     def _boot_by_strap(self, io0_low: bool) -> None:
@@ -158,8 +178,10 @@ class Board:
             self._start_application()
 
     def _start_application(self) -> None:
-        self.soc.program = Silent()
-        self._emit(bootlog.application(self.soc))
+        lines = bootlog.application(self.soc)
+        empty = lines.startswith(bootlog.NO_PROGRAM)
+        self.soc.program = _Restless(self) if empty else Silent()
+        self._emit(lines)
 
     def _run_flash(self) -> None:
         self._boot(False, bootlog.SOFTWARE)
@@ -259,8 +281,11 @@ class Board:
             self._queue.append((self._out_free + self.options.latency_s, data))
         else:
             self._queue.append((0.0, data))
+            if self.on_output is not None:
+                self.on_output()
 
-    def _moment(self) -> float:
+    def moment(self) -> float:
+        """The clock by which bytes arrive and resets happen, in seconds."""
         return self.clock.host_now() if self.clock.charged else time.monotonic()
 
     def take(self) -> bytes:
@@ -272,7 +297,15 @@ class Board:
         self._settle()
         if not self._queue and (resume := getattr(self.soc.program, "resume", None)) is not None:
             resume()
-        now = self._moment()
+        return self.arrived()
+
+    def arrived(self) -> bytes:
+        """The same without letting anything else happen on the board.
+
+        Raises:
+            LinkLostError: the link breaks here, by a fault that was asked for.
+        """
+        now = self.moment()
         out = []
         while self._queue and self._queue[0][0] <= now:
             out.append(self._queue.popleft()[1])
@@ -282,9 +315,9 @@ class Board:
 
     def pass_time(self, seconds: float) -> None:
         """The host sleeps: what is due meanwhile happens at its own moment."""
-        end = self._moment() + seconds
-        while (pending := self._pending_s()) < end - self._moment():
-            self.clock.host_reaches(self._moment() + max(0.0, pending))
+        end = self.moment() + seconds
+        while (pending := self._pending_s()) < end - self.moment():
+            self.clock.host_reaches(self.moment() + max(0.0, pending))
             self._settle()
         self.clock.host_reaches(end)
         self._settle()
@@ -297,19 +330,19 @@ class Board:
             return max(0.0, wait)
         pending = max(0.0, self._pending_s())
         if self.clock.timing is Timing.VIRTUAL and pending != math.inf:
-            return self.clock.host_reaches(self._moment() + pending)
+            return self.clock.host_reaches(self.moment() + pending)
         return pending
 
     def due_s(self) -> float:
         """Seconds by the host's clock until the next bytes arrive; infinity when none are due."""
         if self._queue:
-            return self._queue[0][0] - self._moment()
+            return self._queue[0][0] - self.moment()
         return self._pending_s()
 
     def discard_input(self) -> None:
         """The host throws away what it has received so far."""
         self._settle()
-        now = self._moment()
+        now = self.moment()
         while self._queue and self._queue[0][0] <= now:
             self._queue.popleft()
 

@@ -25,6 +25,9 @@ SOFTWARE = Cause(3, "SW_RESET", 4)
 WATCHDOG = Cause(0x10, "RTCWDT_RTC_RESET", 1)
 BROWNOUT = Cause(0xF, "BROWNOUT_RST", 1)
 
+#: What the ROM says, with a number behind it, when it finds no program in the flash.
+NO_PROGRAM = b"invalid header: "
+
 _DATES = {
     "esp32": "Jul 29 2019 12:21:46",
     "esp32s2": "Oct 25 2019",
@@ -77,7 +80,7 @@ def application(soc: Soc) -> bytes:
         if soc.spec.key == "esp8266":
             return b""
         word = struct.unpack_from("<I", header)[0]
-        return f"invalid header: 0x{word:x}\r\n".encode() * 3
+        return (NO_PROGRAM + f"0x{word:x}\r\n".encode()) * 3
     lines = []
     at = offset + (24 if soc.spec.image.extended_header else 8)
     for _ in range(min(header[1], 16)):

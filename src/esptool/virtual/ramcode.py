@@ -55,7 +55,7 @@ def _emulate(board: Board, entry: int) -> bool:
 
     soc = board.soc
     ours = is_ours(soc, entry)
-    if not ours and (looks_like_stub(board, entry) or not can_run(board.spec)):
+    if not ours and (looks_like_stub(board, entry) or not can_run(soc)):
         return False
     if not engines():
         if board.options.stub == "emulated":

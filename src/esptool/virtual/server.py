@@ -24,6 +24,7 @@ _NETWORK_LINES_S = 0.3
 #: A client's wish is waited for so long; then the client is heard again.
 _BUSY_S = 0.3
 _STOP_S = 5.0
+_SLICE_S = 0.05
 _IAC = b"\xff"
 
 
@@ -160,6 +161,9 @@ class _Bench:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._client: Callable[[bytes], None] | None = None
         self._hang_up: Callable[[], None] | None = None
+        board.on_output = self._pass_on
+        # So that reset lines reach a chip that computes.
+        board.soc.slice_s = _SLICE_S
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -194,6 +198,12 @@ class _Bench:
         """Stop; what the chip is computing is waited for."""
         self._jobs.put(None)
         self._thread.join(_STOP_S)
+
+    def _pass_on(self) -> None:
+        # A frame leaves when it is ready, not when all the work is done.
+        if (client := self._client) is not None:
+            with contextlib.suppress(LinkLostError, OSError):
+                client(self._board.arrived())
 
     def _work(self) -> None:
         while True:

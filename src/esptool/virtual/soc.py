@@ -48,6 +48,8 @@ class Soc:
         program: what runs now.
         baud: rate of its UART; 0 while the loader still measures the host's.
         loaded: (address, size) of the segments that were loaded into RAM since the reset.
+        slice_s: a program that computes is left alone for so long before the board is looked at
+            again, or without end when 0.
         notes: what happened that a person may want to know, oldest first.
     """
 
@@ -74,6 +76,7 @@ class Soc:
         self.flash_attached = False
         self.baud = 0
         self.loaded: list[tuple[int, int]] = []
+        self.slice_s = 0.0
         self.notes: list[str] = []
         self.crystal_mhz = options.crystal_mhz or factory.crystal_mhz(spec)
         self._deferred: list[Callable[[], None]] = []

@@ -5,15 +5,17 @@ it waits for more, and what it sends goes out."""
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from esptool import stubs
-from esptool.chips.spec import Arch, ChipSpec
+from esptool.chips.spec import Arch
 from esptool.errors import UsageError
 from esptool.virtual.emulator.confined import Confined
 from esptool.virtual.emulator.cpu import PAGE, Cpu, UnicornCpu, engines
 from esptool.virtual.emulator.cpu_clock import ClockTree
+from esptool.virtual.emulator.printf import render
 from esptool.virtual.emulator.rom_calls import CALLS
 
 if TYPE_CHECKING:
@@ -44,6 +46,12 @@ _USB_JTAG = {
 _USB_DONE, _USB_ROOM, _USB_HEARD = 1, 2, 4
 _USB_PACKET = 64
 _FRAME_MARK = 0xC0
+#: A program that prints is let go on when so much of its text has passed the line.
+_PRINTED = 64
+_STRING = 1024
+_BITS_A_BYTE = 10
+#: `retw` and `retw.n`.
+_WINDOW_RETURNS = (b"\x90\0\0", b"\x1d\xf0")
 
 
 class Program:
@@ -72,6 +80,10 @@ class Program:
         self._clock = ClockTree(
             spec.stub.cpu_clock, soc.clock_hz, soc.bus.read_word, soc.notes.append
         )
+        self._printed = 0
+        self._line_free = 0.0
+        self._slice_end = float("inf")
+        self._cut = False
         shim = _AFTER_SHIM if spec.arch is Arch.XTENSA and skip_shim else 0
         # The engine lives in a thread of its own, and this end of it holds nothing but a way there.
         self._engine = Confined()
@@ -127,12 +139,24 @@ class Program:
 
     def resume(self) -> None:
         """The host listens in vain: a program that only seemed to wait goes on."""
-        self._go()
+        if self._soc.clock.charged or time.monotonic() >= self._line_free:
+            self._go()
+
+    def pending_s(self) -> float:
+        """Seconds until the program goes on by itself: it was cut off, or waits for the line."""
+        if self._cut:
+            return 0.0
+        if not self._printed or self._soc.clock.charged:
+            return float("inf")
+        return self._line_free - time.monotonic()
 
     def _go(self) -> None:
         if self._ended:
             return
-        self._looks = 0
+        self._looks = self._printed = 0
+        self._cut = False
+        if self._soc.slice_s:
+            self._slice_end = time.monotonic() + self._soc.slice_s
         executed, self._ended = self._engine.do(_run)
         self._charge(executed)
         self._send()
@@ -158,6 +182,9 @@ class Program:
 
     def load(self, address: int, size: int) -> int:
         """A load from outside of RAM."""
+        if time.monotonic() > self._slice_end and not self._cut:
+            self._cut = True
+            self.cpu.pause()
         if address == self._status:
             waiting = min(len(self._in), _RX_DEPTH) if self._uart else 0
             if waiting:
@@ -251,6 +278,8 @@ class Program:
             self._send()
             soc.run_flash()
             return None
+        elif calls.printf and address == calls.printf:
+            self._print(args)
         elif calls.encrypt and address == calls.encrypt:
             return self._encrypt(*args[:3])
         elif address in calls.security:
@@ -260,6 +289,33 @@ class Program:
             soc.notes.append(f"the program called the ROM at {address:#x}, which is not modelled")
             return None
         return 0
+
+    def _print(self, args: tuple[int, int, int, int]) -> None:
+        text = render(self._string(args[0]), args[1:], self._string)
+        self._out += text
+        self._charge(self.cpu.instructions)
+        self._send()
+        # One that prints without end would never come to where it waits for the host.
+        self._printed += len(text)
+        if self._printed >= _PRINTED:
+            seconds = self._printed * _BITS_A_BYTE / (self._soc.baud or 115200)
+            self._soc.clock.spend(seconds)
+            self._line_free = time.monotonic() + seconds
+            self.cpu.pause()
+
+    def _string(self, address: int) -> bytes:
+        out = bytearray()
+        while len(out) < _STRING:
+            at = address + len(out)
+            try:
+                piece = self.cpu.read(at, 64 - at % 64)
+            except Exception:  # each engine has its own for what is not its memory
+                piece = self._soc.bus.read(at, 64 - at % 64)
+            end = piece.find(b"\0")
+            if end >= 0:
+                return bytes(out + piece[:end])
+            out += piece
+        return bytes(out)
 
     def _encrypt(self, address: int, source: int, length: int) -> int:
         soc = self._soc
@@ -276,9 +332,16 @@ def _run(box: dict[str, Any]) -> tuple[int, bool]:
     return cpu.instructions, cpu.stopped
 
 
-def can_run(spec: ChipSpec) -> bool:
-    """Any code for this chip can be executed; else only such as keeps to the call0 convention."""
-    return spec.arch is not Arch.XTENSA
+def can_run(soc: Soc) -> bool:
+    """The code in RAM can be executed: it does not return from a register window.
+
+    The engines know no windows. ROM functions have their own here, so that a program without
+    windowed functions that return, as one that only prints, is right all the same.
+    """
+    if soc.spec.arch is not Arch.XTENSA:
+        return True
+    loaded = b"".join(soc.bus.read(start, size) for start, size in soc.loaded)
+    return not any(ending in loaded for ending in _WINDOW_RETURNS)
 
 
 def is_ours(soc: Soc, entry: int) -> bool:

@@ -218,6 +218,10 @@ def blank_map(session: Session, offset: int, size: int) -> list[bool]:
     return found
 
 
+#: Eight blocks of 64 KiB lie between two reports; an old part takes a second for each and more.
+_ERASE_STEP_S = 10.0
+
+
 def erase(
     session: Session, offset: int, size: int, progress: Callable[[int, int], None] | None = None
 ) -> None:
@@ -228,7 +232,7 @@ def erase(
         LinkTimeoutError: the stub fell silent, also when asked again.
     """
     payload = seal(Ext.ERASE, words(offset, size, 1))
-    wait = max(session.settings.timeout, 3.0)
+    wait = max(session.settings.timeout, _ERASE_STEP_S)
     failures = 0
     session.link.send_request(Ext.ERASE, payload)
     while True:
@@ -250,6 +254,7 @@ def erase(
             continue
         if answer.status:
             raise refused(f"erase flash at {offset + answer.value:#010x}", answer)
+        failures = 0
         if progress is not None:
             progress(answer.value, size)
         if answer.fields[:4] == words(1):

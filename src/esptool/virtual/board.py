@@ -119,12 +119,12 @@ class Board:
         """Seconds until a link that was cut is back."""
         if not self.lost:
             return 0.0
-        return max(0.0, self._lost_at + self.options.faults.away_s - self._moment())
+        return max(0.0, self._lost_at + self.options.faults.away_s - self.moment())
 
     def _lose(self) -> None:
         """The cable is pulled, or the hub starts anew."""
         self.lost = True
-        self._lost_at = self._moment()
+        self._lost_at = self.moment()
         name = self.options.name
         if not self.options.faults.rename or name is None or NAMED.get(name) is not self:
             return

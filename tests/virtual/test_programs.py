@@ -44,7 +44,8 @@ def load(board: Board, code: tuple[int, ...], text: bytes = b"") -> None:
 
 
 def test_a_program_that_prints_without_end_is_heard_at_the_rate_of_the_line() -> None:
-    port = serial.serial_for_url("virtual://esp32c3?boot=download&stub=emulated", 115200, timeout=1.5)
+    url = "virtual://esp32c3?boot=download&stub=emulated"
+    port = serial.serial_for_url(url, 115200, timeout=1.5)
     port.read(2000)
     load(port.board, PRINTS, b"%d of %s\n")
     heard = port.read(6000)

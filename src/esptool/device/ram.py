@@ -13,10 +13,12 @@ from esptool.protocol.opcodes import Cmd
 RAM_BLOCK = 0x1800
 #: Over USB-OTG the ROM takes smaller blocks.
 USB_OTG_BLOCK = 0x800
-#: A block that was refused this often goes on in small pieces, which are lost less easily.
-WHOLE_ATTEMPTS = 2
+#: What follows a refused block goes in small pieces, which are lost less easily.
 PIECE = 0x200
 PIECE_ATTEMPTS = 8
+#: A loader that has got a block whole answers at once; silence means that its end is lost.
+ANSWER_S = 1.0
+BITS_A_BYTE = 10
 
 _REFUSALS = (LinkTimeoutError, ProtocolError, ChipResponseError)
 
@@ -48,6 +50,7 @@ class RamLoader(Requester):
     """The MEM_* requests."""
 
     _download: _Download | None = None
+    _lossy = False
 
     def mem_begin(self, size: int, blocks: int, block_size: int, address: int) -> None:
         """Announce `size` bytes in `blocks` blocks for RAM at `address`."""
@@ -70,18 +73,17 @@ class RamLoader(Requester):
         if download is None:
             self._ram_data(data, seq)
             return
-        for _ in range(WHOLE_ATTEMPTS):
+        if not self._lossy:
             try:
                 self._ram_data(data, seq - download.first)
                 return
             except _REFUSALS as e:
                 self._again_or_raise(e, last=False)
-            download = download.from_block(seq)
-            self._announce(download)
-        self._in_pieces(data, download.address)
+                self._lossy = True
+        self._in_pieces(data, download.from_block(seq).address)
         rest = download.from_block(seq + 1)
         if rest.blocks:
-            self._announce(rest)
+            self._download = rest
 
     def _in_pieces(self, data: bytes, address: int) -> None:
         done = failures = 0
@@ -99,7 +101,8 @@ class RamLoader(Requester):
 
     def _ram_data(self, data: bytes, seq: int) -> None:
         body, check = packets.data_block(data, seq)
-        self.request("write to target RAM", Cmd.MEM_DATA, body, check)
+        wait = ANSWER_S + len(body) * BITS_A_BYTE / self.link.baud
+        self.request("write to target RAM", Cmd.MEM_DATA, body, check, timeout_s=wait)
 
     def _again_or_raise(self, e: FatalError, *, last: bool) -> None:
         """Get ready for another try, unless it was the `last` or the chip will not have it."""

@@ -42,7 +42,7 @@ ROM_STACK = 768
 #: Free RAM for code where it is not the distance to the data.
 TEXT_LIMIT = {"esp8266": 0x8000, "esp32": 0x10000}
 #: Where code and data share one memory and code needs more than the usual distance.
-DATA_SHIFT = {"esp32c2": 0x1000, "esp32c3": 0x1000}
+DATA_SHIFT = {"esp32c2": 0x1800, "esp32c3": 0x1800}
 #: Instruction bus address less data bus address of the same memory, where the two differ.
 BUS_SHIFT = {
     "esp32s2": 0x70000, "esp32s3": 0x6F0000, "esp32c2": 0x6E0000, "esp32c3": 0x700000,

@@ -94,6 +94,13 @@ UART_UPDATE = {
     ),
 }
 
+#: Register (offset in the SPI controller) and bit that keep the flash selected behind a
+#: transaction: PIN of ESP32's controller, MISC of SPI_MEM. ESP8266 has none.
+SPI_HOLD = {
+    "esp32": (0x34, 30),
+    **dict.fromkeys((key for key in ROMS if key not in ("esp8266", "esp32")), (0x34, 10)),
+}
+
 #: The FIFO through the AHB: (read, write). Elsewhere both are the first register.
 UART_FIFO = {"esp32": (0x3FF40000, 0x60000000), "esp32s2": (0x60000000, 0x60000000)}
 
@@ -136,6 +143,9 @@ def _defines(name: str, spec: ChipSpec) -> list[tuple[str, int | str]]:
         out.append(("SPI_LENGTHS_IN_USER1", 1))
     else:
         out += [("SPI_OUT_LENGTH", spi.mosi_dlen_offs), ("SPI_IN_LENGTH", spi.miso_dlen_offs)]
+    if spec.key in SPI_HOLD:
+        offset, bit = SPI_HOLD[spec.key]
+        out += [("SPI_HOLD_REG", spi.base + offset), ("SPI_HOLD_BIT", 1 << bit)]
     if spi.addr_msb:
         out.append(("SPI_ADDRESS_AT_TOP", 1))
     if spec.key in USB_JTAG:

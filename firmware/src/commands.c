@@ -196,21 +196,20 @@ static enum status erase_flash(void)
     return status;
 }
 
-static u8 piece[1024] __attribute__((aligned(4)));
+static u8 piece[256] __attribute__((aligned(4)));
 
 static void flash_md5(const struct request *r)
 {
     u32 at = arg(r, 0), left = arg(r, 1);
+    struct flash_reader reader;
     struct md5 md5;
     u8 digest[16];
 
     md5_start(&md5);
-    while (left) {
-        u32 n = min32(left, sizeof(piece));
-        flash_read(at, piece, n);
+    flash_reader_start(&reader, at, left);
+    while (reader.left) {
+        u32 n = flash_reader_next(&reader, piece);
         md5_add(&md5, piece, n);
-        at += n;
-        left -= n;
     }
     md5_finish(&md5, digest);
     reply(FLASH_MD5, OK, 0, digest, sizeof(digest));

@@ -2,6 +2,8 @@
 #include "compress.h"
 
 enum { SHORTEST = 3, LONGEST = 258 };
+/* Literals and matches between two looks at the line. */
+enum { BREATHE = 32 };
 
 static struct {
     u8 *at, *end;
@@ -98,7 +100,7 @@ static inline u32 hash(const u8 *p)
 
 HOT u32 compress(struct compressor *c, const u8 *data, u32 length, u8 *out, u32 room)
 {
-    u32 at = 0;
+    u32 at = 0, breath = 0;
 
     o.at = out;
     o.end = out + room;
@@ -108,6 +110,8 @@ HOT u32 compress(struct compressor *c, const u8 *data, u32 length, u8 *out, u32 
     put_bits(3, 3); /* the last block, fixed codes */
     while (at < length && !o.full) {
         u32 run = 0, from = 0;
+        if (++breath % BREATHE == 0)
+            breathe();
         if (at + SHORTEST <= length) {
             u16 *head = &c->heads[hash(data + at)];
             u32 most = min32(length - at, LONGEST);

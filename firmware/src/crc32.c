@@ -19,3 +19,26 @@ HOT u32 crc32_update(u32 state, const u8 *data, u32 length)
         state = crc32_byte(state, *data);
     return state;
 }
+
+void crc32_prepare(u32 *tables)
+{
+    for (u32 n = 0; n < 256; n++) {
+        u32 c = crc32_table[n];
+        for (u32 i = 0; i < 3; i++) {
+            c = crc32_table[c & 0xFF] ^ c >> 8;
+            tables[256 * i + n] = c;
+        }
+    }
+}
+
+HOT u32 crc32_words(const u32 *tables, u32 state, const u32 *data, u32 count)
+{
+    const u32 *first = crc32_table;
+
+    for (; count; count--) {
+        state ^= *data++;
+        state = tables[512 + (state & 0xFF)] ^ tables[256 + (state >> 8 & 0xFF)]
+            ^ tables[state >> 16 & 0xFF] ^ first[state >> 24];
+    }
+    return state;
+}

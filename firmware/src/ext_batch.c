@@ -52,7 +52,9 @@ static enum status spi(struct reader *in)
 {
     u8 buffer[SPI_BUFFER] __attribute__((aligned(4)));
     const u8 *p = in->at;
-    struct spi_shape s = {p[0], p[1], p[2], p[3], p[4]};
+    struct spi_shape s = {
+        .command = p[0], .address_bits = p[1], .dummy_bits = p[2], .out = p[3], .in = p[4],
+    };
     u32 address = get32(p + 5);
 
     if (s.out > SPI_BUFFER || s.in > SPI_BUFFER || !has(in, 9u + s.out)

@@ -21,6 +21,9 @@ static struct {
 static u8 *const plain = inflate_window;
 static u8 *const packed = inflate_window + 0x1100;
 static struct compressor *const compressor = (void *)(inflate_window + 0x2400);
+/* What waits for the line, so that the next frame is made while this one leaves. */
+enum { AHEAD = 0x4000 };
+static u8 *const ahead = inflate_window + INFLATE_WINDOW - AHEAD;
 
 static bool uniform(const u8 *data, u32 length)
 {
@@ -131,6 +134,7 @@ void ext_read(const struct request *r)
     sealed_reply(EXT_READ_BEGIN, OK, rd.frames, NULL, 0);
     rx_release();
     p.over = !rd.frames;
+    tx_ahead(ahead, AHEAD);
     while (!p.over && !p.aborted) {
         listen(&p);
         if (p.over || p.aborted)
@@ -140,6 +144,7 @@ void ext_read(const struct request *r)
         else if (p.sent < rd.frames && p.sent < p.next + window)
             send_frame(p.sent++);
     }
+    tx_ahead(NULL, 0);
     if (p.over && rd.frames)
         sealed_reply(EXT_READ_ACK, OK, rd.frames, NULL, 0);
 }

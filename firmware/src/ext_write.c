@@ -70,8 +70,15 @@ bool ext_write_frame(const struct frame *f)
     u8 opcode = f->data[1];
     u32 seq;
 
-    if (opcode < EXT_WRITE_BEGIN || opcode > EXT_WRITE_END || !w.session)
+    if (opcode < EXT_WRITE_BEGIN || opcode > EXT_WRITE_END)
         return true;
+    if (!w.session) {
+        /* Sent behind a begin that was lost or is not done yet: it would not be counted. */
+        if (opcode != EXT_WRITE_DATA || !f->sealed)
+            return true;
+        w.wrong_session = opcode;
+        return false;
+    }
     if (!f->sealed) {
         ext_write_damage();
         return false;

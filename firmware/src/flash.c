@@ -5,6 +5,7 @@
 #include "spi.h"
 
 enum { WIP = 1, WEL = 2, PROTECT = 0x7C };
+enum { READ_ID = 0x9F };
 enum { WRITE_ENABLE = 0x06, READ_STATUS = 0x05, READ_STATUS2 = 0x35, WRITE_STATUS = 0x01 };
 
 u32 flash_size = 0x400000;
@@ -17,13 +18,26 @@ static const u8 opcodes[2][5] = {{0x03, 0x02, 0x20, 0x52, 0xD8}, {0x13, 0x12, 0x
 static struct spi_shape shape(enum operation op, u32 address, u32 out, u32 in)
 {
     bool large = address >> 24;
-    struct spi_shape s = {opcodes[large][op], large ? 32 : 24, 0, (u8)out, (u8)in};
+    struct spi_shape s = {
+        .command = opcodes[large][op],
+        .address_bits = large ? 32 : 24,
+        .out = (u8)out,
+        .in = (u8)in,
+    };
     return s;
+}
+
+/* A read of this shape on two lines. */
+static void make_dual(struct spi_shape *s)
+{
+    s->command = s->address_bits == 32 ? 0x3C : 0x3B;
+    s->dummy_bits = 8;
+    s->dual = true;
 }
 
 static void simple(u8 command)
 {
-    struct spi_shape s = {command, 0, 0, 0, 0};
+    struct spi_shape s = {.command = command};
     spi_transfer(&s, 0, NULL, NULL);
 }
 
@@ -63,6 +77,16 @@ static enum status write_enable(void)
     return FLASH_FAILED;
 }
 
+/* Reading on two lines, which a flash in a mode of its own may refuse: tried where the contents
+ * can tell. */
+static enum { DUAL_UNKNOWN, DUAL_WORKS, DUAL_FAILS } dual;
+
+#ifdef SPI_HOLD_REG
+/* A page is programmed by one command where the controller can keep the flash selected from one
+ * filling of its buffer to the next: the bytes of the id, read in two goes, tell. */
+static enum { HOLD_UNKNOWN, HOLD_WORKS, HOLD_FAILS } hold;
+#endif
+
 void flash_attach(u32 pins)
 {
 #ifdef ROM_SELECT_SPI_PINS
@@ -74,6 +98,10 @@ void flash_attach(u32 pins)
 #endif
     rom_call(ROM_SPI_ATTACH, pins, 0, 0, 0);
     spi_forget();
+    dual = DUAL_UNKNOWN;
+#ifdef SPI_HOLD_REG
+    hold = HOLD_UNKNOWN;
+#endif
 }
 
 u32 flash_set_params(const u8 *six_words)
@@ -82,19 +110,134 @@ u32 flash_set_params(const u8 *six_words)
     return OK;
 }
 
-void flash_read(u32 address, u8 *to, u32 length)
+/* --- reading ------------------------------------------------------------------------------- */
+
+#ifdef SPI_HOLD_REG
+static bool can_hold(void)
+{
+    struct spi_shape whole = {.command = READ_ID, .in = 3};
+    struct spi_shape head = {.command = READ_ID, .in = 1, .more = true};
+    struct spi_shape rest = {.in = 2, .bare = true};
+    u8 id[4] __attribute__((aligned(4))), parts[8] __attribute__((aligned(4)));
+
+    if (hold != HOLD_UNKNOWN)
+        return hold == HOLD_WORKS;
+    hold = HOLD_FAILS;
+    spi_transfer(&whole, 0, NULL, id);
+    if (id[0] == id[1] && id[1] == id[2])
+        return false;
+    spi_spoil();
+    spi_transfer(&head, 0, NULL, parts);
+    spi_spoil();
+    spi_transfer(&rest, 0, NULL, parts + 4);
+    if (parts[0] == id[0] && parts[4] == id[1] && parts[5] == id[2])
+        hold = HOLD_WORKS;
+    return hold == HOLD_WORKS;
+}
+#else
+static bool can_hold(void) { return false; }
+#endif
+
+static void read_start(struct flash_reader *r)
+{
+    u32 n = min32(r->left, SPI_BUFFER);
+
+    if (r->shape.more) {
+        /* The flash is still selected and goes on where it was. */
+        r->shape.bare = true;
+        r->shape.command = r->shape.address_bits = r->shape.dummy_bits = 0;
+        r->shape.in = (u8)n;
+    } else {
+        /* A piece that reaches over the 16 MB border takes the long address throughout. */
+        r->shape = shape(READ, r->address + r->left - 1, 0, n);
+        if (dual == DUAL_WORKS)
+            make_dual(&r->shape);
+    }
+    r->shape.more = r->held && r->left > n;
+    spi_begin(&r->shape, r->address, NULL);
+}
+
+/* What is read in vain, or for comparison. */
+static u8 scratch[SPI_BUFFER] __attribute__((aligned(4)));
+
+static bool same_bytes(const u8 *a, const u8 *b, u32 n)
+{
+    for (u32 i = 0; i < n; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
+static void try_dual(const struct flash_reader *r, const u8 *found)
+{
+    struct spi_shape s = r->shape;
+
+    /* Of uniform bytes a wrong mode might make the same ones. */
+    if (s.in < SPI_BUFFER || same_bytes(found, found + 1, s.in - 1u))
+        return;
+    make_dual(&s);
+    spi_spoil();
+    spi_transfer(&s, r->address, NULL, scratch);
+    dual = same_bytes(found, scratch, s.in) ? DUAL_WORKS : DUAL_FAILS;
+}
+
+void flash_try_reading(u32 address)
+{
+    static u8 piece[SPI_BUFFER] __attribute__((aligned(4)));
+
+    if (dual == DUAL_UNKNOWN)
+        flash_read(address, piece, SPI_BUFFER);
+}
+
+void flash_reader_start(struct flash_reader *r, u32 address, u32 length)
 {
     flash_wait();
-    while (length) {
-        u32 n = min32(length, SPI_BUFFER);
-        struct spi_shape s = shape(READ, address + n - 1, 0, n);
-        /* A piece that reaches over the 16 MB border takes the long address throughout. */
-        spi_transfer(&s, address, NULL, to);
-        address += n;
-        to += n;
-        length -= n;
+    r->address = address;
+    r->left = length;
+    r->shape.more = false;
+    /* Not before it is known how to read, as that takes commands in between. */
+    r->held = dual != DUAL_UNKNOWN && length > SPI_BUFFER && can_hold();
+    if (length)
+        read_start(r);
+}
+
+u32 flash_reader_next(struct flash_reader *r, u8 *to)
+{
+    u32 n = min32(r->left, SPI_BUFFER);
+
+    /* A few pieces take less time than the receive FIFO lasts. */
+    if (r->left % (4 * SPI_BUFFER) <= SPI_BUFFER)
         pump();
+    spi_end(&r->shape, to);
+    if (dual == DUAL_UNKNOWN)
+        try_dual(r, to);
+    r->address += n;
+    r->left -= n;
+    if (r->left)
+        read_start(r);
+    return n;
+}
+
+void flash_reader_stop(struct flash_reader *r)
+{
+    if (!r->left)
+        return;
+    spi_end(&r->shape, scratch);
+    if (r->shape.more) {
+        r->left = 1;
+        read_start(r);
+        spi_end(&r->shape, scratch);
     }
+    r->left = 0;
+}
+
+void flash_read(u32 address, u8 *to, u32 length)
+{
+    struct flash_reader r;
+
+    flash_reader_start(&r, address, length);
+    while (r.left)
+        to += flash_reader_next(&r, to);
 }
 
 HOT bool all_ff(const u8 *data, u32 length)
@@ -113,25 +256,48 @@ HOT bool all_ff(const u8 *data, u32 length)
 bool flash_blank(u32 address, u32 length)
 {
     u8 piece[SPI_BUFFER] __attribute__((aligned(4)));
+    struct flash_reader r;
+    bool blank = true;
 
-    for (u32 done = 0; done < length; done += SPI_BUFFER) {
-        flash_read(address + done, piece, SPI_BUFFER);
-        if (!all_ff(piece, SPI_BUFFER))
-            return false;
+    flash_reader_start(&r, address, length);
+    while (r.left && blank) {
+        u32 n = flash_reader_next(&r, piece);
+        blank = all_ff(piece, n);
     }
-    return true;
+    flash_reader_stop(&r);
+    return blank;
 }
+
+/* --- programming --------------------------------------------------------------------------- */
 
 enum status flash_program(u32 address, const u8 *data, u32 length)
 {
+    u32 largest = SPI_BUFFER;
+
+    flash_wait();
+    if (length > SPI_BUFFER && can_hold()) {
+        /* Blank ends need not be sent, nor take the flash's time. */
+        while (length && all_ff(data + length - 4, 4))
+            length -= 4;
+        largest = PAGE;
+    }
     while (length) {
-        u32 n = min32(length, SPI_BUFFER);
+        u32 n = min32(length, largest);
         if (!all_ff(data, n)) {
-            struct spi_shape s = shape(PROGRAM, address, n, 0);
+            struct spi_shape s;
             enum status status = write_enable();
             if (status)
                 return status;
-            spi_transfer(&s, address, data, NULL);
+            for (u32 done = 0; done < n; done += s.out) {
+                u32 part = min32(n - done, SPI_BUFFER);
+                s = shape(PROGRAM, address, part, 0);
+                s.bare = done != 0;
+                if (s.bare)
+                    s.command = s.address_bits = 0;
+                s.more = done + part < n;
+                spi_transfer(&s, address, data + done, NULL);
+                pump();
+            }
             busy = true;
         }
         address += n;
@@ -175,7 +341,7 @@ enum status flash_erase_start(u32 address, u32 size)
 
 enum status flash_unlock(void)
 {
-    struct spi_shape s = {WRITE_STATUS, 0, 0, 0, 0};
+    struct spi_shape s = {.command = WRITE_STATUS};
     u8 old, value[4] __attribute__((aligned(4))) = {0};
 
     flash_wait();

@@ -4,6 +4,7 @@
 #ifndef FLASH_H
 #define FLASH_H
 
+#include "spi.h"
 #include "status.h"
 #include "types.h"
 
@@ -16,6 +17,18 @@ u32 flash_set_params(const u8 *six_words);
 
 /* `to` is on a word boundary. Waits for an operation that is going on. */
 void flash_read(u32 address, u8 *to, u32 length);
+/* The same in pieces of up to SPI_BUFFER bytes, each of which comes over the bus while the one
+ * before is worked on. Nothing else may use the flash until all are taken, or `stop`. */
+struct flash_reader {
+    u32 address, left;
+    struct spi_shape shape;
+    bool held; /* pieces follow each other without a command */
+};
+void flash_reader_start(struct flash_reader *r, u32 address, u32 length);
+u32 flash_reader_next(struct flash_reader *r, u8 *to);
+void flash_reader_stop(struct flash_reader *r);
+/* Something stands at `address` by which the fastest way of reading can be told. */
+void flash_try_reading(u32 address);
 /* Within one page; `data` on a word boundary, `address` a multiple of 4. Starts nothing when all
  * is 0xFF. Waits before, not after. */
 enum status flash_program(u32 address, const u8 *data, u32 length);

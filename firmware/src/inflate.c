@@ -7,7 +7,9 @@ enum { LITERALS = 288, DISTANCES = 30, LENGTH_CODES = 19, MAX_BITS = 15 };
 enum { LITERAL_BITS = 10, DISTANCE_BITS = 8 };
 /* Output is handed on in such small pieces for the sake of the line: whoever takes it serves the
  * receive FIFO, which 128 bytes fill in 1.4 ms at 921600 baud. */
-enum { FLUSH = 0x100 };
+enum { FLUSH = 0x80 };
+/* Symbols of a table between two looks at the line. */
+enum { BREATHE = 64 };
 
 u8 inflate_window[INFLATE_WINDOW] __attribute__((aligned(4)));
 
@@ -59,6 +61,15 @@ static const u16 distance_base[DISTANCES] = {
 
 /* --- codes ------------------------------------------------------------------------------- */
 
+/* The low 15 bits the other way round. */
+static u32 mirrored(u32 v)
+{
+    v = (v >> 1 & 0x5555) | (v & 0x5555) << 1;
+    v = (v >> 2 & 0x3333) | (v & 0x3333) << 2;
+    v = (v >> 4 & 0x0F0F) | (v & 0x0F0F) << 4;
+    return (v >> 8 | v << 8) & 0xFFFF;
+}
+
 /* False: more codes than fit (a set that leaves codes unused is taken only if it has one code). */
 static bool build(struct code *code, const u8 *length, u32 symbols)
 {
@@ -83,15 +94,16 @@ static bool build(struct code *code, const u8 *length, u32 symbols)
     if (room > 0 && total > 1)
         return false;
     for (u32 i = 0; i < symbols; i++) {
-        u32 n = length[i], reversed = 0, canonical;
+        u32 n = length[i], reversed, canonical;
+        if (i % BREATHE == 0)
+            breathe();
         if (!n)
             continue;
         code->sorted[offset[n]++] = (u16)i;
         canonical = next[n]++;
         if (n > code->fast_bits)
             continue;
-        for (u32 bit = 0; bit < n; bit++)
-            reversed |= (canonical >> bit & 1) << (n - 1 - bit);
+        reversed = mirrored(canonical) >> (16 - n);
         for (u32 at = reversed; at < 1u << code->fast_bits; at += 1u << n)
             code->fast[at] = (u16)(i << 4 | n);
     }
@@ -349,6 +361,8 @@ static enum inflate_result read_lengths(void)
     u32 all = z.symbols + z.distances, used;
 
     while (z.index < all) {
+        if (z.index % BREATHE == 0)
+            breathe();
         static const u8 extra[3] = {2, 3, 7}, base[3] = {3, 3, 11};
         u32 run, kind;
         u8 length = 0;

@@ -10,7 +10,7 @@
 
 void pump(void)
 {
-    rx_drain();
+    breathe();
     if (!tx_active)
         ext_report();
 }

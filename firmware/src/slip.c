@@ -175,8 +175,48 @@ void rx_release(void)
 bool tx_active;
 static u32 tx_room;
 
+/* Bytes that wait for the line, counted up without end. */
+static struct {
+    u8 *buffer;
+    u32 mask, in, out;
+    bool ended; /* the last of them ends a frame */
+} ahead;
+
+static HOT void tx_drain(void)
+{
+    u32 room;
+
+    if (ahead.in == ahead.out)
+        return;
+    room = min32(link_active->room(), ahead.in - ahead.out);
+    for (; room; room--)
+        link_active->write(ahead.buffer[ahead.out++ & ahead.mask]);
+    if (ahead.in == ahead.out && ahead.ended)
+        link_active->flush();
+}
+
+void tx_ahead(u8 *buffer, u32 size)
+{
+    while (ahead.in != ahead.out)
+        breathe();
+    ahead.buffer = buffer;
+    ahead.mask = size - 1;
+}
+
+void breathe(void)
+{
+    rx_drain();
+    tx_drain();
+}
+
 static void put(u8 byte)
 {
+    if (ahead.buffer) {
+        while (ahead.in - ahead.out > ahead.mask)
+            breathe();
+        ahead.buffer[ahead.in++ & ahead.mask] = byte;
+        return;
+    }
     while (!tx_room) {
         tx_room = link_active->room();
         rx_drain();
@@ -188,6 +228,7 @@ static void put(u8 byte)
 void tx_begin(void)
 {
     tx_active = true;
+    ahead.ended = false;
     tx_room = 0;
     put(END);
 }
@@ -205,14 +246,19 @@ void tx_bytes(const void *data, u32 length)
 {
     const u8 *bytes = data;
 
-    for (u32 i = 0; i < length; i++)
+    for (u32 i = 0; i < length; i++) {
+        if (i % 64 == 63)
+            breathe();
         tx_byte(bytes[i]);
+    }
 }
 
 void tx_end(void)
 {
     put(END);
-    link_active->flush();
+    ahead.ended = true;
+    if (!ahead.buffer)
+        link_active->flush();
     tx_active = false;
 }
 

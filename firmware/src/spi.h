@@ -13,10 +13,19 @@ struct spi_shape {
     u8 dummy_bits;
     u8 out;          /* bytes sent, then */
     u8 in;           /* bytes received; at most one of the two where the flash is concerned */
-};
+    bool dual;       /* they come on two lines */
+    bool more;       /* chip select stays low behind it: the next transfer goes on */
+    bool bare;       /* goes on: neither command nor address, only data */
+} __attribute__((aligned(4)));
+_Static_assert(sizeof(struct spi_shape) == 8, "shapes are compared as two words");
 
 /* `out` and `in` are on word boundaries. Every controller field that matters is set. */
 void spi_transfer(const struct spi_shape *shape, u32 address, const u8 *out, u8 *in);
+/* The same in halves: work may be done while the bytes pass. */
+void spi_begin(const struct spi_shape *shape, u32 address, const u8 *out);
+void spi_end(const struct spi_shape *shape, u8 *in);
+/* Fill the controller's buffer with what no flash sends, before a transfer that may not work. */
+void spi_spoil(void);
 
 /* The controller may have been used by somebody else: trust no field. */
 void spi_forget(void);

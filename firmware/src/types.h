@@ -34,6 +34,9 @@ static inline void put32(u8 *p, u32 v)
 }
 static inline u32 min32(u32 a, u32 b) { return a < b ? a : b; }
 
+/* Serve the line in the midst of long work; says nothing to the host. */
+void breathe(void);
+
 void *memcpy(void *to, const void *from, size_t n);
 void *memmove(void *to, const void *from, size_t n);
 void *memset(void *to, int value, size_t n);

@@ -78,8 +78,11 @@ void writer_idle(void)
 static enum status program_page(void)
 {
     u32 address = w.order.offset + w.at - w.fill;
-    enum status status = erase_up_to(address + w.fill);
+    enum status status;
 
+    if (w.at - w.fill >= PAGE)
+        flash_try_reading(address - PAGE);
+    status = erase_up_to(address + w.fill);
     if (status)
         return status;
     /* Words, or the cipher's blocks, are programmed; what is missing stays blank. */

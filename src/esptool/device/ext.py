@@ -95,6 +95,7 @@ def request(
     failure: FatalError = LinkTimeoutError(f"No answer to: {what}.")
     for _ in range(ATTEMPTS):
         session.link.send_request(opcode, payload)
+        asked = session.link.now()
         try:
             answer = await_answer(session, opcode, wait, accept)
         except (LinkTimeoutError, ProtocolError) as e:
@@ -104,6 +105,8 @@ def request(
             continue
         if answer is None or (answer.value == DAMAGED_VALUE and answer.status == _DAMAGED):
             continue
+        took = session.link.now() - asked
+        session.round_trip = min(took, session.round_trip or took)
         if answer.status:
             raise refused(what, answer)
         return answer

@@ -59,6 +59,8 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         self.facts = Facts(self)
         self.ext: ExtInfo | None = None
         self.batch_number = 0
+        #: The shortest time in which a request of ours was answered, in seconds; 0 before.
+        self.round_trip = 0.0
         self.sync_stub_detected = False
         self.stub_disabled = False
         self.may_reset = True

@@ -11,7 +11,7 @@ import math
 import random
 from typing import TYPE_CHECKING
 
-from esptool.device.ext import refused, request
+from esptool.device.ext import refused
 from esptool.errors import LinkTimeoutError
 from esptool.ops.model import SECTOR
 from esptool.ops.plan import Stretch, padded
@@ -50,7 +50,8 @@ MAX_QUESTIONS = 6
 #: Longest time that the state may stand still while the stub answers (a slow chip erase).
 MAX_STILL_S = 20.0
 _DAMAGED = 0xC100
-_STATES = frozenset({Ext.WRITE_DATA, Ext.WRITE_STATUS, Ext.WRITE_END})
+_NOT_WRITING, _TOO_LITTLE = 0xC600, 0xC800
+_STATES = frozenset({Ext.WRITE_BEGIN, Ext.WRITE_DATA, Ext.WRITE_STATUS, Ext.WRITE_END})
 WORD = 4
 
 
@@ -90,13 +91,13 @@ class WindowWriter:
             self.flags |= WriteFlag.ENCRYPTED
         self.block = min(self.info.write_block, block)
         self.count = -(-len(self.stream) // self.block)
-        self.state = WriteState(0, 0, 0, False, 0)
+        self.state = WriteState(0, self.info.write_window, 0, False, 0)
         self.done = 0
         self.sent_bytes = 0
         self.resends = 0
         self._next = 0
-        self._round_trip = 0.005
-        self._rate = 0.0
+        self._round_trip = session.round_trip or 0.005
+        self._rate = session.link.baud / BITS_A_BYTE
         self._measured = (0.0, 0)
 
     @property
@@ -120,23 +121,17 @@ class WindowWriter:
         self._begin()
         if not self._stream_blocks():
             return False
-        self._end()
         self._tell()
         return True
 
     def _begin(self) -> None:
+        """Ask for the session; blocks follow at once, as its answer says nothing new."""
         fields = words(
             self.number, self.address, self.size, len(self.stream), self.block, self.flags
         )
-        start = self.session.link.now()
-        answer = request(
-            self.session,
-            f"begin a write at {self.address:#010x}",
-            Ext.WRITE_BEGIN,
-            fields,
-        )
-        self._round_trip = max(0.001, self.session.link.now() - start)
-        self._take(answer)
+        self._asked_at = self.session.link.now()
+        self._refused = False
+        self.session.link.send_request(Ext.WRITE_BEGIN, seal(Ext.WRITE_BEGIN, fields))
 
     def _stream_blocks(self) -> bool:
         link = self.session.link
@@ -144,7 +139,7 @@ class WindowWriter:
         last_heard = last_advance = link.now()
         advance = (0, 0)
         self._measured = (last_heard, 0)
-        while self.state.expected < self.count:
+        while not self._ended:
             if self._should_shrink():
                 return False
             self._fill()
@@ -161,8 +156,9 @@ class WindowWriter:
                 questions += 1
                 if questions > MAX_QUESTIONS:
                     raise LinkTimeoutError("The stub does not answer any more.")
-                self._ask()
+                self._ask(questions)
                 last_heard = now
+        self.done = self.size
         return True
 
     def _should_shrink(self) -> bool:
@@ -172,30 +168,6 @@ class WindowWriter:
             and self.resends >= RESENDS_TO_SHRINK
             and left > WORTH_SHRINKING
         )
-
-    def _end(self) -> None:
-        """Wait until everything is in flash, which the stub says once; ask whether it lives."""
-        link = self.session.link
-        fields = seal(Ext.WRITE_END, words(self.number))
-        questions = 0
-        still_since = link.now()
-        link.send_request(Ext.WRITE_END, fields)
-        while not self._ended:
-            before = self.done
-            if self._listen(END_SILENCE_S + 2 * self._round_trip):
-                questions = 0
-                if self.done != before:
-                    still_since = link.now()
-                if link.now() - still_since > MAX_STILL_S:
-                    raise LinkTimeoutError("The stub answers, but its work does not advance.")
-                continue
-            questions += 1
-            if questions > MAX_QUESTIONS:
-                raise LinkTimeoutError("The stub does not answer any more.")
-            self._ask()
-            if questions > 1 or self.done >= self.size:
-                link.send_request(Ext.WRITE_END, fields)
-        self.done = self.size
 
     # --- sending ---------------------------------------------------------------------------------
 
@@ -212,6 +184,10 @@ class WindowWriter:
             self.session.link.send_request(Ext.WRITE_DATA, seal(Ext.WRITE_DATA, fields))
             self.sent_bytes += len(block)
             self._next += 1
+        if self._next == self.count and not self._end_sent:
+            # Queued behind the last block, so that the line is not waited for once more.
+            self._end_sent = True
+            self.session.link.send_request(Ext.WRITE_END, seal(Ext.WRITE_END, words(self.number)))
 
     def _flight(self) -> int:
         """Blocks that may be on their way: what one round trip holds, and one more.
@@ -230,15 +206,25 @@ class WindowWriter:
             self._rate = max(rate, 0.8 * self._rate)
             self._measured = (now, self.state.expected)
 
-    def _ask(self) -> None:
+    def _ask(self, questions: int) -> None:
+        if not self._begun:
+            self._begin()
+            return
         self.session.link.send_request(Ext.WRITE_STATUS, seal(Ext.WRITE_STATUS, words(self.number)))
         # What was sent and not accepted by then is lost: the answer says from where.
         self._asked = True
+        if self._end_sent and (questions > 1 or self.done >= self.size):
+            # The answer to the end may have been lost; it is given once.
+            self._end_sent = False
 
     # --- listening -------------------------------------------------------------------------------
 
     _asked = False
+    _begun = False
+    _refused = False
+    _end_sent = False
     _ended = False
+    _asked_at = 0.0
 
     def _listen(self, timeout_s: float) -> bool:
         """Take in states that have come, or come within the time; True if there was any."""
@@ -254,7 +240,17 @@ class WindowWriter:
         answer = unseal(response)
         if answer is None:
             return False
-        if answer.value == DAMAGED_VALUE and answer.status == _DAMAGED:
+        damaged = answer.value == DAMAGED_VALUE and answer.status == _DAMAGED
+        if not self._begun and (damaged or response.opcode != Ext.WRITE_BEGIN):
+            self._before_begin(answer.status in (_DAMAGED, _NOT_WRITING))
+            return True
+        if damaged:
+            return True
+        if response.opcode == Ext.WRITE_BEGIN:
+            self._confirmed()
+        if response.opcode == Ext.WRITE_END and answer.status == _TOO_LITTLE:
+            # A block before it was lost; the states that follow say which.
+            self._end_sent = False
             return True
         self._take(answer)
         if response.opcode == Ext.WRITE_END:
@@ -264,6 +260,22 @@ class WindowWriter:
             if self._next > self.state.expected:
                 self._go_back()
         return True
+
+    def _before_begin(self, refused: bool) -> None:
+        """An answer ahead of that to the begin: of a write before this one, or a refusal."""
+        if refused and not self._refused:
+            self._begin()
+            self._refused = True
+
+    def _confirmed(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        self._round_trip = max(0.001, self.session.link.now() - self._asked_at)
+        if self._refused:
+            # What was sent ahead of a begin that was lost was not taken.
+            self._next = 0
+            self._end_sent = False
 
     def _take(self, answer: Sealed) -> None:
         state = write_state(answer)
@@ -290,10 +302,12 @@ class WindowWriter:
     def _go_back(self) -> None:
         self.resends += 1
         self._next = self.state.expected
+        self._end_sent = False
 
     def _silence(self, questions: int) -> float:
         """How long an answer may take: what is on its way has to pass the line first."""
-        quiet = SILENCE_S + 2 * self._round_trip
+        quiet = END_SILENCE_S if self._end_sent else SILENCE_S
+        quiet += 2 * self._round_trip
         if questions:
             return min(MAX_SILENCE_S, quiet * 1.5**questions)
         flying = (self._next - self.state.expected) * (self.block + BLOCK_OVERHEAD)

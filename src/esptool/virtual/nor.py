@@ -7,7 +7,9 @@ write enable latch, protected blocks ignore them, and a busy chip answers to its
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Callable
 
 from esptool.virtual.clock import Clock
 from esptool.virtual.faults import FaultPlan
@@ -15,6 +17,8 @@ from esptool.virtual.parts import FlashPart, sfdp
 
 PAGE = 256
 SECTOR = 0x1000
+#: Clock of the bus, as loaders set it up for flash of any speed.
+BUS_HZ = 40e6
 _CHUNK = 0x10000
 _BLANK = b"\xff" * _CHUNK
 
@@ -33,6 +37,10 @@ def _share_of_page(count: int) -> float:
     """Part of a page's time that so many bytes take: data sheets give 30 us for the first and
     2.5 us for each further one where a page takes 400 us."""
     return min(1.0, 0.075 + 0.00625 * count)
+
+
+def _never() -> float:
+    return math.inf
 
 
 class BrownoutError(Exception):
@@ -132,16 +140,24 @@ class Nor:
         self._brownouts = set(faults.brownout_at)
         self._powercuts = set(faults.powercut_at)
         self._sfdp = sfdp(part)
-        self._busy_until = 0.0
+        self._busy_until = self._bus_until = 0.0
+        #: A controller works the bus beside the processor, which then waits for it.
+        self.beside = False
         self._wel = False
         self._volatile_wel = False
         self._asleep = False
         self._reset_armed = False
         self.four_byte_mode = False
+        #: Until when code that polls WIP may be left alone; it has other things to look at.
+        self.attention: Callable[[], float] = _never
         if faults.protect:
             self.status[0] |= self._bp_mask
 
     # --- the pins ----------------------------------------------------------------------------
+
+    def watched(self) -> None:
+        """Nobody has other things to look at while the flash is busy."""
+        self.attention = _never
 
     def power_cycle(self) -> None:
         """Back to the state after power-on; contents and non-volatile bits stay."""
@@ -149,14 +165,36 @@ class Nor:
         self._wel = self._volatile_wel = self._asleep = self._reset_armed = False
         self.four_byte_mode = False
 
+    def clocks(self, count: int) -> None:
+        """So many clocks pass on the bus; whoever started them may do something else meanwhile."""
+        if self._clock.charged:
+            self._bus_until = max(self._clock.now, self._bus_until) + count / BUS_HZ
+            if not self.beside:
+                self.wait_bus()
+
+    def wait_bus(self) -> None:
+        """Until the transaction on the bus is over."""
+        self._clock.advance_to(self._bus_until)
+
     def transfer(
-        self, command: int, address: int | None, address_bytes: int, data: bytes, length: int
+        self,
+        command: int,
+        address: int | None,
+        address_bytes: int,
+        data: bytes,
+        length: int,
+        *,
+        dummy: int = 0,
+        lanes: int = 1,
+        clocked: bool = False,
     ) -> bytes:
         """One transaction: command, address, dummy clocks, `data` in or `length` bytes out.
 
-        Dummy clocks are the controller's affair: the model takes it that there were enough.
+        Dummy clocks are the controller's affair: the model takes it that there were enough. What
+        comes out may take several lanes. `clocked`: the time on the bus has been charged.
         """
-        self._clock.spend((8 + 8 * address_bytes + 8 * (len(data) + length)) / 40e6)
+        if not clocked:
+            self.clocks(8 + 8 * address_bytes + dummy + 8 * len(data) + 8 * length // lanes)
         index = _STATUS_READS.get(command)
         if self._asleep and command not in (0xAB, 0xFF, 0x66, 0x99):
             return b"\xff" * length
@@ -242,7 +280,7 @@ class Nor:
         if index == 0:
             value |= (WIP if self.busy else 0) | (WEL if self._wel else 0)
             # A poll says "busy" once; the next one comes when the operation is over.
-            self.wait_ready()
+            self._clock.advance_to(min(self._busy_until, self.attention()))
         return bytes((value,)) * length
 
     def _write_status(self, first: int, values: bytes) -> None:
@@ -301,6 +339,8 @@ class Nor:
         done = 0
         while done < len(data):
             take = min(PAGE - (address + done) % PAGE, len(data) - done)
+            # Write enable, the command with its data, and a look at the status behind each.
+            self.clocks(8 + 16 + 32 + 8 * take + 16)
             self._program_page(address + done, data[done : done + take])
             self.wait_ready()
             done += take
@@ -380,4 +420,5 @@ class Nor:
 
     def _occupy(self, seconds: float) -> None:
         if self._clock.charged:
-            self._busy_until = max(self._clock.now, self._busy_until) + seconds
+            start = max(self._clock.now, self._bus_until, self._busy_until)
+            self._busy_until = start + seconds

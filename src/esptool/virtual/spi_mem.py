@@ -14,6 +14,13 @@ from esptool.virtual.nor import Nor
 _USR = 1 << 18
 _COMMAND, _ADDRESS, _DUMMY, _MISO, _MOSI = 31, 30, 29, 28, 27
 _BUFFER = 64
+_CTRL, _MISC = 0x08, 0x34
+#: Two lines for what is read; the flash must have been sent a command that answers so.
+_CTRL_DUAL = 1 << 13 | 1 << 14
+#: Bit that keeps the flash selected behind a transaction: in PIN of ESP32's controller, in MISC
+#: of SPI_MEM; that of ESP8266 has none.
+_HOLD_OLD, _HOLD = 1 << 30, 1 << 10
+_DUAL_READS = frozenset({0x3B, 0x3C})
 
 
 class SpiController(Registers):
@@ -23,12 +30,21 @@ class SpiController(Registers):
         super().__init__()
         self._layout = layout
         self._nor = nor
+        #: What a flash that is still selected has been sent: (command, address, address bytes,
+        #: data), and how many bytes it has answered.
+        self._open: tuple[int, int | None, int, bytes] | None = None
+        self._answered = 0
+        if layout.mosi_dlen_offs is None:
+            self._hold = 0
+        else:
+            self._hold = _HOLD_OLD if layout.usr_offs == 0x1C else _HOLD
         #: Set while the flash is wired up (ESP32 and later: after SPI_ATTACH or by eFuse).
         self.attached = True
 
     def read(self, offset: int) -> int:
-        """CMD reads as zero: a transaction is over before the bus sees it."""
+        """CMD reads as zero when the transaction is over, until when the reader waits."""
         if offset == 0:
+            self._nor.wait_bus()
             return self.words.get(0, 0) & ~_USR
         return self.words.get(offset, 0)
 
@@ -36,7 +52,12 @@ class SpiController(Registers):
         """Writing CMD.USR runs the transaction that the other registers describe."""
         if offset == 0:
             if value & _USR:
-                self._run()
+                self._nor.wait_bus()
+                self._nor.beside = True
+                try:
+                    self._run()
+                finally:
+                    self._nor.beside = False
             elif value:
                 self._legacy(value)
             self.words[0] = 0
@@ -55,14 +76,57 @@ class SpiController(Registers):
         out = self._buffer((mosi_bits + 7) // 8) if usr >> _MOSI & 1 else b""
         want = (miso_bits + 7) // 8 if usr >> _MISO & 1 else 0
         address = self._address(address_bits)
-        if command is None:
-            answer = b"\xff" * want
-        elif not self.attached:
-            answer = bytes(want)
-        else:
-            answer = self._nor.transfer(command, address, address_bits // 8, out, want)
+        dummy = (usr1 & 0x3F) + 1 if usr >> _DUMMY & 1 else 0
+        dual = w.get(_CTRL, 0) & _CTRL_DUAL == _CTRL_DUAL
+        answer = self._transact(command, address, address_bits // 8, out, want, dummy, dual)
         if want:
             self._fill(answer, miso_bits)
+
+    def _transact(
+        self,
+        command: int | None,
+        address: int | None,
+        address_bytes: int,
+        out: bytes,
+        want: int,
+        dummy: int,
+        dual: bool,
+    ) -> bytes:
+        """Bytes that come back; a flash that stays selected acts on what it got when it is not."""
+        if not self.attached:
+            return bytes(want)
+        opened, self._open = self._open, None
+        if opened is not None:
+            # The bytes go on where the transaction before has stopped, whatever they are meant for.
+            start = b"" if command is None else bytes((command,))
+            command, address, address_bytes, before = opened
+            out = before + start + out
+        else:
+            self._answered = 0
+        if command is None:
+            return b"\xff" * want
+        if self._hold and self.words.get(_MISC, 0) & self._hold and not self._nor.busy:
+            self._open = (command, address, address_bytes, out)
+            if not want:
+                self._nor.clocks(8 * (len(out) - len(opened[3]) if opened else len(out)))
+                return b""
+        done, self._answered = self._answered, self._answered + want
+        lanes = 2 if dual else 1
+        if opened is None:
+            answer = self._nor.transfer(
+                command, address, address_bytes, out, want, dummy=dummy, lanes=lanes
+            )
+        else:
+            self._nor.clocks(8 * (len(out) - len(opened[3])) + 8 * want // lanes)
+            if address is not None and want:
+                address, done = address + done, 0
+            answer = self._nor.transfer(
+                command, address, address_bytes, out, done + want, clocked=True
+            )[done:]
+        if want and dual != (command in _DUAL_READS):
+            # Every other bit is read from a line that the flash does not drive, or is missing.
+            return bytes(byte & 0xAA | 0x55 for byte in answer)
+        return answer
 
     def _lengths(self, usr1: int) -> tuple[int, int]:
         lay = self._layout

@@ -39,6 +39,13 @@ class Facts:
             if not name.startswith("_"):
                 del self.__dict__[name]
 
+    def forget_flash_voltage(self) -> None:
+        """Drop what is known of the flash's voltage: it was set anew."""
+        voltage = self._s.spec.voltage
+        if voltage is not None and voltage.rtc_reg is not None:
+            self._words.pop(voltage.rtc_reg, None)
+        self.__dict__.pop("flash_voltage", None)
+
     # --- fields --------------------------------------------------------------------------------
 
     def words(self, addresses: list[int]) -> list[int]:
@@ -73,6 +80,8 @@ class Facts:
         addresses += [bits.address for bits in states if bits is not None]
         if voltage is not None:
             addresses.append(voltage.efuse_reg)
+            if voltage.rtc_reg is not None:
+                addresses.append(voltage.rtc_reg)
         self.words(addresses + self._mac_words())
 
     def _bits(self, bits: Bits | None) -> int:
@@ -335,7 +344,7 @@ class Facts:
         v, r = self._s.spec.voltage, self._s.spec.registers
         assert v is not None
         assert v.rtc_reg is not None
-        word = self._s.read_reg(v.rtc_reg)
+        [word] = self.words([v.rtc_reg])
         if not word & r["RTC_CNTL_SDIO_FORCE"]:
             return None
         if word & r["RTC_CNTL_DREFH_SDIO_M"]:

@@ -218,9 +218,9 @@ class Requester:
                 case Op.WRITE:
                     self.write_reg(step.address, step.value)
                 case Op.SET_BITS:
-                    self.write_reg(step.address, self.read_reg(step.address) | step.value)
+                    self.write_reg(step.address, step.value, mask=step.value)
                 case Op.CLEAR_BITS:
-                    self.write_reg(step.address, self.read_reg(step.address) & ~step.value)
+                    self.write_reg(step.address, 0, mask=step.value)
                 case Op.SLEEP:
                     self.link.sleep(step.value / 1e6)
 

@@ -261,6 +261,7 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
             for name in names:
                 word |= r[name]
         self.write_reg(v.rtc_reg, word)
+        self.facts.forget_flash_voltage()
         self.note(f"VDDSDIO regulator set to {choice}.", Level.INFO)
 
     # --- what the mixins ask for -----------------------------------------------------------------

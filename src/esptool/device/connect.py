@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from esptool import chips
-from esptool.chips.spec import ChipSpec
+from esptool.chips.spec import ChipSpec, RomBaud
 from esptool.device.facts import USB_JTAG_SERIAL_PID
 from esptool.device.link import Link, Trace
 from esptool.device.requests import STUB_STATUS_BYTES, Requester
@@ -179,8 +179,9 @@ class Caller:
 
     def _advice(self, failure: FatalError) -> str:
         lines = [failure.remedy] if failure.remedy else []
-        if self.expected is not None and self.expected.key == "esp32c2" and self.link.baud < 115200:
-            lines.append("Use at least --baud 115200: ESP32-C2 may not answer below.")
+        chip = self.expected
+        if chip is not None and chip.rom.baud is RomBaud.C2_26MHZ and self.link.baud < 115200:
+            lines.append(f"Use at least --baud 115200: {chip.name} may not answer below.")
         return "\n".join([*lines, TROUBLESHOOTING])
 
     def _attempt(self, sequence: reset.Sequence, flow_control: bool) -> bool:

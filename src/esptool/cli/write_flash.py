@@ -79,6 +79,7 @@ def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any)
         listener = Renderer(progress=not values["no_progress"])
         if dry_run:
             plan = ops.plan_write(esp.session, regions, wanted, listener=listener)
+            plan = ops.survey(esp.session, plan, wanted)
             _show_plan(plan, as_json)
             return
         watch = _Watch(listener)

@@ -27,6 +27,7 @@ from esptool.ops.reset import reset_chip
 from esptool.ops.security import security_info
 from esptool.ops.sources import load_regions, load_source
 from esptool.ops.status import read_sfdp, read_status, write_status
+from esptool.ops.survey import survey
 from esptool.ops.verify import verify_flash
 from esptool.ops.write import plan_write, write_flash
 
@@ -60,6 +61,7 @@ __all__ = [
     "security_info",
     "set_flash_size",
     "show_flash_info",
+    "survey",
     "verify_flash",
     "write_flash",
     "write_mem",

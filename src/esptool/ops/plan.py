@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 from esptool.ops import packing
 from esptool.ops.model import SECTOR, Region
@@ -65,6 +66,41 @@ class Stretch:
         return len(self.data) if self.packed is None else len(self.packed)
 
 
+class Action(Enum):
+    """What is done with sectors."""
+
+    SKIP = "skip"
+    PROGRAM = "program"
+    ERASE = "erase and program"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Neighbouring sectors that are treated alike: flash offset, bytes, and the reason in words."""
+
+    address: int
+    size: int
+    action: Action
+    why: str
+
+    def describe(self) -> str:
+        """One line for a person."""
+        count = self.size // SECTOR
+        return (
+            f"  {self.address:#010x} to {self.address + self.size - 1:#010x}: {count} "
+            f"sector{'s' if count > 1 else ''}, {self.action.value}: {self.why}."
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The same as plain values."""
+        return {
+            "address": self.address,
+            "size": self.size,
+            "action": self.action.value,
+            "why": self.why,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class RegionPlan:
     """What happens to one region.
@@ -74,6 +110,8 @@ class RegionPlan:
         content: what must stand at `address` in the end: flash parameters set, padded.
         stretch: the whole region as it is sent when all of it is sent.
         former: the content that the caller says is in flash now, or None.
+        parts: what is sent, where the flash was looked at (`esptool.ops.survey`), else None.
+        steps: what is done with each sector, likewise.
     """
 
     region: Region
@@ -82,6 +120,44 @@ class RegionPlan:
     stretch: Stretch
     former: bytes | None = None
     encrypted: bool = False
+    parts: tuple[Stretch, ...] | None = None
+    steps: tuple[Step, ...] | None = None
+
+    @property
+    def sent(self) -> tuple[Stretch, ...]:
+        """What goes over the line, as far as is known."""
+        return (self.stretch,) if self.parts is None else self.parts
+
+    @property
+    def line_bytes(self) -> int:
+        """Payload that goes over the line."""
+        return sum(part.line_bytes for part in self.sent)
+
+    @property
+    def flash_seconds(self) -> float:
+        """Typical time that the flash needs."""
+        if self.steps is None:
+            return flash_seconds(self.stretch)
+        erasing = [step for step in self.steps if step.action is Action.ERASE]
+        return sum(map(program_seconds, self.sent)) + sum(
+            erase_seconds(step.address, step.size) for step in erasing
+        )
+
+    def describe(self) -> list[str]:
+        """The plan in lines for a person."""
+        packed = any(part.packed is not None for part in self.sent)
+        how = f"deflated to {self.line_bytes} bytes" if packed else f"{self.line_bytes} are sent"
+        first = (
+            f"{self.region.label} at {self.address:#010x}: {len(self.content)} bytes, {how}; "
+            f"about {self.flash_seconds:.1f} s of flash."
+        )
+        if self.steps is not None:
+            return [first, *(step.describe() for step in self.steps)]
+        start, end = self.stretch.sectors
+        return [
+            first,
+            f"  {start:#010x} to {end - 1:#010x}: {(end - start) // SECTOR} sectors are erased.",
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +173,13 @@ class WritePlan:
     @property
     def line_bytes(self) -> int:
         """Payload of all regions."""
-        return sum(r.stretch.line_bytes for r in self.regions)
+        return sum(r.line_bytes for r in self.regions)
 
     @property
     def seconds(self) -> float:
         """The longer of what the line and what the flash need."""
         line = self.line_bytes * BITS_A_BYTE / self.baud if self.baud else 0.0
-        return max(line, sum(flash_seconds(r.stretch) for r in self.regions))
+        return max(line, sum(r.flash_seconds for r in self.regions))
 
     def describe(self) -> list[str]:
         """The plan in lines for a person."""
@@ -111,17 +187,7 @@ class WritePlan:
         if self.erase_all:
             lines.append("The whole flash is erased first.")
         for plan in self.regions:
-            start, end = plan.stretch.sectors
-            how = (
-                f"deflated to {plan.stretch.line_bytes} bytes"
-                if plan.stretch.packed is not None
-                else "sent as it is"
-            )
-            lines.append(
-                f"{plan.region.label} at {plan.address:#010x}: {len(plan.content)} bytes, {how}; "
-                f"sectors {start:#010x} to {end - 1:#010x} are erased "
-                f"({(end - start) // SECTOR}), about {flash_seconds(plan.stretch):.1f} s of flash."
-            )
+            lines += plan.describe()
         lines.append(
             f"Together {self.line_bytes} bytes over the line, about {self.seconds:.1f} s at "
             f"{self.baud} baud. Nothing was written."
@@ -145,8 +211,10 @@ class WritePlan:
                     "erase_start": plan.stretch.sectors[0],
                     "erase_end": plan.stretch.sectors[1],
                     "compressed": plan.stretch.packed is not None,
-                    "line_bytes": plan.stretch.line_bytes,
+                    "line_bytes": plan.line_bytes,
                     "encrypted": plan.encrypted,
+                    "flash_seconds": round(plan.flash_seconds, 3),
+                    "steps": None if plan.steps is None else [s.to_json() for s in plan.steps],
                 }
                 for plan in self.regions
             ],
@@ -163,12 +231,22 @@ def sector_range(address: int, size: int) -> tuple[int, int]:
 def flash_seconds(stretch: Stretch) -> float:
     """Typical time to erase and program a stretch, blank pages left out."""
     start, end = stretch.sectors
-    blocks, rest = divmod(end - start, BLOCK)
+    return erase_seconds(start, end - start) + program_seconds(stretch)
+
+
+def erase_seconds(address: int, size: int) -> float:
+    """Typical time to erase whole sectors: blocks of 64 KiB where they lie on their borders."""
+    first = address + -address % BLOCK
+    blocks = max(0, (address + size - first) // BLOCK)
+    return blocks * BLOCK_ERASE_S + (size - blocks * BLOCK) // SECTOR * SECTOR_ERASE_S
+
+
+def program_seconds(stretch: Stretch) -> float:
+    """Typical time to program a stretch, blank pages left out."""
     pages = sum(
         1 for at in range(0, len(stretch.data), PAGE) if stretch.data[at : at + PAGE].strip(b"\xff")
     )
-    erase = blocks * BLOCK_ERASE_S + rest // SECTOR * SECTOR_ERASE_S
-    return erase + pages * PAGE_PROGRAM_S
+    return pages * PAGE_PROGRAM_S
 
 
 def padded(data: bytes, multiple: int) -> bytes:

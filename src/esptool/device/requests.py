@@ -132,7 +132,8 @@ class Requester:
                     raise
                 resends -= 1
             except ChipResponseError as e:
-                if attempts <= 0 or e.code not in LINE_DAMAGE:
+                # No chip gives a code that does not exist: its answer was damaged.
+                if attempts <= 0 or (e.code not in LINE_DAMAGE and status.known(e.code)):
                     raise
 
     def checked(self, what: str, opcode: int, body: bytes) -> bytes:

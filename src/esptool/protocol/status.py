@@ -57,6 +57,11 @@ def describe(code: int) -> str:
     return _MEANING.get(code, "unknown error code")
 
 
+def known(code: int) -> bool:
+    """A loader or a stub gives this code."""
+    return code in _MEANING
+
+
 def remedy(code: int) -> str | None:
     """What a person could try, where something is known to help."""
     return _REMEDY.get(code)

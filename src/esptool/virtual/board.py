@@ -19,6 +19,7 @@ from esptool.errors import PortError
 from esptool.virtual import bootlog
 from esptool.virtual.clock import Clock, Timing
 from esptool.virtual.faults import LineNoise
+from esptool.virtual.inbound import Inbound
 from esptool.virtual.lines import AutoReset, UsbJtagReset
 from esptool.virtual.nor import BrownoutError, Nor
 from esptool.virtual.options import Options, parse_url
@@ -94,6 +95,8 @@ class Board:
         self.url: str | None = None
         self._queue: deque[tuple[float, bytes]] = deque()
         self._in_free = self._out_free = 0.0
+        self._inbound = Inbound()
+        self.soc.line = self
         circuit = UsbJtagReset if options.link == "usb-jtag" else AutoReset
         self.lines = circuit(self._boot_by_strap, self._hold, slow_lines_s, self.moment)
         self.watchdog: Watchdog | None = None
@@ -203,6 +206,7 @@ class Board:
 
     def set_lines(self, dtr: bool, rts: bool) -> None:
         """The host has set DTR and RTS (True is asserted)."""
+        self._run_to(self.clock.host_now())
         self.lines.change(dtr, rts)
 
     # --- host to chip ------------------------------------------------------------------------
@@ -217,42 +221,108 @@ class Board:
         self._settle()
         clock = self.clock
         if not clock.charged:
-            self._arrive(data)
+            self._arrive(self._noise_in.apply(data)[0], self.host_baud)
+            self._work_off()
             return
-        start = max(clock.host_now(), self._in_free)
-        rate = _BITS_A_BYTE / self.host_baud
-        done = 0
-        while done < len(data):
-            # Frames are dealt with as each is complete, not when the whole write has arrived.
-            end = data.find(b"\xc0", done + 1) + 1 or len(data)
-            self._in_free = start + end * rate
-            clock.advance_to(self._in_free + self.options.latency_s)
-            self._arrive(data[done:end])
-            done = end
-
-    def _arrive(self, data: bytes) -> None:
+        self._run_to(clock.host_now())
         data, late = self._noise_in.apply(data)
+        start = max(clock.host_now(), self._in_free)
         if late:
-            self.clock.spend(self.options.faults.delay_s)
+            start += self.options.faults.delay_s
+        rate = _BITS_A_BYTE / self.host_baud
+        latency = self.options.latency_s
+        end = self._inbound.put(start + latency, rate, data, self.host_baud)
+        self._in_free = end - latency
+
+    def _run_to(self, horizon: float, *, until_output: bool = False) -> None:
+        """Let happen what happens on the board up to a moment, or until bytes reach the host.
+
+        The host can do nothing new before that, so the board may run ahead of its clock so far.
+        """
+        if not self.clock.charged:
+            return
+        while True:
+            program = self.soc.program
+            limit = horizon
+            if until_output and self._queue:
+                limit = min(limit, self._queue[0][0])
+            work = getattr(program, "next_work", None)
+            works_at = math.inf if work is None else work()
+            if takes_bytes := getattr(program, "takes_bytes", False):
+                comes_at = self._inbound.next_bytes()
+            else:
+                comes_at = self._inbound.next_frame()
+            first = min(works_at, comes_at)
+            if first > limit or first == math.inf:
+                return
+            self.clock.advance_to(first)
+            try:
+                if comes_at <= max(works_at, self.clock.now) and not takes_bytes:
+                    self._arrive(*self._inbound.take_frame())
+                else:
+                    program.work(limit)  # type: ignore[attr-defined]
+            except BrownoutError:
+                self._boot_after_brownout()
+            if self._cut_off():
+                return
+
+    def _cut_off(self) -> bool:
+        """The program still computes, and stopped only so that the board is looked at."""
+        return getattr(self.soc.program, "cut", False)
+
+    def _work_off(self) -> None:
+        """Where no time passes, a program does all its work at once."""
+        while (work := getattr(self.soc.program, "next_work", None)) and work() < math.inf:
+            try:
+                self.soc.program.work(math.inf)  # type: ignore[attr-defined]
+            except BrownoutError:
+                self._boot_after_brownout()
+
+    def incoming(self) -> bytes:
+        """For programs that take bytes as they come: what has arrived by the chip's clock."""
+        pieces = self._inbound.take_bytes(self.clock.now)
+        return b"".join(self._as_received(data, baud) for data, baud in pieces)
+
+    def next_arrival(self) -> float:
+        """When the next bytes worth waking for will have arrived."""
+        return self._inbound.next_bytes()
+
+    def leaves(self, data: bytes, moment: float) -> float:
+        """Bytes whose last one leaves the chip's UART at `moment`; when they reach the host."""
+        if self.soc.baud and not self._same_rate(self.host_baud):
+            data = self._scramble(data)
+        data, late = self._noise_out.apply(data)
+        self._out_free = max(self._out_free, moment)
+        if late:
+            self._out_free += self.options.faults.delay_s
+        there = self._out_free + self.options.latency_s
+        self._queue.append((there, data))
+        return there
+
+    def _arrive(self, data: bytes, baud: int) -> None:
+        """Hand a piece over to the program that runs."""
         if self.held or not data:
             return
-        soc = self.soc
-        if self.options.link == "uart":
-            if soc.baud == 0:
-                soc.set_baud(self.host_baud)
-            elif not self._same_rate():
-                data = self._scramble(data)
+        if self.options.link == "uart" and self.soc.baud == 0:
+            self.soc.set_baud(baud)
+        data = self._as_received(data, baud)
         try:
-            soc.program.receive(data)
+            self.soc.program.receive(data)
         except BrownoutError:
             self._boot_after_brownout()
+
+    def _as_received(self, data: bytes, baud: int) -> bytes:
+        """What the chip's UART makes of bytes sent at this rate."""
+        if self.options.link != "uart" or self._same_rate(baud):
+            return data
+        return self._scramble(data)
 
     def _boot_after_brownout(self) -> None:
         self._strapped = self.options.boot == "download"
         self._boot(self._strapped, bootlog.BROWNOUT)
 
-    def _same_rate(self) -> bool:
-        return abs(self.soc.baud - self.host_baud) <= _BAUD_TOLERANCE * self.host_baud
+    def _same_rate(self, baud: int) -> bool:
+        return abs(self.soc.baud - baud) <= _BAUD_TOLERANCE * baud
 
     def _scramble(self, data: bytes) -> bytes:
         """What the other side makes of bytes at another rate: fewer or more, and other ones."""
@@ -265,7 +335,7 @@ class Board:
     def _emit(self, data: bytes) -> None:
         if not data:
             return
-        if self.options.link == "uart" and self.soc.baud and not self._same_rate():
+        if self.options.link == "uart" and self.soc.baud and not self._same_rate(self.host_baud):
             data = self._scramble(data)
         data, late = self._noise_out.apply(data)
         clock = self.clock
@@ -295,8 +365,13 @@ class Board:
             LinkLostError: the link breaks here, by a fault that was asked for.
         """
         self._settle()
-        if not self._queue and (resume := getattr(self.soc.program, "resume", None)) is not None:
-            resume()
+        now = self.moment()
+        if self.clock.charged:
+            # What has come is handed out first: a program may take its time to start.
+            if not (self._queue and self._queue[0][0] <= now):
+                self._run_to(now)
+        elif not self._queue and (go_on := getattr(self.soc.program, "resume", None)) is not None:
+            go_on()
         return self.arrived()
 
     def arrived(self) -> bytes:
@@ -324,24 +399,39 @@ class Board:
 
     def sleep_s(self) -> float:
         """Real seconds until `take` can give more, or until the board must be looked at."""
-        if self._queue:
-            due = self._queue[0][0]
-            wait = self.clock.host_reaches(due) if self.clock.charged else due - time.monotonic()
-            return max(0.0, wait)
-        pending = max(0.0, self._pending_s())
-        if self.clock.timing is Timing.VIRTUAL and pending != math.inf:
-            return self.clock.host_reaches(self.moment() + pending)
-        return pending
+        if not self.clock.charged:
+            due = self._queue[0][0] - time.monotonic() if self._queue else self._pending_s()
+            return max(0.0, due)
+        if self._cut_off():
+            return 0.0
+        due = min(self._next_event(), self.moment() + max(0.0, self._pending_s()))
+        return max(0.0, self.clock.host_reaches(due)) if due < math.inf else math.inf
 
-    def due_s(self) -> float:
-        """Seconds by the host's clock until the next bytes arrive; infinity when none are due."""
-        if self._queue:
-            return self._queue[0][0] - self.moment()
-        return self._pending_s()
+    def due_s(self, within: float | None = None) -> float:
+        """Seconds by the host's clock until the next bytes arrive, if that is `within` so many;
+        else until something else happens on the board, or infinity."""
+        if self.clock.timing is Timing.VIRTUAL:
+            horizon = math.inf if within is None else self.moment() + within
+            horizon = min(horizon, self.moment() + max(0.0, self._pending_s()))
+            self._run_to(horizon, until_output=True)
+        if not self.clock.charged:
+            return self._queue[0][0] - self.moment() if self._queue else self._pending_s()
+        if self._cut_off():
+            return 0.0
+        return min(self._next_event() - self.moment(), self._pending_s())
+
+    def _next_event(self) -> float:
+        """When the next bytes reach the host; in real time, also when the board must go on."""
+        due = self._queue[0][0] if self._queue else math.inf
+        if self.clock.timing is Timing.VIRTUAL:
+            return due
+        work = getattr(self.soc.program, "next_work", None)
+        return min(due, self._inbound.next_bytes(), math.inf if work is None else work())
 
     def discard_input(self) -> None:
         """The host throws away what it has received so far."""
         self._settle()
+        self._run_to(self.clock.host_now())
         now = self.moment()
         while self._queue and self._queue[0][0] <= now:
             self._queue.popleft()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,15 @@ class _Starting:
         """Start, then take the bytes in."""
         self.resume()
         self._board.soc.program.receive(data)
+
+    def next_work(self) -> float:
+        """At once, where time passes."""
+        clock = self._board.clock
+        return clock.now if clock.charged else math.inf
+
+    def work(self, _limit: float) -> None:
+        """Start."""
+        self.resume()
 
     def resume(self) -> None:
         """The loader's answer has been read: run to where the program waits for the host."""

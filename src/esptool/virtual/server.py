@@ -41,7 +41,7 @@ def parse_endpoint(text: str) -> tuple[str, int]:
 
 
 def _wait_s(board: Board) -> float:
-    due = board.due_s()
+    due = board.due_s(_IDLE_S)
     return min(_IDLE_S, board.sleep_s()) if due < _IDLE_S else _IDLE_S
 
 

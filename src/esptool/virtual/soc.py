@@ -28,10 +28,28 @@ _OTP_BASE = 0x3FF00000
 
 
 class Program(Protocol):
-    """Code that the chip runs."""
+    """Code that the chip runs.
+
+    One that has work of its own besides also has `next_work()`, the moment at which it wants to go
+    on (infinity when it waits for the host), and `work(limit)`, which does a piece of it, where
+    time passes up to about `limit`. One with `takes_bytes` then fetches from `Soc.line` itself.
+    """
 
     def receive(self, data: bytes) -> None:
         """Bytes from the host have arrived."""
+
+
+class Line(Protocol):
+    """The chip's end of the wire, byte by byte, for programs that look at their FIFO."""
+
+    def incoming(self) -> bytes:
+        """What has arrived by now and was not fetched."""
+
+    def next_arrival(self) -> float:
+        """When there will be more worth waking for."""
+
+    def leaves(self, data: bytes, moment: float) -> float:
+        """Bytes of which the last one leaves the UART at `moment`; when the host has them."""
 
 
 class Silent:
@@ -73,6 +91,7 @@ class Soc:
         self.efuse: EfuseController | None = None
         self.usb: UsbSerialJtag | None = None
         self.program: Program = Silent()
+        self.line: Line | None = None
         self.flash_attached = False
         self.baud = 0
         self.loaded: list[tuple[int, int]] = []
@@ -106,6 +125,7 @@ class Soc:
         """Everything but flash, eFuses and notes goes back to the state after power-on."""
         self.bus.clear()
         self.nor.power_cycle()
+        self.nor.watched()
         self.spi.words.clear()
         self.uart.words.clear()
         self.uart.received.clear()

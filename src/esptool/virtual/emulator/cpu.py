@@ -18,6 +18,8 @@ from esptool.virtual.emulator import decode
 from esptool.virtual.emulator.decode import Access
 
 PAGE = 0x1000
+#: How much of the stack shows whether a loop changes anything.
+_STACK_TOP = 128
 
 
 class Ports(Protocol):
@@ -81,6 +83,10 @@ class Cpu:
         """Instructions executed so far."""
         raise NotImplementedError
 
+    def state(self) -> bytes:
+        """Registers and the top of the stack."""
+        raise NotImplementedError
+
     def start(self, entry: int) -> None:
         """Begin at `entry`."""
         raise NotImplementedError
@@ -125,6 +131,10 @@ class IcicleCpu(Cpu):
         self._link = "ra" if riscv else "a0"
         first = 0 if riscv else 10 if self.windowed else 2
         self._args = tuple(f"a{first + i}" for i in range(4))
+        self._stack = "sp" if riscv else "a1"
+        names = [f"a{i}" for i in range(8 if riscv else 16)]
+        names += [f"s{i}" for i in range(12)] + ["ra"] if riscv else []
+        self._all = tuple(names)
 
     def map(self, start: int, data: bytes) -> None:
         access = self._i.MemoryProtection.ExecuteReadWrite
@@ -152,6 +162,11 @@ class IcicleCpu(Cpu):
     @property
     def instructions(self) -> int:
         return int(self._vm.icount)
+
+    def state(self) -> bytes:
+        vm = self._vm
+        words = (int(vm.reg_read(name)).to_bytes(4, "little") for name in self._all)
+        return b"".join(words) + bytes(vm.mem_read(int(vm.reg_read(self._stack)), _STACK_TOP))
 
     def pause(self) -> None:
         self._pause = True
@@ -246,6 +261,12 @@ class UnicornCpu(Cpu):
     @property
     def instructions(self) -> int:
         return self._count
+
+    def state(self) -> bytes:
+        r, uc = self._r, self._uc
+        words = (uc.reg_read(r.UC_RISCV_REG_X0 + n) for n in range(1, 32))
+        stack = uc.mem_read(uc.reg_read(r.UC_RISCV_REG_SP), _STACK_TOP)
+        return b"".join(int(w).to_bytes(4, "little") for w in words) + bytes(stack)
 
     def pause(self) -> None:
         self._uc.emu_stop()

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Code in RAM as the program of a virtual chip: bytes from the host go into its FIFO, it runs until
-it waits for more, and what it sends goes out."""
+it waits for more, and what it sends goes out.
+
+Where time is charged, bytes enter and leave the FIFOs at the rate of the line while the code runs:
+one that looks too seldom loses some.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import weakref
@@ -19,19 +24,27 @@ from esptool.virtual.emulator.printf import render
 from esptool.virtual.emulator.rom_calls import CALLS
 
 if TYPE_CHECKING:
-    from esptool.virtual.soc import Soc
+    from esptool.virtual.soc import Line, Soc
 
 #: Names the engine that executes code: "icicle" or "unicorn" (RISC-V only).
 ENGINE_VARIABLE = "ESPTOOL_VIRTUAL_ENGINE"
 
 _FIFO, _CLKDIV, _STATUS = 0x00, 0x14, 0x1C
 _RX_DEPTH = 127
+_FIFO_DEPTH = 128
+_BITS_A_BYTE = 10
 #: A program that looks at the empty FIFO so often in a row, with so few instructions between and
 #: nothing stored to a peripheral, idles.
 _IDLE_LOOKS = 6
 _IDLE_GAP = 2000
+#: Where time passes this must be certain: registers and stack must also have been the same.
+_SAME_STATES = 3
 #: Instructions that a program may take between two looks at the line before it counts as hung.
 _HUNG = 400_000_000
+#: What an access to a peripheral takes beyond one instruction: the way over the bus.
+_ACCESS_S = 50e-9
+#: A program that waits for room in the FIFO is woken when so much of it is left.
+_TX_WAKE = 64
 #: What the return address of a program shows at its start.
 _NOWHERE = 0
 #: Where call0 code begins in a stub for a chip with register windows (see firmware/arch).
@@ -49,7 +62,6 @@ _FRAME_MARK = 0xC0
 #: A program that prints is let go on when so much of its text has passed the line.
 _PRINTED = 64
 _STRING = 1024
-_BITS_A_BYTE = 10
 #: `retw` and `retw.n`.
 _WINDOW_RETURNS = (b"\x90\0\0", b"\x1d\xf0")
 
@@ -75,15 +87,26 @@ class Program:
         self._out = bytearray()
         self._looks = 0
         self._looked_at = 0
+        self._states: dict[bytes, int] = {}
         self._charged = 0
+        self._accesses = 0
         self._ended = False
         self._clock = ClockTree(
             spec.stub.cpu_clock, soc.clock_hz, soc.bus.read_word, soc.notes.append
         )
         self._printed = 0
         self._line_free = 0.0
-        self._slice_end = float("inf")
-        self._cut = False
+        self._slice_end = math.inf
+        #: It was stopped while it computes, so that the board is looked at.
+        self.cut = False
+        self._line = soc.line if soc.clock.charged else None
+        self._idles = False
+        self._until = math.inf
+        self._tx_free = 0.0
+        #: Bytes that came when the receive FIFO was full.
+        self.overrun = 0
+        if self._line is not None:
+            soc.nor.attention = self._attention
         shim = _AFTER_SHIM if spec.arch is Arch.XTENSA and skip_shim else 0
         # The engine lives in a thread of its own, and this end of it holds nothing but a way there.
         self._engine = Confined()
@@ -132,6 +155,11 @@ class Program:
 
     # --- the line -------------------------------------------------------------------------
 
+    @property
+    def takes_bytes(self) -> bool:
+        """Bytes are fetched from the line as they come, not handed over."""
+        return self._line is not None
+
     def receive(self, data: bytes) -> None:
         """Bytes from the host."""
         self._in += data
@@ -139,22 +167,36 @@ class Program:
 
     def resume(self) -> None:
         """The host listens in vain: a program that only seemed to wait goes on."""
-        if self._soc.clock.charged or time.monotonic() >= self._line_free:
+        if time.monotonic() >= self._line_free:
             self._go()
 
     def pending_s(self) -> float:
         """Seconds until the program goes on by itself: it was cut off, or waits for the line."""
-        if self._cut:
+        if self._soc.clock.charged:
+            return math.inf
+        if self.cut:
             return 0.0
-        if not self._printed or self._soc.clock.charged:
-            return float("inf")
+        if not self._printed:
+            return math.inf
         return self._line_free - time.monotonic()
+
+    def next_work(self) -> float:
+        """Now, unless it waits for the host; time is its measure only where it is charged."""
+        busy = self._line is not None and not self._idles and not self._ended
+        return self._soc.clock.now if busy else math.inf
+
+    def work(self, limit: float) -> None:
+        """Run until about `limit`, or until it waits for the host."""
+        self._idles = False
+        self._until = limit
+        self._go()
+        self._until = math.inf
 
     def _go(self) -> None:
         if self._ended:
             return
         self._looks = self._printed = 0
-        self._cut = False
+        self.cut = False
         if self._soc.slice_s:
             self._slice_end = time.monotonic() + self._soc.slice_s
         executed, self._ended = self._engine.do(_run)
@@ -163,10 +205,56 @@ class Program:
 
     def _charge(self, executed: int) -> None:
         """Let the time pass that the instructions up to this count have taken."""
-        self._soc.clock.spend((executed - self._charged) / self._clock.hz)
+        seconds = (executed - self._charged) / self._clock.hz + self._accesses * _ACCESS_S
+        self._soc.clock.spend(seconds)
         self._charged = executed
+        self._accesses = 0
+
+    def _attention(self) -> float:
+        """Until when code that waits for the flash may be left alone."""
+        assert self._line is not None
+        moment = min(self._line.next_arrival(), self._until)
+        now = self._soc.clock.now
+        if self._tx_free > now:
+            moment = min(moment, max(now, self._tx_free - _TX_WAKE * self._byte_s))
+        return moment
+
+    @property
+    def _byte_s(self) -> float:
+        return _BITS_A_BYTE / max(1, self._soc.baud)
+
+    def _fetch(self, line: Line) -> None:
+        """Take in what has arrived by now."""
+        now = self.cpu.instructions
+        self._charge(now)
+        clock = self._soc.clock
+        if came := line.incoming():
+            self._in += came
+            if self._uart and len(self._in) > _FIFO_DEPTH:
+                self.overrun += len(self._in) - _FIFO_DEPTH
+                del self._in[_FIFO_DEPTH:]
+        if clock.now >= self._until:
+            self.cpu.pause()
+
+    def _wait(self) -> None:
+        """The code does nothing but look: let time pass to when it finds something."""
+        clock = self._soc.clock
+        sending = self._tx_free - clock.now if self._uart else 0.0
+        if sending <= 0:
+            self._idles = True
+            self.cpu.pause()
+            return
+        wake = self._tx_free - _TX_WAKE * self._byte_s
+        clock.advance_to(min(self._attention(), wake if wake > clock.now else self._tx_free))
+        self._looks = 0
+        if clock.now >= self._until:
+            self.cpu.pause()
 
     def _send(self) -> None:
+        if self._line is not None and self._uart:
+            if self._idles or self._ended:
+                self._leave()
+            return
         if self._out and not self._usb_held:
             data, self._out = bytes(self._out), bytearray()
             self._soc.send(data)
@@ -175,23 +263,32 @@ class Program:
         now = self.cpu.instructions
         self._looks = self._looks + 1 if now - self._looked_at < _IDLE_GAP else 0
         self._looked_at = now
-        if self._looks >= _IDLE_LOOKS:
+        if self._looks < _IDLE_LOOKS:
+            return
+        if self._line is None:
             self.cpu.pause()
+        elif self._goes_round():
+            self._states.clear()
+            self._wait()
+
+    def _goes_round(self) -> bool:
+        """The code is where it was, with nothing changed: it waits."""
+        if self._looks == _IDLE_LOOKS:
+            self._states.clear()
+        state = self.cpu.state()
+        times = self._states[state] = self._states.get(state, 0) + 1
+        return times >= _SAME_STATES
 
     # --- ports ----------------------------------------------------------------------------
 
     def load(self, address: int, size: int) -> int:
         """A load from outside of RAM."""
-        if time.monotonic() > self._slice_end and not self._cut:
-            self._cut = True
+        if time.monotonic() > self._slice_end and not self.cut:
+            self.cut = True
             self.cpu.pause()
+        self._accesses += 1
         if address == self._status:
-            waiting = min(len(self._in), _RX_DEPTH) if self._uart else 0
-            if waiting:
-                self._looks = 0
-            elif self._uart:
-                self._idle()
-            return waiting
+            return self._uart_status()
         if address in self._fifo:
             return self._in.pop(0) if self._in and self._uart else 0
         if address & ~7 == self._usb:
@@ -199,16 +296,29 @@ class Program:
         word = self._soc.bus.read_word(address)
         return word >> (8 * (address & 3)) & ((1 << 8 * size) - 1)
 
+    def _uart_status(self) -> int:
+        """How many bytes wait in the two FIFOs."""
+        if not self._uart:
+            return 0
+        sending = 0
+        if self._line is not None:
+            self._fetch(self._line)
+            left = (self._tx_free - self._soc.clock.now) / self._byte_s
+            sending = min(_RX_DEPTH, math.ceil(left - 1e-6)) if left > 0 else 0
+        waiting = min(len(self._in), _RX_DEPTH)
+        if waiting:
+            self._looks = 0
+        else:
+            self._idle()
+        return waiting | sending << 16
+
     def store(self, address: int, size: int, value: int) -> None:
         """A store to outside of RAM."""
+        self._accesses += 1
         if address in self._fifo:
             self._looks = 0
             if self._uart:
-                self._out.append(value & 0xFF)
-                if value & 0xFF == _FRAME_MARK:
-                    # Each frame leaves when it is ready, not when all work is done.
-                    self._charge(self.cpu.instructions)
-                    self._send()
+                self._put(value & 0xFF)
             return
         if address & ~7 == self._usb:
             self._usb_store(address - self._usb, value)
@@ -218,14 +328,43 @@ class Program:
             mask = ((1 << 8 * size) - 1) << shift
             value = self._soc.bus.read_word(address) & ~mask | value << shift
         if address == self._clkdiv:
-            self._send()
+            self._leave() if self._line is not None else self._send()
             self._set_divider(value)
         self._looks = 0
-        if self._clock.is_update(address, value):
+        if self._soc.clock.charged:
             self._charge(self.cpu.instructions)
+        if self._clock.is_update(address, value):
             self._clock.update()
             return
         self._soc.bus.write_word(address, value)
+
+    def _put(self, byte: int) -> None:
+        """A byte goes into the UART's FIFO."""
+        if self._line is None:
+            self._out.append(byte)
+            if byte == _FRAME_MARK:
+                # Each frame leaves when it is ready, not when all work is done.
+                self._send()
+            return
+        clock, byte_s = self._soc.clock, self._byte_s
+        self._charge(self.cpu.instructions)
+        self._tx_free = max(self._tx_free, clock.now) + byte_s
+        if self._tx_free - clock.now > (_FIFO_DEPTH + 1) * byte_s:
+            self._tx_free -= byte_s
+            return
+        self._out.append(byte)
+        # Each frame leaves when it is ready, not when all work is done.
+        if byte == _FRAME_MARK and len(self._out) > 1:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Hand on what has gone into the FIFO so far."""
+        assert self._line is not None
+        data, self._out = bytes(self._out), bytearray()
+        if data:
+            there = self._line.leaves(data, max(self._tx_free, self._soc.clock.now))
+            # The host may answer then, so code must not run ahead of that.
+            self._until = min(self._until, there)
 
     def _set_divider(self, value: int) -> None:
         sixteenths = (value & 0xFFFFF) << 4 | value >> 20 & 0xF
@@ -237,6 +376,8 @@ class Program:
             return 0  # no host is connected there: nothing comes, and there is no room
         if offset == 0:
             return self._in.pop(0) if self._in else 0
+        if self._line is not None:
+            self._fetch(self._line)
         room = _USB_ROOM if self._usb_packet < _USB_PACKET else 0
         if self._in:
             self._looks = 0
@@ -256,6 +397,9 @@ class Program:
             # The host waits for more after a full packet: the next one must be shorter.
             self._usb_held = self._usb_packet == _USB_PACKET
             self._usb_packet = 0
+            if self._line is not None:
+                self._charge(self.cpu.instructions)
+                self._send()
 
     # --- ROM ------------------------------------------------------------------------------
 
@@ -266,6 +410,7 @@ class Program:
             soc.attach_flash()
         elif address == calls.delay:
             # The ROM counts cycles, and believes in the clock that it has set.
+            self._charge(self.cpu.instructions)
             soc.clock.spend(args[0] * 1e-6 * self._clock.slow_hz / self._clock.hz)
         elif address == calls.restart:
             if self._clock.raised:
@@ -294,6 +439,16 @@ class Program:
         text = render(self._string(args[0]), args[1:], self._string)
         self._out += text
         self._charge(self.cpu.instructions)
+        if self._line is not None and self._uart:
+            # The ROM waits for room in the FIFO.
+            clock = self._soc.clock
+            self._tx_free = max(self._tx_free, clock.now) + len(text) * self._byte_s
+            self._leave()
+            clock.advance_to(self._tx_free - _FIFO_DEPTH * self._byte_s)
+            self._looks = 0
+            if clock.now >= self._until:
+                self.cpu.pause()
+            return
         self._send()
         # One that prints without end would never come to where it waits for the host.
         self._printed += len(text)

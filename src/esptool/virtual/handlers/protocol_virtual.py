@@ -135,7 +135,7 @@ class Serial(SerialBase):
 
     def _wait(self, board: Board, left: float | None) -> None:
         """Sleep until the board has something, another thread has written, or time is up."""
-        due = board.due_s()
+        due = board.due_s(left)
         if left is not None and due > left:
             # On a virtual clock nobody has to sit out a wait; another thread may still have
             # something to send.

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes on their way to the chip: each has a moment at which it has arrived. Decides nothing."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+_FRAME_MARK = b"\xc0"
+#: A program that sleeps is woken when its FIFO holds so much, or at the end of a frame.
+_WAKE = 64
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Up to one frame. `start` is when its first bit reaches the chip."""
+
+    start: float
+    byte_s: float
+    data: bytes
+    baud: int
+    taken: int = 0
+
+    def moment(self, count: int) -> float:
+        """When so many of its bytes have arrived."""
+        return self.start + count * self.byte_s
+
+
+class Inbound:
+    """The host's end puts bytes in; the chip takes them whole frames at a time, or as they come."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[_Piece] = deque()
+
+    def put(self, start: float, byte_s: float, data: bytes, baud: int) -> float:
+        """Send bytes, the first from `start` on; when the last has left."""
+        done = 0
+        while done < len(data):
+            end = data.find(_FRAME_MARK, done + 1) + 1 or len(data)
+            self._pieces.append(_Piece(start + done * byte_s, byte_s, data[done:end], baud))
+            done = end
+        return start + len(data) * byte_s
+
+    def next_frame(self) -> float:
+        """When the next piece is complete; infinity when none is on its way."""
+        first = self._pieces[0] if self._pieces else None
+        return math.inf if first is None else first.moment(len(first.data))
+
+    def next_bytes(self) -> float:
+        """When there is something to wake a sleeping program for."""
+        if not self._pieces:
+            return math.inf
+        first = self._pieces[0]
+        return first.moment(min(len(first.data), first.taken + _WAKE))
+
+    def take_frame(self) -> tuple[bytes, int]:
+        """The next piece, and the rate it was sent at."""
+        first = self._pieces.popleft()
+        return first.data[first.taken :], first.baud
+
+    def take_bytes(self, now: float) -> list[tuple[bytes, int]]:
+        """All that has arrived by `now`, with the rate of each piece."""
+        out: list[tuple[bytes, int]] = []
+        while self._pieces:
+            first = self._pieces[0]
+            # A hair more, so that the moment of a byte counts as arrived.
+            count = int((now - first.start) / first.byte_s + 1e-6)
+            if count <= first.taken:
+                break
+            out.append((first.data[first.taken : count], first.baud))
+            if count < len(first.data):
+                first.taken = count
+                break
+            self._pieces.popleft()
+        return out

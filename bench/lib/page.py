@@ -29,9 +29,9 @@ def renew(page: Path, figures: dict[str, Any]) -> None:
 
 def _lines(figures: dict[str, Any]) -> list[str]:
     rows = [
-        "| baud | latency each way | limit | transfer | share | with checks | read | its bytes at "
-        "line rate | public tool: write / read |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| baud | latency each way | limit | transfer | share | with checks | read | line in use "
+        "| its bytes at line rate | public tool: write / read |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in figures["lines"]:
         public = row.get("public")
@@ -39,7 +39,8 @@ def _lines(figures: dict[str, Any]) -> list[str]:
         rows.append(
             f"| {row['baud']} | {row['latency_ms']} ms | {row['limit_s']:.2f} s "
             f"| {row['transfer_s']:.2f} s | {row['write_share']:.1%} | {row['total_s']:.2f} s "
-            f"| {row['read_s']:.2f} s | {row['plain_read_s']:.2f} s | {beside} |"
+            f"| {row['read_s']:.2f} s | {row['read_share']:.1%} | {row['plain_read_s']:.2f} s "
+            f"| {beside} |"
         )
     return rows
 

@@ -18,7 +18,6 @@ PIECE = 0x200
 PIECE_ATTEMPTS = 8
 #: A loader that has got a block whole answers at once; silence means that its end is lost.
 ANSWER_S = 1.0
-BITS_A_BYTE = 10
 
 _REFUSALS = (LinkTimeoutError, ProtocolError, ChipResponseError)
 
@@ -101,7 +100,7 @@ class RamLoader(Requester):
 
     def _ram_data(self, data: bytes, seq: int) -> None:
         body, check = packets.data_block(data, seq)
-        wait = ANSWER_S + len(body) * BITS_A_BYTE / self.link.baud
+        wait = ANSWER_S + len(body) * packets.BITS_A_BYTE / self.link.baud
         self.request("write to target RAM", Cmd.MEM_DATA, body, check, timeout_s=wait)
 
     def _again_or_raise(self, e: FatalError, *, last: bool) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from esptool.device import ext
 from esptool.errors import FatalError
 from esptool.ops.model import SECTOR
-from esptool.ops.plan import BITS_A_BYTE, Stretch, flash_seconds, padded
+from esptool.ops.plan import Stretch, flash_seconds, padded
 from esptool.protocol.ext import Capability, Ext, HashKind, seal, unseal
-from esptool.protocol.packets import words
+from esptool.protocol.packets import BITS_A_BYTE, words
 
 if TYPE_CHECKING:
     from esptool.device import Session

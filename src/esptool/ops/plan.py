@@ -12,6 +12,7 @@ from enum import Enum
 
 from esptool.ops import packing
 from esptool.ops.model import SECTOR, Region
+from esptool.protocol.packets import BITS_A_BYTE
 
 #: Data-sheet class values of a NOR flash (typical), for estimates.
 PAGE = 256
@@ -19,8 +20,6 @@ PAGE_PROGRAM_S = 0.0004
 SECTOR_ERASE_S = 0.045
 BLOCK = 0x10000
 BLOCK_ERASE_S = 0.15
-#: Bits on the line for one byte: start, eight, stop.
-BITS_A_BYTE = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from esptool.device.recover import regain, resync
 from esptool.errors import FatalError, LinkTimeoutError, PortError, ProtocolError
 from esptool.ops.report import Report
 from esptool.protocol.ext import Capability, Ext, read_frame, seal, unseal
-from esptool.protocol.packets import parse_response, words
+from esptool.protocol.packets import BITS_A_BYTE, parse_response, words
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -25,7 +25,6 @@ SILENCE_S = 0.15
 MAX_SILENCE_S = 2.0
 MAX_QUESTIONS = 6
 MAX_ASKED_AGAIN = 32
-BITS_A_BYTE = 10
 
 Sink = Callable[[bytes], object]
 

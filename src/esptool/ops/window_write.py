@@ -26,13 +26,12 @@ from esptool.protocol.ext import (
     unseal,
     write_state,
 )
-from esptool.protocol.packets import parse_response, words
+from esptool.protocol.packets import BITS_A_BYTE, parse_response, words
 
 if TYPE_CHECKING:
     from esptool.device import Session
     from esptool.protocol.ext import ExtInfo
 
-BITS_A_BYTE = 10
 #: Bytes around a block on the line: header, session, number, seal, frame marks.
 BLOCK_OVERHEAD = 22
 #: Large blocks lose little to their headers, small ones little to a damaged byte.

@@ -6,6 +6,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+#: Bits on a serial line for one byte: start, eight, stop.
+BITS_A_BYTE = 10
+
 CHECKSUM_SEED = 0xEF
 REQUEST, RESPONSE = 0, 1
 _HEADER = struct.Struct("<BBHI")

@@ -48,6 +48,8 @@ class Progress:
         done: units finished, of `total`.
         total: all units (bytes unless the action says otherwise).
         suffix: extra text for the bar, e.g. "12/96 KB".
+        seconds_left: how long this work and the check that belongs to it will still take, by what
+            is left of it and the pace measured so far; None until there is something measured.
     """
 
     action: str
@@ -55,6 +57,7 @@ class Progress:
     done: int
     total: int
     suffix: str = ""
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

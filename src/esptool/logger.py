@@ -7,6 +7,7 @@ plain control sequences and looks the streams up at every call, so that callers 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -23,6 +24,8 @@ _BOLD_RED = "\x1b[1;31m"
 _CYAN = "\x1b[36m"
 _DIM = "\x1b[2m"
 _RESET = "\x1b[0m"
+#: Columns that a bar takes at least where its text is whole, and where there is little room.
+_SHORTEST_BAR, _SHORTER_BAR = 8, 4
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\r")
 
 
@@ -114,6 +117,7 @@ class EsptoolLogger(TemplateLogger):
         self._stage_progress_visible = False
         self._column = 0
         self._last_mark = (0, -1)
+        self._time_left = ""
         self.no_color = bool(os.environ.get("NO_COLOR"))
 
     # --- messages --------------------------------------------------------------------------
@@ -187,6 +191,10 @@ class EsptoolLogger(TemplateLogger):
             self._raw(text, flush=True)
         self._column = 0
 
+    def time_left(self, seconds: float | None) -> None:
+        """Say how long the work of the next bar will still take; only a terminal shows it."""
+        self._time_left = "" if seconds is None else f"{_clock(seconds)} left"
+
     def progress_bar(
         self,
         cur_iter: int,
@@ -195,6 +203,7 @@ class EsptoolLogger(TemplateLogger):
         suffix: str = "",
         bar_length: int = 30,
     ) -> None:
+        when, self._time_left = self._time_left, ""
         if self._verbosity == "silent":
             return
         smart = self._smart()
@@ -205,8 +214,7 @@ class EsptoolLogger(TemplateLogger):
         length = bar_length
         if smart:
             room = self._columns() - 1 - len(prefix) - len(percent)
-            if len(tail) + 8 > room:
-                tail = ""
+            tail = _fitting(tail, "" if done else when, room)
             length = max(0, min(bar_length, room - len(tail)))
         filled = int(length * share)
         on, off = ("━", "━") if self._unicode() else ("=", " ")
@@ -353,6 +361,25 @@ class EsptoolLogger(TemplateLogger):
     @_stderr.setter
     def _stderr(self, console: Any) -> None:
         self.__dict__["_console_err"] = console
+
+
+def _fitting(tail: str, when: str, room: int) -> str:
+    """What is said behind a bar, beside which a piece of the bar has to fit, too."""
+    texts = [tail]
+    if when:
+        texts = [f"{tail}, {when}" if tail else f" {when}", f" {when}", *texts]
+    for text in texts:
+        if len(text) + _SHORTEST_BAR <= room:
+            return text
+    short = f" {when.split()[0]}" if when else ""
+    return short if len(short) + _SHORTER_BAR <= room else ""
+
+
+def _clock(seconds: float) -> str:
+    """'0:07', '12:34', '1:02:03': whole seconds, the last one counted until it is over."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _is_terminal(stream: Any) -> bool:

@@ -15,7 +15,7 @@ class Renderer:
 
     def __init__(self, progress: bool = True) -> None:
         self._progress = progress
-        self._last: Progress | None = None
+        self._last: tuple[str, int | None, int, int] | None = None
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Progress):
@@ -40,14 +40,19 @@ class Renderer:
             log.debug(event.text)
 
     def _bar(self, event: Progress) -> None:
-        if event == self._last:  # the end of the data, and then of the writing
+        shown = (event.action, event.address, event.done, event.total)
+        if shown == self._last:  # the end of the data, and then of the writing
             return
-        self._last = event
+        self._last = shown
         where = f" {event.address:#010x}" if event.address is not None else ""
         verb = event.action
         if where and verb.split()[-1] not in ("at", "from", "to"):
             verb += " at"
         suffix = event.suffix or f"{event.done}/{event.total} bytes..."
+        # Not every logger that took the place of ours knows of it.
+        time_left = getattr(log, "time_left", None)
+        if time_left is not None:
+            time_left(event.seconds_left)
         log.progress_bar(event.done, event.total, prefix=f"{verb}{where} ", suffix=f" {suffix}")
 
     @staticmethod

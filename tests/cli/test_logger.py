@@ -112,6 +112,35 @@ def test_a_bar_moves_in_place_and_ends_its_line(monkeypatch: pytest.MonkeyPatch)
     assert re.fullmatch(r"Writing at 0x00001000 ━+ 100\.0% 1/4 kB", terminal.screen()[0])
 
 
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [("80", " 1.0kB/4.0kB, 1:05 left"), ("56", " 1:05 left"), ("40", " 1:05"), ("30", "")],
+)
+@pytest.mark.parametrize("no_color", [False, True])
+def test_a_bar_ends_with_the_time_left_as_far_as_there_is_room(
+    columns: str, shown: str, no_color: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = on_terminal(monkeypatch)
+    monkeypatch.setenv("COLUMNS", columns)
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
+    show = Renderer()
+    show(Progress("Writing at", 0x1000, 1024, 4096, "1.0kB/4.0kB", 64.2))
+    assert re.search(r" 25\.0%(.*)", terminal.screen()[0])[1] == shown  # type: ignore[index]
+    assert len(terminal.screen()[0]) < int(columns)
+    assert ("\x1b[36m" in terminal.getvalue()) is not no_color
+    show(Progress("Writing at", 0x2000, 4096, 4096, "4.0kB/4.0kB", 1.0))
+    assert "left" not in terminal.screen()[0]
+
+
+def test_redirected_bars_say_nothing_of_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    show = Renderer()
+    show(Progress("Writing at", 0x1000, 1024, 4096, "1.0kB/4.0kB", 64.2))
+    show(Progress("Writing at", 0x1000, 2048, 4096, "2.0kB/4.0kB", 3700.0))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("%")[1] for line in lines] == [" 1.0kB/4.0kB", " 2.0kB/4.0kB"]
+
+
 @pytest.mark.parametrize("columns", ["20", "40", "60"])
 def test_a_bar_never_wraps_on_a_narrow_terminal(
     columns: str, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -88,3 +89,7 @@ def test_a_write_in_a_terminal(tmp_path: Path, columns: int) -> None:
     assert len({tuple(bar) for bar in bars if bar}) > 3, "a bar moves"
     assert all(len(line) <= columns for bar in bars for line in bar)
     assert "100.0%" in bars[-1][0]
+    telling = re.compile(r"% .*, \d:\d\d left$" if columns == 80 else r"% \d:\d\d$")
+    moving = [bar[0] for bar in bars if bar and "100.0%" not in bar[0]]
+    assert any(telling.search(line) for line in moving), "the time left is shown"
+    assert "left" not in bars[-1][0]

@@ -20,6 +20,7 @@ PAGE_PROGRAM_S = 0.0004
 SECTOR_ERASE_S = 0.045
 BLOCK = 0x10000
 BLOCK_ERASE_S = 0.15
+_BLANK_PAGE = b"\xff" * PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +243,16 @@ def erase_seconds(address: int, size: int) -> float:
 
 def program_seconds(stretch: Stretch) -> float:
     """Typical time to program a stretch, blank pages left out."""
-    pages = sum(
-        1 for at in range(0, len(stretch.data), PAGE) if stretch.data[at : at + PAGE].strip(b"\xff")
-    )
+    pages = -(-len(stretch.data) // PAGE) - blank_pages(stretch.data)
     return pages * PAGE_PROGRAM_S
+
+
+def blank_pages(data: bytes) -> int:
+    """How many pages of `data`, the last one perhaps cut short, are all 0xFF."""
+    tail = data[len(data) - len(data) % PAGE :]
+    if _BLANK_PAGE not in data and (not tail or tail.strip(b"\xff")):
+        return 0
+    return sum(1 for at in range(0, len(data), PAGE) if not data[at : at + PAGE].strip(b"\xff"))
 
 
 def padded(data: bytes, multiple: int) -> bytes:

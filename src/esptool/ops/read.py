@@ -98,6 +98,7 @@ def _read(
     session: Session, address: int, size: int, sink: Callable[[bytes], object], report: Report
 ) -> None:
     """Read in chunks, each handed to `sink` as soon as it is known to be right."""
+    report.begin("Reading from", size)
     if session.can(Capability.READ):
         read_range(session, address, size, sink, report, session.settings.retries)
         return

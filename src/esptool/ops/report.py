@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from esptool.events import Level, Listener, Message, Progress, Stage
+from esptool.ops.pace import EvenPace
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -18,6 +19,9 @@ class Report:
 
     def __init__(self, session: Session, listener: Listener | None) -> None:
         self._listener: Listener = listener if listener is not None else session.listener
+        self._now = session.link.now
+        self._work: tuple[str, int] | None = None
+        self._pace: EvenPace | None = None
 
     @property
     def listener(self) -> Listener:
@@ -40,10 +44,29 @@ class Report:
         """Detail for a verbose run."""
         self._listener(Message(text, Level.DEBUG))
 
+    def begin(self, action: str, total: int, after_s: float = 0.0) -> None:
+        """Work on `total` bytes begins, of which steps will be told; `after_s` is what follows."""
+        self._work = (action, total)
+        self._pace = EvenPace(self._now, total, after_s)
+
     def progress(self, action: str, address: int | None, done: int, total: int) -> None:
-        """A step on the way; `suffix` gives both amounts in readable units."""
+        """A step of work that goes on at an even pace."""
+        if self._work != (action, total) or self._pace is None:
+            self.begin(action, total)
+        assert self._pace is not None
+        self.step(action, address, done, total, self._pace.left(done))
+
+    def step(
+        self,
+        action: str,
+        address: int | None,
+        done: int,
+        total: int,
+        seconds_left: float | None,
+    ) -> None:
+        """A step on the way; the event's suffix gives both amounts in readable units."""
         suffix = f"{readable(done)}/{readable(total)}"
-        self._listener(Progress(action, address, done, total, suffix))
+        self._listener(Progress(action, address, done, total, suffix, seconds_left))
 
     def heading(self, title: str) -> None:
         """A title line with a rule below."""

@@ -27,7 +27,9 @@ from esptool.ops.model import SECTOR
 from esptool.ops.plan import Stretch
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.window_write import LARGE_BLOCK, SMALL_BLOCK, WindowWriter, stub_stretch
+from esptool.ops.write_pace import WritePace
 from esptool.protocol.ext import Capability
+from esptool.protocol.packets import BITS_A_BYTE
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -63,10 +65,13 @@ _LOSSES = (
 )
 
 
-def send_stretch(session: Session, stretch: Stretch, report: Report, retries: int) -> Sent:
+def send_stretch(
+    session: Session, stretch: Stretch, report: Report, retries: int, after_s: float = 0.0
+) -> Sent:
     """Erase the sectors of a stretch and write it.
 
-    `retries` is how often in a row it may fail without getting any further.
+    `retries` is how often in a row it may fail without getting any further, `after_s` how long
+    what comes behind it will take, for the progress.
 
     Raises:
         FatalError: the chip refused, or did not answer any more; names the offset reached.
@@ -76,8 +81,16 @@ def send_stretch(session: Session, stretch: Stretch, report: Report, retries: in
         stretch = stub_stretch(stretch)
     done = stalled = 0
     block = LARGE_BLOCK
+    pace = WritePace(
+        session.link.now,
+        stretch.address,
+        stretch.data,
+        after_s=after_s,
+        side_by_side=session.is_stub,
+        erases=session.is_stub,
+    )
     while True:
-        sender = _sender(session, stretch, done, report, block)
+        sender = _sender(session, stretch, done, report, pace, block)
         try:
             whole = sender.run()
             sent.payload += sender.sent_bytes
@@ -92,6 +105,7 @@ def send_stretch(session: Session, stretch: Stretch, report: Report, retries: in
             if stalled > retries or not _worth_retrying(e):
                 raise _lost(stretch, done, e) from e
             sent.restarts += 1
+            pace.stop()
             session.block_limit = min(session.block_limit, SMALL_BLOCK)
             report.note(
                 f"Lost contact at {stretch.address + done:#010x} ({e.message}) Trying again..."
@@ -123,12 +137,12 @@ def _still_stands(session: Session, stretch: Stretch, done: int) -> int:
 
 
 def _sender(
-    session: Session, stretch: Stretch, start: int, report: Report, block: int
+    session: Session, stretch: Stretch, start: int, report: Report, pace: WritePace, block: int
 ) -> WindowWriter | BlockWriter:
     """The best way of sending that the other side has."""
     if session.can(Capability.WRITE):
-        return WindowWriter(session, stretch, start, report, block)
-    return BlockWriter(session, stretch, start, report)
+        return WindowWriter(session, stretch, start, report, pace, block)
+    return BlockWriter(session, stretch, start, report, pace)
 
 
 def _worth_retrying(e: FatalError) -> bool:
@@ -159,9 +173,12 @@ class BlockWriter:
         resends: blocks that were sent again because they arrived damaged.
     """
 
-    def __init__(self, session: Session, stretch: Stretch, start: int, report: Report) -> None:
+    def __init__(
+        self, session: Session, stretch: Stretch, start: int, report: Report, pace: WritePace
+    ) -> None:
         self.session = session
         self.report = report
+        self.pace = pace
         self.stretch = stretch
         self.sent_bytes = 0
         self.resends = 0
@@ -182,13 +199,15 @@ class BlockWriter:
         return True
 
     def _plain(self, data: bytes) -> None:
-        session, address = self.session, self.stretch.address + self.start
+        session, stretch = self.session, self.stretch
+        address = stretch.address + self.start
         watch = Stopwatch(session)
-        count = session.flash_begin(len(data), address, self.stretch.encrypted)
-        self._tell_erased(watch)
+        count = session.flash_begin(len(data), address, stretch.encrypted)
+        self._begun(watch, len(data))
         for seq in range(count):
             piece = data[seq * self.block : (seq + 1) * self.block]
-            self.report_progress(seq * self.block + len(piece))
+            reached = self.start + seq * self.block + len(piece)
+            self._tell(reached, reached, len(stretch.data), seq * self.block, len(data))
             padded = piece + b"\xff" * (self.block - len(piece))
             self._block(padded, seq, deflated=False, produced=len(padded))
             self.sent_bytes += len(piece)
@@ -200,27 +219,28 @@ class BlockWriter:
         session, address = self.session, self.stretch.address + self.start
         watch = Stopwatch(session)
         count = session.flash_defl_begin(len(data), len(packed), address, self.stretch.encrypted)
-        self._tell_erased(watch)
+        self._begun(watch, len(packed))
         inflater = zlib.decompressobj()
         produced = 0
         for seq in range(count):
             piece = packed[seq * self.block : (seq + 1) * self.block]
             output = len(inflater.decompress(piece))
-            produced += output
+            before, produced = produced, produced + output
             done_packed = seq * self.block + len(piece)
-            self.report.progress("Writing at", address + produced, done_packed, len(packed))
+            self._tell(self.start + produced, done_packed, len(packed), before, len(packed))
             self._block(piece, seq, deflated=True, produced=output)
             self.sent_bytes += len(piece)
             self._acknowledged(produced)
         if session.is_stub:
             session.flash_defl_finish()
 
-    def report_progress(self, done: int) -> None:
-        """A step of an uncompressed write."""
-        reached = self.start + done
-        self.report.progress(
-            "Writing at", self.stretch.address + reached, reached, len(self.stretch.data)
-        )
+    def _tell(self, reached: int, done: int, total: int, written: int, stream: int) -> None:
+        """A block is about to be sent, up to the offset `reached` in the stretch.
+
+        Of the stream's bytes those before it have passed; `written` plain ones are in flash.
+        """
+        left = self.pace.left(self.start + written, self._line_s(stream - self.sent_bytes))
+        self.report.step("Writing at", self.stretch.address + reached, done, total, left)
 
     def _block(self, data: bytes, seq: int, *, deflated: bool, produced: int) -> None:
         """Send one block; a stub may get it again where it says that it arrived damaged.
@@ -254,6 +274,10 @@ class BlockWriter:
             end = self.stretch.address + self._ends[-1 - unsure]
             self.certain = max(self.start, end - end % SECTOR - self.stretch.address)
 
-    def _tell_erased(self, watch: Stopwatch) -> None:
+    def _line_s(self, num_bytes: int) -> float:
+        return num_bytes * BITS_A_BYTE / self.session.link.baud
+
+    def _begun(self, watch: Stopwatch, stream: int) -> None:
+        self.pace.begin(self.start, self._line_s(stream))
         if not self.session.is_stub:
             self.report.line(f"Took {watch.seconds:.2f}s to erase flash block.")

@@ -16,6 +16,7 @@ from esptool.errors import LinkTimeoutError
 from esptool.ops.model import SECTOR
 from esptool.ops.plan import Stretch, padded
 from esptool.ops.report import Report
+from esptool.ops.write_pace import WritePace
 from esptool.protocol.ext import (
     DAMAGED_VALUE,
     Ext,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Bytes around a block on the line: header, session, number, seal, frame marks.
 BLOCK_OVERHEAD = 22
+#: Bytes of packed data that must be escaped in frames.
+ESCAPES = 2 / 256
 #: Large blocks lose little to their headers, small ones little to a damaged byte.
 LARGE_BLOCK, SMALL_BLOCK = 0x4000, 0x400
 #: Resends after which the rest is sent in small blocks, where there is enough of it.
@@ -69,11 +72,13 @@ class WindowWriter:
         stretch: Stretch,
         start: int,
         report: Report,
+        pace: WritePace,
         block: int = LARGE_BLOCK,
     ) -> None:
         assert session.ext is not None
         self.session = session
         self.report = report
+        self.pace = pace
         self.info: ExtInfo = session.ext
         self.address = stretch.address + start
         self.base = start
@@ -117,6 +122,7 @@ class WindowWriter:
             ChipResponseError: flash or stream failed on the chip.
             LinkTimeoutError: the chip is lost.
         """
+        self.pace.begin(self.base, self._line_s(len(self.stream)))
         self._begin()
         if not self._stream_blocks():
             return False
@@ -316,7 +322,19 @@ class WindowWriter:
     def _tell(self) -> None:
         share = self.done / self.size if self.size else 1.0
         sent = self.total - round((1 - share) * len(self.stream))
-        self.report.progress("Writing at", self.address + self.done, max(0, sent), self.total)
+        self.report.step(
+            "Writing at", self.address + self.done, max(0, sent), self.total, self._left()
+        )
+
+    def _left(self) -> float | None:
+        """Seconds until all is in flash and checked."""
+        passed = min(len(self.stream), self.state.expected * self.block)
+        return self.pace.left(self.base + self.done, self._line_s(len(self.stream) - passed))
+
+    def _line_s(self, num_bytes: int) -> float:
+        """What the line needs for so many bytes of the stream."""
+        overhead = 1 + BLOCK_OVERHEAD / self.block + ESCAPES
+        return num_bytes * overhead * BITS_A_BYTE / self.session.link.baud
 
 
 def stub_stretch(stretch: Stretch) -> Stretch:

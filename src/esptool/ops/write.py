@@ -17,11 +17,13 @@ from esptool.ops.flash_info import set_flash_size, size_in_bytes
 from esptool.ops.hashes import flash_md5
 from esptool.ops.healing import persist
 from esptool.ops.model import SECTOR, FlashParams, Region, WriteOptions, WriteResult
+from esptool.ops.pace import CHECK_RATE
 from esptool.ops.plan import (
     RegionPlan,
     Stretch,
     WritePlan,
     changed_runs,
+    flash_seconds,
     padded,
     sector_range,
 )
@@ -30,6 +32,7 @@ from esptool.ops.report import Report, Stopwatch
 from esptool.ops.security import SecurityState, security_state
 from esptool.ops.send import send_stretch
 from esptool.protocol.ext import Capability
+from esptool.protocol.packets import BITS_A_BYTE
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -319,8 +322,9 @@ class _RegionWriter:
         self.report.line(f"{count - left} of {count} sectors are in flash already.")
         watch = Stopwatch(self.session)
         before, was_packed = self.sent, False
-        for part in parts:
-            sent = send_stretch(self.session, part, self.report, self.retries)
+        for at, part in enumerate(parts):
+            after_s = self._check_s(parts) + sum(map(self._seconds, parts[at + 1 :]))
+            sent = send_stretch(self.session, part, self.report, self.retries, after_s)
             self.sent += sent.payload
             was_packed = was_packed or part.packed is not None
             self._lossy = self._lossy or sent.restarts + sent.damaged > 0
@@ -352,7 +356,9 @@ class _RegionWriter:
                 f"its {len(stretch.data)} bytes are sent as they are."
             )
         watch = Stopwatch(self.session)
-        sent = send_stretch(self.session, stretch, report, self.retries)
+        checkable = checks.can_verify(self.session) and not stretch.encrypted
+        after_s = self._check_s([stretch]) if checkable else 0.0
+        sent = send_stretch(self.session, stretch, report, self.retries, after_s)
         self.sent += sent.payload
         self._lossy = sent.restarts + sent.damaged > 0
         shown = stretch.address if aligned else self.plan.region.address
@@ -363,6 +369,16 @@ class _RegionWriter:
         )
 
     _lossy = False
+
+    def _seconds(self, part: Stretch) -> float:
+        """About how long it takes to send a part and bring it into flash."""
+        line_s = part.line_bytes * BITS_A_BYTE / self.session.link.baud
+        return max(line_s, flash_seconds(part))
+
+    @staticmethod
+    def _check_s(parts: Sequence[Stretch]) -> float:
+        """About how long the chip takes to hash what was written."""
+        return sum(len(part.data) for part in parts) / CHECK_RATE
 
     def _stands(self, part: Stretch) -> bool:
         return persist(

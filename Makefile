@@ -70,7 +70,7 @@ bench: setup oracle
 	$(BIN)/python bench/images.py --oracle .venv-oracle
 	$(BIN)/python bench/secure.py
 	$(BIN)/python bench/efuse.py
-	$(BIN)/python -m bench.transfer --quick
+	$(BIN)/python -m bench.transfer --quick --model --public
 
 # A thousand writes over bad lines and on failing flash.
 soak: setup

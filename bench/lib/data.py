@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 
 MB = 1 << 20
+SECTOR = 0x1000
 
 
 def firmware(size: int = MB, seed: int = 1) -> bytes:
@@ -27,3 +28,17 @@ def firmware(size: int = MB, seed: int = 1) -> bytes:
 def half_empty(size: int = 4 * MB) -> bytes:
     """Firmware in the first half, erased flash in the second."""
     return firmware(size // 2) + b"\xff" * (size // 2)
+
+
+def dirty(size: int = MB) -> bytes:
+    """Other old content, none of which can stay: every sector must be erased."""
+    return firmware(size, seed=2)
+
+
+def changed(data: bytes, sectors: int) -> bytes:
+    """`data` with one byte changed in so many of its sectors, spread over it."""
+    new = bytearray(data)
+    step = max(1, len(data) // SECTOR // max(1, sectors))
+    for number in range(sectors):
+        new[number * step * SECTOR + 99] ^= 0x55
+    return bytes(new)

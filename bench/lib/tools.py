@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
+import select
 import subprocess
 import sys
 import time
@@ -51,11 +53,39 @@ def run(command: Sequence[str], timeout_s: float = 600) -> Run:
         text=True,
         env=environment,
     ) as process:
-        output, _ = process.communicate(timeout=timeout_s)
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output = f"not done after {timeout_s:g} s\n{process.communicate()[0]}"
         wall = time.monotonic() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Run(cpu, wall, after.ru_maxrss * 1024, process.returncode, output)
+
+
+@contextmanager
+def virtual_chip(chip: str, *settings: str, way: str = "tcp") -> Iterator[str]:
+    """The port of a virtual chip served by a process of its own: a socket, or a terminal (`pty`).
+
+    Raises:
+        SystemExit: the server does not come up.
+    """
+    entry = ["--pty"] if way == "pty" else ["--tcp", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "esptool.cli.virtual_chip", chip, *entry, *settings]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        try:
+            heard, end = b"", time.monotonic() + 30
+            while not (found := re.search(rb" on (\S+)\s", heard)):
+                ready = select.select([process.stdout], [], [], end - time.monotonic())[0]
+                more = os.read(process.stdout.fileno(), 4096) if ready else b""
+                if not more:
+                    sys.exit(f"The virtual chip cannot be served: {heard.decode()}")
+                heard += more
+            yield found[1].decode()
+        finally:
+            process.kill()
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from typing import Any
 
 from bench.lib import realtime, simulated
 from bench.lib.page import renew
+from esptool.errors import FatalError
 
 LINES = [(b, ms) for b in (115200, 921600, 2_000_000, 3_000_000, 12_000_000) for ms in (1, 16)]
 #: The public tool would need minutes of real time at 115200 baud.
@@ -75,12 +76,15 @@ class Job:
 
 
 def measure(job: Job) -> dict[str, Any]:
-    """The row, and the real seconds that it took."""
+    """The row, and the real seconds that it took. A transfer that fails is a row, too."""
     start = time.monotonic()
-    if job.table in realtime.TABLES:
-        row = realtime.TABLES[job.table](job.chip, *job.args)
-    else:
-        row = simulated.TABLES[job.table](job.chip, job.stub == "model", *job.args)
+    try:
+        if job.table in realtime.TABLES:
+            row = realtime.TABLES[job.table](job.chip, *job.args)
+        else:
+            row = simulated.TABLES[job.table](job.chip, job.stub == "model", *job.args)
+    except FatalError as e:
+        row = {"error": str(e)}
     return row | {"took_s": round(time.monotonic() - start, 1)}
 
 

@@ -17,7 +17,7 @@ KINDS = {"code": "machine code", "model": "model"}
 def renew(page: Path, figures: Figures) -> None:
     """Replace what stands between the `<!-- NAME -->` and `<!-- end -->` marks of the page.
 
-    A table of which the figures hold nothing is left as it is.
+    A table of which the figures hold nothing is left as it is; a row that failed says so.
     """
     text = page.read_text()
     for name, table in TABLES.items():
@@ -82,6 +82,9 @@ def _transfers(figures: Figures, table: str, stub: str, chip: str = CHIP) -> lis
     beside = figures.get("public-lines", {}) if table == "lines" else {}
     rows = []
     for of, row in _rows(figures, table, stub, chip):
+        if "error" in row:
+            rows.append([_line(of), "", "failed", *[""] * 8])
+            continue
         public = beside.get(f"{chip} real {' '.join(of)}", {}).get("public", {})
         rows.append(
             [
@@ -195,14 +198,15 @@ def _delta(figures: Figures) -> list[str]:
     rows = []
     for stub, word in KINDS.items():
         mine = _rows(figures, "delta", stub)
-        whole = {of[0]: row["write_s"] for of, row in mine}
+        whole = {of[0]: row["write_s"] for of, row in mine if "error" not in row}
         for (what,), row in mine:
             shares = [
-                f"{row['write_s'] / whole[base]:.1%}" if base in whole else ""
+                f"{row['write_s'] / whole[base]:.1%}" if base in whole and what in whole else ""
                 for base in ("blank", "dirty")
             ]
             name = _DELTA.get(what, f"{what} changed")
-            rows.append([f"{word}: {name}", f"{row['bytes']}", _seconds(row, "write_s"), *shares])
+            sent = str(row.get("bytes", ""))
+            rows.append([f"{word}: {name}", sent, _seconds(row, "write_s"), *shares])
     return _table(
         "sectors of 256 | bytes sent | time | of all over blank | of all over other content", rows
     )
@@ -269,6 +273,7 @@ def _own_requests(figures: Figures) -> list[str]:
         [KINDS[stub], str(row["flash_id"]), str(row["first_block"])]
         for stub in KINDS
         for _of, row in _rows(figures, "requests", stub)
+        if "error" not in row
     ]
     return _table("stub | `flash-id` | before the first data block", rows)
 

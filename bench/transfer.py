@@ -30,11 +30,13 @@ from esptool.errors import FatalError
 LINES = [(b, ms) for b in (115200, 921600, 2_000_000, 3_000_000, 12_000_000) for ms in (1, 16)]
 #: The public tool would need minutes of real time at 115200 baud.
 PUBLIC_LINES = LINES[2:]
+#: A rate that only USB has in practice: the same over the chip's own port.
+USB_LINES = [(12_000_000, ms, "usb-jtag") for ms in (1, 16)]
 RATES = {0.0: 1, 1e-6: 3, 1e-5: 3, 1e-4: 5}
 #: The arguments of each table's rows.
 ROWS: dict[str, list[tuple[Any, ...]]] = {
     "requests": [()],
-    "lines": [*LINES],
+    "lines": [*LINES, *USB_LINES],
     "half": [(921600, 1), (921600, 16), (3_000_000, 1)],
     "delta": [("blank",), ("dirty",), ("0",), ("1",), ("10",), ("100",)],
     "erase": [(0,), (1,), (20,)],

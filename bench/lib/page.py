@@ -61,7 +61,7 @@ def _number(word: str) -> tuple[float, str]:
 
 
 def _line(of: list[str]) -> str:
-    return f"{of[0]} baud, {of[1]} ms"
+    return ", ".join([f"{of[0]} baud", f"{of[1]} ms", *of[2:]])
 
 
 def _seconds(row: Row, name: str) -> str:
@@ -85,7 +85,7 @@ def _transfers(figures: Figures, table: str, stub: str, chip: str = CHIP) -> lis
         if "error" in row:
             rows.append([_line(of), "", "failed", *[""] * 8])
             continue
-        public = beside.get(f"{chip} real {' '.join(of)}", {}).get("public", {})
+        public = beside.get(f"{chip} real {' '.join(of[:2])}", {}).get("public", {})
         rows.append(
             [
                 _line(of),

@@ -88,9 +88,11 @@ def limits(data: bytes, baud: int) -> tuple[float, float]:
     return line, program_seconds(Stretch(BASE, data))
 
 
-def _both_ways(data: bytes, chip: str, model: bool, baud: int, latency_ms: float) -> Row:
+def _both_ways(
+    data: bytes, chip: str, model: bool, baud: int, latency_ms: float, link: str = "uart"
+) -> Row:
     line, flash = limits(data, baud)
-    with session_on(chip, model, baud, latency_ms) as (session, board):
+    with session_on(chip, model, baud, latency_ms, link=link) as (session, board):
         row = _write(session, data) | _read(session, board, data, baud)
     limit = max(line, flash)
     return row | {
@@ -101,9 +103,9 @@ def _both_ways(data: bytes, chip: str, model: bool, baud: int, latency_ms: float
     }
 
 
-def line(chip: str, model: bool, baud: int, latency_ms: int) -> Row:
+def line(chip: str, model: bool, baud: int, latency_ms: int, link: str = "uart") -> Row:
     """1 MiB of firmware, written to blank flash and read back."""
-    return _both_ways(firmware(MB), chip, model, baud, latency_ms)
+    return _both_ways(firmware(MB), chip, model, baud, latency_ms, link)
 
 
 def half(chip: str, model: bool, baud: int, latency_ms: int) -> Row:

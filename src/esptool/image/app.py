@@ -7,11 +7,13 @@ Works on bytes alone; nothing here builds images or talks to a chip.
 from __future__ import annotations
 
 import hashlib
+from typing import overload
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec, MinRev
 from esptool.errors import ImageError
 from esptool.events import Level, Listener, Message, ignore
+from esptool.image.content import PIECE, Data, cut, joined
 from esptool.image.header import (
     APPEND_DIGEST_OFFSET,
     DIGEST_LEN,
@@ -26,7 +28,7 @@ from esptool.image.header import (
     flash_mode_code,
     flash_size_code,
 )
-from esptool.image.model import Segment
+from esptool.image.model import FirmwareImage, Segment
 from esptool.image.reader import read_image
 from esptool.records import dataclass
 
@@ -54,6 +56,7 @@ def parse_header(data: bytes) -> ImageHeaders:
     return ImageHeaders(header, ExtendedHeader.unpack(data) if whole else None)
 
 
+@overload
 def patch_flash_params(
     data: bytes,
     chip: ChipSpec | str,
@@ -63,7 +66,28 @@ def patch_flash_params(
     *,
     address: int | None = None,
     notify: Listener = ignore,
-) -> bytes:
+) -> bytes: ...
+@overload
+def patch_flash_params(
+    data: Data,
+    chip: ChipSpec | str,
+    flash_mode: str = KEEP,
+    flash_freq: str = KEEP,
+    flash_size: str = KEEP,
+    *,
+    address: int | None = None,
+    notify: Listener = ignore,
+) -> Data: ...
+def patch_flash_params(
+    data: Data,
+    chip: ChipSpec | str,
+    flash_mode: str = KEEP,
+    flash_freq: str = KEEP,
+    flash_size: str = KEEP,
+    *,
+    address: int | None = None,
+    notify: Listener = ignore,
+) -> Data:
     """Put flash parameters into a boot loader's header and renew its digest.
 
     `data` come back unchanged where there is nothing to do: all words are "keep", `address` (when
@@ -83,7 +107,7 @@ def patch_flash_params(
         _warn(notify, f"Image file at {place:#x} doesn't look like an image file", "")
         return data
     try:
-        image = read_image(data, spec)
+        image, whole = _image_of(data, spec)
     except ImageError:
         _warn(notify, f"Image file at {place:#x} is not a valid {spec.name} image", "")
         return data
@@ -92,13 +116,31 @@ def patch_flash_params(
     if params != data[2:4]:
         value = int.from_bytes(params, "big")
         notify(Message(f"Flash parameters set to {value:#06x}."))
-        data = data[:2] + params + data[4:]
+        whole = whole[:2] + params + whole[4:]
     if image.append_digest and image.hashed_length is not None:
         end = image.hashed_length
-        digest = hashlib.sha256(data[:end]).digest()
-        data = data[:end] + digest + data[end + DIGEST_LEN :]
+        digest = hashlib.sha256(whole[:end]).digest()
+        whole = whole[:end] + digest + whole[end + DIGEST_LEN :]
         notify(Message("SHA digest in image updated."))
-    return data
+    return whole if len(whole) == len(data) else joined(whole, cut(data, len(whole)))
+
+
+def _image_of(data: Data, chip: ChipSpec | str) -> tuple[FirmwareImage, bytes]:
+    """The image that `data` begin with, and as much of them as was needed to read it.
+
+    Raises:
+        ImageError: as `read_image`.
+    """
+    if isinstance(data, bytes):
+        return read_image(data, chip), data
+    start = data[:PIECE]
+    try:
+        return read_image(start, chip), start
+    except ImageError:
+        if start[0] != IMAGE_MAGIC:
+            raise
+    start = bytes(data)
+    return read_image(start, chip), start
 
 
 def _params(header: Header, chip: ChipSpec, mode: str, freq: str, size: str) -> bytes:
@@ -128,13 +170,13 @@ class RamProgram:
     extended: ExtendedHeader | None
 
 
-def load_for_ram(data: bytes, chip: ChipSpec | str) -> RamProgram:
+def load_for_ram(data: Data, chip: ChipSpec | str) -> RamProgram:
     """The segments of an image in the order in which a RAM load sends them.
 
     Raises:
         ImageError: the image is damaged or not one that `chip` could have.
     """
-    image = read_image(data, chip)
+    image, _ = _image_of(data, chip)
     return RamProgram(image.header.entry, image.segments, image.extended)
 
 

@@ -3,13 +3,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from typing import IO
 
 from esptool.errors import ImageError
+from esptool.image.content import Data, FileContent, large_rest, open_large
 from esptool.image.regions import Region
 
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
+
+
+def open_source(source: ImageSource) -> tuple[Data, str | None]:
+    """As `read_source`, but a large file is not read yet: see `esptool.image.content`.
+
+    Raises:
+        ImageError: the file cannot be read, or `source` is none of the accepted types.
+    """
+    large: FileContent | None = None
+    name: str | None = None
+    if isinstance(source, str | os.PathLike):
+        name = os.fspath(source)
+        large = open_large(name)
+    elif isinstance(source, io.BufferedReader | io.FileIO) and not source.writable():
+        named = getattr(source, "name", None)
+        name = named if isinstance(named, str) else None
+        with contextlib.suppress(OSError, ValueError):
+            large = large_rest(source.fileno(), source.tell(), name)
+    # Intel HEX is text that has to be understood as a whole.
+    if large is None or large[0] == ord(":"):
+        return read_source(source)
+    return large, name
 
 
 def read_source(source: ImageSource) -> tuple[bytes, str | None]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,7 +23,7 @@ from esptool.ops.flash_info import (
     size_in_bytes,
     size_word,
 )
-from esptool.ops.hashes import flash_md5
+from esptool.ops.hashes import flash_md5, md5_of_blank
 from esptool.ops.healing import persist
 from esptool.ops.model import SECTOR
 from esptool.ops.pace import CHECK_RATE
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 ALL = -1
 T = TypeVar("T")
-_BLANK = b"\xff" * 0x10000
 
 
 def erase_flash(
@@ -170,10 +168,7 @@ def _refuse_leftovers(session: Session, address: int, size: int) -> None:
         blank = ext.blank_map(session, address, size)
         where = None if all(blank) else address + blank.index(False) * SECTOR
     elif can_verify(session) and size:
-        digest = hashlib.md5()
-        for at in range(0, size, len(_BLANK)):
-            digest.update(_BLANK[: size - at])
-        wanted = digest.hexdigest()
+        wanted = md5_of_blank(size)
         where = None if flash_md5(session, address, size, wanted) == wanted else address
     if where is not None:
         raise VerifyError(

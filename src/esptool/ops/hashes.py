@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from esptool.device.recover import regain
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from esptool.device import Session
 
 ATTEMPTS = 4
+_BLANK = b"\xff" * 0x10000
+
+
+def md5_of_blank(size: int) -> str:
+    """MD5 of so many erased bytes, in hex digits."""
+    digest = hashlib.md5()
+    for at in range(0, size, len(_BLANK)):
+        digest.update(_BLANK[: size - at])
+    return digest.hexdigest()
 
 
 def flash_md5(session: Session, offset: int, size: int, wanted: str | None = None) -> str:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from esptool.image.content import Data
+
 SECTOR = 0x1000
 #: Flash beyond this needs four address bytes, which not every ROM sends.
 LARGE_FLASH = 0x1000000
@@ -17,13 +19,13 @@ class Region:
 
     Attributes:
         address: offset from the start of flash, any alignment.
-        data: the content as the user gave it.
+        data: the content as the user gave it; that of a large file is read when it is sliced.
         name: file name for messages, None where the data came from memory.
         encrypted: the chip is to encrypt it while writing.
     """
 
     address: int
-    data: bytes
+    data: Data
     name: str | None = None
     encrypted: bool = False
 

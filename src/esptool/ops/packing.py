@@ -38,6 +38,12 @@ def packed(data: bytes) -> bytes | None:
     return _future(data).result()
 
 
+def forget(data: bytes) -> None:
+    """`data` have been sent, and are too large to be kept for others."""
+    with _lock:
+        _results.pop(data, None)
+
+
 def _future(data: bytes) -> Future[bytes | None]:
     global _pool
     with _lock:

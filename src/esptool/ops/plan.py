@@ -6,10 +6,12 @@ Nothing here sends data. A plan can be shown, tested, and executed (`esptool.ops
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import overload
 
+from esptool.image.content import PIECE, Data, cut, joined, pieces
 from esptool.ops import packing
 from esptool.ops.model import SECTOR, Region
 from esptool.protocol.packets import BITS_A_BYTE
@@ -65,6 +67,82 @@ class Stretch:
         """Payload that goes over the line."""
         return len(self.data) if self.packed is None else len(self.packed)
 
+    @property
+    def deflated(self) -> bool:
+        """They go over the line deflated."""
+        return self.packed is not None
+
+
+@dataclass(frozen=True, slots=True)
+class LargeStretch:
+    """More bytes than one wants in memory, written piece by piece, in the terms of `Stretch`."""
+
+    address: int
+    data: Data
+    encrypted: bool = False
+    pack: bool = False
+    _sizes: list[int] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def end(self) -> int:
+        """The first offset after the data."""
+        return self.address + len(self.data)
+
+    @property
+    def sectors(self) -> tuple[int, int]:
+        """First offset and end of the sectors that it touches."""
+        return sector_range(self.address, len(self.data))
+
+    @property
+    def line_bytes(self) -> int:
+        """Payload that goes over the line. Finding out takes deflating all of it, once."""
+        if not self.pack:
+            return len(self.data)
+        if not self._sizes:
+            for piece in self.pieces():
+                self._sizes.append(piece.line_bytes)
+                packing.forget(piece.data)
+        return sum(self._sizes)
+
+    @property
+    def deflated(self) -> bool:
+        """At least one piece goes over the line deflated."""
+        return self.line_bytes < len(self.data)
+
+    def packed_from(self, _start: int) -> None:
+        """All of it is never deflated in one go."""
+        assert not self.pack, "a large stretch is deflated in pieces"
+
+    def pieces(self) -> Iterator[Stretch]:
+        """What is written in one go each, in memory: up to the borders of `PIECE` in flash."""
+        at = self.address
+        while at < self.end:
+            last = min(self.end, at - at % PIECE + PIECE)
+            data = self.data[at - self.address : last - self.address]
+            yield Stretch(at, data, self.encrypted, self.pack)
+            at = last
+
+    def part(self, address: int, size: int) -> AnyStretch:
+        """A range of it."""
+        start = address - self.address
+        return stretch_of(address, cut(self.data, start, start + size), self.encrypted, self.pack)
+
+    def aligned(self) -> LargeStretch:
+        """The same in whole sectors: what a write leaves erased around it is 0xFF."""
+        head = self.address % SECTOR
+        data = padded(joined(b"\xff" * head, self.data), SECTOR)
+        return LargeStretch(self.address - head, data, self.encrypted, self.pack)
+
+
+AnyStretch = Stretch | LargeStretch
+
+
+def stretch_of(address: int, data: Data, encrypted: bool = False, pack: bool = False) -> AnyStretch:
+    """A stretch of the kind that suits the size."""
+    if len(data) > PIECE:
+        return LargeStretch(address, data, encrypted, pack)
+    return Stretch(address, bytes(data), encrypted, pack)
+
 
 class Action(Enum):
     """What is done with sectors."""
@@ -116,15 +194,15 @@ class RegionPlan:
 
     region: Region
     address: int
-    content: bytes
-    stretch: Stretch
+    content: Data
+    stretch: AnyStretch
     former: bytes | None = None
     encrypted: bool = False
-    parts: tuple[Stretch, ...] | None = None
+    parts: tuple[AnyStretch, ...] | None = None
     steps: tuple[Step, ...] | None = None
 
     @property
-    def sent(self) -> tuple[Stretch, ...]:
+    def sent(self) -> tuple[AnyStretch, ...]:
         """What goes over the line, as far as is known."""
         return (self.stretch,) if self.parts is None else self.parts
 
@@ -145,7 +223,7 @@ class RegionPlan:
 
     def describe(self) -> list[str]:
         """The plan in lines for a person."""
-        packed = any(part.packed is not None for part in self.sent)
+        packed = any(part.deflated for part in self.sent)
         how = f"deflated to {self.line_bytes} bytes" if packed else f"{self.line_bytes} are sent"
         first = (
             f"{self.region.label} at {self.address:#010x}: {len(self.content)} bytes, {how}; "
@@ -210,7 +288,7 @@ class WritePlan:
                     "size": len(plan.content),
                     "erase_start": plan.stretch.sectors[0],
                     "erase_end": plan.stretch.sectors[1],
-                    "compressed": plan.stretch.packed is not None,
+                    "compressed": plan.stretch.deflated,
                     "line_bytes": plan.line_bytes,
                     "encrypted": plan.encrypted,
                     "flash_seconds": round(plan.flash_seconds, 3),
@@ -228,7 +306,7 @@ def sector_range(address: int, size: int) -> tuple[int, int]:
     return start, end + -end % SECTOR
 
 
-def flash_seconds(stretch: Stretch) -> float:
+def flash_seconds(stretch: AnyStretch) -> float:
     """Typical time to erase and program a stretch, blank pages left out."""
     start, end = stretch.sectors
     return erase_seconds(start, end - start) + program_seconds(stretch)
@@ -241,10 +319,10 @@ def erase_seconds(address: int, size: int) -> float:
     return blocks * BLOCK_ERASE_S + (size - blocks * BLOCK) // SECTOR * SECTOR_ERASE_S
 
 
-def program_seconds(stretch: Stretch) -> float:
+def program_seconds(stretch: AnyStretch) -> float:
     """Typical time to program a stretch, blank pages left out."""
-    pages = -(-len(stretch.data) // PAGE) - blank_pages(stretch.data)
-    return pages * PAGE_PROGRAM_S
+    blank = sum(map(blank_pages, pieces(stretch.data)))
+    return (-(-len(stretch.data) // PAGE) - blank) * PAGE_PROGRAM_S
 
 
 def blank_pages(data: bytes) -> int:
@@ -255,9 +333,13 @@ def blank_pages(data: bytes) -> int:
     return sum(1 for at in range(0, len(data), PAGE) if not data[at : at + PAGE].strip(b"\xff"))
 
 
-def padded(data: bytes, multiple: int) -> bytes:
+@overload
+def padded(data: bytes, multiple: int) -> bytes: ...
+@overload
+def padded(data: Data, multiple: int) -> Data: ...
+def padded(data: Data, multiple: int) -> Data:
     """`data` filled up with 0xFF, which leaves erased flash as it is."""
-    return data + b"\xff" * (-len(data) % multiple)
+    return joined(data, b"\xff" * (-len(data) % multiple))
 
 
 def changed_runs(address: int, old: bytes, new: bytes) -> list[tuple[int, bytes]]:

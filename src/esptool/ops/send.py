@@ -22,12 +22,13 @@ from esptool.errors import (
     ProtocolError,
     UnsupportedCommandError,
 )
+from esptool.image.content import Data, cut
 from esptool.ops.healing import LOST
 from esptool.ops.model import SECTOR
-from esptool.ops.plan import Stretch
+from esptool.ops.plan import AnyStretch, Stretch
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.window_write import LARGE_BLOCK, SMALL_BLOCK, WindowWriter, stub_stretch
-from esptool.ops.write_pace import WritePace
+from esptool.ops.write_pace import Pacing, WritePace
 from esptool.protocol.ext import Capability
 from esptool.protocol.packets import BITS_A_BYTE
 
@@ -48,11 +49,23 @@ class Sent:
         payload: bytes, repetitions included.
         restarts: how often the work was taken up again.
         damaged: blocks that the chip said arrived damaged.
+        line_bytes: bytes that had to go over the line, once.
+        deflated: they, or some of them, were deflated.
     """
 
     payload: int = 0
     restarts: int = 0
     damaged: int = 0
+    line_bytes: int = 0
+    deflated: bool = False
+
+    def add(self, more: Sent) -> None:
+        """Count what was sent behind it in."""
+        self.payload += more.payload
+        self.restarts += more.restarts
+        self.damaged += more.damaged
+        self.line_bytes += more.line_bytes
+        self.deflated = self.deflated or more.deflated
 
 
 #: What a bad line or a lost chip looks like. A ROM says "unknown command" of a damaged one too.
@@ -66,29 +79,32 @@ _LOSSES = (
 
 
 def send_stretch(
-    session: Session, stretch: Stretch, report: Report, retries: int, after_s: float = 0.0
+    session: Session,
+    stretch: AnyStretch,
+    report: Report,
+    retries: int,
+    after_s: float = 0.0,
+    *,
+    pace: Pacing | None = None,
+    end: int | None = None,
 ) -> Sent:
     """Erase the sectors of a stretch and write it.
 
-    `retries` is how often in a row it may fail without getting any further, `after_s` how long
-    what comes behind it will take, for the progress.
+    Args:
+        retries: how often in a row it may fail without getting any further.
+        after_s: how long what comes behind it will take, for the progress.
+        pace: that of the whole, and `end` its end, where the stretch is a piece of something.
 
     Raises:
         FatalError: the chip refused, or did not answer any more; names the offset reached.
     """
-    sent = Sent()
-    if session.can(Capability.WRITE):
+    if isinstance(stretch, Stretch) and session.can(Capability.WRITE):
         stretch = stub_stretch(stretch)
     done = stalled = 0
     block = LARGE_BLOCK
-    pace = WritePace(
-        session.link.now,
-        stretch.address,
-        stretch.data,
-        after_s=after_s,
-        side_by_side=session.is_stub,
-        erases=session.is_stub,
-    )
+    pace = pace or WritePace.of(session, stretch, after_s)
+    end = stretch.end if end is None else end
+    sent = Sent(line_bytes=stretch.line_bytes, deflated=stretch.deflated)
     while True:
         sender = _sender(session, stretch, done, report, pace, block)
         try:
@@ -103,7 +119,7 @@ def send_stretch(
             stalled = 0 if sender.certain > done else stalled + 1
             done = sender.certain
             if stalled > retries or not _worth_retrying(e):
-                raise _lost(stretch, done, e) from e
+                raise _lost(stretch, done, end, e) from e
             sent.restarts += 1
             pace.stop()
             session.block_limit = min(session.block_limit, SMALL_BLOCK)
@@ -114,10 +130,10 @@ def send_stretch(
                 regain(session, e, lambda: report.note(LOST))
                 done = _still_stands(session, stretch, done)
             except FatalError as silent:
-                raise _lost(stretch, done, silent) from e
+                raise _lost(stretch, done, end, silent) from e
 
 
-def _still_stands(session: Session, stretch: Stretch, done: int) -> int:
+def _still_stands(session: Session, stretch: AnyStretch, done: int) -> int:
     """How much of what was written is in flash by its hashes, in whole sectors.
 
     A chip that lost its supply may have lost a sector with it, and what came back need not be
@@ -127,20 +143,19 @@ def _still_stands(session: Session, stretch: Stretch, done: int) -> int:
         return done
     head = stretch.address % SECTOR
     start, size = stretch.address - head, (head + done) // SECTOR * SECTOR
-    content = memoryview(stretch.data)
     for at, found in enumerate(ext.hashes(session, start, size)):
         low, high = at * SECTOR - head, (at + 1) * SECTOR - head
-        wanted = b"\xff" * max(0, -low) + bytes(content[max(0, low) : high])
+        wanted = b"\xff" * max(0, -low) + stretch.data[max(0, low) : high]
         if zlib.crc32(wanted) != int.from_bytes(found, "little"):
             return max(0, low)
     return done
 
 
 def _sender(
-    session: Session, stretch: Stretch, start: int, report: Report, pace: WritePace, block: int
+    session: Session, stretch: AnyStretch, start: int, report: Report, pace: Pacing, block: int
 ) -> WindowWriter | BlockWriter:
     """The best way of sending that the other side has."""
-    if session.can(Capability.WRITE):
+    if isinstance(stretch, Stretch) and session.can(Capability.WRITE):
         return WindowWriter(session, stretch, start, report, pace, block)
     return BlockWriter(session, stretch, start, report, pace)
 
@@ -154,12 +169,12 @@ def _worth_retrying(e: FatalError) -> bool:
 _TRANSFER = frozenset({0x0106, 0x010B, 0x010C, 0x010D, 0xC600, 0xC700, 0xC800, 0xC900})
 
 
-def _lost(stretch: Stretch, done: int, e: FatalError) -> FatalError:
+def _lost(stretch: AnyStretch, done: int, end: int, e: FatalError) -> FatalError:
     """The failure with what is and what is not in flash."""
     where = stretch.address + done
     text = (
         f"Writing stopped at {where:#010x}: {e.message} "
-        f"Flash from {where:#010x} to {stretch.end:#010x} is not written, or only in part."
+        f"Flash from {where:#010x} to {end:#010x} is not written, or only in part."
     )
     return type(e)(text) if type(e) in (LinkTimeoutError, PortError) else FatalError(text)
 
@@ -174,7 +189,7 @@ class BlockWriter:
     """
 
     def __init__(
-        self, session: Session, stretch: Stretch, start: int, report: Report, pace: WritePace
+        self, session: Session, stretch: AnyStretch, start: int, report: Report, pace: Pacing
     ) -> None:
         self.session = session
         self.report = report
@@ -190,15 +205,15 @@ class BlockWriter:
     def run(self) -> bool:
         """Erase and write; returns True when the last block was acknowledged."""
         stretch = self.stretch
-        data = stretch.data[self.start :]
+        data = cut(stretch.data, self.start)
         packed = stretch.packed_from(self.start)
         if packed is not None:
-            self._deflated(data, packed)
+            self._deflated(len(data), packed)
         else:
             self._plain(data)
         return True
 
-    def _plain(self, data: bytes) -> None:
+    def _plain(self, data: Data) -> None:
         session, stretch = self.session, self.stretch
         address = stretch.address + self.start
         watch = Stopwatch(session)
@@ -215,10 +230,10 @@ class BlockWriter:
         if session.is_stub:
             session.flash_finish()
 
-    def _deflated(self, data: bytes, packed: bytes) -> None:
+    def _deflated(self, size: int, packed: bytes) -> None:
         session, address = self.session, self.stretch.address + self.start
         watch = Stopwatch(session)
-        count = session.flash_defl_begin(len(data), len(packed), address, self.stretch.encrypted)
+        count = session.flash_defl_begin(size, len(packed), address, self.stretch.encrypted)
         self._begun(watch, len(packed))
         inflater = zlib.decompressobj()
         produced = 0
@@ -278,6 +293,6 @@ class BlockWriter:
         return num_bytes * BITS_A_BYTE / self.session.link.baud
 
     def _begun(self, watch: Stopwatch, stream: int) -> None:
-        self.pace.begin(self.start, self._line_s(stream))
+        self.pace.begin_at(self.start, self._line_s(stream))
         if not self.session.is_stub:
             self.report.line(f"Took {watch.seconds:.2f}s to erase flash block.")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from esptool.errors import UsageError
 from esptool.image import sources
+from esptool.image.content import joined as one_behind_the_other
 from esptool.image.sources import ImageSource
 from esptool.ops.model import SECTOR, Region
 
@@ -29,7 +30,8 @@ def load_regions(
 
     An Intel HEX source carries its own addresses: it becomes a region for each of its stretches,
     and the offset beside it is not used. Stretches in one sector become one region, since a
-    sector can only be erased once; what lies between them stays erased.
+    sector can only be erased once; what lies between them stays erased. The data of a large file
+    are read as they are needed (`esptool.image.content`).
 
     Raises:
         ImageError: a file cannot be read, or is damaged HEX.
@@ -39,7 +41,10 @@ def load_regions(
     for address, source in addr_data:
         if address < 0:
             raise UsageError(f"Flash address {address} is negative.")
-        data, name = sources.read_source(source)
+        data, name = sources.open_source(source)
+        if not isinstance(data, bytes):
+            regions.append(Region(address, data, name, encrypted))
+            continue
         pieces = sources.split_regions(data, address, name)
         regions += _share_sectors([Region(p.address, p.data, name, encrypted) for p in pieces])
     return regions
@@ -58,7 +63,7 @@ def _share_sectors(pieces: list[Region]) -> list[Region]:
         last = joined[-1] if joined else None
         if last and last.data and piece.address // SECTOR <= (last.end - 1) // SECTOR:
             gap = b"\xff" * (piece.address - last.end)
-            data = last.data + gap + piece.data
+            data = one_behind_the_other(last.data, gap, piece.data)
             joined[-1] = Region(last.address, data, last.name, last.encrypted)
         else:
             joined.append(piece)

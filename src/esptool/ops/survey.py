@@ -6,14 +6,15 @@ Only a dry run asks: the write itself decides as it goes (`esptool.ops.delta`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from esptool.device import ext
-from esptool.ops import delta
+from esptool.ops import delta, packing
 from esptool.ops.model import SECTOR, WriteOptions
-from esptool.ops.plan import Action, RegionPlan, Step, Stretch, WritePlan
+from esptool.ops.plan import Action, AnyStretch, LargeStretch, RegionPlan, Step, Stretch, WritePlan
 from esptool.protocol.ext import Capability
 
 if TYPE_CHECKING:
@@ -39,9 +40,28 @@ def survey(session: Session, plan: WritePlan, options: WriteOptions) -> WritePla
     return replace(plan, regions=regions)
 
 
+def changed_parts(session: Session, whole: AnyStretch) -> Sequence[AnyStretch] | None:
+    """As `delta.changed`; a large stretch is compared piece by piece, and sent where it pays."""
+    if isinstance(whole, Stretch):
+        return delta.changed(session, whole)
+    runs: list[tuple[int, int]] = []
+    for piece in whole.pieces():
+        found = delta.changed(session, piece)
+        for part in [piece] if found is None else found:
+            if runs and runs[-1][1] == part.address:
+                runs[-1] = (runs[-1][0], part.end)
+            else:
+                runs.append((part.address, part.end))
+        packing.forget(piece.data)
+    if runs == [(whole.address, whole.end)]:
+        return None
+    return [whole.part(start, end - start) for start, end in runs]
+
+
 def _look(session: Session, region: RegionPlan) -> RegionPlan:
-    whole = delta.aligned(region.stretch)
-    changed = delta.changed(session, whole)
+    whole = region.stretch
+    whole = whole.aligned() if isinstance(whole, LargeStretch) else delta.aligned(whole)
+    changed = changed_parts(session, whole)
     sent = (whole,) if changed is None else tuple(changed)
     blank = ext.blank_map(session, whole.address, len(whole.data))
     actions = [Action.SKIP] * len(blank)
@@ -54,7 +74,7 @@ def _look(session: Session, region: RegionPlan) -> RegionPlan:
     return replace(region, parts=parts, steps=_steps(whole, actions))
 
 
-def _steps(whole: Stretch, actions: list[Action]) -> tuple[Step, ...]:
+def _steps(whole: AnyStretch, actions: list[Action]) -> tuple[Step, ...]:
     steps = []
     at = whole.address
     for action, run in groupby(actions):

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from esptool.errors import VerifyError
 from esptool.events import Listener
 from esptool.image import app
+from esptool.image.content import md5
 from esptool.ops.checks import require_flash_ops
 from esptool.ops.flash_info import set_flash_size
 from esptool.ops.hashes import flash_md5
 from esptool.ops.healing import persist
 from esptool.ops.model import Difference, FlashParams, Region
+from esptool.ops.plan import padded
 from esptool.ops.read import read_bytes
 from esptool.ops.report import Report
 
@@ -75,14 +76,14 @@ def _compare(
         address=region.address,
         notify=report.listener,
     )
-    data += b"\xff" * (-len(data) % WORD)
+    data = padded(data, WORD)
     against = f"'{region.name}'" if region.name else "input bytes"
     report.line(
         f"Verifying {len(data):#x} ({len(data)}) bytes at {region.address:#010x} "
         f"in flash against {against}..."
     )
     require_flash_ops(session, "verifying flash")
-    wanted = hashlib.md5(data).hexdigest()
+    wanted = md5(data)
     if flash_md5(session, region.address, len(data), wanted) == wanted:
         report.line("Verification successful (digest matched).")
         return None
@@ -91,7 +92,7 @@ def _compare(
         return Difference(region, region.address, 0)
 
     found = read_bytes(session, region.address, len(data), report)
-    return _show_differences(region, data, found, report)
+    return _show_differences(region, bytes(data), found, report)
 
 
 def _show_differences(

@@ -16,7 +16,7 @@ from esptool.errors import LinkTimeoutError
 from esptool.ops.model import SECTOR
 from esptool.ops.plan import Stretch, padded
 from esptool.ops.report import Report
-from esptool.ops.write_pace import WritePace
+from esptool.ops.write_pace import Pacing
 from esptool.protocol.ext import (
     DAMAGED_VALUE,
     Ext,
@@ -72,7 +72,7 @@ class WindowWriter:
         stretch: Stretch,
         start: int,
         report: Report,
-        pace: WritePace,
+        pace: Pacing,
         block: int = LARGE_BLOCK,
     ) -> None:
         assert session.ext is not None
@@ -122,7 +122,7 @@ class WindowWriter:
             ChipResponseError: flash or stream failed on the chip.
             LinkTimeoutError: the chip is lost.
         """
-        self.pace.begin(self.base, self._line_s(len(self.stream)))
+        self.pace.begin_at(self.base, self._line_s(len(self.stream)))
         self._begin()
         if not self._stream_blocks():
             return False

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,14 +10,17 @@ from typing import TYPE_CHECKING
 from esptool.errors import SecureModeError, VerifyError
 from esptool.events import Listener
 from esptool.image import app
-from esptool.ops import checks, delta, packing
+from esptool.image.content import Data, cut, joined, md5
+from esptool.ops import checks, delta, packing, pieces
 from esptool.ops.erase import erase_flash
 from esptool.ops.flash_info import set_flash_size, size_in_bytes
-from esptool.ops.hashes import flash_md5
+from esptool.ops.hashes import flash_md5, md5_of_blank
 from esptool.ops.healing import persist
 from esptool.ops.model import SECTOR, FlashParams, Region, WriteOptions, WriteResult
 from esptool.ops.pace import CHECK_RATE
 from esptool.ops.plan import (
+    AnyStretch,
+    LargeStretch,
     RegionPlan,
     Stretch,
     WritePlan,
@@ -26,11 +28,12 @@ from esptool.ops.plan import (
     flash_seconds,
     padded,
     sector_range,
+    stretch_of,
 )
 from esptool.ops.read import read_bytes
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.security import SecurityState, security_state
-from esptool.ops.send import send_stretch
+from esptool.ops.survey import changed_parts
 from esptool.protocol.ext import Capability
 from esptool.protocol.packets import BITS_A_BYTE
 
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from esptool.device import Session
 
 WORD = 4
+#: What firmware deflates to, where finding out would take too long.
+USUAL_PACKING = 0.6
 
 
 def write_flash(
@@ -161,14 +166,14 @@ def _plan_region(
     if not session.is_stub and address % SECTOR:
         # A ROM erases from where it writes, and writes from a sector's start.
         head = address % SECTOR
-        content, address = b"\xff" * head + content, address - head
+        content, address = joined(b"\xff" * head, content), address - head
     pack = wants_packing(session, options) and bool(content)
     if encrypted and not session.can(Capability.WRITE):
         # Only our stub gathers whole blocks of the cipher from what it inflates.
         pack = False
-    if pack:
-        packing.prepare(content)
-    stretch = Stretch(address, content, encrypted, pack)
+    stretch = stretch_of(address, content, encrypted, pack)
+    if pack and isinstance(stretch, Stretch):
+        packing.prepare(stretch.data)
     return RegionPlan(region, address, content, stretch, former, encrypted)
 
 
@@ -180,8 +185,8 @@ def wants_packing(session: Session, options: WriteOptions) -> bool:
 
 
 def _with_neighbours(
-    session: Session, address: int, content: bytes, report: Report
-) -> tuple[int, bytes]:
+    session: Session, address: int, content: Data, report: Report
+) -> tuple[int, Data]:
     """Fill the first and last sector up with what stands there, so that it is written back.
 
     Raises:
@@ -199,7 +204,7 @@ def _with_neighbours(
             f"Keeping {head} bytes before and {tail} bytes after {address:#010x} "
             "in sectors that are only partly written."
         )
-    return start, before + content + after
+    return start, joined(before, content, after)
 
 
 class _RegionWriter:
@@ -268,6 +273,7 @@ class _RegionWriter:
         """Send only sectors that differ from `former`; None when all must be sent after all."""
         plan, report = self.plan, self.report
         start = plan.region.address
+        # Old and new are compared in memory.
         content = plan.content[start - plan.address :]
         runs = changed_runs(start, former, content)
         if not runs:
@@ -307,12 +313,10 @@ class _RegionWriter:
         """
         if not self.options.delta or self.whole.erase_all or not delta.possible(self.session):
             return False
-        whole = delta.aligned(self.plan.stretch)
+        whole = self.plan.stretch
+        whole = whole.aligned() if isinstance(whole, LargeStretch) else delta.aligned(whole)
         parts = persist(
-            self.session,
-            self.report,
-            "comparing",
-            lambda: delta.changed(self.session, whole),
+            self.session, self.report, "comparing", lambda: changed_parts(self.session, whole)
         )
         if parts is None:
             return False
@@ -324,9 +328,9 @@ class _RegionWriter:
         before, was_packed = self.sent, False
         for at, part in enumerate(parts):
             after_s = self._check_s(parts) + sum(map(self._seconds, parts[at + 1 :]))
-            sent = send_stretch(self.session, part, self.report, self.retries, after_s)
+            sent = pieces.send(self.session, part, self.report, self.retries, after_s)
             self.sent += sent.payload
-            was_packed = was_packed or part.packed is not None
+            was_packed = was_packed or sent.deflated
             self._lossy = self._lossy or sent.restarts + sent.damaged > 0
         size = len(self.plan.content)
         packed = f" ({self.sent - before} compressed)" if was_packed else ""
@@ -341,28 +345,27 @@ class _RegionWriter:
         self.report.note("The data in flash differ, writing all of them...")
         return False
 
-    def _send(self, stretch: Stretch, *, aligned: bool = False) -> None:
+    def _send(self, stretch: AnyStretch, *, aligned: bool = False) -> None:
         """Erase and write one stretch, with the lines that go with it."""
         report = self.report
         if not self.whole.erase_all:
             self._announce_erase(stretch, aligned)
         if not self.session.is_stub:
             report.line("Erasing flash...")
-        if stretch.packed is not None:
-            report.line(f"Compressed {len(stretch.data)} bytes to {stretch.line_bytes}...")
-        elif stretch.pack:
-            report.note(
-                f"Compressing does not make {self.plan.region.label} smaller: "
-                f"its {len(stretch.data)} bytes are sent as they are."
-            )
+        small = isinstance(stretch, Stretch)
+        if small:
+            self._tell_packing(stretch, stretch.line_bytes)
         watch = Stopwatch(self.session)
         checkable = checks.can_verify(self.session) and not stretch.encrypted
         after_s = self._check_s([stretch]) if checkable else 0.0
-        sent = send_stretch(self.session, stretch, report, self.retries, after_s)
+        sent = pieces.send(self.session, stretch, report, self.retries, after_s)
+        if not small:
+            # What was deflated while it was sent is known only now.
+            self._tell_packing(stretch, sent.line_bytes)
         self.sent += sent.payload
         self._lossy = sent.restarts + sent.damaged > 0
         shown = stretch.address if aligned else self.plan.region.address
-        packed = f" ({stretch.line_bytes} compressed)" if stretch.packed is not None else ""
+        packed = f" ({sent.line_bytes} compressed)" if sent.deflated else ""
         report.line(
             f"Wrote {len(stretch.data)} bytes{packed} at {shown:#010x} "
             f"in {watch.summary(len(stretch.data))}."
@@ -370,22 +373,38 @@ class _RegionWriter:
 
     _lossy = False
 
-    def _seconds(self, part: Stretch) -> float:
+    def _tell_packing(self, stretch: AnyStretch, line_bytes: int) -> None:
+        if line_bytes < len(stretch.data):
+            self.report.line(f"Compressed {len(stretch.data)} bytes to {line_bytes}...")
+        elif stretch.pack:
+            self.report.note(
+                f"Compressing does not make {self.plan.region.label} smaller: "
+                f"its {len(stretch.data)} bytes are sent as they are."
+            )
+
+    def _seconds(self, part: AnyStretch) -> float:
         """About how long it takes to send a part and bring it into flash."""
-        line_s = part.line_bytes * BITS_A_BYTE / self.session.link.baud
-        return max(line_s, flash_seconds(part))
+        small = isinstance(part, Stretch)
+        line_bytes = part.line_bytes if small else len(part.data) * USUAL_PACKING
+        return max(line_bytes * BITS_A_BYTE / self.session.link.baud, flash_seconds(part))
 
     @staticmethod
-    def _check_s(parts: Sequence[Stretch]) -> float:
+    def _check_s(parts: Sequence[AnyStretch]) -> float:
         """About how long the chip takes to hash what was written."""
         return sum(len(part.data) for part in parts) / CHECK_RATE
 
-    def _stands(self, part: Stretch) -> bool:
-        return persist(
-            self.session, self.report, "verifying", lambda: delta.stands(self.session, part)
+    def _stands(self, part: AnyStretch) -> bool:
+        return all(
+            persist(
+                self.session,
+                self.report,
+                "verifying",
+                lambda piece=piece: delta.stands(self.session, piece),  # type: ignore[misc]
+            )
+            for piece in (part.pieces() if isinstance(part, LargeStretch) else (part,))
         )
 
-    def _announce_erase(self, stretch: Stretch, aligned: bool) -> None:
+    def _announce_erase(self, stretch: AnyStretch, aligned: bool) -> None:
         kept = self.options.preserve and not stretch.encrypted
         address = stretch.address if aligned or kept else self.plan.region.address
         head = address % SECTOR
@@ -402,7 +421,7 @@ class _RegionWriter:
     def _hashes(self) -> tuple[str, str]:
         """MD5 of what should stand in flash, and of what does."""
         content = self.plan.content
-        wanted = hashlib.md5(content).hexdigest()
+        wanted = md5(content)
         return wanted, flash_md5(self.session, self.plan.address, len(content), wanted)
 
     def _matches(self) -> bool:
@@ -413,7 +432,7 @@ class _RegionWriter:
         plan = self.plan
         self.report.line(f"Input MD5: {wanted}")
         self.report.line(f"Flash MD5: {found}")
-        erased = hashlib.md5(b"\xff" * len(plan.content)).hexdigest()
+        erased = md5_of_blank(len(plan.content))
         hint = (
             "All of it reads as erased: is the flash write protected, or its supply weak?"
             if found == erased
@@ -435,8 +454,8 @@ class _RegionWriter:
             middle = low + (high - low) // 2
             middle -= middle % SECTOR
             middle = middle if middle > low else low + SECTOR - low % SECTOR
-            part = plan.content[low - plan.address : middle - plan.address]
-            wanted = hashlib.md5(part).hexdigest()
+            part = cut(plan.content, low - plan.address, middle - plan.address)
+            wanted = md5(part)
             if flash_md5(self.session, low, len(part), wanted) != wanted:
                 high = middle
             else:

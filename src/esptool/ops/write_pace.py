@@ -3,12 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING, Protocol
 
+from esptool.image.content import Data, pieces
 from esptool.ops.model import SECTOR
 from esptool.ops.pace import FIRST_S, FIRST_SHARE, Clock, SmoothEnd
-from esptool.ops.plan import BLOCK, BLOCK_ERASE_S, PAGE, PAGE_PROGRAM_S, SECTOR_ERASE_S, blank_pages
+from esptool.ops.plan import (
+    BLOCK,
+    BLOCK_ERASE_S,
+    PAGE,
+    PAGE_PROGRAM_S,
+    SECTOR_ERASE_S,
+    AnyStretch,
+    blank_pages,
+)
+
+if TYPE_CHECKING:
+    from esptool.device import Session
 
 #: The line counts as what holds a write up while it takes no longer than so much of its time.
 FULL_LINE = 1.05
@@ -16,6 +28,19 @@ FULL_LINE = 1.05
 SLOW_PART = 1.5
 #: Seconds of work at the typical pace that count as seen, so that a slow start says little.
 TRUST_S = 0.3
+
+
+class Pacing(Protocol):
+    """What a sender tells of its progress; see `WritePace`."""
+
+    def begin_at(self, done: int, line_left_s: float) -> None:
+        """Sending begins, or goes on."""
+
+    def left(self, done: int, line_left_s: float) -> float | None:
+        """Seconds until all is done."""
+
+    def stop(self) -> None:
+        """The chip is lost for a while."""
 
 
 class WritePace:
@@ -29,7 +54,7 @@ class WritePace:
         self,
         now: Clock,
         address: int,
-        data: Sequence[int],
+        data: Data,
         *,
         after_s: float = 0.0,
         side_by_side: bool = True,
@@ -48,18 +73,35 @@ class WritePace:
         head = min(self._size, -address % BLOCK)
         #: Bytes before the first block that is erased as a whole, and bytes in such blocks.
         self._edges = (head, (self._size - head) // BLOCK * BLOCK)
-        self._used = list(accumulate(used_pages(data), initial=0))
+        self.used = list(accumulate(used_pages(data), initial=0))
         self._smooth = SmoothEnd(now)
         self._running = False
         self._start = 0.0
         self._begun = 0
         self._line_s = 0.0
 
+    @classmethod
+    def of(cls, session: Session, stretch: AnyStretch, after_s: float) -> WritePace:
+        """The pace of writing a stretch with what answers in a session."""
+        return cls(
+            session.link.now,
+            stretch.address,
+            stretch.data,
+            after_s=after_s,
+            side_by_side=session.is_stub,
+            # A ROM has erased before the first byte is sent.
+            erases=session.is_stub,
+        )
+
+    def revise(self, more_s: float) -> None:
+        """The line has so much more to do than was thought when sending began."""
+        self._line_s += more_s
+
     def stop(self) -> None:
         """The chip is lost: what passes until it is taken up again says nothing of its pace."""
         self._running = False
 
-    def begin(self, done: int, line_left_s: float) -> None:
+    def begin_at(self, done: int, line_left_s: float) -> None:
         """Sending begins, or goes on, with `done` bytes in flash; see `left`."""
         if not self._running:
             self._running = True
@@ -95,8 +137,8 @@ class WritePace:
     def _pages_below(self, at: int) -> float:
         sector, rest = divmod(at, SECTOR)
         if not rest:
-            return self._used[sector]
-        low, high = self._used[sector : sector + 2]
+            return self.used[sector]
+        low, high = self.used[sector : sector + 2]
         return low + (high - low) * min(1.0, rest / SECTOR)
 
     def _erase_s(self, start: int, end: int) -> float:
@@ -144,10 +186,10 @@ def _flash_pace(took: float, program_s: float, erase_s: float) -> _Parts:
     return erased, (took + TRUST_S) / (expected + TRUST_S)
 
 
-def used_pages(data: Sequence[int]) -> list[int]:
+def used_pages(data: Data) -> list[int]:
     """For each 4 KiB of `data` how many of its pages are not blank."""
     counts = []
-    for at in range(0, len(data), SECTOR):
-        piece = bytes(data[at : at + SECTOR])
-        counts.append(-(-len(piece) // PAGE) - blank_pages(piece))
+    for piece in pieces(data, BLOCK):
+        for sector in pieces(piece, SECTOR):
+            counts.append(-(-len(sector) // PAGE) - blank_pages(sector))
     return counts

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmarks' own promises: rows add up over several runs, and the page shows them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def transfer(*args: str) -> None:
+    command = [sys.executable, "-m", "bench.transfer", "--model", "--quick", *args]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+
+
+def test_a_run_in_pieces_adds_up_and_renews_only_the_tables_that_it_measured(
+    tmp_path: Path,
+) -> None:
+    figures, page = tmp_path / "figures.json", tmp_path / "page.md"
+    page.write_text("<!-- erase -->\nold\n<!-- end -->\n<!-- delta -->\nold\n<!-- end -->\nend\n")
+    transfer("--only", "erase", "--json", str(figures))
+    transfer("--only", "erase", "--chip", "esp32c3", "--json", str(figures))
+    rows = json.loads(figures.read_text())["erase"]
+    assert {key.split()[0] for key in rows} == {"esp32s3", "esp32c3"}
+    transfer("--only", "none", "--json", str(figures), "--doc", str(page))
+    erase, delta = page.read_text().split("<!-- delta -->")
+    assert delta == "\nold\n<!-- end -->\nend\n"
+    assert "old" not in erase
+    shown = rows["esp32s3 model 20"]["erase_s"]
+    assert f"{shown:.2f} s" in erase

@@ -11,16 +11,22 @@ enum { LIMIT = 1 << 14 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static u32 sum, total;
+static u32 sum, total, patience;
+static bool eager;
 
-bool inflate_output(const u8 *data, u32 length)
+u32 inflate_output(const u8 *data, u32 length, bool wait)
 {
+    /* Now and then none or not all is taken, as a flash that is busy does. */
+    if (!wait && !eager && (patience = patience * 5 + 1) % 4 == 0)
+        return 0;
+    if (patience % 3 == 0)
+        length = min32(length, 256);
     if (length > LIMIT - total)
-        return false;
+        return INFLATE_REFUSED;
     total += length;
     for (u32 i = 0; i < length; i++)
         sum = sum * 31 + data[i];
-    return true;
+    return length;
 }
 
 void breathe(void) {}
@@ -30,10 +36,14 @@ static enum inflate_result run(const u8 *data, u32 size, u32 step)
     enum inflate_result result = INFLATE_MORE;
     u32 left = 0;
 
-    sum = total = 0;
+    sum = total = patience = 0;
     inflate_start();
     for (u32 at = 0; at < size && result == INFLATE_MORE; at += step)
         result = inflate_add(data + at, min32(step, size - at), &left);
+    eager = true;
+    if (result == INFLATE_MORE && !inflate_hand_on())
+        result = INFLATE_STOP;
+    eager = false;
     return result;
 }
 

@@ -172,7 +172,7 @@ static void flash_end(const struct request *r)
     }
 }
 
-static enum status erase_region(const struct request *r)
+static APART enum status erase_region(const struct request *r)
 {
     struct eraser e = {.at = arg(r, 0), .end = arg(r, 0) + arg(r, 1)};
     enum status status = OK;
@@ -198,19 +198,13 @@ static enum status erase_flash(void)
 
 static u8 piece[256] __attribute__((aligned(4)));
 
-static void flash_md5(const struct request *r)
+static APART void hash_flash(const struct request *r)
 {
-    u32 at = arg(r, 0), left = arg(r, 1);
-    struct flash_reader reader;
     struct md5 md5;
     u8 digest[16];
 
     md5_start(&md5);
-    flash_reader_start(&reader, at, left);
-    while (reader.left) {
-        u32 n = flash_reader_next(&reader, piece);
-        md5_add(&md5, piece, n);
-    }
+    flash_md5(&md5, arg(r, 0), arg(r, 1));
     md5_finish(&md5, digest);
     reply(FLASH_MD5, OK, 0, digest, sizeof(digest));
 }
@@ -231,7 +225,7 @@ static bool read_ack(u32 *acknowledged)
     return true;
 }
 
-static void read_flash(const struct request *r)
+static APART void read_flash(const struct request *r)
 {
     u32 at = arg(r, 0), length = arg(r, 1), packet = arg(r, 2), window = arg(r, 3);
     u32 sent = 0, acknowledged = 0;
@@ -351,7 +345,7 @@ static enum status dispatch(const struct request *r)
     case SPI_SET_PARAMS: return (enum status)flash_set_params(r->data);
     case SPI_ATTACH: flash_attach(arg(r, 0)); break;
     case CHANGE_BAUDRATE: change_baud(r); break;
-    case FLASH_MD5: flash_md5(r); break;
+    case FLASH_MD5: hash_flash(r); break;
     case ERASE_FLASH: return erase_flash();
     case ERASE_REGION: return erase_region(r);
     case READ_FLASH: read_flash(r); break;

@@ -13,8 +13,15 @@ void crc32_init(void)
     }
 }
 
+const u32 *crc32_lent;
+
 HOT u32 crc32_update(u32 state, const u8 *data, u32 length)
 {
+    if (crc32_lent && !((word)data & 3)) {
+        state = crc32_words(crc32_lent, state, (const u32 *)(const void *)data, length / 4);
+        data += length & ~3u;
+        length &= 3;
+    }
     for (; length; length--, data++)
         state = crc32_byte(state, *data);
     return state;
@@ -33,12 +40,11 @@ void crc32_prepare(u32 *tables)
 
 HOT u32 crc32_words(const u32 *tables, u32 state, const u32 *data, u32 count)
 {
-    const u32 *first = crc32_table;
+    CRC32_TABLES_AT(tables);
 
-    for (; count; count--) {
-        state ^= *data++;
-        state = tables[512 + (state & 0xFF)] ^ tables[256 + (state >> 8 & 0xFF)]
-            ^ tables[state >> 16 & 0xFF] ^ first[state >> 24];
+    for (const u32 *const end = data + count; data != end; data++) {
+        state ^= *data;
+        state = CRC32_STEP(state);
     }
     return state;
 }

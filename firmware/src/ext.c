@@ -11,32 +11,50 @@
 
 enum { SEAL = 4, EXT1 = 0x31545845, REPORT_US = 500000, POLL_US = 200 };
 
-void sealed_reply(u8 opcode, enum status status, u32 value, const void *fields, u32 length)
-{
-    u8 header[8] = {1, opcode}, trailer[SEAL + 2];
-    u32 crc = crc32_byte(CRC32_START, opcode);
+static u32 seal;
 
-    put16(header + 2, length + sizeof(trailer));
+/* A sealed answer in pieces: its header, fields of that `length` in all, and its end. */
+static void sealed_begin(u8 opcode, u32 value, u32 length)
+{
+    u8 header[8] = {1, opcode};
+
+    put16(header + 2, length + SEAL + 2);
     put32(header + 4, value);
-    trailer[SEAL] = (u8)status;
-    trailer[SEAL + 1] = 0;
-    crc = crc32_update(crc, header + 4, 4);
-    crc = crc32_update(crc, fields, length);
-    crc = crc32_update(crc, trailer + SEAL, 2);
-    put32(trailer, ~crc);
+    seal = crc32_update(crc32_byte(CRC32_START, opcode), header + 4, 4);
     tx_begin();
     tx_bytes(header, sizeof(header));
+}
+
+static void sealed_add(const void *fields, u32 length)
+{
+    seal = crc32_update(seal, fields, length);
     tx_bytes(fields, length);
+}
+
+static void sealed_end(enum status status)
+{
+    u8 trailer[SEAL + 2];
+
+    trailer[SEAL] = (u8)status;
+    trailer[SEAL + 1] = 0;
+    put32(trailer, ~crc32_update(seal, trailer + SEAL, 2));
     tx_bytes(trailer, sizeof(trailer));
     tx_end();
 }
 
-static void info(void)
+void sealed_reply(u8 opcode, enum status status, u32 value, const void *fields, u32 length)
+{
+    sealed_begin(opcode, value, length);
+    sealed_add(fields, length);
+    sealed_end(status);
+}
+
+static APART void info(void)
 {
     u8 fields[28];
 
     put16(fields, 1);
-    put16(fields + 2, 0xFF);
+    put16(fields + 2, 0x1FF);
     put32(fields + 4, EXT_BLOCK);
     put32(fields + 8, EXT_WRITE_WINDOW);
     put32(fields + 12, EXT_BLOCK);
@@ -46,52 +64,52 @@ static void info(void)
     reply(EXT_INFO, OK, EXT1, fields, sizeof(fields));
 }
 
-static u8 piece[SPI_BUFFER] __attribute__((aligned(4)));
-
-/* Free while nothing is written; the answer is collected below. */
+/* Free while nothing is written; below is what waits for the line. */
+enum { AHEAD = 0x1000 };
 static u32 *const crc_tables = (void *)(inflate_window + 0x4000);
 
-static void hash_unit(u32 at, u32 unit, bool md5_wanted, u8 *to)
+enum kind { KIND_CRC32, KIND_MD5, KIND_CRC32_SUM, KINDS };
+
+static void hash_unit(u32 at, u32 unit, enum kind kind, u8 *to)
 {
-    u32 crc = CRC32_START;
     struct md5 md5;
-    struct flash_reader r;
     u8 digest[16];
 
-    md5_start(&md5);
-    flash_reader_start(&r, at, unit);
-    while (r.left) {
-        flash_reader_next(&r, piece);
-        if (md5_wanted)
-            md5_add(&md5, piece, sizeof(piece));
-        else
-            crc = crc32_words(crc_tables, crc, (const u32 *)(const void *)piece,
-                              sizeof(piece) / 4);
-    }
-    if (!md5_wanted) {
-        put32(to, ~crc);
+    if (kind != KIND_MD5) {
+        u32 sum, crc = flash_crc32(at, unit, crc_tables, &sum);
+        put32(to, crc);
+        put32(to + 4, sum);
         return;
     }
+    md5_start(&md5);
+    flash_md5(&md5, at, unit);
     md5_finish(&md5, digest);
     memcpy(to, digest, 8);
 }
 
-static void hashes(const struct request *r)
+static APART void hashes(const struct request *r)
 {
     u32 offset = get32(r->data), size = get32(r->data + 4), unit = get32(r->data + 8);
     u32 kind = get32(r->data + 12), width = kind ? 8 : 4;
 
-    if (!unit || unit % SECTOR || size % unit || size / unit > EXT_UNITS || kind > 1) {
+    if (!unit || unit % SECTOR || size % unit || size / unit > EXT_UNITS || kind >= KINDS) {
         sealed_reply(EXT_HASHES, BAD_BLOCK_SIZE, 0, NULL, 0);
         return;
     }
     crc32_prepare(crc_tables);
-    for (u32 i = 0; i < size / unit; i++)
-        hash_unit(offset + i * unit, unit, kind, inflate_window + i * width);
-    sealed_reply(EXT_HASHES, OK, size / unit, inflate_window, size / unit * width);
+    /* What is known goes out while the rest is looked at. */
+    tx_ahead(inflate_window, AHEAD);
+    sealed_begin(EXT_HASHES, size / unit, size / unit * width);
+    for (u32 i = 0; i < size / unit; i++) {
+        u8 hash[8] __attribute__((aligned(4)));
+        hash_unit(offset + i * unit, unit, (enum kind)kind, hash);
+        sealed_add(hash, width);
+    }
+    sealed_end(OK);
+    tx_ahead(NULL, 0);
 }
 
-static void blank(const struct request *r)
+static APART void blank(const struct request *r)
 {
     u32 offset = get32(r->data), size = get32(r->data + 4), count = size / SECTOR;
     u8 map[EXT_UNITS];
@@ -107,7 +125,7 @@ static void blank(const struct request *r)
     sealed_reply(EXT_BLANK, OK, count, map, (count + 7) / 8);
 }
 
-static void erase(const struct request *r)
+static APART void erase(const struct request *r)
 {
     u32 offset = get32(r->data), size = get32(r->data + 4);
     struct eraser e = {offset, offset + size, get32(r->data + 8) & 1};

@@ -4,6 +4,7 @@
 #include "ext.h"
 
 #include "compress.h"
+#include "crc32.h"
 #include "flash.h"
 #include "hal.h"
 #include "inflate.h"
@@ -17,17 +18,26 @@ static struct {
 } rd;
 
 /* The inflate window is free while nothing is written: a frame's fields and body (plain), its
- * compressed form, and the compressor's memory. */
+ * compressed form, the compressor's memory, and tables for the seals. */
 static u8 *const plain = inflate_window;
 static u8 *const packed = inflate_window + 0x1100;
 static struct compressor *const compressor = (void *)(inflate_window + 0x2400);
+static u32 *const crc_tables = (void *)(inflate_window + 0x3000);
+_Static_assert(sizeof(struct compressor) <= 0x3000 - 0x2400, "see above");
 /* What waits for the line, so that the next frame is made while this one leaves. */
 enum { AHEAD = 0x4000 };
 static u8 *const ahead = inflate_window + INFLATE_WINDOW - AHEAD;
+_Static_assert(0x3000 + CRC32_TABLES <= INFLATE_WINDOW - AHEAD, "see above");
 
-static bool uniform(const u8 *data, u32 length)
+/* `data` on a word boundary. */
+static HOT bool uniform(const u8 *data, u32 length)
 {
-    for (u32 i = 1; i < length; i++)
+    const u32 *words = (const u32 *)(const void *)data, wanted = data[0] * 0x01010101u;
+
+    for (u32 i = 0; i < length / 4; i++)
+        if (words[i] != wanted)
+            return false;
+    for (u32 i = length & ~3u; i < length; i++)
         if (data[i] != data[0])
             return false;
     return true;
@@ -134,6 +144,8 @@ void ext_read(const struct request *r)
     sealed_reply(EXT_READ_BEGIN, OK, rd.frames, NULL, 0);
     rx_release();
     p.over = !rd.frames;
+    crc32_prepare(crc_tables);
+    crc32_lent = crc_tables;
     tx_ahead(ahead, AHEAD);
     while (!p.over && !p.aborted) {
         listen(&p);
@@ -145,6 +157,7 @@ void ext_read(const struct request *r)
             send_frame(p.sent++);
     }
     tx_ahead(NULL, 0);
+    crc32_lent = NULL;
     if (p.over && rd.frames)
         sealed_reply(EXT_READ_ACK, OK, rd.frames, NULL, 0);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flash.h"
 
+#include "crc32.h"
 #include "hal.h"
 #include "spi.h"
 
@@ -27,12 +28,14 @@ static struct spi_shape shape(enum operation op, u32 address, u32 out, u32 in)
     return s;
 }
 
-/* A read of this shape on two lines. */
-static void make_dual(struct spi_shape *s)
+/* A read of this shape on two or four lines. */
+static void widen(struct spi_shape *s, u32 lanes)
 {
-    s->command = s->address_bits == 32 ? 0x3C : 0x3B;
+    bool large = s->address_bits == 32;
+
+    s->command = lanes == 4 ? (large ? 0x6C : 0x6B) : (large ? 0x3C : 0x3B);
     s->dummy_bits = 8;
-    s->dual = true;
+    s->lanes = (u8)lanes;
 }
 
 static void simple(u8 command)
@@ -77,14 +80,16 @@ static enum status write_enable(void)
     return FLASH_FAILED;
 }
 
-/* Reading on two lines, which a flash in a mode of its own may refuse: tried where the contents
- * can tell. */
-static enum { DUAL_UNKNOWN, DUAL_WORKS, DUAL_FAILS } dual;
+/* On how many lines the flash can be read: tried where the contents can tell, as a flash in a mode
+ * of its own, or one of which not all lines are connected, cannot be told otherwise. 0: not yet. */
+static u32 read_lanes;
 
 #ifdef SPI_HOLD_REG
 /* A page is programmed by one command where the controller can keep the flash selected from one
  * filling of its buffer to the next: the bytes of the id, read in two goes, tell. */
 static enum { HOLD_UNKNOWN, HOLD_WORKS, HOLD_FAILS } hold;
+/* Where four lines can be read, a page can be sent on four, to the makes that know the command. */
+static enum { QUAD_UNKNOWN, QUAD_CHECKED, QUAD_WORKS, QUAD_FAILS } quad;
 #endif
 
 void flash_attach(u32 pins)
@@ -98,9 +103,11 @@ void flash_attach(u32 pins)
 #endif
     rom_call(ROM_SPI_ATTACH, pins, 0, 0, 0);
     spi_forget();
-    dual = DUAL_UNKNOWN;
+    read_lanes = 0;
 #ifdef SPI_HOLD_REG
     hold = HOLD_UNKNOWN;
+    if (quad != QUAD_FAILS)
+        quad = QUAD_UNKNOWN;
 #endif
 }
 
@@ -150,11 +157,22 @@ static void read_start(struct flash_reader *r)
     } else {
         /* A piece that reaches over the 16 MB border takes the long address throughout. */
         r->shape = shape(READ, r->address + r->left - 1, 0, n);
-        if (dual == DUAL_WORKS)
-            make_dual(&r->shape);
+        if (read_lanes > 1)
+            widen(&r->shape, read_lanes);
     }
     r->shape.more = r->held && r->left > n;
     spi_begin(&r->shape, r->address, NULL);
+}
+
+/* The piece has been taken: start the next. */
+INLINE void read_on(struct flash_reader *r)
+{
+    r->address += SPI_BUFFER;
+    r->left -= min32(r->left, SPI_BUFFER);
+    if (r->shape.bare && r->left > SPI_BUFFER)
+        spi_again();
+    else if (r->left)
+        read_start(r);
 }
 
 /* What is read in vain, or for comparison. */
@@ -168,24 +186,27 @@ static bool same_bytes(const u8 *a, const u8 *b, u32 n)
     return true;
 }
 
-static void try_dual(const struct flash_reader *r, const u8 *found)
+static APART void try_lanes(const struct flash_reader *r, const u8 *found)
 {
     struct spi_shape s = r->shape;
 
     /* Of uniform bytes a wrong mode might make the same ones. */
     if (s.in < SPI_BUFFER || same_bytes(found, found + 1, s.in - 1u))
         return;
-    make_dual(&s);
-    spi_spoil();
-    spi_transfer(&s, r->address, NULL, scratch);
-    dual = same_bytes(found, scratch, s.in) ? DUAL_WORKS : DUAL_FAILS;
+    for (read_lanes = 4; read_lanes > 1; read_lanes /= 2) {
+        widen(&s, read_lanes);
+        spi_spoil();
+        spi_transfer(&s, r->address, NULL, scratch);
+        if (same_bytes(found, scratch, s.in))
+            return;
+    }
 }
 
 void flash_try_reading(u32 address)
 {
     static u8 piece[SPI_BUFFER] __attribute__((aligned(4)));
 
-    if (dual == DUAL_UNKNOWN)
+    if (!read_lanes)
         flash_read(address, piece, SPI_BUFFER);
 }
 
@@ -196,25 +217,27 @@ void flash_reader_start(struct flash_reader *r, u32 address, u32 length)
     r->left = length;
     r->shape.more = false;
     /* Not before it is known how to read, as that takes commands in between. */
-    r->held = dual != DUAL_UNKNOWN && length > SPI_BUFFER && can_hold();
+    r->held = read_lanes && length > SPI_BUFFER && can_hold();
     if (length)
         read_start(r);
 }
 
-u32 flash_reader_next(struct flash_reader *r, u8 *to)
+/* Eight pieces take less time than the receive FIFO lasts. */
+INLINE void breathe_between(const struct flash_reader *r)
+{
+    if (r->left % (8 * SPI_BUFFER) <= SPI_BUFFER)
+        pump();
+}
+
+HOT u32 flash_reader_next(struct flash_reader *r, u8 *to)
 {
     u32 n = min32(r->left, SPI_BUFFER);
 
-    /* A few pieces take less time than the receive FIFO lasts. */
-    if (r->left % (4 * SPI_BUFFER) <= SPI_BUFFER)
-        pump();
+    breathe_between(r);
     spi_end(&r->shape, to);
-    if (dual == DUAL_UNKNOWN)
-        try_dual(r, to);
-    r->address += n;
-    r->left -= n;
-    if (r->left)
-        read_start(r);
+    if (!read_lanes)
+        try_lanes(r, to);
+    read_on(r);
     return n;
 }
 
@@ -253,7 +276,7 @@ HOT bool all_ff(const u8 *data, u32 length)
     return true;
 }
 
-bool flash_blank(u32 address, u32 length)
+HOT bool flash_blank(u32 address, u32 length)
 {
     u8 piece[SPI_BUFFER] __attribute__((aligned(4)));
     struct flash_reader r;
@@ -261,20 +284,146 @@ bool flash_blank(u32 address, u32 length)
 
     flash_reader_start(&r, address, length);
     while (r.left && blank) {
-        u32 n = flash_reader_next(&r, piece);
-        blank = all_ff(piece, n);
+        if (r.left < SPI_BUFFER || !read_lanes) {
+            u32 n = flash_reader_next(&r, piece);
+            blank = all_ff(piece, n);
+            continue;
+        }
+        breathe_between(&r);
+        blank = spi_end_blank();
+        read_on(&r);
     }
     flash_reader_stop(&r);
     return blank;
 }
 
+/* --- hashing -------------------------------------------------------------------------------- */
+
+static u32 hashed[SPI_BUFFER / 4];
+
+void flash_md5(struct md5 *md5, u32 address, u32 length)
+{
+    struct flash_reader r;
+
+    flash_reader_start(&r, address, length);
+    while (r.left) {
+        u32 n = flash_reader_next(&r, (u8 *)hashed);
+        md5_add(md5, (const u8 *)hashed, n);
+    }
+}
+
+HOT u32 flash_crc32(u32 address, u32 length, const u32 *tables, u32 *sum)
+{
+    struct flash_reader r;
+    u32 crc = CRC32_START, words = 0, sums = 0;
+    CRC32_TABLES_AT(tables);
+
+    flash_reader_start(&r, address, length);
+    while (r.left) {
+        if (!read_lanes) {
+            flash_reader_next(&r, (u8 *)hashed);
+        } else {
+            breathe_between(&r);
+            spi_end_whole(hashed);
+            read_on(&r);
+        }
+        for (const u32 *at = hashed; at != hashed + COUNT(hashed); at += 2) {
+            u32 one = at[0], two = at[1];
+            sums += words += one;
+            crc ^= one;
+            crc = CRC32_STEP(crc) ^ two;
+            sums += words += two;
+            crc = CRC32_STEP(crc);
+        }
+    }
+    *sum = sums;
+    return ~crc;
+}
+
 /* --- programming --------------------------------------------------------------------------- */
+
+#ifdef SPI_HOLD_REG
+/* Makes whose command 0x32 takes the data, but not the address, on four lines: Winbond, GigaDevice,
+ * XMC and Micron, Boya, Puya, XTX, Zbit, ISSI. */
+static const u8 quad_makes[] = {0xEF, 0xC8, 0x20, 0x68, 0x85, 0x0B, 0x5E, 0x9D};
+
+static bool can_send_on_four(void)
+{
+    struct spi_shape s = {.command = READ_ID, .in = 1};
+    u8 make[4] __attribute__((aligned(4)));
+
+    if (quad == QUAD_UNKNOWN && read_lanes) {
+        quad = QUAD_FAILS;
+        flash_wait();
+        spi_transfer(&s, 0, NULL, make);
+        for (u32 i = 0; i < sizeof(quad_makes) && read_lanes == 4; i++)
+            if (make[0] == quad_makes[i])
+                quad = QUAD_CHECKED;
+    }
+    return quad == QUAD_CHECKED || quad == QUAD_WORKS;
+}
+
+static bool stands(u32 address, const u8 *data, u32 length)
+{
+    u8 piece[SPI_BUFFER] __attribute__((aligned(4)));
+    struct flash_reader r;
+    bool same = true;
+
+    flash_reader_start(&r, address, length);
+    while (r.left && same) {
+        u32 n = flash_reader_next(&r, piece);
+        same = same_bytes(data, piece, n);
+        data += n;
+    }
+    flash_reader_stop(&r);
+    return same;
+}
+
+/* Behind the first page that was sent on four lines: it does not stand there if they do not work,
+ * and its sector must be erased once more. */
+static enum status judge_quad(u32 address, const u8 *data, u32 length)
+{
+    if (quad == QUAD_CHECKED)
+        quad = stands(address, data, length) ? QUAD_WORKS : QUAD_FAILS;
+    return quad == QUAD_WORKS ? OK : DO_AGAIN;
+}
+#else
+static bool can_send_on_four(void) { return false; }
+static enum status judge_quad(u32 address, const u8 *data, u32 length)
+{
+    (void)address, (void)data, (void)length;
+    return OK;
+}
+#endif
+
+/* One page program command; more than a buffer only where the flash can be kept selected. */
+static enum status program(u32 address, const u8 *data, u32 length)
+{
+    bool four = length > SPI_BUFFER && can_send_on_four();
+    enum status status = write_enable();
+    struct spi_shape s = shape(PROGRAM, address, 0, 0);
+
+    if (status)
+        return status;
+    if (four) {
+        s.command = s.address_bits == 32 ? 0x34 : 0x32;
+        s.lanes = 4;
+    }
+    for (u32 done = 0; done < length; done += s.out) {
+        s.more = length - done > SPI_BUFFER;
+        s.out = (u8)min32(length - done, SPI_BUFFER);
+        spi_transfer(&s, address, data + done, NULL);
+        s.command = s.address_bits = 0;
+        s.bare = true;
+    }
+    busy = true;
+    return four ? judge_quad(address, data, length) : OK;
+}
 
 enum status flash_program(u32 address, const u8 *data, u32 length)
 {
     u32 largest = SPI_BUFFER;
 
-    flash_wait();
     if (length > SPI_BUFFER && can_hold()) {
         /* Blank ends need not be sent, nor take the flash's time. */
         while (length && all_ff(data + length - 4, 4))
@@ -284,21 +433,9 @@ enum status flash_program(u32 address, const u8 *data, u32 length)
     while (length) {
         u32 n = min32(length, largest);
         if (!all_ff(data, n)) {
-            struct spi_shape s;
-            enum status status = write_enable();
+            enum status status = program(address, data, n);
             if (status)
                 return status;
-            for (u32 done = 0; done < n; done += s.out) {
-                u32 part = min32(n - done, SPI_BUFFER);
-                s = shape(PROGRAM, address, part, 0);
-                s.bare = done != 0;
-                if (s.bare)
-                    s.command = s.address_bits = 0;
-                s.more = done + part < n;
-                spi_transfer(&s, address, data + done, NULL);
-                pump();
-            }
-            busy = true;
         }
         address += n;
         data += n;

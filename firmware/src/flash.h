@@ -4,6 +4,7 @@
 #ifndef FLASH_H
 #define FLASH_H
 
+#include "md5.h"
 #include "spi.h"
 #include "status.h"
 #include "types.h"
@@ -40,6 +41,11 @@ void flash_wait(void);
 /* Clear the block-protect bits, if there are any. */
 enum status flash_unlock(void);
 bool flash_blank(u32 address, u32 length);
+/* The MD5 goes on over a range. */
+void flash_md5(struct md5 *md5, u32 address, u32 length);
+/* The CRC-32 of a range of whole pieces, and the sum of its words' running sums: the second tells
+ * where they stand. With tables of crc32_prepare. */
+u32 flash_crc32(u32 address, u32 length, const u32 *tables, u32 *sum);
 bool all_ff(const u8 *data, u32 length);
 
 /* Serve the line; what every waiting loop calls. */

@@ -12,8 +12,8 @@
 u32 reg_read(u32 address);
 void reg_write(u32 address, u32 value);
 #else
-static inline u32 reg_read(u32 address) { return *(volatile u32 *)(uintptr_t)address; }
-static inline void reg_write(u32 address, u32 value)
+INLINE u32 reg_read(u32 address) { return *(volatile u32 *)(uintptr_t)address; }
+INLINE void reg_write(u32 address, u32 value)
 {
     *(volatile u32 *)(uintptr_t)address = value;
 }

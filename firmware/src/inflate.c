@@ -5,16 +5,22 @@
 
 enum { LITERALS = 288, DISTANCES = 30, LENGTH_CODES = 19, MAX_BITS = 15 };
 enum { LITERAL_BITS = 10, DISTANCE_BITS = 8 };
-/* Output is handed on in such small pieces for the sake of the line: whoever takes it serves the
- * receive FIFO, which 128 bytes fill in 1.4 ms at 921600 baud. */
-enum { FLUSH = 0x80 };
+/* So often, in bytes of output, is it offered: whoever takes it serves the receive FIFO, which 128
+ * bytes fill in 0.4 ms at 3 M baud. */
+enum { LOOK = 0x80 };
+/* Output may wait in the window while the flash is busy: the better they take turns. What is in the
+ * window may be referred to all the same. */
+enum { BACKLOG = 0x2000 };
 /* Symbols of a table between two looks at the line. */
 enum { BREATHE = 64 };
 
 u8 inflate_window[INFLATE_WINDOW] __attribute__((aligned(4)));
 
-/* A code: `fast` is indexed by the next bits; an entry is symbol << 4 | length, 0 for a longer
- * code. `first`, `count` and `sorted` describe the canonical code. */
+/* A code: `fast` is indexed by the next bits; an entry is symbol << 4 | length, LONG_CODE for a
+ * longer code or none. `first`, `count` and `sorted` describe the canonical code. */
+#define ENTRY(symbol) ((symbol) << 4)
+enum { LONG_CODE = ENTRY(256) };
+
 struct code {
     u16 *fast;
     u32 fast_bits;
@@ -36,7 +42,8 @@ static struct {
     enum state state;
     u32 bits, bit_count;         /* bits read from the input and not used, lowest first */
     u32 at, flushed;             /* positions in the window, both counted up without end */
-    u32 adler_a, adler_b;
+    u32 look_at;                 /* the position at which output is offered again */
+    u32 adler_a, adler_b, summed;
     u32 symbols, distances, codes; /* sizes of the tables that are being read */
     u32 index, value;            /* where a loop was left */
     u32 run, back;               /* a copy: how long, how far back */
@@ -78,7 +85,8 @@ static bool build(struct code *code, const u8 *length, u32 symbols)
     int room = 1;
 
     memset(code->count, 0, sizeof(code->count));
-    memset(code->fast, 0, sizeof(u16) << code->fast_bits);
+    for (u32 i = 0; i < 1u << code->fast_bits; i++)
+        code->fast[i] = LONG_CODE;
     for (u32 i = 0; i < symbols; i++)
         code->count[length[i]]++;
     code->count[0] = 0;
@@ -148,7 +156,7 @@ static int decode(const struct code *code, u32 *used)
 {
     u32 entry = code->fast[z.bits & ((1u << code->fast_bits) - 1)];
 
-    if (entry && (entry & 15) <= z.bit_count) {
+    if (entry != LONG_CODE && (entry & 15) <= z.bit_count) {
         *used = entry & 15;
         return (int)(entry >> 4);
     }
@@ -157,39 +165,69 @@ static int decode(const struct code *code, u32 *used)
 
 /* --- output ------------------------------------------------------------------------------ */
 
+/* The sums grow for so many bytes before they are reduced: `b` stays below 2^32. */
+enum { MOST_SUMMED = 5552, PRIME = 65521 };
+
+static void reduce(void)
+{
+    z.adler_a %= PRIME;
+    z.adler_b %= PRIME;
+    z.summed = 0;
+}
+
 static HOT void checksum(const u8 *data, u32 length)
 {
-    u32 a = z.adler_a, b = z.adler_b;
-
     while (length) {
-        u32 n = min32(length, 5552); /* the most for which b stays below 2^32 */
+        u32 n = min32(length, MOST_SUMMED - z.summed), a = z.adler_a, b = z.adler_b;
+
         length -= n;
-        for (; n >= 4; n -= 4, data += 4) {
+        z.summed += n;
+        for (; n >= 8; n -= 8, data += 8) {
             b += a += data[0];
             b += a += data[1];
             b += a += data[2];
             b += a += data[3];
+            b += a += data[4];
+            b += a += data[5];
+            b += a += data[6];
+            b += a += data[7];
         }
         for (; n; n--)
             b += a += *data++;
-        a %= 65521;
-        b %= 65521;
+        z.adler_a = a;
+        z.adler_b = b;
+        if (z.summed == MOST_SUMMED)
+            reduce();
     }
-    z.adler_a = a;
-    z.adler_b = b;
 }
 
-static bool flush(void)
+/* Hand output on: all of it, or what is taken without waiting and what is more than BACKLOG. */
+static bool flush(bool all)
 {
     while (z.flushed != z.at) {
-        u32 from = z.flushed % INFLATE_WINDOW;
-        u32 n = min32(z.at - z.flushed, INFLATE_WINDOW - from);
-        checksum(inflate_window + from, n);
-        z.flushed += n;
-        if (!inflate_output(inflate_window + from, n))
+        u32 left = z.at - z.flushed, from = z.flushed % INFLATE_WINDOW, taken;
+
+        taken = inflate_output(inflate_window + from, min32(left, INFLATE_WINDOW - from),
+                               all || left > BACKLOG);
+        if (taken == INFLATE_REFUSED)
             return false;
+        if (!taken)
+            break;
+        checksum(inflate_window + from, taken);
+        z.flushed += taken;
     }
     return true;
+}
+
+bool inflate_hand_on(void) { return flush(false); }
+
+/* Offer output, if it is time; false stops the stream. */
+static inline bool looked(void)
+{
+    if ((int)(z.at - z.look_at) < 0)
+        return true;
+    z.look_at = z.at + LOOK;
+    return flush(false);
 }
 
 static HOT void copy(u32 run)
@@ -315,11 +353,21 @@ static void block_end(void) { z.state = z.last ? CHECKSUM : BLOCK_HEADER; }
 static enum inflate_result stored(void)
 {
     while (z.run) {
-        if (!need(8))
+        u32 to = z.at % INFLATE_WINDOW, n = min32(z.run, (u32)(input_end - input));
+
+        if (z.bit_count) {
+            inflate_window[to] = (u8)take_bits(8);
+            n = 1;
+        } else if (n) {
+            n = min32(n, min32(INFLATE_WINDOW - to, LOOK));
+            memcpy(inflate_window + to, input, n);
+            input += n;
+        } else {
             return INFLATE_MORE;
-        inflate_window[z.at++ % INFLATE_WINDOW] = (u8)take_bits(8);
-        z.run--;
-        if (z.at - z.flushed >= FLUSH && !flush())
+        }
+        z.at += n;
+        z.run -= n;
+        if (!looked())
             return INFLATE_STOP;
     }
     block_end();
@@ -404,62 +452,95 @@ static enum inflate_result read_lengths(void)
     return INFLATE_DONE;
 }
 
-#define REFILL()                         \
-    while (count <= 24) {                \
-        bits |= (u32)*in++ << count;     \
-        count += 8;                      \
+/* At least 16 bits, from input of which two bytes are left. */
+#define REFILL()                                    \
+    if (count < 16) {                               \
+        bits |= (in[0] | (u32)in[1] << 8) << count; \
+        in += 2;                                    \
+        count += 16;                                \
     }
 #define DROP(n) (bits >>= (n), count -= (n))
+/* What one round of the loop below may use up. */
+enum { INPUT_AHEAD = 8 };
 
 /* The inner loop, for where plenty of input is left: stops before anything out of the ordinary (a
- * long code, the end of the block, an error), which the state machine then deals with. */
+ * long code, the end of the block or of the window, an error), which the state machine then deals
+ * with. */
 static HOT void fast_symbols(void)
 {
-    const u8 *in = input, *stop = input_end - 8;
-    u32 bits = z.bits, count = z.bit_count, at = z.at, limit = z.flushed + FLUSH;
+    const u8 *in = input, *const stop = input_end - INPUT_AHEAD;
+    const u16 *const literals = literal_fast;
+    u8 *const base = inflate_window + z.at % INFLATE_WINDOW, *out = base;
+    u8 *const edge = inflate_window + INFLATE_WINDOW;
+    u8 *const until = base + min32(z.look_at - z.at, (u32)(edge - base));
+    const u32 known = min32(z.at, INFLATE_WINDOW);
+    u32 bits = z.bits, count = z.bit_count;
 
-    while (in <= stop && (int)(limit - at) > 0) {
-        u32 entry, symbol, extra, run;
+    while (in <= stop && out < until) {
+        const u8 *from, *in_before;
+        u32 entry, symbol, extra, run, back, bits_before, count_before;
 
         REFILL();
-        entry = literal_fast[bits & ((1u << LITERAL_BITS) - 1)];
-        symbol = entry >> 4;
-        if (!entry || symbol == 256 || symbol > 285)
-            break;
-        DROP(entry & 15);
-        if (symbol < 256) {
-            inflate_window[at++ % INFLATE_WINDOW] = (u8)symbol;
+        entry = literals[bits & ((1u << LITERAL_BITS) - 1)];
+        if (entry < ENTRY(256)) {
+            DROP(entry & 15);
+            *out++ = (u8)(entry >> 4);
             continue;
         }
-        symbol -= 257;
+        if (entry - ENTRY(257) >= ENTRY(29))
+            break;
+        in_before = in;
+        bits_before = bits;
+        count_before = count;
+        DROP(entry & 15);
+        symbol = (entry >> 4) - 257;
         extra = length_extra[symbol];
         run = length_base[symbol] + (bits & ((1u << extra) - 1));
         DROP(extra);
-        z.run = run;
         REFILL();
         entry = distance_fast[bits & ((1u << DISTANCE_BITS) - 1)];
-        z.state = DISTANCE;
-        if (!entry)
-            break;
+        if (entry >= ENTRY(DISTANCES))
+            goto odd;
         DROP(entry & 15);
-        z.value = entry >> 4;
-        z.state = DISTANCE_EXTRA;
-        if (z.value >= DISTANCES)
-            break;
-        extra = z.value < 2 ? 0 : (z.value >> 1) - 1;
-        z.back = distance_base[z.value] + (bits & ((1u << extra) - 1));
-        if (z.back > at || z.back > INFLATE_WINDOW)
-            break;
+        REFILL();
+        symbol = entry >> 4;
+        extra = (symbol >> 1) - (symbol > 1);
+        back = distance_base[symbol] + (bits & ((1u << extra) - 1));
         DROP(extra);
-        z.at = at;
-        copy(run);
-        at += run;
-        z.state = SYMBOL;
+        if (back > known || run > (u32)(edge - out))
+            goto odd;
+        from = out - back;
+        if (back > (u32)(out - inflate_window)) {
+            from += INFLATE_WINDOW;
+            if (run > (u32)(edge - from))
+                goto odd;
+        }
+        /* No run is shorter than three. */
+        do {
+            out[0] = from[0];
+            out[1] = from[1];
+            out[2] = from[2];
+            out += 3;
+            from += 3;
+            run -= 3;
+        } while (run >= 3);
+        if (run) {
+            out[0] = from[0];
+            if (run > 1)
+                out[1] = from[1];
+            out += run;
+        }
+        continue;
+    odd:
+        in = in_before;
+        bits = bits_before;
+        count = count_before;
+        break;
     }
     input = in;
     z.bits = bits;
     z.bit_count = count;
-    z.at = at;
+    z.at += (u32)(out - base);
 }
 
 /* Symbols until the block ends or the input runs out. */
@@ -469,10 +550,13 @@ static enum inflate_result symbols(void)
         u32 used;
         int symbol;
 
-        if (z.at - z.flushed >= FLUSH && !flush())
+        if (!looked())
             return INFLATE_STOP;
-        if (z.state == SYMBOL && input_end - input >= 8)
+        if (z.state == SYMBOL && input_end - input >= INPUT_AHEAD) {
             fast_symbols();
+            if ((int)(z.at - z.look_at) >= 0)
+                continue;
+        }
         switch (z.state) {
         case SYMBOL:
             fill();
@@ -551,8 +635,9 @@ static enum inflate_result check(void)
             return INFLATE_MORE;
         z.checksum_at = z.checksum_at << 8 | take_bits(8);
     }
-    if (!flush())
+    if (!flush(true))
         return INFLATE_STOP;
+    reduce();
     if (z.checksum_at != (z.adler_b << 16 | z.adler_a))
         return INFLATE_BAD;
     z.state = FINISHED;
@@ -580,7 +665,7 @@ enum inflate_result inflate_add(const u8 *data, u32 length, u32 *left)
         }
     }
     *left = (u32)(input_end - input) + z.bit_count / 8;
-    if (result == INFLATE_MORE && !flush())
+    if (result == INFLATE_MORE && !flush(false))
         return INFLATE_STOP;
     return result;
 }

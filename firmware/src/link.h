@@ -8,9 +8,11 @@
 
 struct link {
     u32 (*available)(void);            /* bytes that can be read now; more may follow */
-    u8 (*read)(void);                  /* one of them */
+    u8 (*read)(void);                  /* one of them; NULL where it is a load from */
+    u32 inbox;                         /* this register */
     u32 (*room)(void);                 /* bytes that can be written now */
     void (*write)(u8 byte);
+    u32 outbox;                        /* the register that `write` stores to, if that is all */
     void (*flush)(void);               /* the end of a frame: let it go */
 };
 

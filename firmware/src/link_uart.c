@@ -8,8 +8,6 @@ enum { FIFO_DEPTH = 128, DIVIDER_MASK = 0xFFFFF, FRACTION_SHIFT = 20 };
 
 static u32 uart_available(void) { return reg_read(UART_BASE + STATUS) & 0xFF; }
 
-static u8 uart_read(void) { return (u8)reg_read(UART_READ_FIFO); }
-
 static u32 uart_room(void)
 {
     /* One place is kept free: the count cannot tell a full FIFO on every chip. */
@@ -21,7 +19,10 @@ static void uart_write(u8 byte) { reg_write(UART_WRITE_FIFO, byte); }
 
 static void uart_flush(void) {}
 
-const struct link link_uart = {uart_available, uart_read, uart_room, uart_write, uart_flush};
+const struct link link_uart = {
+    .available = uart_available, .inbox = UART_READ_FIFO,
+    .room = uart_room, .write = uart_write, .outbox = UART_WRITE_FIFO, .flush = uart_flush,
+};
 
 static void apply_divider(void)
 {

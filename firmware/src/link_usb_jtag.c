@@ -17,8 +17,6 @@ static u32 usb_available(void)
     return reg_read(USB_JTAG_BASE + EP1_CONF) & OUT_AVAILABLE ? 1 : 0;
 }
 
-static u8 usb_read(void) { return (u8)reg_read(USB_JTAG_BASE + EP1); }
-
 static u32 usb_room(void)
 {
     if (in_packet && in_packet < PACKET)
@@ -48,6 +46,9 @@ static void usb_flush(void)
     in_packet = 0;
 }
 
-const struct link link_usb_jtag = {usb_available, usb_read, usb_room, usb_write, usb_flush};
+const struct link link_usb_jtag = {
+    .available = usb_available, .inbox = USB_JTAG_BASE + EP1,
+    .room = usb_room, .write = usb_write, .flush = usb_flush,
+};
 
 #endif

@@ -56,6 +56,9 @@ static void otg_write(u8 byte)
 
 static void otg_flush(void) { send_packet(); }
 
-const struct link link_usb_otg = {otg_available, otg_read, otg_room, otg_write, otg_flush};
+const struct link link_usb_otg = {
+    .available = otg_available, .read = otg_read,
+    .room = otg_room, .write = otg_write, .flush = otg_flush,
+};
 
 #endif

@@ -8,6 +8,12 @@
 enum { END = 0xC0, ESCAPE = 0xDB, ESCAPED_END = 0xDC, ESCAPED_ESCAPE = 0xDD };
 enum { HEADER = 8, QUEUE = 16 };
 
+/* Told by one comparison for most bytes. */
+INLINE bool is_mark(u32 byte)
+{
+    return __builtin_expect(byte >= END, 0) && (byte == END || byte == ESCAPE);
+}
+
 /* --- receiving ------------------------------------------------------------------------------
  * Frames lie one after the other in `arena`; the one that is coming in starts at `start`. */
 
@@ -84,9 +90,9 @@ static void frame_start(void)
 }
 
 /* The seal covers the opcode and everything after the header. */
-static inline bool is_covered(u32 index) { return index == 1 || index >= HEADER; }
+INLINE bool is_covered(u32 index) { return index == 1 || index >= HEADER; }
 
-static HOT void take(u8 byte)
+static void take(u8 byte)
 {
     if (byte == END) {
         frame_done();
@@ -117,10 +123,46 @@ static HOT void take(u8 byte)
     arena[rx.start + rx.length++] = byte;
 }
 
-static HOT void drain(const struct link *link)
+/* Up to `n` ordinary bytes from within a frame. Returns how many were read; the last of them may be
+ * one that means something, and is left in *last then, which else is 0. */
+static HOT u32 take_many(u32 inbox, u32 n, u8 *last)
 {
-    for (u32 n = link->available(); n; n--) {
-        u8 byte = link->read();
+    u8 *to = arena + rx.start + rx.length, *const start = to, *const end = to + n;
+    u32 crc = rx.crc;
+
+    const u32 *const table = crc32_table;
+    u32 byte = 0;
+
+    while (to != end) {
+        byte = reg_read(inbox) & 0xFF;
+        if (is_mark(byte))
+            break;
+        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8;
+        *to++ = (u8)byte;
+        byte = 0;
+    }
+    rx.crc = crc;
+    rx.length += (u32)(to - start);
+    *last = (u8)byte;
+    return (u32)(to - start) + (byte != 0);
+}
+
+static void drain(const struct link *link)
+{
+    u32 n = link->available();
+
+    while (n) {
+        u8 byte;
+        if (link->inbox && link == rx.source && rx.length >= HEADER && rx.length < rx.limit
+            && !rx.escaped && !rx.dropping) {
+            n -= take_many(link->inbox, min32(n, rx.limit - rx.length), &byte);
+            if (!byte)
+                continue;
+            take(byte);
+            continue;
+        }
+        byte = link->inbox ? (u8)reg_read(link->inbox) : link->read();
+        n--;
         if (link != rx.source) {
             /* Until the host's link is known, a frame belongs to where its start was seen. */
             if (byte != END)
@@ -184,14 +226,19 @@ static struct {
 
 static HOT void tx_drain(void)
 {
-    u32 room;
+    const u8 *const buffer = ahead.buffer;
+    const u32 mask = ahead.mask, outbox = link_active->outbox;
+    u32 at = ahead.out, end;
 
-    if (ahead.in == ahead.out)
-        return;
-    room = min32(link_active->room(), ahead.in - ahead.out);
-    for (; room; room--)
-        link_active->write(ahead.buffer[ahead.out++ & ahead.mask]);
-    if (ahead.in == ahead.out && ahead.ended)
+    end = at + min32(link_active->room(), ahead.in - at);
+    if (outbox)
+        for (; at != end; at++)
+            reg_write(outbox, buffer[at & mask]);
+    else
+        for (; at != end; at++)
+            link_active->write(buffer[at & mask]);
+    ahead.out = at;
+    if (ahead.in == at && ahead.ended)
         link_active->flush();
 }
 
@@ -206,7 +253,8 @@ void tx_ahead(u8 *buffer, u32 size)
 void breathe(void)
 {
     rx_drain();
-    tx_drain();
+    if (ahead.in != ahead.out)
+        tx_drain();
 }
 
 static void put(u8 byte)
@@ -235,21 +283,49 @@ void tx_begin(void)
 
 void tx_byte(u8 byte)
 {
-    if (byte == END || byte == ESCAPE) {
+    if (is_mark(byte)) {
         put(ESCAPE);
         byte = byte == END ? ESCAPED_END : ESCAPED_ESCAPE;
     }
     put(byte);
 }
 
+/* The same for many, into a buffer with room for all of them escaped. */
+static HOT void stuff(const u8 *data, u32 length)
+{
+    u8 *const buffer = ahead.buffer;
+    const u32 mask = ahead.mask;
+    u32 in = ahead.in;
+
+    for (const u8 *const end = data + length; data < end; data++) {
+        u32 byte = *data;
+        if (is_mark(byte)) {
+            buffer[in++ & mask] = ESCAPE;
+            byte = byte == END ? ESCAPED_END : ESCAPED_ESCAPE;
+        }
+        buffer[in++ & mask] = (u8)byte;
+    }
+    ahead.in = in;
+}
+
 void tx_bytes(const void *data, u32 length)
 {
     const u8 *bytes = data;
 
-    for (u32 i = 0; i < length; i++) {
-        if (i % 64 == 63)
+    while (length) {
+        u32 n = min32(length, 64);
+        if (ahead.buffer) {
+            while (ahead.in - ahead.out + 2 * n > ahead.mask + 1)
+                breathe();
+            stuff(bytes, n);
+        } else {
+            for (u32 i = 0; i < n; i++)
+                tx_byte(bytes[i]);
+        }
+        bytes += n;
+        length -= n;
+        if (length)
             breathe();
-        tx_byte(bytes[i]);
     }
 }
 

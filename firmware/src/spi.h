@@ -13,7 +13,7 @@ struct spi_shape {
     u8 dummy_bits;
     u8 out;          /* bytes sent, then */
     u8 in;           /* bytes received; at most one of the two where the flash is concerned */
-    bool dual;       /* they come on two lines */
+    u8 lanes;        /* lines on which they pass: 1 (also said by 0), 2 or 4 */
     bool more;       /* chip select stays low behind it: the next transfer goes on */
     bool bare;       /* goes on: neither command nor address, only data */
 } __attribute__((aligned(4)));
@@ -24,6 +24,11 @@ void spi_transfer(const struct spi_shape *shape, u32 address, const u8 *out, u8 
 /* The same in halves: work may be done while the bytes pass. */
 void spi_begin(const struct spi_shape *shape, u32 address, const u8 *out);
 void spi_end(const struct spi_shape *shape, u8 *in);
+/* Begin the same once more, nothing being sent and the address not changed. */
+void spi_again(void);
+/* The end of a transfer that fills the buffer: what came, or whether it is all 0xFF. */
+void spi_end_whole(u32 *to);
+bool spi_end_blank(void);
 /* Fill the controller's buffer with what no flash sends, before a transfer that may not work. */
 void spi_spoil(void);
 

@@ -20,6 +20,11 @@ typedef uintptr_t word; /* a register's width: 32 bits on every chip */
 #define HOT
 #endif
 
+/* Small functions that are called from HOT ones: the compiler takes in only those of like kind. */
+#define INLINE static inline __attribute__((always_inline))
+/* Kept out of its caller, whose frame lies under everything that it calls. */
+#define APART __attribute__((noinline))
+
 static inline u32 get16(const u8 *p) { return p[0] | (u32)p[1] << 8; }
 static inline u32 get32(const u8 *p) { return get16(p) | get16(p + 2) << 16; }
 static inline void put16(u8 *p, u32 v)
@@ -32,7 +37,7 @@ static inline void put32(u8 *p, u32 v)
     put16(p, v);
     put16(p + 2, v >> 16);
 }
-static inline u32 min32(u32 a, u32 b) { return a < b ? a : b; }
+INLINE u32 min32(u32 a, u32 b) { return a < b ? a : b; }
 
 /* Serve the line in the midst of long work; says nothing to the host. */
 void breathe(void);

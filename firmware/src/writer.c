@@ -68,34 +68,47 @@ static enum status erase_up_to(u32 end)
 
 void writer_idle(void)
 {
-    if (!w.open || w.failed || w.eraser.at >= w.eraser.end || flash_busy())
+    if (!w.open || w.failed || flash_busy())
         return;
-    w.failed = eraser_step(&w.eraser);
+    if (w.order.deflated)
+        inflate_hand_on();
+    if (!w.failed && w.eraser.at < w.eraser.end && !flash_busy())
+        w.failed = eraser_step(&w.eraser);
 }
 
 /* --- programming -------------------------------------------------------------------------- */
 
-static enum status program_page(void)
+/* Within one page; `length` in words, or in the cipher's blocks. */
+static enum status program(u32 address, const u8 *data, u32 length)
 {
-    u32 address = w.order.offset + w.at - w.fill;
     enum status status;
 
-    if (w.at - w.fill >= PAGE)
+    if (address - w.order.offset >= PAGE)
         flash_try_reading(address - PAGE);
-    status = erase_up_to(address + w.fill);
+    status = erase_up_to(address + length);
     if (status)
         return status;
-    /* Words, or the cipher's blocks, are programmed; what is missing stays blank. */
-    while (w.fill % (w.order.encrypted ? ENCRYPTED_ALIGN : 4))
-        page[w.fill++] = 0xFF;
     if (w.order.encrypted)
-        status = flash_program_encrypted(address, page, w.fill);
+        status = flash_program_encrypted(address, data, length);
     else
-        status = flash_program(address, page, w.fill);
-    w.fill = 0;
+        status = flash_program(address, data, length);
     pump();
     return status;
 }
+
+static enum status program_gathered(void)
+{
+    u32 address = w.order.offset + w.at - w.fill, length;
+
+    /* What is missing in the last word or block stays blank. */
+    while (w.fill % (w.order.encrypted ? ENCRYPTED_ALIGN : 4))
+        page[w.fill++] = 0xFF;
+    length = w.fill;
+    w.fill = 0;
+    return program(address, page, length);
+}
+
+static u32 left_in_page(void) { return PAGE - ((w.order.offset + w.at) % PAGE); }
 
 /* Plain bytes, from a block or out of the stream. */
 static enum status take(const u8 *data, u32 length)
@@ -103,28 +116,53 @@ static enum status take(const u8 *data, u32 length)
     if (length > w.order.size - w.at)
         return TOO_MUCH;
     while (length) {
-        u32 room = PAGE - ((w.order.offset + w.at) % PAGE);
-        u32 n = min32(length, room);
-        enum status status;
-        memcpy(page + w.fill, data, n);
-        w.fill += n;
+        u32 left = left_in_page(), n = min32(length, left);
+        enum status status = OK;
+
         w.at += n;
-        data += n;
-        length -= n;
-        if (n < room && w.at != w.order.size)
-            break;
-        status = program_page();
+        if (n == PAGE && !((word)data & 3)) {
+            status = program(w.order.offset + w.at - n, data, n);
+        } else {
+            pump();
+            memcpy(page + w.fill, data, n);
+            w.fill += n;
+            if (n == left || w.at == w.order.size)
+                status = program_gathered();
+        }
         if (status)
             return status;
+        data += n;
+        length -= n;
     }
     return OK;
 }
 
-bool inflate_output(const u8 *data, u32 length)
+/* The flash can take a page now; starts the next erase where that must come first. */
+static bool can_program(u32 length)
 {
-    w.failed = take(data, length);
-    pump();
-    return !w.failed;
+    u32 end = w.order.offset + w.at + length;
+
+    if (flash_busy())
+        return false;
+    if (w.eraser.at >= min32(end, w.eraser.end))
+        return true;
+    w.failed = eraser_step(&w.eraser);
+    return w.failed || (w.eraser.at >= min32(end, w.eraser.end) && !flash_busy());
+}
+
+u32 inflate_output(const u8 *data, u32 length, bool wait)
+{
+    u32 left = left_in_page(), n = min32(length, left);
+
+    /* Whole pages, or the last. */
+    if (!wait && ((n < left && w.at + n < w.order.size) || !can_program(n))) {
+        pump();
+        return 0;
+    }
+    /* The line is served behind it, when the flash is busy. */
+    if (!w.failed)
+        w.failed = take(data, n);
+    return w.failed ? INFLATE_REFUSED : n;
 }
 
 /* --- orders ------------------------------------------------------------------------------- */

@@ -195,7 +195,7 @@ def test_info(hand: Hand) -> None:
     answer = hand.command(INFO)
     version, capabilities, block, window = struct.unpack_from("<HHII", answer.data)
     assert (answer.value, answer.status, version) == (0x31545845, 0, 1)
-    assert capabilities == 0xFF
+    assert capabilities == 0x1FF
     assert block == 4096
     assert window >= 4
 
@@ -258,6 +258,14 @@ def test_an_unsealed_request_does_nothing(hand: Hand) -> None:
     assert (answer.opcode, answer.value, answer.status) == (ERASE, 0xFFFFFFFF, 0xC1)
 
 
+def crc_and_sum(unit: bytes) -> bytes:
+    """A CRC-32 and the sum of the sums of the first one, two, three... words."""
+    count = len(unit) // 4
+    values = struct.unpack(f"<{count}I", unit)
+    weighted = sum((count - i) * value for i, value in enumerate(values))
+    return words(zlib.crc32(unit), weighted & 0xFFFFFFFF)
+
+
 def test_hashes_and_blank_map(hand: Hand) -> None:
     data = image(0x6000)
     write_public(hand, 0x3000, data, deflated=True)
@@ -267,6 +275,8 @@ def test_hashes_and_blank_map(hand: Hand) -> None:
     assert answer.words == tuple(zlib.crc32(u) for u in units)
     answer = hand.ask(HASHES, words(0, 0x10000, 0x1000, 1))
     assert answer.data == b"".join(hashlib.md5(u).digest()[:8] for u in units)
+    answer = hand.ask(HASHES, words(0, 0x10000, 0x1000, 2))
+    assert answer.data == b"".join(crc_and_sum(u) for u in units)
     answer = hand.ask(BLANK, words(0, 0x10000))
     assert answer.value == 16
     bits = int.from_bytes(answer.data, "little")

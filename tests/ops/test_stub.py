@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import io
+import random
+import zlib
 from typing import Any
 
 import pytest
@@ -79,6 +81,25 @@ def test_a_different_file_is_sent_whole_after_a_few_samples() -> None:
         assert result.action == "written"
         assert ops.read_flash(s, 0, 64 * SECTOR) == firmware(64 * SECTOR, 2)
     assert "Compressed 262144 bytes to" in log.text
+
+
+def test_a_sector_that_holds_its_own_checksum_is_seen_to_have_changed(chip: str) -> None:
+    """As records in flash do: all such sectors have the same CRC-32."""
+
+    def record(seed: int) -> bytes:
+        body = random.Random(seed).randbytes(SECTOR - 4)
+        return body + zlib.crc32(body).to_bytes(4, "little")
+
+    old, new = record(1), record(2)
+    assert zlib.crc32(old) == zlib.crc32(new)
+    rest = firmware(20 * SECTOR)
+    with session(chip, stub=True, flash="4MB") as s:
+        ops.attach_flash(s)
+        write(s, 0x10000, rest + old)
+        result = write(s, 0x10000, rest + new)
+        assert result.action == "delta"
+        assert 0 < result.sent < 2 * SECTOR
+        assert s.link.port.board.nor.read(0x10000, 21 * SECTOR) == rest + new  # type: ignore[attr-defined]
 
 
 def test_no_delta_sends_everything_again() -> None:

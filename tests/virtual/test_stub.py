@@ -258,6 +258,15 @@ def test_a_deflated_window_write_and_a_damaged_stream(stub: StubClient) -> None:
     assert stub.sealed(0xE5, 6).status == 0xC7
 
 
+def crc_and_sum(unit: bytes) -> bytes:
+    """A CRC-32 and the sum of the sums of the first one, two, three... words."""
+    running = total = 0
+    for (value,) in struct.iter_unpack("<I", unit):
+        running += value
+        total += running
+    return struct.pack("<II", zlib.crc32(unit), total & 0xFFFFFFFF)
+
+
 def test_hashes_and_blank_map(stub: StubClient) -> None:
     data = os.urandom(0x3000)
     stub.board.nor.program(0x1000, data)
@@ -269,6 +278,10 @@ def test_hashes_and_blank_map(stub: StubClient) -> None:
     )
     md5 = stub.sealed(0xE6, 0, 0x1000, 0x1000, 1)
     assert md5.fields == hashlib.md5(flash[:0x1000]).digest()[:8]
+    both = stub.sealed(0xE6, 0x1000, 0x3000, 0x1000, 2)
+    units = [flash[at : at + 0x1000] for at in range(0x1000, 0x4000, 0x1000)]
+    assert both.fields == b"".join(crc_and_sum(unit) for unit in units)
+    assert stub.sealed(0xE6, 0x1000, 0x3000, 0x1000, 3).status == 0xC2
     blank = stub.sealed(0xE7, 0, 0x5000)
     assert (blank.value, blank.fields) == (5, b"\x11")
 

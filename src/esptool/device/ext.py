@@ -51,7 +51,7 @@ ATTEMPTS = 5
 FIRST_WAIT_S = 0.5
 SECTOR = 0x1000
 _DAMAGED = 0xC100
-_HASH_SIZE = {HashKind.CRC32: 4, HashKind.MD5_8: 8}
+_HASH_SIZE = {HashKind.CRC32: 4, HashKind.MD5_8: 8, HashKind.CRC32_SUM: 8}
 #: Reading, hashing and comparing flash on the chip runs at a megabyte a second or more.
 SECONDS_A_BYTE = 1 / 500_000
 
@@ -177,8 +177,13 @@ def spi_command(session: Session, t: Transaction) -> int:
 # --- flash -------------------------------------------------------------------------------------
 
 
+def hash_kind(session: Session) -> HashKind:
+    """The cheapest hash that is good enough to leave flash as it is."""
+    return HashKind.CRC32_SUM if session.can(Capability.CRC32_SUM) else HashKind.MD5_8
+
+
 def hashes(
-    session: Session, offset: int, size: int, unit: int = SECTOR, kind: HashKind = HashKind.CRC32
+    session: Session, offset: int, size: int, unit: int = SECTOR, kind: HashKind = HashKind.MD5_8
 ) -> list[bytes]:
     """A hash of each `unit` of a flash range of whole units."""
     assert session.ext is not None
@@ -197,8 +202,14 @@ def hashes(
             timeout_s=session.settings.timeout + part * SECONDS_A_BYTE,
             accept=lambda a, n=count, w=width: a.value == n and len(a.fields) == n * w,  # type: ignore[misc]
         )
-        found += [answer.fields[i : i + width] for i in range(0, count * width, width)]
+        found += split_hashes(answer, kind)
     return found
+
+
+def split_hashes(answer: Sealed, kind: HashKind) -> list[bytes]:
+    """The hashes one by one."""
+    width = _HASH_SIZE[kind]
+    return [answer.fields[at : at + width] for at in range(0, len(answer.fields), width)]
 
 
 def blank_map(session: Session, offset: int, size: int) -> list[bool]:

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import zlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from esptool.device import ext
 from esptool.errors import FatalError
 from esptool.ops.model import SECTOR
 from esptool.ops.plan import Stretch, flash_seconds, padded
-from esptool.protocol.ext import Capability, Ext, HashKind, seal, unseal
+from esptool.protocol.ext import Capability, Ext, HashKind, hash_of, seal, unseal
 from esptool.protocol.packets import BITS_A_BYTE, words
 
 if TYPE_CHECKING:
@@ -19,8 +18,13 @@ if TYPE_CHECKING:
 
 #: Up to so many sectors all are hashed at once; with more, a few first.
 FEW = 16
-#: Sectors hashed at the beginning, the middle and the end; unlike, so that answers tell apart.
-SAMPLES = (6, 5, 4)
+#: Sectors hashed first, and where they begin: at the start, the middle and the end. The numbers
+#: are unlike, so that answers tell apart.
+SAMPLES: dict[int, Callable[[int], int]] = {
+    4: lambda _count: 0,
+    3: lambda count: count // 2,
+    2: lambda count: count - 2,
+}
 #: Equal sectors between two changed ones that are sent along, since a new write costs more.
 BRIDGE = 2
 #: What each write costs besides: beginning, ending, waiting for the last page.
@@ -44,17 +48,14 @@ def changed(session: Session, whole: Stretch) -> list[Stretch] | None:
 
     An empty list means that all of it is in flash.
     """
-    wanted = [
-        zlib.crc32(memoryview(whole.data)[at : at + SECTOR])
-        for at in range(0, len(whole.data), SECTOR)
-    ]
+    kind = ext.hash_kind(session)
+    wanted = sector_hashes(whole.data, kind)
     count = len(wanted)
-    if count > FEW and not _any_equal(session, whole.address, wanted):
+    found = _samples(session, whole.address, count, kind) if count > FEW else {}
+    if found and not any(wanted[at] == have for at, have in found.items()):
         return None
-    found = ext.hashes(session, whole.address, count * SECTOR)
-    differs = [
-        int.from_bytes(have, "little") != want for have, want in zip(found, wanted, strict=True)
-    ]
+    have = _all_hashes(session, whole.address, count, kind, found)
+    differs = [there != want for there, want in zip(have, wanted, strict=True)]
     runs = _runs(differs)
     parts = [
         Stretch(
@@ -80,16 +81,17 @@ def _seconds(stretch: Stretch, baud: int) -> float:
     return max(line, flash_seconds(stretch)) + SECONDS_A_WRITE
 
 
-def sector_digests(data: bytes) -> list[bytes]:
-    """The first 8 bytes of the MD5 of each sector."""
+def sector_hashes(data: bytes, kind: HashKind) -> list[bytes]:
+    """The hash of each sector of some whole ones."""
     view = memoryview(data)
-    return [hashlib.md5(view[at : at + SECTOR]).digest()[:8] for at in range(0, len(data), SECTOR)]
+    return [hash_of(kind, view[at : at + SECTOR]) for at in range(0, len(data), SECTOR)]
 
 
 def stands(session: Session, part: Stretch) -> bool:
     """Whole sectors are in flash as they should be, by hashes made on the chip."""
-    found = ext.hashes(session, part.address, len(part.data), kind=HashKind.MD5_8)
-    return found == sector_digests(part.data)
+    kind = HashKind.MD5_8
+    found = ext.hashes(session, part.address, len(part.data), kind=kind)
+    return found == sector_hashes(part.data, kind)
 
 
 def _runs(differs: list[bool]) -> list[tuple[int, int]]:
@@ -105,31 +107,43 @@ def _runs(differs: list[bool]) -> list[tuple[int, int]]:
     return runs
 
 
-def _any_equal(session: Session, address: int, wanted: list[int]) -> bool:
-    """One of a few sampled sectors is as wanted. The questions go out together."""
-    count = len(wanted)
-    places = (0, (count - SAMPLES[1]) // 2, count - SAMPLES[2])
-    asked = dict(zip(SAMPLES, places, strict=True))
-    for size, place in asked.items():
-        fields = words(address + place * SECTOR, size * SECTOR, SECTOR, HashKind.CRC32)
+def _samples(session: Session, address: int, count: int, kind: HashKind) -> dict[int, bytes]:
+    """The hashes of a few sectors, by number; fewer where the line was bad.
+
+    The questions go out together.
+    """
+    asked = {size: place(count) for size, place in SAMPLES.items()}
+    for size, first in asked.items():
+        fields = words(address + first * SECTOR, size * SECTOR, SECTOR, kind)
         session.link.send_request(Ext.HASHES, seal(Ext.HASHES, fields))
-    equal = False
-    for _ in SAMPLES:
+    found: dict[int, bytes] = {}
+    for _ in asked:
         try:
             response = session.link.read_response(Ext.HASHES, session.settings.timeout)
         except FatalError:
             # Not worth asking again: hashing everything is the safe answer.
             session.link.discard_input()
-            return True
+            return {}
         answer = unseal(response)
         if answer is None or answer.status or answer.value not in asked:
-            equal = True
             continue
-        place = asked[answer.value]
-        have = [
-            int.from_bytes(answer.fields[at : at + 4], "little")
-            for at in range(0, 4 * answer.value, 4)
-        ]
-        wants = wanted[place : place + answer.value]
-        equal = equal or any(a == b for a, b in zip(have, wants, strict=False))
-    return equal
+        first = asked[answer.value]
+        found.update(enumerate(ext.split_hashes(answer, kind), first))
+    return found
+
+
+def _all_hashes(
+    session: Session, address: int, count: int, kind: HashKind, known: dict[int, bytes]
+) -> list[bytes]:
+    """The hashes of all sectors, of which some are known."""
+    found = dict(known)
+    at = 0
+    while at < count:
+        end = next((n for n in range(at, count) if n in known), count)
+        if end > at:
+            asked = ext.hashes(session, address + at * SECTOR, (end - at) * SECTOR, kind=kind)
+            found.update(enumerate(asked, at))
+        at = max(at, end)
+        while at in known:
+            at += 1
+    return [found[n] for n in range(count)]

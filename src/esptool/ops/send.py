@@ -29,7 +29,7 @@ from esptool.ops.plan import AnyStretch, Stretch
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.window_write import LARGE_BLOCK, SMALL_BLOCK, WindowWriter, stub_stretch
 from esptool.ops.write_pace import Pacing, WritePace
-from esptool.protocol.ext import Capability
+from esptool.protocol.ext import Capability, hash_of
 from esptool.protocol.packets import BITS_A_BYTE
 
 if TYPE_CHECKING:
@@ -143,10 +143,11 @@ def _still_stands(session: Session, stretch: AnyStretch, done: int) -> int:
         return done
     head = stretch.address % SECTOR
     start, size = stretch.address - head, (head + done) // SECTOR * SECTOR
-    for at, found in enumerate(ext.hashes(session, start, size)):
+    kind = ext.hash_kind(session)
+    for at, found in enumerate(ext.hashes(session, start, size, kind=kind)):
         low, high = at * SECTOR - head, (at + 1) * SECTOR - head
         wanted = b"\xff" * max(0, -low) + stretch.data[max(0, low) : high]
-        if zlib.crc32(wanted) != int.from_bytes(found, "little"):
+        if hash_of(kind, wanted) != found:
             return max(0, low)
     return done
 
@@ -166,7 +167,7 @@ def _worth_retrying(e: FatalError) -> bool:
 
 
 #: Refusals after which a new start may go well: the deflated stream was damaged or cut.
-_TRANSFER = frozenset({0x0106, 0x010B, 0x010C, 0x010D, 0xC600, 0xC700, 0xC800, 0xC900})
+_TRANSFER = frozenset({0x0106, 0x010B, 0x010C, 0x010D, 0xC600, 0xC700, 0xC800, 0xC900, 0xCA00})
 
 
 def _lost(stretch: AnyStretch, done: int, end: int, e: FatalError) -> FatalError:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from itertools import accumulate
 
 from esptool.protocol.packets import Response, words
 
@@ -46,6 +48,7 @@ class Capability(IntFlag):
     BATCH = 1 << 5
     DEFLATED_WRITE = 1 << 6
     COMPRESSED_READ = 1 << 7
+    CRC32_SUM = 1 << 8
 
 
 class WriteFlag(IntFlag):
@@ -57,10 +60,27 @@ class WriteFlag(IntFlag):
 
 
 class HashKind(IntEnum):
-    """Hashes of EXT_HASHES."""
+    """Hashes of EXT_HASHES.
+
+    A CRC-32 alone does not tell data apart that hold their own CRC-32, as records in flash do.
+    """
 
     CRC32 = 0
     MD5_8 = 1
+    CRC32_SUM = 2
+
+
+def hash_of(kind: HashKind, data: bytes | memoryview) -> bytes:
+    """What a stub answers for a unit that holds these data, a whole number of words.
+
+    The sum of CRC32_SUM is that of all sums of the first words: w0 + (w0 + w1) + (w0 + w1 + w2)...
+    """
+    if kind is HashKind.MD5_8:
+        return hashlib.md5(data, usedforsecurity=False).digest()[:8]
+    if kind is HashKind.CRC32:
+        return struct.pack("<I", zlib.crc32(data))
+    total = sum(accumulate(struct.unpack(f"<{len(data) // 4}I", data)))
+    return struct.pack("<II", zlib.crc32(data), total & 0xFFFFFFFF)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ PAGE = 256
 SECTOR = 0x1000
 #: Clock of the bus, as loaders set it up for flash of any speed.
 BUS_HZ = 40e6
+#: Looks at the status in a row, no further apart, that make a loop which does nothing but look.
+_POLLS, _POLL_GAP_S = 2, 12e-6
 _CHUNK = 0x10000
 _BLANK = b"\xff" * _CHUNK
 
@@ -29,7 +31,11 @@ _ERASERS = {0x20: 0x1000, 0x21: 0x1000, 0x52: 0x8000, 0x5C: 0x8000, 0xD8: 0x1000
 _READS = frozenset({0x03, 0x0B, 0x3B, 0x6B, 0xBB, 0xEB, 0x13, 0x0C, 0x3C, 0x6C, 0xBC, 0xEC})
 _PROGRAMS = frozenset({0x02, 0x32, 0x38, 0x12, 0x34, 0x3E})
 _FOUR_BYTE = frozenset({0x13, 0x0C, 0x3C, 0x6C, 0xBC, 0xEC, 0x12, 0x34, 0x3E, 0x21, 0x5C, 0xDC})
+#: Commands whose data pass on more than one line.
+LANES = {0x3B: 2, 0x3C: 2, 0x6B: 4, 0x6C: 4, 0x32: 4, 0x34: 4}
 _STATUS_READS = {0x05: 0, 0x35: 1, 0x15: 2}
+#: Status register and bit of quad mode, by JESD216's code for how it is switched on.
+_QUAD_ENABLE = {1: (1, 1), 2: (0, 6), 3: (1, 7), 4: (1, 1), 5: (1, 1), 6: (1, 1)}
 _STATUS_WRITES = {0x31: 1, 0x11: 2}
 
 
@@ -133,6 +139,9 @@ class Nor:
         self.part = part
         self.cells = Cells(part.size)
         self.status = bytearray(3)
+        if part.quad_from_factory:
+            index, bit = _QUAD_ENABLE[part.quad_enable]
+            self.status[index] |= 1 << bit
         self.log: dict[str, int] = {"program": 0, "erase": 0, "read": 0}
         self._clock = clock
         self._faults = faults
@@ -143,6 +152,8 @@ class Nor:
         self._busy_until = self._bus_until = 0.0
         #: A controller works the bus beside the processor, which then waits for it.
         self.beside = False
+        self._polls = 0
+        self._polled_at = -1.0
         self._wel = False
         self._volatile_wel = False
         self._asleep = False
@@ -190,11 +201,11 @@ class Nor:
     ) -> bytes:
         """One transaction: command, address, dummy clocks, `data` in or `length` bytes out.
 
-        Dummy clocks are the controller's affair: the model takes it that there were enough. What
-        comes out may take several lanes. `clocked`: the time on the bus has been charged.
+        Dummy clocks are the controller's affair: the model takes it that there were enough. The
+        data may take several lanes. `clocked`: the time on the bus has been charged.
         """
         if not clocked:
-            self.clocks(8 + 8 * address_bytes + dummy + 8 * len(data) + 8 * length // lanes)
+            self.clocks(8 + 8 * address_bytes + dummy + 8 * (len(data) + length) // lanes)
         index = _STATUS_READS.get(command)
         if self._asleep and command not in (0xAB, 0xFF, 0x66, 0x99):
             return b"\xff" * length
@@ -279,9 +290,17 @@ class Nor:
         value = self.status[index]
         if index == 0:
             value |= (WIP if self.busy else 0) | (WEL if self._wel else 0)
-            # A poll says "busy" once; the next one comes when the operation is over.
-            self._clock.advance_to(min(self._busy_until, self.attention()))
+            self._polled()
         return bytes((value,)) * length
+
+    def _polled(self) -> None:
+        """Somebody has looked whether the flash is busy. One who does nothing else is spared the
+        waiting: the next look comes when the operation is over."""
+        now = self._clock.now
+        self._polls = self._polls + 1 if now - self._polled_at < _POLL_GAP_S else 0
+        if self._polls >= _POLLS:
+            self._clock.advance_to(min(self._busy_until, self.attention()))
+        self._polled_at = self._clock.now
 
     def _write_status(self, first: int, values: bytes) -> None:
         if not (self._wel or self._volatile_wel):
@@ -324,6 +343,12 @@ class Nor:
         self.log["read"] += length
         return self.cells.read(address, length)
 
+    @property
+    def four_lines(self) -> bool:
+        """Quad mode is on: WP and HOLD carry data."""
+        index, bit = _QUAD_ENABLE.get(self.part.quad_enable, (0, 0))
+        return bool(self.status[index] >> bit & 1)
+
     def program(self, address: int, data: bytes) -> None:
         """What a loader does: page after page, each with write enable and a wait."""
         if not (
@@ -340,7 +365,7 @@ class Nor:
         while done < len(data):
             take = min(PAGE - (address + done) % PAGE, len(data) - done)
             # Write enable, the command with its data, and a look at the status behind each.
-            self.clocks(8 + 16 + 32 + 8 * take + 16)
+            self.clocks(8 + 16 + 32 + 8 * take // (4 if self.four_lines else 1) + 16)
             self._program_page(address + done, data[done : done + take])
             self.wait_ready()
             done += take

@@ -40,6 +40,7 @@ class FlashPart:
         status_bytes: how many status registers it has.
         quad_enable: JESD216 code of how quad mode is switched on (DWORD 15, bits 22:20).
         sfdp: it has an SFDP table.
+        quad_from_factory: it is sold with quad mode switched on (Winbond's ordering option Q).
     """
 
     name: str
@@ -52,6 +53,7 @@ class FlashPart:
     status_bytes: int = 3
     quad_enable: int = 4
     sfdp: bool = True
+    quad_from_factory: bool = False
 
     @property
     def four_byte(self) -> bool:
@@ -95,6 +97,7 @@ PARTS: tuple[FlashPart, ...] = (
         2 * _MB,
         _times(0.4, 3, 45, 400, 120, 1600, 150, 2000, 5000, 25000, 10, 15),
         "Winbond W25Q16JV, AC Electrical Characteristics",
+        quad_from_factory=True,
     ),
     _part(
         "W25Q32JV",
@@ -103,6 +106,7 @@ PARTS: tuple[FlashPart, ...] = (
         4 * _MB,
         _times(0.4, 3, 45, 400, 120, 1600, 150, 2000, 10000, 50000, 10, 15),
         "Winbond W25Q32JV, AC Electrical Characteristics",
+        quad_from_factory=True,
     ),
     _part(
         "W25Q64JV",
@@ -111,6 +115,7 @@ PARTS: tuple[FlashPart, ...] = (
         8 * _MB,
         _times(0.4, 3, 45, 400, 120, 1600, 150, 2000, 20000, 100000, 10, 15),
         "Winbond W25Q64JV, AC Electrical Characteristics",
+        quad_from_factory=True,
     ),
     _part(
         "W25Q128JV",
@@ -119,6 +124,7 @@ PARTS: tuple[FlashPart, ...] = (
         16 * _MB,
         _times(0.4, 3, 45, 400, 120, 1600, 150, 2000, 40000, 200000, 10, 15),
         "Winbond W25Q128JV, AC Electrical Characteristics",
+        quad_from_factory=True,
     ),
     _part(
         "W25Q256JV",
@@ -128,6 +134,7 @@ PARTS: tuple[FlashPart, ...] = (
         _times(0.7, 3, 50, 400, 120, 1600, 150, 2000, 80000, 400000, 10, 15),
         "Winbond W25Q256JV, AC Electrical Characteristics",
         bp_bits=4,
+        quad_from_factory=True,
     ),
     _part(
         "W25Q512JV",
@@ -137,6 +144,7 @@ PARTS: tuple[FlashPart, ...] = (
         _times(0.7, 3.5, 50, 400, 120, 1600, 150, 2000, 150000, 1000000, 10, 15),
         "Winbond W25Q512JV, AC Electrical Characteristics",
         bp_bits=4,
+        quad_from_factory=True,
     ),
     _part(
         "W25Q01JV",

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from esptool.chips.spec import SpiMem
 from esptool.virtual.bus import Registers
-from esptool.virtual.nor import Nor
+from esptool.virtual.nor import LANES, Nor
 
 _USR = 1 << 18
 _COMMAND, _ADDRESS, _DUMMY, _MISO, _MOSI = 31, 30, 29, 28, 27
 _BUFFER = 64
 _CTRL, _MISC = 0x08, 0x34
-#: Two lines for what is read; the flash must have been sent a command that answers so.
-_CTRL_DUAL = 1 << 13 | 1 << 14
+#: Two or four lines for what is read; the flash must have been sent a command that answers so.
+_CTRL_DUAL, _CTRL_QUAD = 1 << 13 | 1 << 14, 1 << 13 | 1 << 20
+#: Four lines for what is sent, in USER.
+_USER_OUT_QUAD = 1 << 13
 #: Bit that keeps the flash selected behind a transaction: in PIN of ESP32's controller, in MISC
 #: of SPI_MEM; that of ESP8266 has none.
 _HOLD_OLD, _HOLD = 1 << 30, 1 << 10
-_DUAL_READS = frozenset({0x3B, 0x3C})
 
 
 class SpiController(Registers):
@@ -77,10 +78,19 @@ class SpiController(Registers):
         want = (miso_bits + 7) // 8 if usr >> _MISO & 1 else 0
         address = self._address(address_bits)
         dummy = (usr1 & 0x3F) + 1 if usr >> _DUMMY & 1 else 0
-        dual = w.get(_CTRL, 0) & _CTRL_DUAL == _CTRL_DUAL
-        answer = self._transact(command, address, address_bits // 8, out, want, dummy, dual)
+        lanes = self._lanes(usr, out)
+        answer = self._transact(command, address, address_bits // 8, out, want, dummy, lanes)
         if want:
             self._fill(answer, miso_bits)
+
+    def _lanes(self, usr: int, out: bytes) -> int:
+        """Lines on which the data pass."""
+        if out:
+            return 4 if usr & _USER_OUT_QUAD else 1
+        ctrl = self.words.get(_CTRL, 0)
+        if ctrl & _CTRL_QUAD == _CTRL_QUAD:
+            return 4
+        return 2 if ctrl & _CTRL_DUAL == _CTRL_DUAL else 1
 
     def _transact(
         self,
@@ -90,41 +100,47 @@ class SpiController(Registers):
         out: bytes,
         want: int,
         dummy: int,
-        dual: bool,
+        lanes: int,
     ) -> bytes:
         """Bytes that come back; a flash that stays selected acts on what it got when it is not."""
+        nor = self._nor
         if not self.attached:
             return bytes(want)
         opened, self._open = self._open, None
+        new = out
         if opened is not None:
             # The bytes go on where the transaction before has stopped, whatever they are meant for.
             start = b"" if command is None else bytes((command,))
             command, address, address_bytes, before = opened
-            out = before + start + out
+            new = start + out
+            out = before + new
         else:
             self._answered = 0
         if command is None:
             return b"\xff" * want
-        if self._hold and self.words.get(_MISC, 0) & self._hold and not self._nor.busy:
+        understood = LANES.get(command, 1)
+        agrees = lanes == understood and (lanes < 4 or nor.four_lines)
+        if new and not agrees:
+            out = out[: len(out) - len(new)] + _misread(new)
+        if self._hold and self.words.get(_MISC, 0) & self._hold and not nor.busy:
             self._open = (command, address, address_bytes, out)
             if not want:
-                self._nor.clocks(8 * (len(out) - len(opened[3]) if opened else len(out)))
+                nor.clocks(8 * len(new) // lanes)
                 return b""
         done, self._answered = self._answered, self._answered + want
-        lanes = 2 if dual else 1
         if opened is None:
-            answer = self._nor.transfer(
+            answer = nor.transfer(
                 command, address, address_bytes, out, want, dummy=dummy, lanes=lanes
             )
         else:
-            self._nor.clocks(8 * (len(out) - len(opened[3])) + 8 * want // lanes)
+            nor.clocks(8 * (len(new) + want) // lanes)
             if address is not None and want:
                 address, done = address + done, 0
-            answer = self._nor.transfer(
-                command, address, address_bytes, out, done + want, clocked=True
-            )[done:]
-        if want and dual != (command in _DUAL_READS):
-            # Every other bit is read from a line that the flash does not drive, or is missing.
+            answer = nor.transfer(command, address, address_bytes, out, done + want, clocked=True)[
+                done:
+            ]
+        if want and not agrees:
+            # Bits are read from lines that the flash does not drive, or are missing.
             return bytes(byte & 0xAA | 0x55 for byte in answer)
         return answer
 
@@ -187,6 +203,11 @@ class SpiController(Registers):
             self._fill(self._nor.transfer(command, raw & 0xFFFFFF, 3, b"", 64), 512)
         else:
             self._nor.transfer(command, None, 0, b"", 0)
+
+
+def _misread(data: bytes) -> bytes:
+    """What a flash makes of data that come on other lines than it looks at."""
+    return bytes(byte & 0x11 | 0xEE for byte in data)
 
 
 _READY_MADE = {

@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from esptool.virtual.stub_model import StubModel
 
 INFO_VALUE = 0x31545845
-_CAPABILITIES = 0xFF
+_CAPABILITIES = 0x1FF
 _WRITE_BLOCK, _WRITE_WINDOW = 0x1000, 6
 _READ_FRAME, _READ_WINDOW = 0x1000, 32
 _MAX_UNITS, _MAX_BATCH = 256, 0x400
 
+_MD5, _CRC32_SUM = 1, 2
 _DEFLATED, _ERASE_FIRST, _ENCRYPTED = 1, 2, 4
 _BATCH, _W_BEGIN, _W_DATA, _W_STATUS, _W_END = 0xE1, 0xE2, 0xE3, 0xE4, 0xE5
 _HASHES, _BLANK, _R_BEGIN, _R_FRAME, _R_ACK, _ERASE = 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xEB
@@ -317,17 +318,23 @@ class Extensions:
 
     def _hashes(self, data: bytes) -> tuple[int, bytes, int]:
         offset, size, unit, kind = _fields(data, 4)
-        if not unit or unit % SECTOR or size % unit or size // unit > _MAX_UNITS or kind > 1:
+        if not unit or unit % SECTOR or size % unit or size // unit > _MAX_UNITS or kind > _CRC32_SUM:
             raise StubError(BAD_BLOCK_SIZE)
         self._stub.check_range(offset, size)
         self._stub.soc.clock.spend(size / 4e6)
         out = bytearray()
         for at in range(offset, offset + size, unit):
             contents = self._nor.read(at, unit)
-            if kind:
+            if kind == _MD5:
                 out += hashlib.md5(contents, usedforsecurity=False).digest()[:8]
-            else:
-                out += struct.pack("<I", zlib.crc32(contents))
+                continue
+            out += struct.pack("<I", zlib.crc32(contents))
+            if kind == _CRC32_SUM:
+                # In another way than the host does it: each word by how often it is counted.
+                count = unit // 4
+                values = struct.unpack(f"<{count}I", contents)
+                total = sum((count - i) * value for i, value in enumerate(values))
+                out += struct.pack("<I", total & 0xFFFFFFFF)
         return size // unit, bytes(out), 0
 
     def _blank(self, data: bytes) -> tuple[int, bytes, int]:

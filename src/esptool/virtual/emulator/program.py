@@ -78,6 +78,7 @@ class Program:
         base = spec.uart.clkdiv_reg & ~0xFF
         self._fifo = {base + _FIFO, *_FIFO_ALIASES.get(spec.key, ())}
         self._status, self._clkdiv = base + _STATUS, base + _CLKDIV
+        self._spi_command = spec.spi.base
         # 1 where the chip has no such controller: no address matches that.
         self._usb = _USB_JTAG.get(spec.key, 1)
         self._uart = soc.options.link != "usb-jtag"
@@ -293,6 +294,9 @@ class Program:
             return self._in.pop(0) if self._in and self._uart else 0
         if address & ~7 == self._usb:
             return self._usb_load(address - self._usb)
+        if address == self._spi_command and self._soc.clock.charged:
+            # It waits for the bus, which has been busy while the code ran.
+            self._charge(self.cpu.instructions)
         word = self._soc.bus.read_word(address)
         return word >> (8 * (address & 3)) & ((1 << 8 * size) - 1)
 

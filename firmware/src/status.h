@@ -15,7 +15,7 @@ enum status {
     BAD_STREAM = 0xC7,
     TOO_LITTLE = 0xC8,
     TOO_MUCH = 0xC9,
-    DO_AGAIN = 0xCA,
+    DO_AGAIN = 0xCC,
     NOT_IMPLEMENTED = 0xFF,
 };
 

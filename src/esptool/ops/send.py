@@ -167,7 +167,7 @@ def _worth_retrying(e: FatalError) -> bool:
 
 
 #: Refusals after which a new start may go well: the deflated stream was damaged or cut.
-_TRANSFER = frozenset({0x0106, 0x010B, 0x010C, 0x010D, 0xC600, 0xC700, 0xC800, 0xC900, 0xCA00})
+_TRANSFER = frozenset({0x0106, 0x010B, 0x010C, 0x010D, 0xC600, 0xC700, 0xC800, 0xC900, 0xCC00})
 
 
 def _lost(stretch: AnyStretch, done: int, end: int, e: FatalError) -> FatalError:

@@ -38,9 +38,9 @@ _MEANING: dict[int, str] = {
     0xC700: "the compressed stream is damaged",
     0xC800: "not enough data",
     0xC900: "too much data",
-    0xCA00: "a page was not programmed as sent, it must be written again",
     0xCA00: "NAND program failed",
     0xCB00: "NAND erase failed",
+    0xCC00: "a page was not programmed as it was sent, and must be written again",
     0xFF00: "the command is not implemented",
 }
 

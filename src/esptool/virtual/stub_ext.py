@@ -318,7 +318,8 @@ class Extensions:
 
     def _hashes(self, data: bytes) -> tuple[int, bytes, int]:
         offset, size, unit, kind = _fields(data, 4)
-        if not unit or unit % SECTOR or size % unit or size // unit > _MAX_UNITS or kind > _CRC32_SUM:
+        fits = unit and not unit % SECTOR and not size % unit and size // unit <= _MAX_UNITS
+        if not fits or kind > _CRC32_SUM:
             raise StubError(BAD_BLOCK_SIZE)
         self._stub.check_range(offset, size)
         self._stub.soc.clock.spend(size / 4e6)

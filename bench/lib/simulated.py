@@ -27,8 +27,8 @@ Row = dict[str, Any]
 #: A part with the times of docs/performance.md: 0.4 ms a page, 45 ms a sector.
 PART = "W25Q64JV"
 BASE = 0x10000
-#: Bytes a second at which flash gives its content on two lines.
-SCAN_RATE = BUS_HZ * 2 / 8
+#: Bytes a second at which flash gives its content on four lines.
+SCAN_RATE = BUS_HZ * 4 / 8
 _names = count()
 
 

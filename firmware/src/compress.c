@@ -39,12 +39,14 @@ void compress_init(struct compressor *c)
  * split a number that counts from 0 into its code and its extra bits. */
 static u32 split(u32 value, u32 k, u32 *extra_bits, u32 *extra)
 {
-    u32 top = 31 - (u32)__builtin_clz(value | 1);
+    u32 top = k + 1;
 
     if (value < 2u << k) {
         *extra_bits = *extra = 0;
         return value;
     }
+    while (value >> top > 1)
+        top++;
     *extra_bits = top - k;
     *extra = value & ((1u << *extra_bits) - 1);
     return (*extra_bits << k) + (value >> *extra_bits);

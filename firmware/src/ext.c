@@ -97,6 +97,7 @@ static APART void hashes(const struct request *r)
         return;
     }
     crc32_prepare(crc_tables);
+    flash_learn();
     /* What is known goes out while the rest is looked at. */
     tx_ahead(inflate_window, AHEAD);
     sealed_begin(EXT_HASHES, size / unit, size / unit * width);
@@ -119,6 +120,7 @@ static APART void blank(const struct request *r)
         return;
     }
     memset(map, 0, sizeof(map));
+    flash_learn();
     for (u32 i = 0; i < count; i++)
         if (flash_blank(offset + i * SECTOR, SECTOR))
             map[i / 8] |= (u8)(1 << i % 8);
@@ -135,6 +137,8 @@ static APART void erase(const struct request *r)
 
     if (!(offset % SECTOR) && !(size % SECTOR) && e.end >= offset)
         status = flash_unlock();
+    if (!status && e.spare_blank)
+        flash_learn();
     while (!status && e.at < e.end) {
         status = eraser_step(&e);
         do {

@@ -43,7 +43,8 @@ static HOT bool uniform(const u8 *data, u32 length)
     return true;
 }
 
-static void send_frame(u32 number)
+/* `plainly`: where the line waits for the processor, packing would not save time. */
+static void send_frame(u32 number, bool plainly)
 {
     u32 length = min32(rd.frame, rd.size - number * rd.frame), body = length;
     u32 method = METHOD_PLAIN;
@@ -54,7 +55,7 @@ static void send_frame(u32 number)
         if (uniform(data, length)) {
             method = METHOD_FILL;
             body = 1;
-        } else {
+        } else if (!plainly) {
             u32 n = compress(compressor, data, length, packed + FRAME_FIELDS, length - 1);
             if (n) {
                 method = METHOD_DEFLATE;
@@ -152,9 +153,9 @@ void ext_read(const struct request *r)
         if (p.over || p.aborted)
             break;
         if (p.again_count)
-            send_frame(p.again[--p.again_count]);
+            send_frame(p.again[--p.again_count], false);
         else if (p.sent < rd.frames && p.sent < p.next + window)
-            send_frame(p.sent++);
+            send_frame(p.sent++, p.next && tx_is_idle());
     }
     tx_ahead(NULL, 0);
     crc32_lent = NULL;

@@ -210,6 +210,14 @@ void flash_try_reading(u32 address)
         flash_read(address, piece, SPI_BUFFER);
 }
 
+void flash_learn(void)
+{
+    static const u16 places[] = {0, 0x1000, 0x2000, 0x8000};
+
+    for (u32 i = 0; i < COUNT(places); i++)
+        flash_try_reading(places[i]);
+}
+
 void flash_reader_start(struct flash_reader *r, u32 address, u32 length)
 {
     flash_wait();

@@ -30,6 +30,8 @@ u32 flash_reader_next(struct flash_reader *r, u8 *to);
 void flash_reader_stop(struct flash_reader *r);
 /* Something stands at `address` by which the fastest way of reading can be told. */
 void flash_try_reading(u32 address);
+/* The same where boot loaders and tables of partitions stand, before much is read. */
+void flash_learn(void);
 /* Within one page; `data` on a word boundary, `address` a multiple of 4. Starts nothing when all
  * is 0xFF. Waits before, not after. */
 enum status flash_program(u32 address, const u8 *data, u32 length);

@@ -9,7 +9,8 @@
 struct link {
     u32 (*available)(void);            /* bytes that can be read now; more may follow */
     u8 (*read)(void);                  /* one of them; NULL where it is a load from */
-    u32 inbox;                         /* this register */
+    u32 inbox;                         /* this register, */
+    u32 gate, open;                    /* as long as this one has these bits, if it is any */
     u32 (*room)(void);                 /* bytes that can be written now */
     void (*write)(u8 byte);
     u32 outbox;                        /* the register that `write` stores to, if that is all */

@@ -14,7 +14,8 @@ static u32 in_packet;
 
 static u32 usb_available(void)
 {
-    return reg_read(USB_JTAG_BASE + EP1_CONF) & OUT_AVAILABLE ? 1 : 0;
+    /* There is no count: at most a packet. */
+    return reg_read(USB_JTAG_BASE + EP1_CONF) & OUT_AVAILABLE ? PACKET : 0;
 }
 
 static u32 usb_room(void)
@@ -48,6 +49,7 @@ static void usb_flush(void)
 
 const struct link link_usb_jtag = {
     .available = usb_available, .inbox = USB_JTAG_BASE + EP1,
+    .gate = USB_JTAG_BASE + EP1_CONF, .open = OUT_AVAILABLE,
     .room = usb_room, .write = usb_write, .flush = usb_flush,
 };
 

@@ -125,15 +125,16 @@ static void take(u8 byte)
 
 /* Up to `n` ordinary bytes from within a frame. Returns how many were read; the last of them may be
  * one that means something, and is left in *last then, which else is 0. */
-static HOT u32 take_many(u32 inbox, u32 n, u8 *last)
+INLINE u32 take_run(const struct link *link, bool gated, u32 n, u8 *last)
 {
     u8 *to = arena + rx.start + rx.length, *const start = to, *const end = to + n;
-    u32 crc = rx.crc;
-
     const u32 *const table = crc32_table;
-    u32 byte = 0;
+    const u32 inbox = link->inbox;
+    u32 crc = rx.crc, byte = 0;
 
     while (to != end) {
+        if (gated && !(reg_read(link->gate) & link->open))
+            break;
         byte = reg_read(inbox) & 0xFF;
         if (is_mark(byte))
             break;
@@ -147,6 +148,20 @@ static HOT u32 take_many(u32 inbox, u32 n, u8 *last)
     return (u32)(to - start) + (byte != 0);
 }
 
+static HOT u32 take_many(const struct link *link, u32 n, u8 *last)
+{
+    return take_run(link, false, n, last);
+}
+
+#ifdef USB_JTAG_BASE
+static HOT u32 take_gated(const struct link *link, u32 n, u8 *last)
+{
+    return take_run(link, true, n, last);
+}
+#else
+#define take_gated take_many
+#endif
+
 static void drain(const struct link *link)
 {
     u32 n = link->available();
@@ -155,12 +170,17 @@ static void drain(const struct link *link)
         u8 byte;
         if (link->inbox && link == rx.source && rx.length >= HEADER && rx.length < rx.limit
             && !rx.escaped && !rx.dropping) {
-            n -= take_many(link->inbox, min32(n, rx.limit - rx.length), &byte);
-            if (!byte)
-                continue;
-            take(byte);
+            u32 most = min32(n, rx.limit - rx.length);
+            u32 taken = link->gate ? take_gated(link, most, &byte) : take_many(link, most, &byte);
+            if (byte)
+                take(byte);
+            if (!taken)
+                return;
+            n -= taken;
             continue;
         }
+        if (link->gate && !(reg_read(link->gate) & link->open))
+            return;
         byte = link->inbox ? (u8)reg_read(link->inbox) : link->read();
         n--;
         if (link != rx.source) {
@@ -241,6 +261,8 @@ static HOT void tx_drain(void)
     if (ahead.in == at && ahead.ended)
         link_active->flush();
 }
+
+bool tx_is_idle(void) { return ahead.in == ahead.out; }
 
 void tx_ahead(u8 *buffer, u32 size)
 {

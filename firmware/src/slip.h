@@ -40,6 +40,8 @@ extern bool tx_active;
 /* Let frames go out from a buffer of this size (a power of two) while work goes on; NULL waits
  * until all has left and ends that. */
 void tx_ahead(u8 *buffer, u32 size);
+/* All of it has left. */
+bool tx_is_idle(void);
 
 void tx_frame(const void *data, u32 length);
 void tx_greeting(void);

@@ -218,16 +218,22 @@ void flash_learn(void)
         flash_try_reading(places[i]);
 }
 
-void flash_reader_start(struct flash_reader *r, u32 address, u32 length)
+/* `steady`: no other commands come in between. */
+static void reader_start(struct flash_reader *r, u32 address, u32 length, bool steady)
 {
     flash_wait();
     r->address = address;
     r->left = length;
     r->shape.more = false;
-    /* Not before it is known how to read, as that takes commands in between. */
-    r->held = read_lanes && length > SPI_BUFFER && can_hold();
+    r->held = steady && length > SPI_BUFFER && can_hold();
     if (length)
         read_start(r);
+}
+
+void flash_reader_start(struct flash_reader *r, u32 address, u32 length)
+{
+    /* Finding out how to read takes commands. */
+    reader_start(r, address, length, read_lanes != 0);
 }
 
 /* Eight pieces take less time than the receive FIFO lasts. */
@@ -286,22 +292,18 @@ HOT bool all_ff(const u8 *data, u32 length)
 
 HOT bool flash_blank(u32 address, u32 length)
 {
-    u8 piece[SPI_BUFFER] __attribute__((aligned(4)));
     struct flash_reader r;
     bool blank = true;
 
-    flash_reader_start(&r, address, length);
+    reader_start(&r, address, length, true);
     while (r.left && blank) {
-        if (r.left < SPI_BUFFER || !read_lanes) {
-            u32 n = flash_reader_next(&r, piece);
-            blank = all_ff(piece, n);
-            continue;
-        }
         breathe_between(&r);
         blank = spi_end_blank();
         read_on(&r);
     }
     flash_reader_stop(&r);
+    if (!blank)
+        flash_try_reading(r.address - SPI_BUFFER);
     return blank;
 }
 

@@ -42,6 +42,7 @@ bool flash_busy(void);
 void flash_wait(void);
 /* Clear the block-protect bits, if there are any. */
 enum status flash_unlock(void);
+/* `length` a multiple of SPI_BUFFER. */
 bool flash_blank(u32 address, u32 length);
 /* The MD5 goes on over a range. */
 void flash_md5(struct md5 *md5, u32 address, u32 length);

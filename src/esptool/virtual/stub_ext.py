@@ -35,6 +35,8 @@ _READ_FRAME, _READ_WINDOW = 0x1000, 32
 _MAX_UNITS, _MAX_BATCH = 256, 0x400
 
 _MD5, _CRC32_SUM = 1, 2
+#: Bytes a second at which the machine code hashes and looks for blank flash at 40 MHz.
+_MD5_RATE, _CRC32_RATE, _BLANK_RATE = 2.7e6, 5.2e6, 9e6
 _DEFLATED, _ERASE_FIRST, _ENCRYPTED = 1, 2, 4
 _BATCH, _W_BEGIN, _W_DATA, _W_STATUS, _W_END = 0xE1, 0xE2, 0xE3, 0xE4, 0xE5
 _HASHES, _BLANK, _R_BEGIN, _R_FRAME, _R_ACK, _ERASE = 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xEB
@@ -322,7 +324,7 @@ class Extensions:
         if not fits or kind > _CRC32_SUM:
             raise StubError(BAD_BLOCK_SIZE)
         self._stub.check_range(offset, size)
-        self._stub.soc.clock.spend(size / 4e6)
+        self._stub.soc.clock.spend(size / (_MD5_RATE if kind == _MD5 else _CRC32_RATE))
         out = bytearray()
         for at in range(offset, offset + size, unit):
             contents = self._nor.read(at, unit)
@@ -344,7 +346,7 @@ class Extensions:
         if size % SECTOR or count > 8 * _MAX_UNITS:
             raise StubError(BAD_BLOCK_SIZE)
         self._stub.check_range(offset, size)
-        self._stub.soc.clock.spend(size / 4e6)
+        self._stub.soc.clock.spend(size / _BLANK_RATE)
         bits = 0
         for number in range(count):
             contents = self._nor.read(offset + number * SECTOR, SECTOR)

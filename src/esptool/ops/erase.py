@@ -26,7 +26,7 @@ from esptool.ops.flash_info import (
 from esptool.ops.hashes import flash_md5, md5_of_blank
 from esptool.ops.healing import persist
 from esptool.ops.model import SECTOR
-from esptool.ops.pace import CHECK_RATE
+from esptool.ops.pace import SCAN_RATE
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.security import SecurityState, security_state
 from esptool.protocol.ext import Capability
@@ -189,7 +189,7 @@ def _erase_used(session: Session, address: int, size: int, report: Report) -> No
     def advance(done: int, total: int) -> None:
         report.progress("Erasing", address + done, done, total)
 
-    report.begin("Erasing", size, after_s=size / CHECK_RATE)
+    report.begin("Erasing", size, after_s=size / SCAN_RATE)
     ext.erase(session, address, size, advance)
 
 

@@ -17,6 +17,8 @@ FIRST_SHARE, FIRST_S = 0.02, 0.1
 SMOOTHING_SHARE, SMOOTHING_S = 0.05, 0.2
 #: Reading and hashing flash on the chip, in bytes a second: a check after the work.
 CHECK_RATE = 4e6
+#: Looking on the chip whether flash is blank.
+SCAN_RATE = 9e6
 
 
 class SmoothEnd:

@@ -8,6 +8,7 @@
 #include "flash.h"
 #include "hal.h"
 #include "inflate.h"
+#include "link.h"
 
 enum { FLAG_COMPRESS = 1, METHOD_PLAIN = 0, METHOD_DEFLATE = 1, METHOD_FILL = 2 };
 enum { FRAME_FIELDS = 12, HEADER = 8, SEAL = 4, MOST_AGAIN = 32 };
@@ -155,7 +156,8 @@ void ext_read(const struct request *r)
         if (p.again_count)
             send_frame(p.again[--p.again_count], false);
         else if (p.sent < rd.frames && p.sent < p.next + window)
-            send_frame(p.sent++, p.next && tx_is_idle());
+            /* A UART is always slower than the packer. */
+            send_frame(p.sent++, p.next && link_active->gate && tx_is_idle());
     }
     tx_ahead(NULL, 0);
     crc32_lent = NULL;

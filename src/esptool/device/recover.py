@@ -29,6 +29,15 @@ from esptool.transport.discovery import PortInfo, all_ports
 if TYPE_CHECKING:
     from esptool.device.session import Session
 
+#: What a bad line or a lost chip looks like. A ROM says "unknown command" of a damaged one too.
+LOSSES = (
+    LinkTimeoutError,
+    ProtocolError,
+    ChipResponseError,
+    PortError,
+    UnsupportedCommandError,
+)
+
 ROM_BAUD = 115200
 REAPPEAR_PAUSE_S = 0.2
 RECONNECT_ATTEMPTS = 3
@@ -106,13 +115,7 @@ def _recover(session: Session, former: _Former, before: str) -> None:
             return
         except PortGoneError:
             raise
-        except (
-            LinkTimeoutError,
-            ProtocolError,
-            PortError,
-            ChipResponseError,
-            UnsupportedCommandError,
-        ):
+        except LOSSES:
             # The line that lost the chip may well spoil this, too.
             if not left:
                 raise

@@ -108,28 +108,29 @@ def _runs(differs: list[bool]) -> list[tuple[int, int]]:
 
 
 def _samples(session: Session, address: int, count: int, kind: HashKind) -> dict[int, bytes]:
-    """The hashes of a few sectors, by number; fewer where the line was bad.
+    """The hashes of a few sectors, by number; none where the line was bad.
 
-    The questions go out together.
+    The questions go out together, and none is asked again: hashing everything is the safe answer.
     """
     asked = {size: place(count) for size, place in SAMPLES.items()}
     for size, first in asked.items():
         fields = words(address + first * SECTOR, size * SECTOR, SECTOR, kind)
         session.link.send_request(Ext.HASHES, seal(Ext.HASHES, fields))
     found: dict[int, bytes] = {}
+    whole = True
     for _ in asked:
         try:
             response = session.link.read_response(Ext.HASHES, session.settings.timeout)
         except FatalError:
-            # Not worth asking again: hashing everything is the safe answer.
             session.link.discard_input()
             return {}
         answer = unseal(response)
         if answer is None or answer.status or answer.value not in asked:
+            whole = False
             continue
         first = asked[answer.value]
         found.update(enumerate(ext.split_hashes(answer, kind), first))
-    return found
+    return found if whole else {}
 
 
 def _all_hashes(
@@ -143,7 +144,7 @@ def _all_hashes(
         if end > at:
             asked = ext.hashes(session, address + at * SECTOR, (end - at) * SECTOR, kind=kind)
             found.update(enumerate(asked, at))
-        at = max(at, end)
+        at = end
         while at in known:
             at += 1
     return [found[n] for n in range(count)]

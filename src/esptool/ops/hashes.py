@@ -6,15 +6,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from esptool.device.recover import regain
-from esptool.errors import (
-    ChipResponseError,
-    FatalError,
-    LinkTimeoutError,
-    PortError,
-    ProtocolError,
-    UnsupportedCommandError,
-)
+from esptool.device.recover import LOSSES, regain
+from esptool.errors import FatalError
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -42,13 +35,7 @@ def flash_md5(session: Session, offset: int, size: int, wanted: str | None = Non
     for _ in range(ATTEMPTS):
         try:
             found = session.flash_md5(offset, size)
-        except (
-            LinkTimeoutError,
-            ProtocolError,
-            PortError,
-            ChipResponseError,
-            UnsupportedCommandError,
-        ) as e:
+        except LOSSES as e:
             failure = e
             try:
                 regain(session, e)

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esptool.device import ext
-from esptool.device.recover import regain
+from esptool.device.recover import LOSSES, regain
 from esptool.errors import (
     ChipResponseError,
     FatalError,
     LinkTimeoutError,
     PortError,
-    ProtocolError,
     UnsupportedCommandError,
 )
 from esptool.image.content import Data, cut
@@ -68,16 +67,6 @@ class Sent:
         self.deflated = self.deflated or more.deflated
 
 
-#: What a bad line or a lost chip looks like. A ROM says "unknown command" of a damaged one too.
-_LOSSES = (
-    LinkTimeoutError,
-    ProtocolError,
-    ChipResponseError,
-    PortError,
-    UnsupportedCommandError,
-)
-
-
 def send_stretch(
     session: Session,
     stretch: AnyStretch,
@@ -114,7 +103,7 @@ def send_stretch(
             if whole:
                 return sent
             done, block = sender.certain, SMALL_BLOCK
-        except _LOSSES as e:
+        except LOSSES as e:
             sent.payload += sender.sent_bytes
             stalled = 0 if sender.certain > done else stalled + 1
             done = sender.certain

@@ -8,6 +8,7 @@ execute the stub's machine code, and hold the model to the same answers.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,17 @@ os.environ.setdefault("ESPTOOL_VIRTUAL_STUB", "model")
 FACTS = Path(
     os.environ.get("ESPTOOL_FACTS") or Path(__file__).resolve().parents[2] / "shared" / "facts"
 )
+
+
+@pytest.fixture(autouse=True)
+def no_board_outlives_its_test() -> Iterator[None]:
+    """Named boards stay for as long as the process, each with an engine where code is executed."""
+    from esptool.virtual.board import NAMED
+
+    before = set(NAMED)
+    yield
+    for name in set(NAMED) - before:
+        del NAMED[name]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -20,8 +20,6 @@ from esptool.virtual.emulator.decode import Access
 PAGE = 0x1000
 #: How much of the stack shows whether a loop changes anything.
 _STACK_TOP = 128
-#: How often an engine may fail to translate code before that is taken for final.
-_TRANSLATIONS = 5
 
 
 class Ports(Protocol):
@@ -178,7 +176,6 @@ class IcicleCpu(Cpu):
         loads, stores, ports = self._loads, self._stores, self.ports
         self._pause = False
         vm.icount_limit = vm.icount + budget
-        untranslated = 0
         while not (self._pause or self.stopped):
             if vm.run() == status.InstructionLimit:
                 return
@@ -201,9 +198,13 @@ class IcicleCpu(Cpu):
             elif code in self._odd and self.arch is not Arch.RISCV:
                 # memw and other orderings that this engine does not know: nothing to do.
                 vm.pc = vm.pc + 3
-            elif code == self._i.ExceptionCode.JitError and untranslated < _TRANSLATIONS:
-                # The engine could not translate what comes next, which then has not run.
-                untranslated += 1
+            elif code == self._i.ExceptionCode.JitError:
+                # Translated code lies in some thousand mappings of memory, which a process may
+                # have only so many of.
+                raise CrashError(
+                    "The emulator has no room for more code.",
+                    remedy="Run fewer virtual chips in one process, or start them with stub=model.",
+                )
             else:
                 where = f"{vm.pc:#x}: {code} {vm.exception_value:#x}"
                 raise CrashError(f"The program failed at {where}.")

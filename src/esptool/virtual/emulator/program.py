@@ -8,6 +8,7 @@ one that looks too seldom loses some.
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import time
@@ -66,6 +67,11 @@ _STRING = 1024
 _WINDOW_RETURNS = (b"\x90\0\0", b"\x1d\xf0")
 
 
+#: Programs whose engines exist, and from how many on those that are garbage are looked for.
+_ALIVE: weakref.WeakSet[Program] = weakref.WeakSet()
+_MANY = 8
+
+
 class Program:
     """A running stub. `soc.program` of a chip whose RAM code is executed."""
 
@@ -109,6 +115,11 @@ class Program:
         if self._line is not None:
             soc.nor.attention = self._attention
         shim = _AFTER_SHIM if spec.arch is Arch.XTENSA and skip_shim else 0
+        if len(_ALIVE) >= _MANY:
+            # Chips are held by themselves, so those that nobody uses any more must be looked for;
+            # the collector does not know how much an engine takes.
+            gc.collect()
+        _ALIVE.add(self)
         # The engine lives in a thread of its own, and this end of it holds nothing but a way there.
         self._engine = Confined()
         weakref.finalize(self, self._engine.close)

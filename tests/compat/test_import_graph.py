@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).parents[2] / "src"
+from tests.compat.house import circles, graph, modules
 
 #: Each room and the rooms that it may import from, besides itself.
 GROUND = {"errors", "events", "files", "records", "_version"}
@@ -59,6 +57,30 @@ DOORS = {
     # The documented `FatalError.WithResult` names the status that it is given.
     ("errors", "protocol"),
 }
+#: Inside a room: the rungs of its ladder, lowest first. A module imports only from rungs below its
+#: own; the names are relative to the room, "" is its front door.
+LADDERS: dict[str, list[set[str]]] = {
+    "espsecure": [
+        {"streams", "cli.report", "flash_encryption.esp32", "flash_encryption.xts"},
+        {"keys", "digests", "flash_encryption"},
+        {"signers"},
+        {"hsm", "sdc", "signatures_v1", "signatures_v2"},
+        {"operations", "cli.common"},
+        {"esp_sdc", "v5", "cli.flash", "cli.keys", "cli.sdc", "cli.sign", "cli"},
+        {""},
+        {"__main__"},
+    ],
+}
+
+#: Circles that stand until somebody mends them; one that is gone has to leave this list.
+KNOWN_CIRCLES: set[frozenset[str]] = {
+    frozenset({"esptool.virtual.stub_ext", "esptool.virtual.stub_model"}),
+    frozenset({"espefuse.burn", "espefuse.efuses", "espefuse.plan"}),
+    frozenset({"espefuse.commands", "espefuse.efuse_interface", "espefuse.key_commands"}),
+    frozenset(f"esptool.device.{name}" for name in ("connect", "recover", "session")),
+    frozenset({"esptool.bin_image", "esptool.targets"}),
+    frozenset({"esptool.cli.connection", "esptool.cli.state"}),
+}
 #: What the other programs use of this package.
 OTHERS: dict[str, set[str]] = {
     "espefuse": {*BELOW_FACES, *FACES, "cli", ""},
@@ -73,56 +95,29 @@ def room_of(module: str) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
-def modules() -> Iterator[tuple[str, Path]]:
-    for path in sorted(SRC.rglob("*.py")):
-        parts = list(path.relative_to(SRC).with_suffix("").parts)
-        if parts[-1] == "__init__":
-            parts.pop()
-        yield ".".join(parts), path
-
-
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Names of all modules imported at run time, also those imported late in functions."""
-    if isinstance(tree, ast.If) and "TYPE_CHECKING" in ast.dump(tree.test):
-        return
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            if node.module == "esptool":
-                for alias in node.names:
-                    yield f"esptool.{alias.name}" if alias.name in MAY else "esptool"
-            else:
-                yield node.module
-        else:
-            yield from imports(node)
-
-
 def allowed(module: str) -> set[str]:
     program = module.split(".")[0]
     return MAY[room_of(module)] if program == "esptool" else OTHERS[program]
 
 
-@pytest.mark.parametrize(("module", "path"), list(modules()), ids=lambda value: str(value)[-40:])
-def test_a_module_imports_only_from_rooms_before_its_own(module: str, path: Path) -> None:
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_only_from_rooms_before_its_own(module: str) -> None:
     own = module.split(".")[0], room_of(module)
-    for name in imports(ast.parse(path.read_text(encoding="utf-8"))):
+    for name in sorted(graph()[module]):
         program = name.split(".")[0]
-        if program not in ("esptool", *OTHERS) or (program, room_of(name)) == own:
+        if (program, room_of(name)) == own or (own[1], room_of(name)) in DOORS:
             continue
-        if program != "esptool":
-            assert program == own[0] or (own[1], program) == ("virtual", "esp_rfc2217_server"), (
+        if program not in ("esptool", own[0]):
+            assert (own[1], program) == ("virtual", "esp_rfc2217_server"), (
                 f"{module} imports {name}"
             )
-            continue
-        if (own[1], room_of(name)) in DOORS:
-            continue
-        assert room_of(name) in allowed(module), f"{module} imports {name}"
+        elif program == "esptool":
+            assert room_of(name) in allowed(module), f"{module} imports {name}"
 
 
 def test_only_the_command_lines_and_the_logger_print_or_exit() -> None:
     guilty = []
-    for module, path in modules():
+    for module, path in modules().items():
         if ".cli" in module or module in ("esptool.logger", "espefuse.output"):
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -132,3 +127,30 @@ def test_only_the_command_lines_and_the_logger_print_or_exit() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.exit"):
                 guilty.append(f"{module}:{node.lineno}")
     assert guilty == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circles() == KNOWN_CIRCLES
+
+
+@pytest.mark.parametrize("room", LADDERS)
+def test_inside_a_room_a_module_imports_only_from_lower_rungs(room: str) -> None:
+    level = {
+        f"{room}.{name}".rstrip("."): rung
+        for rung, names in enumerate(LADDERS[room])
+        for name in names
+    }
+    inside = {name for name in modules() if name == room or name.startswith(f"{room}.")}
+    assert set(level) == inside, "each module of the room stands on one rung"
+    wrong = [
+        f"{name} imports {other}"
+        for name in sorted(inside)
+        for other in sorted(graph()[name] & inside)
+        if level[other] >= level[name]
+    ]
+    assert wrong == []
+
+
+def test_every_exemption_is_used() -> None:
+    used = {(room_of(name), room_of(other)) for name in graph() for other in graph()[name]}
+    assert [door for door in DOORS if door not in used] == []

@@ -27,43 +27,54 @@ class FatalError(RuntimeError):
 
         A NAND flash that cannot be written or erased any more has an exception of its own.
         """
-        from esptool.protocol.status import describe
+        from esptool.protocol.status import Status, describe
 
         code = int.from_bytes(bytes(result[:2]), "big")
-        kind = {c.CODE: c for c in (NANDProgramFailed, NANDEraseFailed)}.get(code, FatalError)
+        kinds: dict[int, type[FatalError]] = {
+            Status.NAND_PROGRAM_FAILED: NANDProgramFailed,
+            Status.NAND_ERASE_FAILED: NANDEraseFailed,
+        }
+        kind = kinds.get(code, FatalError)
         return kind(f"{message} (result was {code:04X}: {describe(code)})")
 
 
 class NANDProgramFailed(FatalError):  # noqa: N818 - the documented name
     """A page of NAND flash could not be programmed: its block is worn out."""
 
-    CODE = 0xCA00
-
 
 class NANDEraseFailed(FatalError):  # noqa: N818 - the documented name
     """A block of NAND flash could not be erased: it is worn out."""
-
-    CODE = 0xCB00
 
 
 class UsageError(FatalError):
     """The caller asked for something that cannot be meant: nothing was sent or written."""
 
 
-class PortError(FatalError):
+class LineLossError(FatalError):
+    """The line is at fault, or a chip that was reset: not what was asked, so it may be tried again.
+
+    Everything that a lost or damaged line raises is one of these; a refusal by the chip is not.
+    """
+
+
+class NoAnswerError(LineLossError):
+    """No good answer came; the port still works, so that the request may simply be repeated."""
+
+
+class LinkTimeoutError(NoAnswerError):
+    """The chip did not answer a request in time."""
+
+
+class ProtocolError(NoAnswerError):
+    """The bytes received are not what the serial protocol allows at this point."""
+
+
+class PortError(LineLossError):
     """A serial port cannot be opened, vanished, or refuses a setting."""
 
 
 class ConnectError(FatalError):
     """No chip answered on the port, or not the expected one."""
-
-
-class LinkTimeoutError(FatalError):
-    """The chip did not answer a request in time."""
-
-
-class ProtocolError(FatalError):
-    """The bytes received are not what the serial protocol allows at this point."""
 
 
 class ChipResponseError(FatalError):
@@ -85,6 +96,10 @@ class ChipResponseError(FatalError):
     def code(self) -> int:
         """Status and reason as one number, e.g. 0x0105 or 0xC400."""
         return (self.status << 8) | self.reason
+
+
+class DamagedRequestError(ChipResponseError, LineLossError):
+    """The chip says that a request arrived damaged: it did nothing."""
 
 
 class UnsupportedCommandError(FatalError):

@@ -23,6 +23,7 @@ from esptool.errors import UnsupportedCommandError as UnsupportedCommandError
 from esptool.logger import log
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
+from esptool.protocol.status import Status
 from esptool.render import to_log
 from esptool.transport import open_port
 from esptool.util import NotImplementedInROMError as NotImplementedInROMError
@@ -388,7 +389,7 @@ class ESPLoader:
         try:
             reply = self.session.request(op_description, op, data, chk, timeout)
         except ChipResponseError as e:
-            if e.code in (NANDProgramFailed.CODE, NANDEraseFailed.CODE):
+            if e.code in (Status.NAND_PROGRAM_FAILED, Status.NAND_ERASE_FAILED):
                 raise FatalError.WithResult(
                     f"Failed to {op_description}", e.code.to_bytes(2, "big")
                 ) from e

@@ -17,8 +17,7 @@ from esptool.device.session import Session
 from esptool.errors import (
     ConnectError,
     FatalError,
-    LinkTimeoutError,
-    ProtocolError,
+    NoAnswerError,
     UnsupportedCommandError,
 )
 from esptool.events import Connecting, Level, Listener, Message, ignore
@@ -160,7 +159,7 @@ class Caller:
                 self.listener(Connecting(attempt))
                 try:
                     return self._attempt(sequence, flow_control)
-                except (LinkTimeoutError, ProtocolError, ConnectError) as e:
+                except (NoAnswerError, ConnectError) as e:
                     failure = e
         finally:
             self.listener(Connecting(attempt, done=True))
@@ -196,7 +195,7 @@ class Caller:
             try:
                 self.link.discard_input()
                 return self._sync()
-            except (LinkTimeoutError, ProtocolError) as e:
+            except NoAnswerError as e:
                 failure = e
                 log += self.link.stray
                 self.sleep(SYNC_PAUSE_S)
@@ -219,7 +218,7 @@ class Caller:
         for _ in range(SYNC_EXTRA_ANSWERS):
             try:
                 answer = self.link.read_response(Cmd.SYNC, self.settings.sync_timeout)
-            except (LinkTimeoutError, ProtocolError):
+            except NoAnswerError:
                 # A lossy line swallowed some: the chip is in step all the same.
                 break
             stub = stub and answer.value == 0
@@ -318,7 +317,7 @@ class Caller:
         for attempt in range(3):
             try:
                 _value, body = anyone.command(Cmd.GET_SECURITY_INFO)
-            except (LinkTimeoutError, ProtocolError):
+            except NoAnswerError:
                 if attempt == 2:
                     raise
                 self.link.discard_input()

@@ -13,11 +13,9 @@ from esptool.errors import (
     ChipResponseError,
     FatalError,
     LinkTimeoutError,
-    ProtocolError,
+    NoAnswerError,
 )
-from esptool.protocol import status as status_texts
 from esptool.protocol.ext import (
-    DAMAGED_VALUE,
     Batch,
     Capability,
     Ext,
@@ -28,6 +26,7 @@ from esptool.protocol.ext import (
     seal,
     unseal,
 )
+from esptool.protocol.failure import failure
 from esptool.protocol.packets import words
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ ATTEMPTS = 5
 #: Small requests are answered at once; each try waits twice as long as the one before.
 FIRST_WAIT_S = 0.5
 SECTOR = 0x1000
-_DAMAGED = 0xC100
 _HASH_SIZE = {HashKind.CRC32: 4, HashKind.MD5_8: 8, HashKind.CRC32_SUM: 8}
 #: Reading, hashing and comparing flash on the chip runs at a megabyte a second or more.
 SECONDS_A_BYTE = 1 / 500_000
@@ -64,7 +62,7 @@ def probe(session: Session) -> ExtInfo | None:
             return parse_info(reply.value, reply.data)
         except ChipResponseError:
             return None
-        except (LinkTimeoutError, ProtocolError):
+        except NoAnswerError:
             session.link.discard_input()
             if not left:
                 return None
@@ -92,25 +90,25 @@ def request(
     longest = session.settings.timeout if timeout_s is None else timeout_s
     wait = min(longest, FIRST_WAIT_S if timeout_s is None else longest)
     payload = seal(opcode, fields)
-    failure: FatalError = LinkTimeoutError(f"No answer to: {what}.")
+    last: FatalError = LinkTimeoutError(f"No answer to: {what}.")
     for _ in range(ATTEMPTS):
         session.link.send_request(opcode, payload)
         asked = session.link.now()
         try:
             answer = await_answer(session, opcode, wait, accept)
-        except (LinkTimeoutError, ProtocolError) as e:
-            failure = e
+        except NoAnswerError as e:
+            last = e
             wait = min(longest, 2 * wait)
             session.link.discard_input()
             continue
-        if answer is None or (answer.value == DAMAGED_VALUE and answer.status == _DAMAGED):
+        if answer is None or answer.damaged:
             continue
         took = session.link.now() - asked
         session.round_trip = min(took, session.round_trip or took)
         if answer.status:
             raise refused(what, answer)
         return answer
-    raise failure
+    raise last
 
 
 def await_answer(
@@ -129,15 +127,7 @@ def await_answer(
 
 def refused(what: str, answer: Sealed) -> ChipResponseError:
     """The error for a failed answer."""
-    high, low = answer.status >> 8, answer.status & 0xFF
-    hint = status_texts.remedy(answer.status)
-    return ChipResponseError(
-        f"Failed to {what} (result was {answer.status:04x}: "
-        f"{status_texts.describe(answer.status)}).{' ' + hint if hint else ''}",
-        opcode=answer.opcode,
-        status=high,
-        reason=low,
-    )
+    return failure(what, answer.opcode, answer.status)
 
 
 # --- batches -----------------------------------------------------------------------------------
@@ -252,14 +242,14 @@ def erase(
     while True:
         try:
             answer = await_answer(session, Ext.ERASE, wait, lambda _a: True)
-        except (LinkTimeoutError, ProtocolError):
+        except NoAnswerError:
             failures += 1
             if failures > ATTEMPTS:
                 raise
             session.link.discard_input()
             session.link.send_request(Ext.ERASE, payload)
             continue
-        if answer is None or answer.value == DAMAGED_VALUE:
+        if answer is None or answer.damaged:
             failures += 1
             if failures > ATTEMPTS:
                 raise LinkTimeoutError("The stub's answers to an erase arrive damaged.")

@@ -29,12 +29,10 @@ class FlashRequests(Requester):
         flash_size: bytes, as last given to `set_flash_params`; None before.
         attached_pins: argument of the last `spi_attach`.
         block_limit: largest block for a stub: a bad line calls for small ones.
-        write_size_override: block size forced by the link (USB-OTG of a ROM), or None.
     """
 
     flash_size: int | None = None
     attached_pins: int = 0
-    write_size_override: int | None = None
     block_limit: int = 0x4000
 
     @property
@@ -42,7 +40,7 @@ class FlashRequests(Requester):
         """Bytes a data block holds."""
         if self.is_stub:
             return min(self.spec.stub.flash_write_size, self.block_limit)
-        return self.write_size_override or ROM_WRITE_SIZE
+        return ROM_WRITE_SIZE
 
     # --- set up --------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from esptool.device.requests import LINE_DAMAGE, Requester
-from esptool.errors import ChipResponseError, FatalError, LinkTimeoutError, ProtocolError
+from esptool.device.requests import Requester
+from esptool.errors import LineLossError, LinkTimeoutError, NoAnswerError, PortError
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
 
@@ -19,7 +19,6 @@ PIECE_ATTEMPTS = 8
 #: A loader that has got a block whole answers at once; silence means that its end is lost.
 ANSWER_S = 1.0
 
-_REFUSALS = (LinkTimeoutError, ProtocolError, ChipResponseError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class RamLoader(Requester):
             try:
                 self._ram_data(data, seq - download.first)
                 return
-            except _REFUSALS as e:
+            except LineLossError as e:
                 self._again_or_raise(e, last=False)
                 self._lossy = True
         self._in_pieces(data, download.from_block(seq).address)
@@ -94,7 +93,7 @@ class RamLoader(Requester):
                     self._ram_data(rest[at : at + PIECE], seq)
                     done += len(rest[at : at + PIECE])
                     failures = 0
-            except _REFUSALS as e:
+            except LineLossError as e:
                 failures += 1
                 self._again_or_raise(e, last=failures == PIECE_ATTEMPTS)
 
@@ -103,11 +102,11 @@ class RamLoader(Requester):
         wait = ANSWER_S + len(body) * packets.BITS_A_BYTE / self.link.baud
         self.request("write to target RAM", Cmd.MEM_DATA, body, check, timeout_s=wait)
 
-    def _again_or_raise(self, e: FatalError, *, last: bool) -> None:
-        """Get ready for another try, unless it was the `last` or the chip will not have it."""
-        if last or (isinstance(e, ChipResponseError) and e.code not in LINE_DAMAGE):
+    def _again_or_raise(self, e: LineLossError, *, last: bool) -> None:
+        """Get ready for another try, unless it was the `last` or the port is gone."""
+        if last or isinstance(e, PortError):
             raise e
-        if not isinstance(e, ChipResponseError):
+        if isinstance(e, NoAnswerError):
             self.link.discard_input()
 
     def mem_finish(self, entry: int = 0) -> None:

@@ -18,9 +18,10 @@ from esptool.errors import (
     ChipResponseError,
     ConnectError,
     FatalError,
+    LineLossError,
     LinkTimeoutError,
+    NoAnswerError,
     PortError,
-    ProtocolError,
     UnsupportedCommandError,
 )
 from esptool.events import ignore
@@ -30,13 +31,7 @@ if TYPE_CHECKING:
     from esptool.device.session import Session
 
 #: What a bad line or a lost chip looks like. A ROM says "unknown command" of a damaged one too.
-LOSSES = (
-    LinkTimeoutError,
-    ProtocolError,
-    ChipResponseError,
-    PortError,
-    UnsupportedCommandError,
-)
+LOSSES = (LineLossError, ChipResponseError, UnsupportedCommandError)
 
 ROM_BAUD = 115200
 REAPPEAR_PAUSE_S = 0.2
@@ -69,7 +64,7 @@ def resync(session: Session, attempts: int = 5) -> None:
         _until_quiet(session)
         try:
             answer = session.link.sync_once(wait * GROWTH**attempt)
-        except (LinkTimeoutError, ProtocolError):
+        except NoAnswerError:
             continue
         _until_quiet(session)
         if session.is_stub and answer.value != 0:
@@ -266,7 +261,7 @@ def regain(session: Session, cause: FatalError, on_lost: Callable[[], None] = la
         return
     except RomAnswersError:
         in_loader = True
-    except (LinkTimeoutError, ProtocolError):
+    except NoAnswerError:
         pass
     except PortGoneError:
         raise

@@ -10,20 +10,20 @@ from esptool.chips.spec import ChipSpec, Op, Piece, Step
 from esptool.device.link import Link, Reply
 from esptool.errors import (
     ChipResponseError,
-    LinkTimeoutError,
+    LineLossError,
+    NoAnswerError,
     ProtocolError,
     UnsupportedCommandError,
 )
 from esptool.events import Level, Listener, Message
 from esptool.protocol import packets, status
+from esptool.protocol.failure import failure
 from esptool.protocol.opcodes import Cmd, name_of
 from esptool.transport.settings import Settings
 
 #: A ROM that does not know a command repeats its refusal; this long, then it is quiet.
 REFUSAL_DRAIN_S = 0.2
 STUB_STATUS_BYTES = 2
-#: Refusals that say "the line damaged this": the request may simply be sent again.
-LINE_DAMAGE = frozenset({0x0107, 0xC100, 0xC000, 0x0105})
 #: Blocks of a transfer that the ROM let begin: refused with reason 5 they came damaged.
 BLOCKS = frozenset({Cmd.MEM_DATA, Cmd.FLASH_DATA, Cmd.FLASH_DEFL_DATA})
 
@@ -122,7 +122,7 @@ class Requester:
             try:
                 value, body = self.command(opcode, data, check, timeout_s)
                 return Reply(value, self.checked(what, opcode, body))
-            except (LinkTimeoutError, ProtocolError):
+            except NoAnswerError:
                 if attempts <= 0:
                     raise
                 self.link.discard_input()
@@ -133,7 +133,8 @@ class Requester:
                 resends -= 1
             except ChipResponseError as e:
                 # No chip gives a code that does not exist: its answer was damaged.
-                if attempts <= 0 or (e.code not in LINE_DAMAGE and status.known(e.code)):
+                damaged = isinstance(e, LineLossError) or not status.known(e.code)
+                if attempts <= 0 or not damaged:
                     raise
 
     def checked(self, what: str, opcode: int, body: bytes) -> bytes:
@@ -154,15 +155,7 @@ class Requester:
                 f"Failed to {what}: the ROM loader does not know this command "
                 f"({name_of(opcode)}) or forbids it."
             )
-        code = (failed << 8) | reason
-        hint = status.remedy(code)
-        raise ChipResponseError(
-            f"Failed to {what} (result was {body[end : end + 2].hex()}: "
-            f"{status.describe(code)}).{' ' + hint if hint else ''}",
-            opcode=opcode,
-            status=failed,
-            reason=reason,
-        )
+        raise failure(what, opcode, (failed << 8) | reason)
 
     def _drain_refusals(self) -> None:
         self.link.sleep(REFUSAL_DRAIN_S)

@@ -18,10 +18,8 @@ from esptool.device.requests import StubKind
 from esptool.device.spi_bus import SpiBus, Transaction
 from esptool.errors import (
     FatalError,
-    LinkTimeoutError,
+    LineLossError,
     NotSupportedError,
-    PortError,
-    ProtocolError,
 )
 from esptool.events import Level, Listener, ignore
 from esptool.protocol.ext import Capability
@@ -164,7 +162,7 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
             try:
                 stub_loader.upload(self, stub)
                 return
-            except (LinkTimeoutError, ProtocolError, PortError) as e:
+            except LineLossError as e:
                 if not left or not self.may_reset:
                     raise
                 self.note(f"The upload was cut short ({e.message}) Trying again...")

@@ -7,14 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from esptool.device.recover import regain
-from esptool.device.requests import LINE_DAMAGE
-from esptool.errors import (
-    ChipResponseError,
-    FatalError,
-    LinkTimeoutError,
-    PortError,
-    ProtocolError,
-)
+from esptool.errors import FatalError, LineLossError
 from esptool.ops.report import Report
 
 if TYPE_CHECKING:
@@ -24,9 +17,6 @@ T = TypeVar("T")
 
 #: Said before a chip that stopped answering is connected to again.
 LOST = "The chip is lost: connecting to it again..."
-
-#: What a bad line, a chip that was reset or a port that vanished looks like.
-LINE_LOSSES = (LinkTimeoutError, ProtocolError, PortError, ChipResponseError)
 
 
 def persist(session: Session, report: Report, what: str, work: Callable[[], T]) -> T:
@@ -40,17 +30,12 @@ def persist(session: Session, report: Report, what: str, work: Callable[[], T]) 
     for left in reversed(range(session.settings.retries + 1)):
         try:
             return work()
-        except LINE_LOSSES as e:
-            if not left or not is_loss(e):
+        except LineLossError as e:
+            if not left:
                 raise
             report.note(f"Lost contact while {what} ({e.message}) Trying again...")
             take_up(session, e, report)
     raise AssertionError("unreachable")
-
-
-def is_loss(e: FatalError) -> bool:
-    """The line was at fault, not the chip or its flash."""
-    return not isinstance(e, ChipResponseError) or e.code in LINE_DAMAGE
 
 
 def take_up(session: Session, cause: FatalError, report: Report) -> None:

@@ -56,11 +56,6 @@ class FlashParams:
     mode: str = "keep"
     frequency: str = "keep"
 
-    @property
-    def all_keep(self) -> bool:
-        """Nothing is to be changed."""
-        return self.size == self.mode == self.frequency == "keep"
-
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:

@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
+from esptool.device.recover import LOSSES
 from esptool.errors import FatalError, UnsupportedCommandError, UsageError, VerifyError
 from esptool.events import Listener
 from esptool.files import atomic_writer
 from esptool.ops.flash_info import require_known_size, set_flash_size, size_in_bytes, size_word
 from esptool.ops.hashes import flash_md5
-from esptool.ops.healing import LINE_LOSSES, persist, take_up
+from esptool.ops.healing import persist, take_up
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.window_read import read_range
 from esptool.ops.window_read import stopped as _stopped
@@ -115,7 +116,7 @@ def _read(
         where = address + done
         try:
             piece = _checked(session, where, count, advance)
-        except (*LINE_LOSSES, VerifyError, UnsupportedCommandError) as e:
+        except (*LOSSES, VerifyError) as e:
             # Whatever is refused of a read was damaged on its way.
             stalled += 1
             if stalled > session.settings.retries:

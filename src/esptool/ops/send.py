@@ -16,7 +16,9 @@ from esptool.device import ext
 from esptool.device.recover import LOSSES, regain
 from esptool.errors import (
     ChipResponseError,
+    DamagedRequestError,
     FatalError,
+    LineLossError,
     LinkTimeoutError,
     PortError,
     UnsupportedCommandError,
@@ -28,14 +30,13 @@ from esptool.ops.plan import AnyStretch, Stretch
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.window_write import LARGE_BLOCK, SMALL_BLOCK, WindowWriter, stub_stretch
 from esptool.ops.write_pace import Pacing, WritePace
+from esptool.protocol import status
 from esptool.protocol.ext import Capability, hash_of
 from esptool.protocol.packets import BITS_A_BYTE
 
 if TYPE_CHECKING:
     from esptool.device import Session
 
-#: Refusals that say "damaged on the way, nothing was written".
-_DAMAGED = frozenset({0x0107, 0xC100, 0xC000, 0x0105})
 #: A stub may still be writing the two blocks that it has acknowledged; a ROM answers when done.
 _UNSURE_BLOCKS = 2
 
@@ -152,11 +153,9 @@ def _sender(
 
 def _worth_retrying(e: FatalError) -> bool:
     """A refusal of the flash itself (protected, worn out) comes again; a bad line does not."""
-    return not isinstance(e, ChipResponseError) or e.code in _DAMAGED or e.code in _TRANSFER
-
-
-#: Refusals after which a new start may go well: the deflated stream was damaged or cut.
-_TRANSFER = frozenset({0x0106, 0x010B, 0x010C, 0x010D, 0xC600, 0xC700, 0xC800, 0xC900, 0xCC00})
+    if isinstance(e, LineLossError) or not isinstance(e, ChipResponseError):
+        return True
+    return e.code in status.TRANSFER_BROKEN or e.code in status.DOUBTFUL
 
 
 def _lost(stretch: AnyStretch, done: int, end: int, e: FatalError) -> FatalError:
@@ -263,8 +262,8 @@ class BlockWriter:
             try:
                 send(data, seq, timeout)
                 return
-            except ChipResponseError as e:
-                if not left or e.code not in _DAMAGED:
+            except DamagedRequestError:
+                if not left:
                     raise
             except UnsupportedCommandError:
                 if not left:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from esptool.device.ext import request
 from esptool.device.recover import regain, resync
-from esptool.errors import FatalError, LinkTimeoutError, PortError, ProtocolError
+from esptool.errors import FatalError, LineLossError, LinkTimeoutError
 from esptool.ops.report import Report
 from esptool.protocol.ext import Capability, Ext, read_frame, seal, unseal
 from esptool.protocol.packets import BITS_A_BYTE, parse_response, words
@@ -45,7 +45,7 @@ def read_range(
             reader.run()
             done += part
             stalled = 0
-        except (LinkTimeoutError, ProtocolError, PortError) as e:
+        except LineLossError as e:
             stalled = 0 if reader.delivered else stalled + 1
             done += reader.delivered
             if done == size:

@@ -18,7 +18,6 @@ from esptool.ops.plan import Stretch, padded
 from esptool.ops.report import Report
 from esptool.ops.write_pace import Pacing
 from esptool.protocol.ext import (
-    DAMAGED_VALUE,
     Ext,
     Sealed,
     WriteFlag,
@@ -28,6 +27,7 @@ from esptool.protocol.ext import (
     write_state,
 )
 from esptool.protocol.packets import BITS_A_BYTE, parse_response, words
+from esptool.protocol.status import Status
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -51,8 +51,6 @@ END_SILENCE_S = 0.4
 MAX_QUESTIONS = 6
 #: Longest time that the state may stand still while the stub answers (a slow chip erase).
 MAX_STILL_S = 20.0
-_DAMAGED = 0xC100
-_NOT_WRITING, _TOO_LITTLE = 0xC600, 0xC800
 _STATES = frozenset({Ext.WRITE_BEGIN, Ext.WRITE_DATA, Ext.WRITE_STATUS, Ext.WRITE_END})
 WORD = 4
 
@@ -245,15 +243,15 @@ class WindowWriter:
         answer = unseal(response)
         if answer is None:
             return False
-        damaged = answer.value == DAMAGED_VALUE and answer.status == _DAMAGED
+        damaged = answer.damaged
         if not self._begun and (damaged or response.opcode != Ext.WRITE_BEGIN):
-            self._before_begin(answer.status in (_DAMAGED, _NOT_WRITING))
+            self._before_begin(answer.status in (Status.BAD_CHECKSUM, Status.NOT_WRITING))
             return True
         if damaged:
             return True
         if response.opcode == Ext.WRITE_BEGIN:
             self._confirmed()
-        if response.opcode == Ext.WRITE_END and answer.status == _TOO_LITTLE:
+        if response.opcode == Ext.WRITE_END and answer.status == Status.TOO_LITTLE:
             # A block before it was lost; the states that follow say which.
             self._end_sent = False
             return True

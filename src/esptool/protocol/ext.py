@@ -11,6 +11,7 @@ from enum import IntEnum, IntFlag
 from itertools import accumulate
 
 from esptool.protocol.packets import Response, words
+from esptool.protocol.status import Status
 
 EXT1 = 0x31545845
 DAMAGED_VALUE = 0xFFFFFFFF
@@ -128,6 +129,11 @@ class Sealed:
     fields: bytes
     status: int
 
+    @property
+    def damaged(self) -> bool:
+        """It answers a request that did not arrive as it was sent, and that was not done."""
+        return self.value == DAMAGED_VALUE and self.status == Status.BAD_CHECKSUM
+
 
 def unseal(response: Response) -> Sealed | None:
     """The content of a sealed response, None where its seal is broken."""
@@ -156,11 +162,6 @@ class Batch:
     def __len__(self) -> int:
         """Bytes of fields so far."""
         return 4 + sum(map(len, self._parts))
-
-    @property
-    def answer_size(self) -> int:
-        """Bytes that the answer will have."""
-        return sum(self._answers)
 
     def _add(self, part: bytes, answer: int = 0) -> int | None:
         self._parts.append(part)

@@ -36,7 +36,6 @@ def generate_sdc_certificate(
         mac=mac,
         sdc_session_counter=sdc_session_counter,
         ask_pin=ask_pin,
-        replace=False,
         listener=speak,
     )
 
@@ -55,6 +54,5 @@ def digest_sdc_public_key(
         pub_key=public_key_file,
         hsm_config=hsm_config_file if hsm else None,
         ask_pin=ask_pin,
-        replace=False,
         listener=speak,
     )

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from espsecure import digests, hsm, keys, sdc, signatures_v1, signatures_v2, signers, streams
 from esptool.errors import FatalError, UsageError, VerifyError
 from esptool.events import Level, Listener, Message, ignore
+from esptool.files import atomic_writer
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -104,7 +105,6 @@ def sign_file(
     *,
     append: bool = False,
     skip_padding: bool = False,
-    replace: bool = True,
     listener: Listener = ignore,
 ) -> Report:
     """Sign `data` into `output`, or in place where that is None.
@@ -120,9 +120,7 @@ def sign_file(
     target = source if output is None else output
     data = streams.seekable(data)
     if isinstance(target, str | os.PathLike):
-        # Windows does not rename over a file that is open, as the data is when signed in place.
-        replace = replace and not (os.name == "nt" and os.fspath(target) == source)
-        with streams.output_file(target, replace=replace) as out:
+        with atomic_writer(target) as out:
             report = _sign(version, data, signing, out, append, skip_padding, source, listener)
     else:
         report = _sign(version, data, signing, target, append, skip_padding, source, listener)
@@ -439,7 +437,6 @@ def make_certificate(
     sdc_session_counter: int,
     ask_pin: hsm.AskPin,
     verbose: bool = False,
-    replace: bool = True,
     listener: Listener = ignore,
 ) -> Report:
     """Write a certificate of the secure debug controller.
@@ -457,7 +454,7 @@ def make_certificate(
     made = sdc.certificate(signer, flags, info, nonce)
     for source in (keyfile, chip_info, usc, hsm_config, pub_key):
         streams.require_different(source, output)
-    with streams.output_file(output, replace=replace) as out:
+    with atomic_writer(output) as out:
         out.write(made.data)
     if verbose:
         lines = [f"Nonce (32 bytes): {nonce.hex()}", f"Chip info (32 bytes): {info.hex()}"]
@@ -497,7 +494,6 @@ def digest_certificate_key(
     hsm_config: str | None,
     ask_pin: hsm.AskPin,
     verbose: bool = False,
-    replace: bool = True,
     listener: Listener = ignore,
 ) -> Report:
     """Write the digest of a certificate signer's public key, as eFuses hold it.
@@ -513,7 +509,7 @@ def digest_certificate_key(
         listener(Message(f"Public key bytes (64 bytes): {keys.point(key).hex()}"))
         listener(Message(f"Public key hash: {hashed.hex()}"))
         listener(Message(f"Public key digest (reversed): {hashed[::-1].hex()}"))
-    with streams.output_file(output, replace=replace) as out:
+    with atomic_writer(output) as out:
         out.write(hashed[::-1])
     listener(Message(f'SDC public key digest generated successfully: "{output}"'))
     listener(Message("Digest size: 32 bytes"))

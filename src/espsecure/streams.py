@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and writing files of any size a piece at a time: sources, hashing, output files.
+"""Reading files of any size a piece at a time, hashing them, and writing files with keys.
 
 Knows nothing about signatures or encryption.
 """
@@ -11,12 +11,10 @@ import io
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
 from esptool.errors import FatalError, UsageError
-from esptool.files import atomic_writer
+from esptool.files import write_atomic
 
 CHUNK = 1 << 20
 """Bytes read at a time; a multiple of every unit used here (16, 32, 128 and 4096)."""
@@ -92,34 +90,6 @@ def digests(pieces: Iterable[bytes], algorithms: Iterable[str]) -> dict[str, byt
     return {name: one.digest() for name, one in hashes.items()}
 
 
-@contextmanager
-def output_file(
-    path: str | os.PathLike[str], *, replace: bool = True, mode: int | None = None
-) -> Iterator[IO[bytes]]:
-    """A file that is written only when the block ends without an exception.
-
-    With `replace` the finished file is renamed over `path`. Without, a file that exists keeps its
-    identity and gets new content, for callers that hold it open and read the result through it.
-
-    Raises:
-        FatalError: the folder does not exist, is not writable, or the disk is full.
-    """
-    target = Path(path)
-    if replace or not target.is_file():
-        with atomic_writer(target, mode) as out:
-            yield out
-        return
-    with tempfile.TemporaryFile() as spool:
-        yield spool
-        spool.seek(0)
-        try:
-            with open(target, "r+b") as final:
-                _copy(spool, final)
-                final.truncate()
-        except OSError as e:
-            raise FatalError(f"Cannot write '{target}': {e.strerror or e}.") from e
-
-
 def _copy(source: IO[bytes], target: IO[bytes]) -> None:
     while piece := source.read(CHUNK):
         target.write(piece)
@@ -134,8 +104,7 @@ def write_private(
         FatalError: the file exists and `overwrite` is false, or it cannot be written.
     """
     if overwrite:
-        with output_file(path, mode=0o600) as out:
-            out.write(data)
+        write_atomic(path, data, 0o600)
         return
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
@@ -146,9 +115,11 @@ def write_private(
     try:
         with os.fdopen(fd, "wb") as out:
             out.write(data)
-    except OSError as e:
-        Path(path).unlink(missing_ok=True)
-        raise FatalError(f"Cannot write '{os.fspath(path)}': {e.strerror or e}.") from e
+    except BaseException as e:
+        os.unlink(path)
+        if isinstance(e, OSError):
+            raise FatalError(f"Cannot write '{os.fspath(path)}': {e.strerror or e}.") from e
+        raise
 
 
 def require_different(source: str | None, target: str | None) -> None:

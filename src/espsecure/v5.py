@@ -34,6 +34,7 @@ from espsecure.signatures_v2 import VERSION_ECDSA as SIG_BLOCK_VERSION_ECDSA
 from espsecure.signatures_v2 import VERSION_RSA as SIG_BLOCK_VERSION_RSA
 from espsecure.signatures_v2 import RsaPrimitives as Primitives
 from esptool.events import Level, Message
+from esptool.files import atomic_writer
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -123,7 +124,6 @@ def sign_data(
         output,
         append=append_signatures,
         skip_padding=skip_padding,
-        replace=False,
         listener=speak,
     )
 
@@ -304,7 +304,7 @@ def digest_sbv2_public_key(keyfile: IO[bytes], output: str) -> None:
     streams.require_different(streams.name_of(keyfile), output)
     digest = operations.public_key_digest(keyfile)
     _say(f'Writing the public key digest of "{streams.name_of(keyfile)}" to "{output}".')
-    with streams.output_file(output, replace=False) as out:
+    with atomic_writer(output) as out:
         out.write(digest)
 
 
@@ -394,7 +394,7 @@ def digest_secure_bootloader(
     key = _load_hardware_key(keyfile, False)
     iv = None if iv_file is None else iv_file.read()
     result = digests.digested_bootloader(key, image, iv)
-    with streams.output_file(target, replace=False) as out:
+    with atomic_writer(target) as out:
         out.write(result)
     _say(f'Digest + image written to "{target}"')
 

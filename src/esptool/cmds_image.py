@@ -15,7 +15,7 @@ from esptool import chips
 from esptool.chips.spec import ChipSpec
 from esptool.errors import FatalError, ImageError, UsageError
 from esptool.events import Event, Level, Message
-from esptool.files import atomic_writer, write_atomic
+from esptool.files import atomic_writer, check_output, refuse_input_as_output, write_atomic
 from esptool.image.regions import Region
 from esptool.image.sources import ImageSource, hex_regions, read_source, split_regions
 from esptool.logger import log
@@ -66,13 +66,18 @@ def elf2image(
     data, source = read_source(input)
     log.print(f"Creating {spec.name} image...")
     built = convert_elf(data, spec, options, source, _show)
+    if output is not None:
+        if output == "auto":
+            output = built.default_output(source or f"{spec.key}_image")
+        files = built.files(os.fspath(output))
+        for name, _ in files:  # all of them before one is written
+            check_output(name)
+            refuse_input_as_output(name, [input])
+        for name, contents in files:
+            write_atomic(name, contents)
     log.print(f"Successfully created {spec.name} image.")
     if output is None:
         return (built.irom, built.data) if built.kind is ImageKind.ESP8266_V1 else built.data
-    if output == "auto":
-        output = built.default_output(source or f"{spec.key}_image")
-    for name, contents in built.files(os.fspath(output)):
-        write_atomic(name, contents)
     return None
 
 
@@ -106,6 +111,12 @@ def merge_bin(
     )
     if output is None and format in FORMATS and format != "raw":
         raise UsageError(f"Output file must be specified with {format.upper()} format.")
+    if output is not None:
+        check_output(output)
+        refuse_input_as_output(
+            output,
+            [d.source if isinstance(d, Region) else d for _, d in addr_data],
+        )
     regions = _regions(addr_data)
     _advise(format, regions, spec)
     pieces = merge_regions(regions, spec, options, _show)

@@ -10,7 +10,7 @@ import pytest
 from tests.compat.house import circles, graph, modules
 
 #: Each room and the rooms that it may import from, besides itself.
-GROUND = {"errors", "events", "files", "records", "_version"}
+GROUND = {"errors", "events", "files", "records", "textfile", "_version"}
 FACES = {
     *(
         "cmds",
@@ -29,6 +29,7 @@ MAY: dict[str, set[str]] = {
     "errors": set(),
     "events": {"records"},
     "files": {"errors"},
+    "textfile": {"errors"},
     "records": set(),
     "_version": set(),
     "chips": GROUND,

@@ -70,7 +70,11 @@ def test_a_flash_encryption_key_is_random_private_and_keeps_what_it_replaces(
     assert path.read_bytes() != first
     assert old.read_bytes() == first
     assert mode_of(old) == 0o600
+    second = path.read_bytes()
+    ok("generate-flash-encryption-key", "-l", bits, path)
+    assert [old.read_bytes(), (tmp_path / "key.bin.old2").read_bytes()] == [first, second]
     ok("generate-flash-encryption-key", "-l", bits, "--force", path)
+    assert len(list(tmp_path.iterdir())) == 3
     assert old.read_bytes() == first
 
 

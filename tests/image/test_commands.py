@@ -147,3 +147,48 @@ def test_json_is_all_that_is_printed(folder: Path, capsys: pytest.CaptureFixture
         esptool.main(["image-info", "--json", "cut.img"])
     data = json.loads(capsys.readouterr().out)
     assert "End of file" in data["images"][0]["fault"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--chip esp32c3 elf2image -o app.elf app.elf",
+        "--chip esp32c3 elf2image -o link.elf app.elf",
+        "--chip esp32c3 elf2image plain.bin",  # the default name is that of the input
+        "--chip esp32c3 merge-bin -o app.img 0 app.img 0x10000 kb.bin",
+        "--chip esp32c3 merge-bin -o ./kb.bin 0 app.img 0x10000 kb.bin",
+    ],
+)
+def test_an_output_that_is_an_input_is_refused_and_keeps_its_content(
+    words: str, folder: Path
+) -> None:
+    (folder / "link.elf").symlink_to("app.elf")
+    (folder / "plain.bin").write_bytes(C3_ELF)
+    before = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    with pytest.raises(FatalError, match="is the input"):
+        esptool.main(words.split())
+    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before
+
+
+@pytest.mark.parametrize("output", ["no/dir/x", "/dev/full", "dir"])
+@pytest.mark.parametrize(
+    "words", ["elf2image app.elf -o", "merge-bin 0 app.img -o", "--chip esp8266 elf2image -e2 -o"]
+)
+def test_success_is_said_only_when_the_file_is_there(
+    words: str, output: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = [*words.split(), output, *(["old.elf"] if "-e2" in words else [])]
+    with pytest.raises(FatalError, match="Cannot write"):
+        esptool.main(line if "--chip" in line else ["--chip", "esp32c3", *line])
+    out = capsys.readouterr().out
+    assert "Successfully" not in out
+    assert "Wrote" not in out
+
+
+def test_an_open_file_reads_what_a_command_wrote_into_it(folder: Path) -> None:
+    with (folder / "held.bin").open("w+b") as held:
+        esptool.main("--chip esp32c3 elf2image app.elf -o held.bin".split())
+        assert held.read() == convert_elf(C3_ELF, "esp32c3").data
+        esptool.main("--chip esp32c3 merge-bin 0x1000 kb.bin -t 0x1000 -o held.bin".split())
+        held.seek(0)
+        assert held.read() == pattern(1024)

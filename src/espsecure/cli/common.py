@@ -15,7 +15,12 @@ import click
 
 from espsecure.cli.report import Reporter
 from esptool.cli import common
+from esptool.cli.params import OutputFile
 from esptool.errors import FatalError
+from esptool.files import atomic_writer
+
+#: A file to write, or "-" for standard output.
+OUTPUT = OutputFile(allow_dash=True)
 
 
 class Command(common.Command):
@@ -54,15 +59,20 @@ class Group(common.Group):
 
 @contextmanager
 def output(path: str, mode: int | None = None) -> Iterator[IO[bytes]]:
-    """A file that appears when it is finished, or standard output for "-"."""
-    if path == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+    """A file, or standard output for "-", that gets all of what is written or nothing."""
+    if path != "-":
+        with atomic_writer(path, mode) as out:
+            yield out
         return
-    from espsecure.streams import output_file
+    import tempfile
 
-    with output_file(path, mode=mode) as out:
-        yield out
+    with tempfile.TemporaryFile() as spool:
+        yield spool
+        spool.seek(0)
+        sys.stdout.flush()
+        while piece := spool.read(1 << 20):
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
 
 
 def write(path: str, data: bytes, mode: int | None = None) -> None:

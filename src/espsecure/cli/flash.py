@@ -10,7 +10,7 @@ from typing import IO, Any
 import click
 
 from espsecure import operations, streams
-from espsecure.cli.common import Command, output
+from espsecure.cli.common import OUTPUT, Command, output
 from esptool.cli.params import AnyInt
 from esptool.events import Level, Message
 
@@ -43,7 +43,7 @@ def _crypt_options(function: _F) -> _F:
             "--output",
             "-o",
             "target",
-            type=click.Path(),
+            type=OUTPUT,
             required=True,
             help="File for the result, or - for standard output.",
         ),
@@ -131,7 +131,7 @@ def _crypt(
     "--output",
     "-o",
     "target",
-    type=click.Path(),
+    type=OUTPUT,
     help="File for digest and image; without it IMAGE-digest-0x0000.bin.",
 )
 @click.option(

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import shutil
 from typing import IO
 
 import click
 
 from espsecure import keys, operations, streams
-from espsecure.cli.common import Command, write
+from espsecure.cli.common import OUTPUT, Command, write
+from esptool.cli.params import OutputFile
 from esptool.events import Level, Listener, Message
 
 _ANY_KEY = click.option(
@@ -19,7 +20,7 @@ _ANY_KEY = click.option(
 _PRIVATE_KEY = click.option(
     "--keyfile", "-k", type=click.File("rb"), required=True, help="Private key (PEM)."
 )
-_OUTPUT = click.option("--output", "-o", type=click.Path(), required=True, help="Digest file.")
+_OUTPUT = click.option("--output", "-o", type=OUTPUT, required=True, help="Digest file.")
 _KEYLEN = click.option(
     "--keylen",
     "-l",
@@ -44,7 +45,7 @@ _KEYLEN = click.option(
     help="Kind of key. Version 1 has ecdsa256 only; of version 2 rsa3072 is the default.",
 )
 @click.option("--force", is_flag=True, help="Replace a key file that exists.")
-@click.argument("keyfile", type=click.Path())
+@click.argument("keyfile", type=OutputFile())
 @click.pass_context
 def generate_signing_key(
     ctx: click.Context, version: str, scheme: str | None, force: bool, keyfile: str
@@ -58,14 +59,14 @@ def generate_signing_key(
 @click.command("generate-flash-encryption-key", cls=Command)
 @_KEYLEN
 @click.option("--force", is_flag=True, help="Replace a key file without keeping the old one.")
-@click.argument("key_file", type=click.Path())
+@click.argument("key_file", type=OUTPUT)
 @click.pass_context
 def generate_flash_encryption_key(
     ctx: click.Context, keylen: int, force: bool, key_file: str
 ) -> operations.Report:
     """Make a random flash encryption key; only its owner can read the file.
 
-    A key that the file already holds is kept beside it under the ending ".old".
+    A key that the file already holds is kept beside it with the ending ".old" (".old2" and so on).
     """
     key = operations.random_key(keylen)
     ctx.obj.say(f'Writing {keylen} random bits to key file "{key_file}".')
@@ -79,9 +80,10 @@ def _keep_old(path: str, listener: Listener) -> None:
     """Losing the only copy of a key that is burned into chips cannot be undone."""
     if not os.path.isfile(path) or not os.path.getsize(path):
         return
-    kept = f"{path}.old"
-    with open(path, "rb") as old, streams.output_file(kept, mode=0o600) as copy:
-        shutil.copyfileobj(old, copy)
+    data = operations.read_file(path)
+    names = itertools.chain((f"{path}.old",), (f"{path}.old{n}" for n in itertools.count(2)))
+    kept = next(name for name in names if not os.path.lexists(name))
+    streams.write_private(kept, data, overwrite=False)
     listener(Message(f"'{path}' held a key already: it is kept as '{kept}'.", Level.WARNING))
 
 
@@ -94,7 +96,7 @@ def _keep_old(path: str, listener: Listener) -> None:
     help="Version of secure boot: 1 writes 64 raw bytes, 2 writes PEM.",
 )
 @_PRIVATE_KEY
-@click.argument("public_keyfile", type=click.Path())
+@click.argument("public_keyfile", type=OUTPUT)
 @click.pass_context
 def extract_public_key(
     ctx: click.Context, version: str, keyfile: IO[bytes], public_keyfile: str
@@ -139,7 +141,7 @@ def _public_digest(ctx: click.Context, keyfile: IO[bytes], output: str) -> opera
 @click.command("digest-private-key", cls=Command)
 @_PRIVATE_KEY
 @_KEYLEN
-@click.argument("digest_file", type=click.Path())
+@click.argument("digest_file", type=OUTPUT)
 @click.pass_context
 def digest_private_key(
     ctx: click.Context, keyfile: IO[bytes], keylen: int, digest_file: str

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from espsecure import operations
-from espsecure.cli.common import Command, ask_pin, bad_parameter
+from espsecure.cli.common import OUTPUT, Command, ask_pin, bad_parameter
 from esptool.cli.params import AnyInt
 
 _F = Callable[..., Any]
@@ -36,7 +36,7 @@ def _key_options(function: _F) -> _F:
 @click.option(
     "--output",
     "-o",
-    type=click.Path(),
+    type=OUTPUT,
     default="sdc_cert.bin",
     help="File for the certificate (sdc_cert.bin).",
 )
@@ -98,7 +98,7 @@ def generate_sdc_certificate(
 @click.option(
     "--output",
     "-o",
-    type=click.Path(),
+    type=OUTPUT,
     default="sdc_pub_key_digest.bin",
     help="File for the digest (sdc_pub_key_digest.bin).",
 )

@@ -9,6 +9,7 @@ import click
 
 from esptool.cli import options
 from esptool.cli.common import Command
+from esptool.cli.params import OutputFile
 from esptool.cli.state import Globals
 
 
@@ -28,7 +29,7 @@ command = Command(
     hidden=True,
     help="Read the bad-block marks of a NAND flash into the file OUTPUT, a byte a block.",
     params=[
-        click.Argument(["output"], type=click.Path(dir_okay=False)),
+        click.Argument(["output"], type=OutputFile()),
         click.Option(["--block-count"], type=click.INT, default=1024, hidden=True),
         options.spi_connection(),
     ],

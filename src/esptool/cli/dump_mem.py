@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 
 from esptool.cli.common import Command
-from esptool.cli.params import AnyInt, Size
+from esptool.cli.params import AnyInt, OutputFile, Size
 from esptool.cli.state import Globals
 
 
@@ -25,6 +25,6 @@ command = Command(
     params=[
         click.Argument(["address"], type=AnyInt()),
         click.Argument(["size"], type=Size()),
-        click.Argument(["output"], type=click.Path(dir_okay=False)),
+        click.Argument(["output"], type=OutputFile()),
     ],
 )

@@ -10,7 +10,7 @@ import click
 from esptool.cli.common import Command
 from esptool.cli.elf2image import flash_options, needed_chip
 from esptool.cli.options import SIZES
-from esptool.cli.params import AnyInt, PairsArgument
+from esptool.cli.params import AnyInt, OutputFile, PairsArgument
 
 _SECTOR = 0x1000
 
@@ -31,9 +31,11 @@ def _run(
 ) -> None:
     chip = needed_chip(ctx)
     from esptool.cmds_image import merge_bin
+    from esptool.files import refuse_input_as_output
     from esptool.image.regions import refuse_overlap
     from esptool.image.sources import read_source, split_regions
 
+    refuse_input_as_output(output, (name for _, name in addr_filename))
     regions = []
     for address, filename in addr_filename:
         data, name = read_source(filename)
@@ -50,7 +52,9 @@ command = Command(
     "addresses. Needs no device.",
     params=[
         PairsArgument(["addr_filename"], nargs=-1, required=True),
-        click.Option(["--output", "-o"], required=True, help="Name of the merged file."),
+        click.Option(
+            ["--output", "-o"], type=OutputFile(), required=True, help="Name of the merged file."
+        ),
         click.Option(
             ["--format", "-f"],
             type=click.Choice(["raw", "uf2", "hex"]),

@@ -234,3 +234,25 @@ class ReadableFile(_StrType):
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(incomplete, type="file")]
+
+
+class OutputFile(_StrType):
+    """The path of a file to write. Where none can be written, that is said before work begins."""
+
+    name = "file"
+
+    def __init__(self, allow_dash: bool = False) -> None:
+        self.allow_dash = allow_dash
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        path = os.fspath(value)
+        if not (self.allow_dash and path == "-") and not (ctx and ctx.resilient_parsing):
+            from esptool.files import check_output
+
+            check_output(path)
+        return str(path)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]

@@ -9,7 +9,7 @@ import click
 
 from esptool.cli import options
 from esptool.cli.common import Command
-from esptool.cli.params import AnyInt, Size
+from esptool.cli.params import AnyInt, OutputFile, Size
 from esptool.cli.state import Globals
 
 
@@ -43,7 +43,7 @@ command = Command(
     params=[
         click.Argument(["address"], type=AnyInt()),
         click.Argument(["size"], type=Size(allow_all=True)),
-        click.Argument(["output"], type=click.Path(dir_okay=False)),
+        click.Argument(["output"], type=OutputFile()),
         click.Option(["--no-progress", "-p"], is_flag=True, help="Show no progress bar."),
         options.flash_size(),
         options.flash_type(),

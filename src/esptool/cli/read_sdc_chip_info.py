@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from esptool.cli.common import Command
+from esptool.cli.params import OutputFile
 from esptool.cli.state import Globals
 
 
@@ -23,7 +24,10 @@ command = Command(
     help="Read the chip info that a Secure Debug Certificate is made for.",
     params=[
         click.Option(
-            ["--output", "-o"], default="chip_info.bin", help="File for chip info and nonce."
+            ["--output", "-o"],
+            type=OutputFile(),
+            default="chip_info.bin",
+            help="File for chip info and nonce.",
         )
     ],
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from esptool.errors import UsageError
 from esptool.events import Listener
-from esptool.files import write_atomic
+from esptool.files import check_output, write_atomic
 from esptool.ops.report import Report, Stopwatch
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def dump_mem(
     _check_word("Address", address)
     if size < 0:
         raise UsageError(f"Cannot dump {size} bytes.")
+    if output is not None:
+        check_output(output)
     report = Report(session, listener)
     target = f" to file '{os.fspath(output)}'" if output is not None else ""
     report.line(f"Dumping {size} bytes from {address:#010x}{target}...")
@@ -75,11 +77,10 @@ def dump_mem(
             data += word.to_bytes(4, "little")
         report.progress("Dumping from", addresses[-1], min(len(data), size), size)
     del data[size:]
+    if output is not None:
+        write_atomic(output, bytes(data))
     target = f" to '{os.fspath(output)}'" if output is not None else ""
     report.line(
         f"Dumped {len(data)} bytes from {address:#010x} in {watch.summary(len(data))}{target}."
     )
-    if output is None:
-        return bytes(data)
-    write_atomic(output, bytes(data))
-    return None
+    return bytes(data) if output is None else None

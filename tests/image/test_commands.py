@@ -187,8 +187,10 @@ def test_success_is_said_only_when_the_file_is_there(
 
 def test_an_open_file_reads_what_a_command_wrote_into_it(folder: Path) -> None:
     with (folder / "held.bin").open("w+b") as held:
-        esptool.main("--chip esp32c3 elf2image app.elf -o held.bin".split())
+        esptool.main(["--chip", "esp32c3", "elf2image", "app.elf", "-o", "held.bin"])
         assert held.read() == convert_elf(C3_ELF, "esp32c3").data
-        esptool.main("--chip esp32c3 merge-bin 0x1000 kb.bin -t 0x1000 -o held.bin".split())
+        esptool.main(
+            ["--chip", "esp32c3", "merge-bin", "0x1000", "kb.bin", "-t", "0x1000", "-o", "held.bin"]
+        )
         held.seek(0)
         assert held.read() == pattern(1024)

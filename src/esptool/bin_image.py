@@ -509,18 +509,17 @@ def _image_class(chip: ChipSpec) -> type[ESP32FirmwareImage]:
     return type(name, (ESP32FirmwareImage,), namespace)
 
 
-_CLASSES: dict[str, type[ESP32FirmwareImage]] = {"esp32": ESP32FirmwareImage}
-for _key in chips.KEYS:
-    if _key not in ("esp8266", "esp32"):
-        _CLASSES[_key] = _image_class(chips.get(_key))
-        globals()[_CLASSES[_key].__name__] = _CLASSES[_key]
-        __all__.append(_CLASSES[_key].__name__)
+_CLASSES: dict[str, type[ESP32FirmwareImage]] = {ESP32FirmwareImage.rules.key: ESP32FirmwareImage}
+for _chip in map(chips.get, chips.KEYS):
+    if _chip.image.extended_header and _chip.key not in _CLASSES:
+        _CLASSES[_chip.key] = _image_class(_chip)
+        globals()[_CLASSES[_chip.key].__name__] = _CLASSES[_chip.key]
+        __all__.append(_CLASSES[_chip.key].__name__)
 
 
 def image_class(chip: str) -> type[BaseFirmwareImage]:
     """The class of a chip's boot loader images, e.g. for "esp32s3"."""
-    key = chips.normalize(chip)
-    return ESP8266ROMFirmwareImage if key == "esp8266" else _CLASSES[chips.get(key).key]
+    return _CLASSES.get(chips.get(chip).key, ESP8266ROMFirmwareImage)
 
 
 def LoadFirmwareImage(  # noqa: N802
@@ -576,26 +575,7 @@ def intel_hex_to_bin(
 __getattr__ = borrowed(
     __name__,
     {
-        **dict.fromkeys(
-            (
-                "ESP8266ROM",
-                "ESP32ROM",
-                "ESP32S2ROM",
-                "ESP32S3ROM",
-                "ESP32C2ROM",
-                "ESP32C3ROM",
-                "ESP32C5ROM",
-                "ESP32C6ROM",
-                "ESP32C61ROM",
-                "ESP32E22ROM",
-                "ESP32H2ROM",
-                "ESP32H21ROM",
-                "ESP32H4ROM",
-                "ESP32P4ROM",
-                "ESP32S31ROM",
-            ),
-            "esptool.targets",
-        ),
+        **{f"{key.upper()}ROM": "esptool.targets" for key in chips.KEYS},
         **dict.fromkeys(
             (
                 "byte",

@@ -135,21 +135,12 @@ CHIP_DEFS: dict[str, type[ESPLoader]] = {key: _make(key) for key in chips.KEYS}
 #: All classes.
 ROM_LIST: list[type[ESPLoader]] = list(CHIP_DEFS.values())
 
-ESP8266ROM = CHIP_DEFS["esp8266"]
-ESP32ROM = CHIP_DEFS["esp32"]
-ESP32S2ROM = CHIP_DEFS["esp32s2"]
-ESP32S3ROM = CHIP_DEFS["esp32s3"]
-ESP32C3ROM = CHIP_DEFS["esp32c3"]
-ESP32C2ROM = CHIP_DEFS["esp32c2"]
-ESP32C6ROM = CHIP_DEFS["esp32c6"]
-ESP32C61ROM = CHIP_DEFS["esp32c61"]
-ESP32C5ROM = CHIP_DEFS["esp32c5"]
-ESP32E22ROM = CHIP_DEFS["esp32e22"]
-ESP32H2ROM = CHIP_DEFS["esp32h2"]
-ESP32H21ROM = CHIP_DEFS["esp32h21"]
-ESP32P4ROM = CHIP_DEFS["esp32p4"]
-ESP32H4ROM = CHIP_DEFS["esp32h4"]
-ESP32S31ROM = CHIP_DEFS["esp32s31"]
+globals().update({cls.__name__: cls for cls in ROM_LIST})
+
+
+def __getattr__(name: str) -> type[ESPLoader]:
+    """For type checkers: `ESP32ROM` and its like stand among the globals, made of the chip data."""
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
 def class_of(spec: ChipSpec) -> type[ESPLoader]:

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,50 +17,8 @@ from esptool.device.facts import Facts
 from esptool.errors import FatalError
 from tests.support import oracle
 
-ROOT = Path(__file__).resolve().parents[2]
-FACTS = Path(os.environ.get("ESPTOOL_FACTS") or ROOT.parent / "shared" / "facts")
 CHIPS = [chips.get(k) for k in chips.KEYS]
 by_key = pytest.mark.parametrize("chip", CHIPS, ids=chips.KEYS)
-
-
-@pytest.mark.facts
-def test_generated_chip_files_equal_a_fresh_generation() -> None:
-    tool = ROOT / "tools" / "gen_chips.py"
-    done = subprocess.run(
-        [sys.executable, tool, "--facts", FACTS, "--check"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@by_key
-def test_a_chip_is_complete_and_consistent(chip: ChipSpec) -> None:
-    assert chips.normalize(chip.name) == chip.key
-    assert 0 < chip.uf2_family_id < 1 << 32
-    for field in chip.identity.fields.values():
-        check_field(field)
-    for r in chip.memory_map:
-        assert 0 <= r.start < r.end <= 1 << 32
-    assert all(not size & 0x0F for size in chip.flash.sizes.values())
-    assert all(freq <= 0x0F for freq in chip.flash.frequencies.values())
-    assert chip.flash.bootloader_offset in (0, 0x1000, 0x2000)
-    labels = {f for part in chip.identity.name + chip.identity.features for f in part.fields}
-    known = {*chip.identity.fields, "revision", "esp8285", "flash_mb"}
-    assert labels <= known
-    rule = chip.identity.revision
-    if rule is not None:
-        assert {w.field for w in rule.zero_when} <= known
-    for part in chip.identity.features:
-        assert part.vendor is None or part.vendor in chip.identity.vendors
-
-
-def check_field(field: Field) -> None:
-    taken = 0
-    for p in field:
-        assert p.address % 4 == 0
-        assert p.shift + p.width <= 32
-        bits = ((1 << p.width) - 1) << p.out_shift
-        assert not taken & bits
-        taken |= bits
 
 
 def test_chips_are_told_apart() -> None:

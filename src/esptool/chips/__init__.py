@@ -1,44 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chips: `get("esp32s3")` gives a `ChipSpec`; its file is imported when first asked for."""
+"""The chips: `get("esp32s3")` gives a `ChipSpec`; its file is imported when first asked for.
+
+Which there are stands in the generated `_index`, so that lists of them cost next to nothing.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from esptool.chips.spec import ChipSpec
+from esptool.chips._index import BY_CHIP_ID, BY_MAGIC, KEYS, RETIRED_IDS
 from esptool.errors import UsageError
 
-__all__ = ["KEYS", "ChipSpec", "by_chip_id", "by_magic", "get", "normalize"]
+if TYPE_CHECKING:
+    from esptool.chips.spec import ChipSpec
 
-#: All chips, in the order in which lists show them.
-KEYS: tuple[str, ...] = (
-    "esp8266",
-    "esp32",
-    "esp32s2",
-    "esp32s3",
-    "esp32c3",
-    "esp32c2",
-    "esp32c6",
-    "esp32c61",
-    "esp32c5",
-    "esp32e22",
-    "esp32h2",
-    "esp32h21",
-    "esp32p4",
-    "esp32h4",
-    "esp32s31",
-)
-
-#: Chip ids of pre-production silicon that no release supports.
-RETIRED_IDS: dict[int, str] = {
-    4: "ESP32-S3(beta2)",
-    6: "ESP32-S3(beta3)",
-    7: "ESP32-C6(beta)",
-    10: "ESP32-H2(beta1)",
-    14: "ESP32-H2(beta2)",
-    17: "ESP32-C5(beta3)",
-}
+__all__ = ["KEYS", "RETIRED_IDS", "by_chip_id", "by_magic", "get", "normalize"]
 
 
 def normalize(name: str) -> str:
@@ -56,16 +34,17 @@ def get(name: str) -> ChipSpec:
     key = normalize(name)
     if key not in KEYS:
         raise UsageError(f"Unknown chip '{name}'. Choose one of: {', '.join(KEYS)}.")
-    spec = import_module(f"esptool.chips.{key}").CHIP
-    assert isinstance(spec, ChipSpec)
+    spec: ChipSpec = import_module(f"esptool.chips.{key}").CHIP
     return spec
 
 
 def by_chip_id(chip_id: int) -> ChipSpec | None:
     """The chip whose images and security info carry `chip_id`, or None."""
-    return next((c for c in map(get, KEYS) if c.image_chip_id == chip_id), None)
+    key = BY_CHIP_ID.get(chip_id)
+    return None if key is None else get(key)
 
 
 def by_magic(value: int) -> ChipSpec | None:
     """The chip whose word at 0x40001000 is `value`, where that tells (older chips), or None."""
-    return next((c for c in map(get, KEYS) if c.rom.magic == value), None)
+    key = BY_MAGIC.get(value)
+    return None if key is None else get(key)

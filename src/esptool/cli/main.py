@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from esptool._version import __version__
+from esptool.chips import KEYS
 from esptool.cli import common
 from esptool.cli.common import EatAll, Entry, Group
 from esptool.cli.help import Sectioned
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from esptool.loader import ESPLoader
 
 PROG = "esptool"
-CHIPS = (
-    *("auto", "esp8266", "esp32", "esp32s2", "esp32s3", "esp32c3", "esp32c2", "esp32c6"),
-    *("esp32c61", "esp32c5", "esp32e22", "esp32h2", "esp32h21", "esp32p4", "esp32h4", "esp32s31"),
-)
 BASIC = "Basic commands"
 ADVANCED = "Advanced commands"
 
@@ -84,7 +81,7 @@ OUTPUT_OPTIONS = "What to show"
 OPTIONS: list[click.Parameter] = [
     Sectioned(
         ["--chip", "-c"],
-        type=Chip(CHIPS),
+        type=Chip(("auto", *KEYS)),
         default="auto",
         envvar="ESPTOOL_CHIP",
         section=PORT_OPTIONS,

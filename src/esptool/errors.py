@@ -7,10 +7,19 @@ Nothing here prints; the command line shows the text and ends with exit code 2.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    _Fatal = RuntimeError
+else:
+    try:
+        # Programs built on this package catch its errors, ours among them.
+        from esp_pylib.errors import FatalError as _Fatal
+    except ImportError:
+        _Fatal = RuntimeError
 
 
-class FatalError(RuntimeError):
+class FatalError(_Fatal):
     """An operation cannot go on. The text is meant for a person, in one or two lines.
 
     `remedy`, when given, is appended to the message on a line of its own.

@@ -7,85 +7,31 @@ plain control sequences and looks the streams up at every call, so that callers 
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
 import threading
-from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MethodType
 from typing import Any, TextIO, cast
+
+from esptool import log_text, shared_log
+from esptool.log_base import TemplateLogger, joined, with_suggestion
 
 __all__ = ["EsptoolLogger", "TemplateLogger", "log"]
 
 VERBOSITIES = ("auto", "verbose", "silent", "compact")
+#: Levels by which other programs of the family know them, quiet ones first.
+_LEVELS = ("silent", "auto", "verbose")
 
 _BOLD_YELLOW = "\x1b[1;33m"
 _BOLD_RED = "\x1b[1;31m"
 _CYAN = "\x1b[36m"
 _DIM = "\x1b[2m"
 _RESET = "\x1b[0m"
-#: Columns that a bar takes at least where its text is whole, and where there is little room.
-_SHORTEST_BAR, _SHORTER_BAR = 8, 4
+_RICH_WORDS = ("style", "markup", "highlight", "soft_wrap", "emoji", "justify", "overflow")
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\r")
-
-
-class TemplateLogger(ABC):
-    """What a replacement logger implements; install it with `log.set_logger(YourLogger())`."""
-
-    @abstractmethod
-    def print(self, *args: Any, **kwargs: Any) -> None:
-        """Print a plain message; the arguments are those of the builtin `print`."""
-
-    @abstractmethod
-    def note(self, message: str) -> None:
-        """Show something worth knowing."""
-
-    @abstractmethod
-    def warning(self, message: str) -> None:
-        """Show something that may go wrong."""
-
-    @abstractmethod
-    def error(self, message: str) -> None:
-        """Show a failure."""
-
-    @abstractmethod
-    def stage(self, finish: bool = False) -> None:
-        """Begin a group of messages, or with `finish` end it: a terminal may then collapse it."""
-
-    @abstractmethod
-    def progress_bar(
-        self,
-        cur_iter: int,
-        total_iters: int,
-        prefix: str = "",
-        suffix: str = "",
-        bar_length: int = 30,
-    ) -> None:
-        """Show that `cur_iter` of `total_iters` is done; the last call ends the line."""
-
-    @abstractmethod
-    def set_verbosity(self, verbosity: str) -> None:
-        """Set how much to show: "auto", "verbose", "silent" (errors only) or "compact"."""
-
-    def warn(self, message: str, suggestion: str | None = None) -> None:
-        """Another name of `warning`."""
-        self.warning(_with_suggestion(message, suggestion))
-
-    def err(self, message: str, suggestion: str | None = None) -> None:
-        """Another name of `error`."""
-        self.error(_with_suggestion(message, suggestion))
-
-    def hint(self, message: str) -> None:
-        """Show advice; by default a note."""
-        self.note(message)
-
-    def debug(self, *args: Any) -> None:
-        """Show a detail; empty arguments are dropped."""
-        self.print(*[a for a in args if a != ""])
-
-
-def _with_suggestion(message: str, suggestion: str | None) -> str:
-    return f"{message} {suggestion}" if suggestion else message
 
 
 class EsptoolLogger(TemplateLogger):
@@ -103,7 +49,7 @@ class EsptoolLogger(TemplateLogger):
         if not isinstance(cls.__dict__.get("instance"), cls):
             cls.instance = super().__new__(cls)
             cls._initialized = False
-        _state.active = cls.instance
+        shared_log.activate(cls.instance)
         return cls.instance
 
     def __init__(self) -> None:
@@ -118,6 +64,13 @@ class EsptoolLogger(TemplateLogger):
         self._column = 0
         self._last_mark = (0, -1)
         self._time_left = ""
+        self._console_out: Any = None
+        self._console_err: Any = None
+        self._info_stream: Any = None
+        self._bar_stream: Any = None
+        self._pinned: Any = None
+        self._forced_terminal: bool | None = None
+        self._width: int | None = None
         self.no_color = bool(os.environ.get("NO_COLOR"))
 
     # --- messages --------------------------------------------------------------------------
@@ -126,6 +79,8 @@ class EsptoolLogger(TemplateLogger):
         if self._verbosity == "silent":
             return
         self._leave_progress()
+        for name in _RICH_WORDS:  # what a `rich` console would take
+            kwargs.pop(name, None)
         if kwargs.get("file") not in (None, sys.stdout):
             print(*args, **kwargs)
             return
@@ -138,30 +93,71 @@ class EsptoolLogger(TemplateLogger):
         text = (" " if sep is None else sep).join(map(str, args))
         self._out(text + ("\n" if end is None else end), flush=flush)
 
-    def note(self, message: str) -> None:
-        if self._verbosity != "silent":
-            self._leave_progress()
-            # A note inside a stage must outlive it, with all that was printed before it.
-            self._out(f"{self._paint('NOTE:', _CYAN, sys.stdout)} {message}\n")
-            self._stage_newline_count = 0
+    def note(self, *args: Any) -> None:
+        self._inform("NOTE:", args)
 
-    def hint(self, message: str) -> None:
-        if self._verbosity != "silent":
-            self._leave_progress()
-            self._out(f"{self._paint('HINT:', _CYAN, sys.stdout)} {message}\n")
-            self._stage_newline_count = 0
+    def hint(self, *args: Any) -> None:
+        self._inform("HINT:", args)
+
+    def _inform(self, label: str, args: tuple[Any, ...]) -> None:
+        if self._verbosity == "silent":
+            return
+        self._leave_progress()
+        stream = self._info_stream
+        if stream is not None:
+            log_text.write(stream, f"{self._paint(label, _CYAN, stream)} {joined(args)}\n")
+            return
+        # A note inside a stage must outlive it, with all that was printed before it.
+        self._out(f"{self._paint(label, _CYAN, self._stdout_now())} {joined(args)}\n")
+        self._stage_newline_count = 0
 
     def warning(self, message: str, suggestion: str | None = None) -> None:
-        if self._verbosity != "silent":
-            self._err("WARNING:", _BOLD_YELLOW, _with_suggestion(message, suggestion))
+        self.warn(message, suggestion=suggestion)
 
     def error(self, message: str, suggestion: str | None = None) -> None:
-        self._err("ERROR:", _BOLD_RED, _with_suggestion(message, suggestion))
+        self.err(message, suggestion=suggestion)
+
+    def warn(self, *args: Any, suggestion: str | None = None) -> None:
+        """Show something that may go wrong, with what may be done about it."""
+        if self._verbosity != "silent":
+            self._err("WARNING:", _BOLD_YELLOW, with_suggestion(joined(args), suggestion))
+
+    def err(self, *args: Any, suggestion: str | None = None) -> None:
+        """Show a failure, with what may be done about it."""
+        self._err("ERROR:", _BOLD_RED, with_suggestion(joined(args), suggestion))
 
     def debug(self, *args: Any) -> None:
         if self._verbosity == "verbose":
             text = " ".join(str(a) for a in args if a != "")
-            self.print(self._paint(text, _DIM, sys.stdout))
+            stream = self._info_stream
+            self.print(self._paint(text, _DIM, stream or self._stdout_now()), file=stream)
+
+    def set_info_stream(self, stream: Any) -> None:
+        self._info_stream = None if stream is sys.stdout else stream
+
+    def set_console_options(
+        self,
+        *,
+        file: Any = None,
+        no_color: bool | None = None,
+        force_terminal: bool | None = None,
+        width: int | None = None,
+        soft_wrap: bool = True,
+        highlight: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        """Pin standard output's messages to `file`, and settle what is otherwise found out.
+
+        `soft_wrap` and `highlight` are taken and have no effect: lines are neither wrapped nor
+        coloured by their words.
+        """
+        self._pinned = file
+        self._forced_terminal = False if file is not None else force_terminal
+        self._width = width
+        if no_color is not None:
+            self.no_color = no_color
+        if quiet:
+            self.set_verbosity("silent")
 
     # --- stages and bars -------------------------------------------------------------------
 
@@ -193,7 +189,7 @@ class EsptoolLogger(TemplateLogger):
 
     def time_left(self, seconds: float | None) -> None:
         """Say how long the work of the next bar will still take; only a terminal shows it."""
-        self._time_left = "" if seconds is None else f"{_clock(seconds)} left"
+        self._time_left = "" if seconds is None else f"{log_text.clock(seconds)} left"
 
     def progress_bar(
         self,
@@ -204,7 +200,7 @@ class EsptoolLogger(TemplateLogger):
         bar_length: int = 30,
     ) -> None:
         when, self._time_left = self._time_left, ""
-        if self._verbosity == "silent":
+        if self._verbosity == "silent" or total_iters < 0:
             return
         smart = self._smart()
         done = total_iters <= 0 or cur_iter >= total_iters
@@ -214,7 +210,7 @@ class EsptoolLogger(TemplateLogger):
         length = bar_length
         if smart:
             room = self._columns() - 1 - len(prefix) - len(percent)
-            tail = _fitting(tail, "" if done else when, room)
+            tail = log_text.fitting(tail, "" if done else when, room)
             length = max(0, min(bar_length, room - len(tail)))
         filled = int(length * share)
         on, off = ("━", "━") if self._unicode() else ("=", " ")
@@ -230,12 +226,35 @@ class EsptoolLogger(TemplateLogger):
                 self._out(line + "\n")
             self._last_mark = mark
             return
+        self._redraw(line, done)
+
+    def _redraw(self, line: str, done: bool) -> None:
         self._raw(f"\r\x1b[2K{line}" + ("\n" if done else ""), flush=True)
         self._stage_progress_visible = not done
         if done and self._stage_active:
             self._stage_newline_count += 1
 
-    def set_verbosity(self, verbosity: str) -> None:
+    def counter_line(self, prefix: str, suffix: str, *, final: bool = False) -> None:
+        if self._verbosity == "silent":
+            return
+        if self._smart():
+            self._redraw(f"{prefix}{suffix}", final)
+        elif not final:
+            self._out(f"{prefix}{suffix}\n")
+
+    @contextmanager
+    def _drawing_on(self, file: Any) -> Iterator[None]:
+        before, self._last_mark = self._bar_stream, (0, -1)
+        self._bar_stream = None if file is sys.stdout else file
+        try:
+            yield
+        finally:
+            self._bar_stream = before
+
+    def set_verbosity(self, verbosity: str | int) -> None:
+        if isinstance(verbosity, int):
+            verbosity = _LEVELS[verbosity] if 0 <= verbosity < len(_LEVELS) else str(verbosity)
+        verbosity = {"normal": "auto"}.get(verbosity.lower(), verbosity.lower())
         if verbosity not in VERBOSITIES:
             raise ValueError(
                 f"Unknown verbosity '{verbosity}'. Choose one of: {', '.join(VERBOSITIES)}."
@@ -251,7 +270,7 @@ class EsptoolLogger(TemplateLogger):
         Raises:
             TypeError: it lacks one of the methods of `TemplateLogger`.
         """
-        _set_active(new_logger)
+        _install(new_logger)
 
     # --- where and how ---------------------------------------------------------------------
 
@@ -261,30 +280,40 @@ class EsptoolLogger(TemplateLogger):
             return False
         if self._smart_features is not None:
             return self._smart_features
-        return _is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"
+        if self._forced_terminal is not None:
+            return self._forced_terminal
+        return log_text.is_terminal(self._drawn_on()) and os.environ.get("TERM") != "dumb"
+
+    def _stdout_now(self) -> Any:
+        """Where plain messages go at this moment."""
+        return sys.stdout if self._pinned is None else self._pinned
+
+    def _drawn_on(self) -> Any:
+        """Where bars and counters go at this moment."""
+        return self._stdout_now() if self._bar_stream is None else self._bar_stream
 
     def _plain(self) -> bool:
         return self.no_color or bool(os.environ.get("NO_COLOR"))
 
     def _paint(self, text: str, colour: str, stream: TextIO) -> str:
         forced = bool(os.environ.get("FORCE_COLOR"))
-        if self._plain() or not (forced or _is_terminal(stream)):
+        if self._plain() or not (forced or log_text.is_terminal(stream)):
             return text
         return f"{colour}{text}{_RESET}"
 
-    @staticmethod
-    def _unicode() -> bool:
-        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    def _unicode(self) -> bool:
+        encoding = getattr(self._drawn_on(), "encoding", None) or "utf-8"
         try:
             "━".encode(encoding)
         except (LookupError, UnicodeEncodeError):
             return False
         return True
 
-    @staticmethod
-    def _columns() -> int:
+    def _columns(self) -> int:
         from shutil import get_terminal_size
 
+        if self._width is not None:
+            return max(10, self._width)
         return max(10, get_terminal_size((80, 24)).columns)
 
     def _leave_progress(self) -> None:
@@ -307,102 +336,71 @@ class EsptoolLogger(TemplateLogger):
         self._column += len(last)
 
     def _raw(self, text: str, flush: bool = False) -> None:
-        console = self.__dict__.get("_console_out")
-        if console is not None and console.file is sys.stdout:
+        stream = self._drawn_on()
+        console = self._console_out
+        if console is not None and console.file is stream:
             console.out(text, end="", highlight=False)
             return
-        stream = sys.stdout
         if stream is None:
             return
-        _write(stream, text)
-        if flush or _is_terminal(stream) or not text.endswith("\n"):
-            _flush(stream)
+        log_text.write(stream, text)
+        if flush or log_text.is_terminal(stream) or not text.endswith("\n"):
+            log_text.flush(stream)
 
     def _err(self, label: str, colour: str, message: str) -> None:
         self._leave_progress()
         stream = sys.stderr
         if stream is None:
             return
-        if sys.stdout is not None:
-            _flush(sys.stdout)  # keeps the order of the two where they share a terminal or pipe
+        if sys.stdout is not None:  # keeps the order where both are one terminal or pipe
+            log_text.flush(sys.stdout)
         text = f"{self._paint(label, colour, stream)} {message}\n"
-        console = self.__dict__.get("_console_err")
+        console = self._console_err
         if console is not None and console.file is stream:
             console.out(text, end="", highlight=False)
         else:
-            _write(stream, text)
-            _flush(stream)
+            log_text.write(stream, text)
+            log_text.flush(stream)
         # The lines above a warning must stay, so that it keeps its context.
         self._stage_newline_count = 0
 
     # --- consoles, for callers that capture through them --------------------------------------
 
-    def _get_console(self, key: str, stderr: bool) -> Any:
-        if key not in self.__dict__:
-            from rich.console import Console
+    @property
+    def stdout(self) -> Any:
+        """A `rich` console on standard output; made when first asked for."""
+        if self._console_out is None:
+            self._console_out = _console(stderr=False)
+        return self._console_out
 
-            self.__dict__[key] = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
-        return self.__dict__[key]
+    @property
+    def stderr(self) -> Any:
+        """A `rich` console on standard error; made when first asked for."""
+        if self._console_err is None:
+            self._console_err = _console(stderr=True)
+        return self._console_err
 
     @property
     def _stdout(self) -> Any:
-        """A `rich` console on standard output; made when first asked for."""
-        return self._get_console("_console_out", stderr=False)
+        return self.stdout
 
     @_stdout.setter
     def _stdout(self, console: Any) -> None:
-        self.__dict__["_console_out"] = console
+        self._console_out = console
 
     @property
     def _stderr(self) -> Any:
-        """A `rich` console on standard error; made when first asked for."""
-        return self._get_console("_console_err", stderr=True)
+        return self.stderr
 
     @_stderr.setter
     def _stderr(self, console: Any) -> None:
-        self.__dict__["_console_err"] = console
+        self._console_err = console
 
 
-def _fitting(tail: str, when: str, room: int) -> str:
-    """What is said behind a bar, beside which a piece of the bar has to fit, too."""
-    texts = [tail]
-    if when:
-        texts = [f"{tail}, {when}" if tail else f" {when}", f" {when}", *texts]
-    for text in texts:
-        if len(text) + _SHORTEST_BAR <= room:
-            return text
-    short = f" {when.split()[0]}" if when else ""
-    return short if len(short) + _SHORTER_BAR <= room else ""
+def _console(*, stderr: bool) -> Any:
+    from rich.console import Console
 
-
-def _clock(seconds: float) -> str:
-    """'0:07', '12:34', '1:02:03': whole seconds, the last one counted until it is over."""
-    minutes, rest = divmod(math.ceil(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _is_terminal(stream: Any) -> bool:
-    """Whether `stream` is a terminal; replacements may lack `isatty` or fail in it."""
-    try:
-        return bool(stream.isatty())
-    except (AttributeError, OSError, ValueError):
-        return False
-
-
-def _write(stream: TextIO, text: str) -> None:
-    """Write, replacing what the stream's encoding cannot hold."""
-    try:
-        stream.write(text)
-    except UnicodeEncodeError:
-        encoding = getattr(stream, "encoding", None) or "ascii"
-        stream.write(text.encode(encoding, "replace").decode(encoding))
-
-
-def _flush(stream: Any) -> None:
-    flush = getattr(stream, "flush", None)
-    if flush is not None:
-        flush()
+    return Console(stderr=stderr, highlight=False, emoji=False, markup=False)
 
 
 _REQUIRED = (
@@ -416,14 +414,11 @@ _REQUIRED = (
 )
 
 
-class _State:
-    active: Any = None
+#: Another name to look for where a logger lacks one.
+_OTHER_NAMES = {"warning": "warn", "warn": "warning", "error": "err", "err": "error"}
 
 
-_state = _State()
-
-
-def _set_active(new_logger: Any) -> None:
+def _install(new_logger: Any) -> None:
     complete = all(
         any(callable(getattr(new_logger, name, None)) for name in names) for names in _REQUIRED
     )
@@ -432,80 +427,36 @@ def _set_active(new_logger: Any) -> None:
             "New logger must implement the TemplateLogger interface, "
             f"got '{type(new_logger).__name__}'"
         )
-    _state.active = new_logger
+    shared_log.activate(new_logger)
 
 
 class _ActiveLogger:
-    """`log`: passes every call on to whichever logger is installed at that moment."""
+    """`log`: every name is that of whichever logger is installed at that moment.
 
-    def _target(self) -> Any:
-        if _state.active is None:
-            EsptoolLogger()
-        return _state.active
-
-    def print(self, *args: Any, **kwargs: Any) -> None:
-        """Print a plain message."""
-        self._target().print(*args, **kwargs)
-
-    def note(self, message: str) -> None:
-        """Show something worth knowing."""
-        self._target().note(message)
-
-    def hint(self, message: str) -> None:
-        """Show advice, as a note where the logger has no hints."""
-        target = self._target()
-        getattr(target, "hint", target.note)(message)
-
-    def warning(self, message: str, suggestion: str | None = None) -> None:
-        """Show something that may go wrong."""
-        self._send("warning", "warn", _with_suggestion(message, suggestion))
-
-    def error(self, message: str, suggestion: str | None = None) -> None:
-        """Show a failure."""
-        self._send("error", "err", _with_suggestion(message, suggestion))
-
-    warn = warning
-    err = error
-
-    def _send(self, name: str, other: str, message: str) -> None:
-        target = self._target()
-        (getattr(target, name, None) or getattr(target, other))(message)
-
-    def debug(self, *args: Any) -> None:
-        """Show a detail, where the verbosity asks for it."""
-        target = self._target()
-        debug = getattr(target, "debug", None)
-        if debug is not None:
-            debug(*args)
-
-    def stage(self, finish: bool = False) -> None:
-        """Begin or end a group of messages."""
-        self._target().stage(finish=finish)
-
-    def progress_bar(
-        self,
-        cur_iter: int,
-        total_iters: int,
-        prefix: str = "",
-        suffix: str = "",
-        bar_length: int = 30,
-    ) -> None:
-        """Show progress."""
-        self._target().progress_bar(cur_iter, total_iters, prefix, suffix, bar_length)
-
-    def set_verbosity(self, verbosity: str) -> None:
-        """Set how much to show."""
-        self._target().set_verbosity(verbosity)
+    What a logger of another family lacks is served by the defaults of `TemplateLogger`.
+    """
 
     def set_logger(self, new_logger: Any) -> None:
         """Install another logger; it must have the methods of `TemplateLogger`."""
-        _set_active(new_logger)
+        _install(new_logger)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(self._target(), name)
+        target = shared_log.active() or EsptoolLogger()
+        for known in (name, _OTHER_NAMES.get(name, name)):
+            try:
+                return getattr(target, known)
+            except AttributeError:
+                continue
+        default = getattr(TemplateLogger, name)
+        return _nothing if name == "debug" else MethodType(default, target)
+
+
+def _nothing(*args: Any) -> None:
+    """What a logger without details does with one."""
 
 
 #: The logger that everything prints through.
 log = cast("EsptoolLogger", _ActiveLogger())
+shared_log.offer(log, EsptoolLogger, TemplateLogger)

@@ -49,10 +49,7 @@ class Renderer:
         if where and verb.split()[-1] not in ("at", "from", "to"):
             verb += " at"
         suffix = event.suffix or f"{event.done}/{event.total} bytes..."
-        # Not every logger that took the place of ours knows of it.
-        time_left = getattr(log, "time_left", None)
-        if time_left is not None:
-            time_left(event.seconds_left)
+        log.time_left(event.seconds_left)
         log.progress_bar(event.done, event.total, prefix=f"{verb}{where} ", suffix=f" {suffix}")
 
     @staticmethod
@@ -60,9 +57,9 @@ class Renderer:
         if event.done:
             log.print()
         elif event.attempt == 1:
-            log.print("Connecting" + "." * _FIRST_DOTS, end="", flush=True)
+            log.print("Connecting" + "." * _FIRST_DOTS, end="")
         else:
-            log.print("." * _MORE_DOTS, end="", flush=True)
+            log.print("." * _MORE_DOTS, end="")
 
 
 #: The usual listener of the command line and of the documented Python functions.

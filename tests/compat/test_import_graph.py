@@ -23,7 +23,8 @@ FACES = {
         "util",
         "reset",
     ),
-    *("logger", "config", "render", "uf2_writer"),
+    *("logger", "log_base", "log_tasks", "log_text", "shared_log"),
+    *("config", "render", "uf2_writer"),
 }
 MAY: dict[str, set[str]] = {
     "errors": set(),

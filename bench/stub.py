@@ -24,8 +24,7 @@ from esptool.virtual.emulator.cpu import PAGE, Cpu, IcicleCpu
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
-from build_stubs import TOOLCHAINS, build
-from gen_stub_headers import stubs
+from build_stubs import TOOLCHAINS, build, stubs
 
 SCRATCH = 0x10000000
 SCRATCH_SIZE = 1 << 20

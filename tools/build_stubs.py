@@ -26,29 +26,17 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import stub_stack
+from esptool import chips
 from esptool._version import __version__
 from esptool.chips.spec import Arch, ChipSpec
-from gen_stub_headers import header, stubs
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware"
 OUT = ROOT / "src" / "esptool" / "stubs" / "data"
 
-#: Free RAM behind `bss_start` on every chip (the ROM's own data follows), and the stack in it.
-RAM_SIZE = 0x13EE0
 STACK = 2048
 #: What is kept of it for functions of the ROM.
 ROM_STACK = 768
-#: Free RAM for code where it is not the distance to the data.
-TEXT_LIMIT = {"esp8266": 0x8000, "esp32": 0x10000}
-#: Where code and data share one memory and code needs more than the usual distance.
-DATA_SHIFT = {"esp32c2": 0x1800, "esp32c3": 0x1800}
-#: Instruction bus address less data bus address of the same memory, where the two differ.
-BUS_SHIFT = {
-    "esp32s2": 0x70000, "esp32s3": 0x6F0000, "esp32c2": 0x6E0000, "esp32c3": 0x700000,
-}
-#: Code of ESP8266 begins where the lower half of the instruction cache lies idle.
-TEXT_START = {"esp8266": 0x40108000}
 
 COMMON = [
     "-Os", "-std=gnu11", "-ffreestanding", "-fno-builtin", "-nostdlib", "-ffunction-sections",
@@ -96,47 +84,34 @@ def _run(*command: str | Path, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a stub lies: code, and data up to the end of its stack."""
-
-    text: int
-    text_limit: int
-    data: int
-    end: int
-
-
-def placement(name: str, spec: ChipSpec) -> Placement:
-    """The memory that a stub may use."""
-    layout = spec.stub.layouts[name]
-    text = TEXT_START.get(name, layout.text_start)
-    data = layout.bss_start + DATA_SHIFT.get(name, 0)
-    limit = TEXT_LIMIT.get(name) or data - (text - BUS_SHIFT.get(name, 0))
-    return Placement(text, limit, data, layout.bss_start + RAM_SIZE)
+def stubs() -> dict[str, ChipSpec]:
+    """Every stub that there is, with its chip."""
+    return {
+        name: spec
+        for spec in map(chips.get, chips.KEYS)
+        if spec.stub.available
+        for name in spec.stub.layouts
+    }
 
 
-def _script(name: str, spec: ChipSpec, tools: Toolchain) -> str:
-    place = placement(name, spec)
+def _script(tools: Toolchain) -> str:
     rodata = "*(.rodata .rodata.* .srodata .srodata.*)"
     values = {
-        "TEXT": f"{place.text:#x}",
-        "RAM_END": f"{place.end:#x}",
-        "RAM": f"{place.data:#x}",
         "STACK": f"{STACK}",
         "CODE_RODATA": rodata if tools.rodata_in_code else "",
         "DATA_RODATA": "" if tools.rodata_in_code else rodata,
     }
     text = (FIRMWARE / "stub.ld").read_text()
-    return re.sub(r"\b(TEXT|RAM_END|RAM|STACK|CODE_RODATA|DATA_RODATA)\b",
-                  lambda m: values[m[1]], text)
+    return re.sub(r"\b(STACK|CODE_RODATA|DATA_RODATA)\b", lambda m: values[m[1]], text)
 
 
 def build(name: str, spec: ChipSpec, work: Path) -> Built:
     """Compile and link one stub in `work`."""
     tools = TOOLCHAINS[spec.arch]
     work.mkdir(parents=True, exist_ok=True)
-    (work / "chip.h").write_text(header(name, spec))
-    (work / "stub.ld").write_text(_script(name, spec, tools))
+    for suffix in ("h", "ld"):
+        shutil.copy(FIRMWARE / "chips" / f"{name}.{suffix}", work / f"chip.{suffix}")
+    (work / "stub.ld").write_text(_script(tools))
     for source in FIRMWARE.glob("src/*"):
         shutil.copy(source, work)
     shutil.copy(FIRMWARE / "arch" / tools.start, work / "start.S")
@@ -148,10 +123,10 @@ def build(name: str, spec: ChipSpec, work: Path) -> Built:
     _run(gcc, *tools.flags, "-nostdlib", "-Wl,--gc-sections",
          "-Wl,-z,max-page-size=4", "-T", "stub.ld", "-o", "stub.elf", *objects,
          *(("-lgcc",) if spec.arch is Arch.RISCV else ()), cwd=work)
-    return _collect(name, spec, tools, work)
+    return _collect(name, tools, work)
 
 
-def _collect(name: str, spec: ChipSpec, tools: Toolchain, work: Path) -> Built:
+def _collect(name: str, tools: Toolchain, work: Path) -> Built:
     parts: dict[str, bytes] = {}
     for part in ("text", "data"):
         _run(tools.prefix + "objcopy", "-O", "binary", "-j", f".{part}", "stub.elf", part, cwd=work)
@@ -162,18 +137,18 @@ def _collect(name: str, spec: ChipSpec, tools: Toolchain, work: Path) -> Built:
         for row in _run(tools.prefix + "nm", "stub.elf", cwd=work).splitlines()
         if len(row.split()) == 3
     }
-    place = placement(name, spec)
-    if len(parts["text"]) > place.text_limit:
-        raise SystemExit(f"{name}: {len(parts['text'])} bytes of code, {place.text_limit} free.")
+    text, ram, free = (symbols[name] for name in ("TEXT_START", "RAM_START", "TEXT_SIZE"))
+    if len(parts["text"]) > free:
+        raise SystemExit(f"{name}: {len(parts['text'])} bytes of code, {free} free.")
     deepest = stub_stack.read(work).deepest("main")
     if deepest > STACK - ROM_STACK:
         raise SystemExit(f"{name}: the stack may get {deepest} bytes deep.")
     fields: dict[str, object] = {
         "entry": symbols["start"],
         "text": base64.b64encode(parts["text"]).decode(),
-        "text_start": place.text,
+        "text_start": text,
         "data": base64.b64encode(parts["data"]).decode(),
-        "data_start": place.data,
+        "data_start": ram,
         "bss_start": symbols["bss_start"],
     }
     facts: dict[str, object] = {
@@ -183,8 +158,8 @@ def _collect(name: str, spec: ChipSpec, tools: Toolchain, work: Path) -> Built:
         "stack": STACK,
         "stack_used": deepest,
         "ram": [
-            {"what": "code", "start": place.text, "size": len(parts["text"])},
-            {"what": "data", "start": place.data, "size": len(parts["data"])},
+            {"what": "code", "start": text, "size": len(parts["text"])},
+            {"what": "data", "start": ram, "size": len(parts["data"])},
             {"what": "zeroed", "start": symbols["bss_start"],
              "size": symbols["bss_end"] - symbols["bss_start"]},
             {"what": "stack", "start": symbols["stack_top"] - STACK, "size": STACK},
@@ -196,12 +171,11 @@ def _collect(name: str, spec: ChipSpec, tools: Toolchain, work: Path) -> Built:
 def source_hash() -> str:
     """SHA-256 over all that goes into a build, names included."""
     digest = hashlib.sha256()
-    files = [*FIRMWARE.glob("src/*"), *FIRMWARE.glob("arch/*"), FIRMWARE / "stub.ld"]
+    folders = ("src", "arch", "chips")
+    files = [*(p for f in folders for p in FIRMWARE.glob(f"{f}/*")), FIRMWARE / "stub.ld"]
     for path in sorted(files):
         digest.update(f"{path.relative_to(FIRMWARE)}\n".encode() + path.read_bytes())
-    for name, spec in sorted(stubs().items()):
-        digest.update(header(name, spec).encode())
-    digest.update(repr((COMMON, TOOLCHAINS, RAM_SIZE, STACK)).encode())
+    digest.update(repr((COMMON, TOOLCHAINS, STACK)).encode())
     return digest.hexdigest()
 
 

@@ -287,12 +287,6 @@ static void security_info(void)
     static u8 info[32] __attribute__((aligned(4)));
     u32 function = ROM_SECURITY_INFO;
 
-#ifdef ROM_SECURITY_INFO_LATER
-    u32 minor = (reg_read(REV_MINOR_LOW_REG) >> REV_MINOR_LOW_SHIFT & 7)
-        | (reg_read(REV_REG) >> REV_MINOR_HIGH_SHIFT & 1) << 3;
-    if ((reg_read(REV_REG) >> REV_MAJOR_SHIFT & 3) * 100 + minor >= ROM_SECURITY_INFO_LATER_FROM)
-        function = ROM_SECURITY_INFO_LATER;
-#endif
     rom_call(function, 0, 0, (word)info, 0);
     reply(SECURITY_INFO, OK, 0, info, SECURITY_INFO_BYTES);
 }

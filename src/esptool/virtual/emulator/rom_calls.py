@@ -61,7 +61,7 @@ CALLS: dict[str, RomCalls] = {
         0x40000050,
         0x40000110,
         (0x4000071C,),
-        (0x4004B9DA, 0x4004D51E),
+        (0x4004B13E, 0x4004B9DA, 0x4004D51E),
         printf=0x40000040,
     ),
     "esp32c5": RomCalls(

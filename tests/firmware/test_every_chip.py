@@ -125,7 +125,7 @@ def test_addresses_above_16_mb(chip: str) -> None:
 @pytest.mark.parametrize("revision", ["0.1", "0.3", "0.4", "1.1"])
 def test_security_info_comes_from_the_rom_that_the_revision_has(revision: str) -> None:
     with start("esp32c3", "esp32c3", f"&rev={revision}") as session:
-        assert session.facts.security_info().chip_id == chips.get("esp32c3").image_chip_id
+        assert session.facts.security_info.chip_id == chips.get("esp32c3").image_chip_id
 
 
 def test_every_chip_that_has_room_has_a_stub() -> None:

@@ -42,6 +42,9 @@ def __getattr__(name: str) -> Callable[[], object]:
 
     def call() -> object:
         entry = "_main_py" if name != package else "_main"
-        return getattr(importlib.import_module(package), entry)()
+        try:
+            return getattr(importlib.import_module(package), entry)()
+        except KeyboardInterrupt:  # so early that the program could not take care of it
+            return 2
 
     return call

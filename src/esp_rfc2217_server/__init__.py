@@ -17,13 +17,12 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _main() -> None:
-    from esptool.cli.common import run
+    from esptool import _start
 
-    run(main)
+    _start(main)
 
 
 def _main_py() -> None:
-    from esptool.cli.common import run, warn_old_script
+    from esptool import _start
 
-    warn_old_script("esp_rfc2217_server.py")
-    run(main)
+    _start(main, old="esp_rfc2217_server.py")

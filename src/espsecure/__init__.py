@@ -28,26 +28,16 @@ def main(argv: list[str] | None = None) -> None:
 
 def _main() -> None:
     """The console script: errors end it with exit code 2."""
-    from esptool.cli.ending import run
-    from esptool.errors import FatalError
-    from esptool.logger import log
+    from esptool import _start
 
-    def start() -> None:
-        try:
-            main()
-        except FatalError as e:
-            log.error(f"\nA fatal error occurred: {e}")  # at the start of a line, as v5 has it
-            sys.exit(2)
-
-    run(start)
+    _start(main, lead="\n")  # an error begins a line, as v5 has it
 
 
 def _main_py() -> None:
     """The console script under its old name with a suffix."""
-    from esptool.cli.ending import warn_old_script
+    from esptool import _start
 
-    warn_old_script("espsecure.py")
-    _main()
+    _start(main, old="espsecure.py", lead="\n")
 
 
 def __getattr__(name: str) -> Any:

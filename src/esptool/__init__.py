@@ -12,6 +12,7 @@ from esptool.virtual import announce as _announce
 TYPE_CHECKING = False  # as in `typing`, whose import would double the time of `import esptool`
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from esptool.cmds import *  # noqa: F403
@@ -159,20 +160,26 @@ def _version_in_a_hurry() -> None:
     from esptool import config
     from esptool.logger import log
 
-    log.set_verbosity("auto")
     log.print(f"esptool v{__version__}")
     config.announce()
     log.print(__version__)
 
 
 def _main() -> None:
-    from esptool.cli.ending import run
-
-    run(main)
+    _start(main)
 
 
 def _main_py() -> None:
-    from esptool.cli.ending import run, warn_old_script
+    _start(main, old="esptool.py")
 
-    warn_old_script("esptool.py")
-    run(main)
+
+def _start(main: Callable[[], None], *, old: str = "", lead: str = "") -> None:
+    """Run one of the programs and end the process; `old` is the deprecated name it goes by."""
+    try:
+        from esptool.cli.ending import run, warn_old_script
+
+        if old:
+            warn_old_script(old)
+        run(main, lead=lead)
+    except KeyboardInterrupt:  # while this was loading, or a second one
+        raise SystemExit(2) from None

@@ -2,11 +2,12 @@
 """What the command lines of all programs share: groups, commands, options, and how they end.
 
 Knows nothing of chips. Old spellings are accepted with one note each on standard error; every
-foreseen failure becomes exit code 2 without a traceback, an interruption becomes 130.
+foreseen failure becomes exit code 2 without a traceback; see `esptool.cli.ending`.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -398,17 +399,20 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
         SystemExit: with 2 after a usage error, which has been shown on standard error.
         FatalError: the operation failed.
     """
+    args = expand_file_arguments(argv, prog)
+    if os.environ.get(f"_{prog}_COMPLETE".replace("-", "_").upper()):
+        group.main(args=args, prog_name=prog)  # answers the shell and ends
+    code: Any = None
     try:
-        code = group.main(
-            args=expand_file_arguments(argv, prog),
-            prog_name=prog,
-            standalone_mode=False,
-            obj=obj,
-            windows_expand_args=False,
-        )
+        # Not `group.main`: that one takes a port or output that has gone for a reason to end with
+        # exit code 1 and not a word.
+        with group.make_context(prog, args, obj=obj) as ctx:
+            group.invoke(ctx)
     except _NO_ARGS as e:
         log.print(e.format_message())
         raise SystemExit(2) from None
+    except click.exceptions.Exit as e:
+        code = e.exit_code
     except click.Abort as e:
         # click makes this of an interruption; its text says what was left undone.
         cause = e.__cause__
@@ -416,9 +420,11 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
     except click.ClickException as e:
         show_usage_error(e)
         raise SystemExit(2) from None
+    except BrokenPipeError as e:
+        raise FatalError(f"The other end has gone: {e.strerror or e}.") from e
     if not argv and getattr(group, "no_args_is_help", False):
         raise SystemExit(2)  # click before 8.2 takes showing help for a success
-    if isinstance(code, int) and code != 0:
+    if code:
         raise SystemExit(code)
 
 

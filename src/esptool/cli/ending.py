@@ -1,55 +1,171 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the programs end: every outcome becomes an exit code and a line or two. Needs no parser."""
+"""How the programs end: every outcome becomes an exit code and a line or two. Needs no parser.
+
+The codes are in docs/exit-codes.md; all programs come through here.
+"""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import _signal  # `signal` costs more to import than `esptool version` takes to run
 from esptool.errors import FatalError
 from esptool.logger import log
 
+DONE = 0
+FAILED = 2
 
-def run(main: Callable[[], None]) -> NoReturn:
+
+def run(main: Callable[[], None], *, lead: str = "") -> NoReturn:
     """Run a program's `main` and end the process with the exit code that belongs to the outcome.
 
-    0 when it went well, 2 after any error or an interruption (shown in a line or two on standard
-    error). ESPTOOL_TRACEBACK=1 shows where an error came from.
+    0 when it went well; 2 after any error or an interruption, which is shown in a line or two on
+    standard error; the signal's own end after SIGTERM and SIGHUP, once everything is cleaned up.
+    ESPTOOL_TRACEBACK=1 shows where an error came from.
+
+    Args:
+        main: raises `FatalError` or `SystemExit`.
+        lead: stands before an error: espefuse and espsecure begin it on a new line.
     """
-    code = 0
-    try:
-        main()
-        _flush()
-    except KeyboardInterrupt as e:
-        text = str(e)
-        log.error(f"Interrupted.{' ' + text if text else ''}")
-        code = 2
-    except BrokenPipeError:
-        # The reader has gone (e.g. `| head`); keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 0
-    except FatalError as e:
-        _maybe_traceback()
-        log.error(f"A fatal error occurred: {e}")
-        code = 2
-    except SystemExit as e:
-        code = e.code if isinstance(e.code, int) else 0 if e.code is None else 2
-    except Exception as e:
-        _maybe_traceback()
-        where = _innermost(e)
-        log.error(
-            f"A fatal error occurred: unexpected {type(e).__name__}: {e} ({where}). "
-            "Set ESPTOOL_TRACEBACK=1 to see more, and please report it."
-        )
-        code = 2
+    _fill_closed_streams()
+    output = _guard("stdout", 1)
+    _guard("stderr", 2)
+    ended_by: list[int] = []
+    _raise_at_signals(ended_by)
+    code = _outcome(main, lead, ended_by)
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # nothing is left that needs cleaning up
+    lost = _flush(output)
+    if lost is not None and lost.errno != errno.EPIPE and not ended_by:
+        log.error(f"{lead}A fatal error occurred: Cannot write the output: {lost.strerror}.")
+        code = FAILED
+    if ended_by:
+        _signal.signal(ended_by[0], _signal.SIG_DFL)
+        os.kill(os.getpid(), ended_by[0])
     sys.exit(code)
 
 
-def _flush() -> None:
-    if sys.stdout is not None:
-        sys.stdout.flush()
+def _outcome(main: Callable[[], None], lead: str, ended_by: list[int]) -> int:
+    try:
+        main()
+    except KeyboardInterrupt as e:
+        text = str(e)
+        what = "Ended by a signal." if ended_by else "Interrupted."
+        log.error(f"{what}{' ' + text if text else ''}")
+        return FAILED
+    except FatalError as e:
+        _maybe_traceback()
+        show_error(e, lead)
+        return FAILED
+    except SystemExit as e:
+        if isinstance(e.code, str):  # what `sys.exit("text")` means
+            log.error(e.code)
+        return e.code if isinstance(e.code, int) else DONE if e.code is None else FAILED
+    except MemoryError:
+        _maybe_traceback()
+        log.error(f"{lead}A fatal error occurred: There is not enough memory for this.")
+        return FAILED
+    except Exception as e:
+        _maybe_traceback()
+        log.error(
+            f"{lead}A fatal error occurred: unexpected {type(e).__name__}: {e} ({_innermost(e)}). "
+            "Set ESPTOOL_TRACEBACK=1 to see more, and please report it."
+        )
+        return FAILED
+    return DONE
+
+
+def show_error(error: BaseException, lead: str = "") -> None:
+    """The line that all programs show for a failure."""
+    log.error(f"{lead}A fatal error occurred: {error}")
+
+
+# --- standard streams --------------------------------------------------------------------------
+
+
+class _Outlet(io.FileIO):
+    """Standard output or error. Work is not given up because nobody reads about it any more."""
+
+    lost: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        if self.lost is None:
+            try:
+                return super().write(data)
+            except OSError as e:
+                self.lost = e
+        return memoryview(data).nbytes
+
+
+def output_is_lost() -> bool:
+    """Standard output cannot be written any more, so that nobody sees what is asked there."""
+    outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return sys.stdout is None or getattr(outlet, "lost", None) is not None
+
+
+def _guard(name: str, descriptor: int) -> _Outlet | None:
+    """Put an `_Outlet` below a standard stream; None where it is something else already."""
+    stream = getattr(sys, name)
+    try:
+        if type(stream) is not io.TextIOWrapper or stream.fileno() != descriptor:
+            return None
+        stream.flush()
+        outlet = _Outlet(descriptor, "wb", closefd=False)
+        guarded = io.TextIOWrapper(
+            io.BufferedWriter(outlet),
+            encoding=stream.encoding,
+            errors=stream.errors if name == "stderr" else "replace",
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+    except (OSError, ValueError):
+        return None
+    guarded.mode = "w"
+    setattr(sys, name, guarded)
+    return outlet
+
+
+def _fill_closed_streams() -> None:
+    """Otherwise the next file or port that is opened gets the number of a standard stream."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _flush(output: _Outlet | None) -> OSError | None:
+    """Write what is left; the failure of standard output, if there was one."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError) as e:
+        return e if isinstance(e, OSError) else None
+    return None if output is None else output.lost
+
+
+# --- signals -----------------------------------------------------------------------------------
+
+
+def _raise_at_signals(ended_by: list[int]) -> None:
+    """SIGTERM and SIGHUP end a program as Ctrl-C does: files removed, ports closed, state told."""
+
+    def end(number: int, _frame: object) -> None:
+        ended_by.append(number)
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(_signal, name, None)
+        # Who starts a program may have it ignore them (nohup).
+        if number is not None and _signal.getsignal(number) == _signal.SIG_DFL:
+            _signal.signal(number, end)
+
+
+# --- helpers -----------------------------------------------------------------------------------
 
 
 def _maybe_traceback() -> None:

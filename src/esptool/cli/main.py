@@ -171,10 +171,11 @@ def _begin(ctx: click.Context, /, **options: Any) -> None:
         raise UsageError("Cannot use both --verbose and --silent options at the same time.")
     if options["trace"] and options["silent"]:
         raise UsageError("Cannot use both --trace and --silent options at the same time.")
-    verbosity = "verbose" if options["verbose"] else "silent" if options["silent"] else "auto"
-    log.set_verbosity(verbosity)
-    if options["trace"]:
-        log.set_verbosity("verbose")
+    if options["verbose"] or options["trace"] or options["silent"]:
+        before = getattr(log, "_verbosity", "auto")
+        log.set_verbosity("silent" if options["silent"] else "verbose")
+        # A program that runs a command line goes on as it was.
+        ctx.call_on_close(lambda: log.set_verbosity(before))
     if not ctx.meta.get("json"):
         log.print(f"{PROG} v{__version__}")
     esp = (ctx.obj or {}).get("esp")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from esptool.errors import FatalError
+from esptool.cli.common import call
 
 _EXAMPLE = "for instance flash=8MB, part=W25Q64JV, state=board.bin, timing=real, fault=lose:1e-5"
 
@@ -100,16 +100,19 @@ def _list() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    try:
-        command.main(standalone_mode=False)
-    except click.ClickException as e:
-        e.show()
-        sys.exit(2)
-    except FatalError as e:
-        click.echo(f"A fatal error occurred: {e}", err=True)
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+    from esptool.cli.ending import run as end_with
+
+    end_with(run)
+
+
+def run(argv: list[str] | None = None) -> None:
+    """Run the command line.
+
+    Raises:
+        FatalError: the chip or a setting does not exist, or the address is taken.
+        SystemExit: with code 2, the command line is wrong.
+    """
+    call(command, sys.argv[1:] if argv is None else argv, "esp_virtual_chip")
 
 
 if __name__ == "__main__":

@@ -32,19 +32,28 @@ def _repair() -> None:
             importlib.import_module(name)
 
 
+def _end_quietly_while_loading() -> None:
+    """Ctrl-C has nothing to clean up yet, so the system may end the process, without a traceback.
+
+    `esptool.cli.ending` takes over once the program runs.
+    """
+    import _signal  # type: ignore[import-not-found]
+
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+
 def __getattr__(name: str) -> Callable[[], object]:
     """The entry point of a package: `esptool` for the script of that name, `esptool_py` for
     the one with a suffix. Scripts ask anew each time, so that each of them can be repaired."""
     package = name.removesuffix("_py")
     if package not in _PACKAGES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _end_quietly_while_loading()
     _repair()
 
     def call() -> object:
         entry = "_main_py" if name != package else "_main"
-        try:
-            return getattr(importlib.import_module(package), entry)()
-        except KeyboardInterrupt:  # so early that the program could not take care of it
-            return 2
+        return getattr(importlib.import_module(package), entry)()
 
     return call

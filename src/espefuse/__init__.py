@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None, esp: Any = None) -> None:
 
     Raises:
         esptool.FatalError: what was asked cannot be done.
-        SystemExit: a usage error (code 2), or the burn was not confirmed.
+        SystemExit: with code 2, for a usage error, or where the burn was not confirmed.
     """
     from espefuse.cli.main import main as run
 
@@ -64,13 +64,12 @@ def main(argv: list[str] | None = None, esp: Any = None) -> None:
 
 
 def _main() -> None:
-    from espefuse.cli.main import entry
+    from esptool import _start
 
-    entry()
+    _start(main, lead="\n")
 
 
 def _main_py() -> None:
-    from espefuse import output
+    from esptool import _start
 
-    output.warn("DEPRECATED: Running as 'espefuse.py' is deprecated. Use 'espefuse' instead.")
-    _main()
+    _start(main, old="espefuse.py", lead="\n")

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import sys
+
+from esptool.cli.ending import output_is_lost
 from esptool.logger import log
 
 
@@ -19,6 +22,8 @@ def warn(text: str) -> None:
 def ask(question: str) -> bool:
     """Ask on the terminal; True for the word BURN. The end of input is no answer (EOFError)."""
     log.print(question)
+    if output_is_lost() or sys.stdin is None:
+        raise EOFError  # nobody has read the question, or can answer it
     answer = input().strip() == "BURN"
     if not answer:
         log.print("Aborting.")

@@ -183,7 +183,12 @@ def test_an_interruption_says_what_flash_holds_and_ends_with_2(tmp_path: Path) -
     big.write_bytes(os.urandom(1 << 20))
     words = ["--port", "virtual://esp32c3?timing=real", "--no-stub", "write-flash", "0", str(big)]
     with subprocess.Popen(
-        [*ESPTOOL, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*ESPTOOL, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # In the background of a shell SIGINT is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -308,7 +308,7 @@ def cli(args: list[str], answer: str | None = None) -> subprocess.CompletedProce
 
 @pytest.mark.parametrize(
     ("answer", "code", "words"),
-    [("BURN\n", 0, "Successful."), ("burn\n", 0, "Aborting."), ("", 1, "")],
+    [("BURN\n", 0, "Successful."), ("burn\n", 2, "Aborting."), ("", 2, "")],
 )
 def test_burning_asks_for_the_word(answer: str, code: int, words: str, tmp_path: Path) -> None:
     memory = tmp_path / "m"

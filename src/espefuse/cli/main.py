@@ -321,7 +321,7 @@ def main(argv: list[str] | None = None, esp: Any = None) -> None:
 
     Raises:
         FatalError: what was asked cannot be done.
-        SystemExit: a usage error (2), or the user did not confirm.
+        SystemExit: with 2, for a usage error, or where the user did not confirm.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     group = EspefuseGroup()
@@ -337,16 +337,15 @@ def main(argv: list[str] | None = None, esp: Any = None) -> None:
         e.show()
         raise SystemExit(2) from None
     except AbortedError:
-        raise SystemExit(0) from None
-    except (EOFError, KeyboardInterrupt, click.Abort):
-        click.echo("Aborted.", err=True)
-        raise SystemExit(1) from None
+        raise SystemExit(2) from None  # "Aborting." has been said
+    except (EOFError, click.Abort):
+        raise FatalError("Aborted: nobody answered. Nothing more was done.") from None
+    except OSError as e:
+        raise FatalError(f"{e}") from e
 
 
 def entry() -> None:
-    """The console script: errors become one message on standard error and exit code 2."""
-    try:
-        main()
-    except (FatalError, OSError) as e:
-        click.echo(f"\nA fatal error occurred: {e}", err=True)
-        raise SystemExit(2) from None
+    """The console script; see `esptool.cli.ending`."""
+    from esptool import _start
+
+    _start(main, lead="\n")

@@ -11,11 +11,15 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import _signal  # `signal` costs more to import than `esptool version` takes to run
 from esptool.errors import FatalError
 from esptool.logger import log
+
+if TYPE_CHECKING:
+    import signal as _signal
+else:  # what it adds to this costs more to import than `esptool version` takes to run
+    import _signal
 
 DONE = 0
 FAILED = 2
@@ -103,8 +107,11 @@ class _Outlet(io.FileIO):
 
 def output_is_lost() -> bool:
     """Standard output cannot be written any more, so that nobody sees what is asked there."""
+    if sys.stdout is None:
+        return True
+    sys.stdout.flush()
     outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return sys.stdout is None or getattr(outlet, "lost", None) is not None
+    return getattr(outlet, "lost", None) is not None
 
 
 def _guard(name: str, descriptor: int) -> _Outlet | None:
@@ -124,7 +131,6 @@ def _guard(name: str, descriptor: int) -> _Outlet | None:
         )
     except (OSError, ValueError):
         return None
-    guarded.mode = "w"
     setattr(sys, name, guarded)
     return outlet
 
@@ -158,6 +164,8 @@ def _raise_at_signals(ended_by: list[int]) -> None:
         ended_by.append(number)
         raise KeyboardInterrupt
 
+    if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(_signal, name, None)
         # Who starts a program may have it ignore them (nohup).

@@ -26,6 +26,8 @@ SECURE_DOWNLOAD_COMMANDS = frozenset(
 SDC_COMMANDS = frozenset(("verify-sdc-certificate", "read-sdc-chip-info"))
 #: Commands after which the chip is left alone: it runs something else now.
 NO_RESET_AFTER = frozenset(("load-ram", *SDC_COMMANDS))
+#: Commands that may leave flash half written or erased when they are interrupted.
+FLASH_WRITERS = frozenset(("write-flash", "erase-flash", "erase-region"))
 #: Commands that need no fast link and no stub to be quick.
 ESP_ROM_BAUD = 115200
 
@@ -74,6 +76,12 @@ class Globals:
                 # The board shall not stay in its loader because a command failed.
                 with suppress(FatalError):
                     connection.end(self, esp)
+                raise
+            except KeyboardInterrupt:
+                # Nor because somebody ended it. What is in flash by half is not to be started.
+                if self.command not in FLASH_WRITERS and self.options["after"] == "hard-reset":
+                    with suppress(FatalError):
+                        connection.end(self, esp)
                 raise
             connection.end(self, esp)
         finally:

@@ -11,6 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from esptool.errors import FatalError
 from esptool.logger import log
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ OWN_OPTIONS = frozenset({"retries", "reappear_timeout"})
 def _folders() -> list[str]:
     home = os.path.expanduser("~")
     user = os.path.join(home, "AppData/Local" if sys.platform == "win32" else ".config", "esptool")
-    return [os.getcwd(), user, home]
+    return ["", user, home]  # the current folder may have been removed, so it is not asked for
 
 
 def _candidates() -> list[tuple[str, bool]]:
@@ -55,24 +56,49 @@ def _candidates() -> list[tuple[str, bool]]:
     return paths + [(os.path.join(d, n), False) for d in _folders() for n in FILE_NAMES]
 
 
-def _parse(path: str, verbose: bool) -> RawConfigParser | None:
-    """The parsed file where it has our section; a damaged one is reported and passed over."""
+#: Remarks that were shown: a process reads its file more than once.
+_shown: set[str] = set()
+
+
+def _parse(path: str, named: bool) -> tuple[RawConfigParser | None, str | None]:
+    """The parsed file where it has our section, and else why it is passed over, if that matters.
+
+    A file named by the environment or after this tool must be meant; others are mostly not ours.
+    """
+    if not named and not os.path.lexists(path):
+        return None, None
+    meant = named or os.path.basename(path) == FILE_NAMES[0]
+    from esptool.textfile import read_text
+
     try:
-        with open(path, encoding="utf-8", errors="replace") as f:
-            if f"[{SECTION}]" not in f.read():
-                return None
-    except OSError:
-        return None
+        text = read_text(path, "config file")
+    except FatalError as e:
+        return None, f"{e.message} It is ignored." if meant else None
+    if f"[{SECTION}]" not in text:
+        case = " (in small letters)" if f"[{SECTION}]" in text.lower() else ""
+        remark = f"The config file '{path}' has no section [{SECTION}]{case}. It is ignored."
+        return None, remark if meant else None
     import configparser
 
     parser = configparser.RawConfigParser()
     try:
-        parser.read(path, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError) as e:
-        if verbose:
-            log.print(f"Ignoring invalid config file {path}: {' '.join(str(e).split())}")
-        return None
-    return parser if parser.has_section(SECTION) else None
+        parser.read_string(text, path)
+    except configparser.Error as e:
+        why = " ".join(str(e).split())
+        return None, f"Ignoring invalid config file {os.path.abspath(path)}: {why}"
+    return (parser, None) if parser.has_section(SECTION) else (None, None)
+
+
+def _search() -> tuple[RawConfigParser | None, str | None, bool, list[str]]:
+    """The file in force: parser, path, whether the environment named it, and remarks on others."""
+    remarks: list[str] = []
+    for path, named in _candidates():
+        parser, remark = _parse(path, named)
+        if remark:
+            remarks.append(remark)
+        if parser is not None:
+            return parser, path, named, remarks
+    return None, None, False, remarks
 
 
 def load_config_file(verbose: bool = False) -> tuple[RawConfigParser, str | None]:
@@ -82,15 +108,16 @@ def load_config_file(verbose: bool = False) -> tuple[RawConfigParser, str | None
     `tox.ini` in the current folder, the user's configuration folder and the home folder.
 
     Args:
-        verbose: say which file is used, and what in it is ignored.
+        verbose: say which file is used, and what of it or instead of it is ignored.
 
     Returns:
         A parser that always has the section `esptool`, and the path, or None without a file.
     """
-    for path, named in _candidates():
-        parser = _parse(path, verbose)
-        if parser is None:
-            continue
+    parser, path, named, remarks = _search()
+    if verbose:
+        for remark in remarks:
+            _warn_once(remark)
+    if parser is not None and path is not None:
         if verbose:
             how = f" (set with {ENV_VAR})" if named else ""
             log.print(f"Loaded custom configuration from {os.path.abspath(path)}{how}")
@@ -106,24 +133,38 @@ def load_config_file(verbose: bool = False) -> tuple[RawConfigParser, str | None
     return empty, None
 
 
-def announce() -> None:
-    """Say which configuration file is in force, if any: quick when there is none."""
-    if any(os.path.isfile(path) for path, _ in _candidates()):
+def announce(*, warnings_only: bool = False) -> None:
+    """Say which configuration file is in force, if any: quick when there is none.
+
+    With `warnings_only` standard output is left to other things.
+    """
+    if not any(named or os.path.lexists(path) for path, named in _candidates()):
+        return
+    if warnings_only:
+        for remark in _search()[3]:
+            _warn_once(remark)
+    else:
         load_config_file(verbose=True)
 
 
+def _warn_once(text: str) -> None:
+    if text not in _shown:
+        _shown.add(text)
+        log.warning(text)
+
+
 def load_settings() -> Settings:
-    """The settings in force: the configuration file's over the defaults."""
+    """The settings in force: the configuration file's over the defaults.
+
+    Values that cannot be meant are named in a warning, once, and left at their defaults.
+    """
     from esptool.transport import settings
 
-    for path, _ in _candidates():
-        parser = _parse(path, verbose=False)
-        if parser is not None:
-            values = {
-                k: v for k, v in parser.items(SECTION) if k in (*CONFIG_OPTIONS, *OWN_OPTIONS)
-            }
-            found, problems = settings.from_mapping(values)
-            for problem in problems:
-                log.warning(problem)
-            return found
-    return settings.Settings()
+    parser = _search()[0]
+    if parser is None:
+        return settings.Settings()
+    values = {k: v for k, v in parser.items(SECTION) if k in (*CONFIG_OPTIONS, *OWN_OPTIONS)}
+    found, problems = settings.from_mapping(values)
+    for problem in problems:
+        _warn_once(problem)
+    return found

@@ -240,8 +240,8 @@ def test_a_damaged_configuration_file_is_passed_over(tmp_path: Path) -> None:
         [*ESPTOOL, "version"], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert done.returncode == 0
-    assert f"Ignoring invalid config file {path}" in done.stdout
-    assert "already exists" in done.stdout
+    assert f"Ignoring invalid config file {path}" in done.stderr
+    assert "already exists" in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 
 from esptool.errors import PortError, UsageError
 from esptool.transport import discovery, open_port, parse_port_filters
 from esptool.transport.discovery import PortInfo
-from esptool.transport.settings import Settings, from_mapping, load_settings
+from esptool.transport.settings import Settings, from_mapping
 
 PORTS = [
     PortInfo("/dev/ttyS0"),
@@ -59,30 +58,6 @@ def test_a_missing_port_is_one_error_with_a_hint() -> None:
 def test_an_unknown_url_scheme_is_a_port_error() -> None:
     with pytest.raises(PortError, match="Could not open"):
         open_port("nonsense://x")
-
-
-def test_settings_come_from_the_file_that_the_variable_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "my.cfg"
-    path.write_text("[esptool]\ntimeout = 5\nchip_erase_timeout = 200\nbogus = 1\nreset_delay=x\n")
-    monkeypatch.setenv("ESPTOOL_CFGFILE", str(path))
-    loaded = load_settings()
-    assert loaded.path == path
-    assert (loaded.settings.timeout, loaded.settings.max_timeout) == (5.0, 400.0)
-    assert loaded.settings.reset_delay is None
-    assert len(loaded.problems) == 2
-
-
-def test_a_file_that_is_no_configuration_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("ESPTOOL_CFGFILE", raising=False)
-    (tmp_path / "esptool.cfg").write_bytes(b"\xff\xfe not text")
-    (tmp_path / "tox.ini").write_text("[esptool]\nconnect_attempts = 3\n")
-    assert load_settings().settings.connect_attempts == 3
 
 
 def test_defaults_are_the_documented_ones() -> None:

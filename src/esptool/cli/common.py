@@ -272,8 +272,11 @@ class Group(HelpMixin, click.Group):
         ctx.meta[CHIP_META] = _value_of(head, ("-c", "--chip"))
         return super().parse_args(ctx, head + words[cut:])
 
-    def _first_command(self, words: Sequence[str], known: Mapping[str, click.Option]) -> int:
+    def first_command(self, words: Sequence[str]) -> int:
         """Index of the word that names the command (or the end)."""
+        return self._first_command(words, _options_of(self))
+
+    def _first_command(self, words: Sequence[str], known: Mapping[str, click.Option]) -> int:
         i = 0
         eating = False
         while i < len(words):
@@ -370,21 +373,34 @@ def expand_file_arguments(argv: Sequence[str], prog: str | None = None) -> list[
         return list(argv)
     import shlex
 
+    from esptool.textfile import read_text
+
     result: list[str] = []
     for word in argv:
         if not word.startswith("@"):
             result.append(word)
             continue
-        try:
-            with open(word[1:], encoding="utf-8") as f:
-                for line in f:
-                    result.extend(shlex.split(line, comments=True))
-        except (OSError, UnicodeDecodeError, ValueError) as e:
-            reason = e.strerror if isinstance(e, OSError) else str(e)
-            raise FatalError(f"Cannot read the argument file '{word[1:]}': {reason}.") from e
+        for number, line in enumerate(read_text(word[1:], "argument file").split("\n"), 1):
+            try:
+                result.extend(shlex.split(line, comments=True))
+            except ValueError as e:
+                raise FatalError(
+                    f"Cannot read the argument file '{word[1:]}': {e} in line {number}."
+                ) from e
     if prog:
         log.print(f"{prog} {' '.join(result)}")
     return result
+
+
+def _expanded(group: click.Command, argv: Sequence[str], prog: str) -> list[str]:
+    """All words of a command line; those from files are shown, unless other output is wanted."""
+    words = expand_file_arguments(argv)
+    if words == list(argv) or {"--json", "--silent"} & set(words):
+        return words
+    head = words[: group.first_command(words)] if isinstance(group, Group) else []
+    if "-s" not in head:
+        log.print(f"{prog} {' '.join(words)}")
+    return words
 
 
 _NO_ARGS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # click 8.2 and later
@@ -399,7 +415,7 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
         SystemExit: with 2 after a usage error, which has been shown on standard error.
         FatalError: the operation failed.
     """
-    args = expand_file_arguments(argv, prog)
+    args = _expanded(group, argv, prog)
     if os.environ.get(f"_{prog}_COMPLETE".replace("-", "_").upper()):
         group.main(args=args, prog_name=prog)  # answers the shell and ends
     code: Any = None

@@ -182,7 +182,7 @@ def _begin(ctx: click.Context, /, **options: Any) -> None:
     ctx.obj = Globals(options, ctx.invoked_subcommand or "", esp)
     from esptool import config
 
-    config.announce()
+    config.announce(warnings_only=bool(ctx.meta.get("json")))
 
 
 cli = Group(

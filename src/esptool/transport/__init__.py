@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from esptool.transport.discovery import PortFilter, PortInfo, list_ports, parse_port_filters
 from esptool.transport.ports import open_port
-from esptool.transport.settings import Settings, load_settings
+from esptool.transport.settings import Settings
 
 __all__ = [
     "PortFilter",
     "PortInfo",
     "Settings",
     "list_ports",
-    "load_settings",
     "open_port",
     "parse_port_filters",
 ]

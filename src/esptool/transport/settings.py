@@ -1,23 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Timeouts, retries and reset sequences, with the configuration file that changes them.
+"""Timeouts, retries and reset sequences, as the keys of a configuration file give them.
 
-The file is an INI file with an `[esptool]` section: `esptool.cfg`, `setup.cfg` or `tox.ini` in the
-current folder, the user's configuration folder or home; ESPTOOL_CFGFILE names one directly. Keys
-and defaults are those of the public tool's documentation (Configuration File).
+Keys and defaults are those of the public tool's documentation (Configuration File). The file is
+found and read by `esptool.config`.
 """
 
 from __future__ import annotations
 
-import configparser
-import os
-import sys
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
-
-FILE_NAMES = ("esptool.cfg", "setup.cfg", "tox.ini")
-SECTION = "esptool"
-ENV_VAR = "ESPTOOL_CFGFILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,47 +44,17 @@ class Settings:
         return max(self.timeout, per_mb * size / 1e6)
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedSettings:
-    """Settings, the file they came from, and remarks on keys that could not be used."""
-
-    settings: Settings
-    path: Path | None
-    problems: tuple[str, ...]
+#: Counts of which 0 or less means without end.
+_ENDLESS = frozenset({"connect_attempts", "open_port_attempts"})
+#: A day: what is longer was hardly meant, and overflows the system's clocks some time.
+_LONGEST_S = 86400
+_MOST_TIMES = 1_000_000
 
 
-def search_dirs() -> tuple[Path, ...]:
-    """Where a configuration file is looked for, in order."""
-    home = Path.home()
-    user = home / ("AppData/Local" if sys.platform == "win32" else ".config") / "esptool"
-    return (Path.cwd(), user, home)
-
-
-def find_file(environ: Mapping[str, str] | None = None) -> Path | None:
-    """The configuration file in force, or None. A missing ESPTOOL_CFGFILE is passed over."""
-    named = (os.environ if environ is None else environ).get(ENV_VAR)
-    if named and _has_section(Path(named)):
-        return Path(named)
-    for folder in search_dirs():
-        for name in FILE_NAMES:
-            if _has_section(folder / name):
-                return folder / name
-    return None
-
-
-def load_settings(path: Path | None = None) -> LoadedSettings:
-    """Read the configuration file (`path`, or the one found); without one, the defaults.
-
-    A key that is unknown or not of its kind is reported in `problems` and left at its default.
-    """
-    path = path or find_file()
-    if path is None:
-        return LoadedSettings(Settings(), None, ())
-    parser = _read(path)
-    if parser is None or not parser.has_section(SECTION):
-        return LoadedSettings(Settings(), None, ())
-    settings, problems = from_mapping(dict(parser.items(SECTION)))
-    return LoadedSettings(settings, path, tuple(problems))
+def _can_be_meant(key: str, value: float) -> bool:
+    if isinstance(value, int):
+        return key in _ENDLESS or 0 <= value <= _MOST_TIMES
+    return math.isfinite(value) and 0 <= value <= _LONGEST_S
 
 
 def from_mapping(values: Mapping[str, str]) -> tuple[Settings, list[str]]:
@@ -109,22 +71,12 @@ def from_mapping(values: Mapping[str, str]) -> tuple[Settings, list[str]]:
             good[key] = text if "str" in kind else int(text) if "int" in kind else float(text)
         except ValueError:
             problems.append(f"Configuration option '{key}' is not a number: '{text}' is ignored.")
+            continue
+        value = good[key]
+        if isinstance(value, int | float) and not _can_be_meant(key, value):
+            del good[key]
+            problems.append(f"Configuration option '{key}' cannot be {text}: it is ignored.")
     settings = replace(Settings(), **good)  # type: ignore[arg-type]
     if "max_timeout" not in good:
         settings = replace(settings, max_timeout=2 * settings.chip_erase_timeout)
     return settings, problems
-
-
-def _read(path: Path) -> configparser.RawConfigParser | None:
-    parser = configparser.RawConfigParser()
-    try:
-        if not parser.read(path, encoding="utf-8"):
-            return None
-    except (configparser.Error, UnicodeDecodeError):
-        return None
-    return parser
-
-
-def _has_section(path: Path) -> bool:
-    parser = _read(path) if path.is_file() else None
-    return parser is not None and parser.has_section(SECTION)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from weakref import WeakKeyDictionary
 
 from espefuse import output, schema
+from espefuse._index import CHIP_ALIASES, CHIP_NAMES
 from espefuse.commands import BaseCommands
 from espefuse.device import RegisterAccess, chip_key
 from espefuse.efuses import Efuses
@@ -38,24 +39,6 @@ SECURE_DOWNLOAD_REMEDY = (
     "eFuse token; 'espefuse --token' shows it."
 )
 
-CHIP_NAMES = (
-    "esp32",
-    "esp32c2",
-    "esp32c3",
-    "esp32c6",
-    "esp32c61",
-    "esp32c5",
-    "esp32e22",
-    "esp32h2",
-    "esp32h21",
-    "esp32h4",
-    "esp32p4",
-    "esp32s2",
-    "esp32s3",
-    "esp32s31",
-)
-CHIP_ALIASES = {"linux": "esp32s3"}
-
 
 @dataclass(frozen=True, slots=True)
 class DefChip:
@@ -77,7 +60,7 @@ class DefChip:
 class _SupportedChips(Mapping[str, DefChip]):
     """Chip names to `DefChip`, without loading any table."""
 
-    _names = ("linux", *CHIP_NAMES)
+    _names = (*CHIP_ALIASES, *CHIP_NAMES)
 
     def __getitem__(self, name: str) -> DefChip:
         if name not in self._names:

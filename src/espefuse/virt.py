@@ -29,8 +29,8 @@ from esptool.errors import FatalError
 if TYPE_CHECKING:
     from espefuse.token import Token
 
-CRYSTAL_MHZ = {"esp32h2": 32, "esp32h21": 32, "esp32h4": 32}
-DEFAULT_CRYSTAL_MHZ = 40
+#: The crystal of a chip that leaves a choice, or whose controller needs no timing.
+USUAL_CRYSTAL_MHZ = 40
 ESP32_DATE_REGISTER = 0x3FF6607C
 ESP32_DATE_VALUE = 0x80000000
 
@@ -148,7 +148,8 @@ class VirtualEfuses:
     # --- chip facts ----------------------------------------------------------------------------
 
     def get_crystal_freq(self) -> int:
-        return CRYSTAL_MHZ.get(self.table.key, DEFAULT_CRYSTAL_MHZ)
+        allowed = self.table.xtal_mhz
+        return allowed[0] if len(allowed) == 1 else USUAL_CRYSTAL_MHZ
 
     def get_chip_revision(self) -> int:
         return self.get_major_chip_version() * 100 + self.get_minor_chip_version()

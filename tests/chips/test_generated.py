@@ -17,7 +17,7 @@ from esptool.chips.check import problems, shared_problems
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from generate import files, host  # noqa: E402
+from generate import efuse, files, host  # noqa: E402
 
 FACTS = ROOT / "facts"
 
@@ -86,6 +86,31 @@ def test_a_wrong_fact_is_refused_by_file_key_and_value(
     text = str(caught.value)
     assert "host.json" in text
     assert named in text
+
+
+#: (what to replace in ESP32-C3's eFuse table, by what, what the error must name)
+WRONG_EFUSES = [
+    ('"DIS_ICACHE", 0, 1, 8,', '"DIS_ICACHE", 0, 1, 9,', "DIS_USB_JTAG"),
+    ('"DIS_ICACHE", 0, 1, 8, "bool", 2', '"DIS_ICACHE", 0, 1, 8, "bool", 32', "DIS_ICACHE"),
+    ('"MAC", 1, 0, 0, "bytes:6", 20', '"MAC", 1, 0, 0, "bytes:6", 21', "MAC"),
+    ('"BLOCK_KEY5", 9, 0, 0, "bytes:32"', '"BLOCK_KEY5", 9, 1, 0, "bytes:32"', "BLOCK_KEY5"),
+    ('"FLASH_VENDOR", 1, 4, 0, "uint:3"', '"FLASH_VENDOR", 1, 4, 0, "uint:2"', "FLASH_VENDOR"),
+    ('"BLOCK_KEY5",\n', '"BLOCK_KEY6",\n', "BLOCK_KEY6"),
+    ('"position"', '"positron"', "position"),
+    ('"base"', '"basis"', "base"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "named"), WRONG_EFUSES, ids=[w[1] for w in WRONG_EFUSES])
+def test_a_wrong_efuse_table_is_refused_by_name(
+    old: str, new: str, named: str, tmp_path: Path
+) -> None:
+    text = (FACTS / "esp32c3" / "efuse.json").read_text()
+    assert old in text
+    (tmp_path / "esp32c3").mkdir()
+    (tmp_path / "esp32c3" / "efuse.json").write_text(text.replace(old, new, 1))
+    with pytest.raises(files.FactError, match=rf"efuse\.json.*{named}"):
+        efuse.outputs(tmp_path)
 
 
 def test_a_fact_without_a_source_is_refused(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import click
 
 from espefuse import output, schema
+from espefuse._index import CHIP_ALIASES
 from espefuse.cli.commands import CONTEXT, make_all, resolve_pairs
 from espefuse.cli.types import ChipType, ModeChoice
-from espefuse.efuse_interface import CHIP_ALIASES, SUPPORTED_CHIPS, init_commands
+from espefuse.efuse_interface import SUPPORTED_CHIPS, init_commands
 from espefuse.efuses import AbortedError
 from esptool._version import __version__
 from esptool.cli.help import HelpMixin

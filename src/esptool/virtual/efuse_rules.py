@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules of the eFuse controllers: which bits protect which, check bits, error registers.
 
-The data is in `efuse_rules.json`, made with the eFuse tables by `tools/gen_efuse_tables.py`.
+The data is in `efuse_rules.json`, made with the eFuse tables once.
 """
 
 from __future__ import annotations

@@ -13,8 +13,15 @@ from pathlib import Path
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')
 _USE = re.compile(r"(\d+) bytes \(")
 _EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
-#: What may be called by way of `struct link`, the only pointers to functions that there are.
-_BY_POINTER = re.compile(r"(uart|usb|otg)_(available|read|room|write|flush)$")
+#: Who calls through a pointer, and whom that reaches: rows of the tables of commands, the client
+#: of the line, the sink of the inflater. Everybody else calls by way of `struct link`.
+_BY_POINTER = {
+    "dispatch": re.compile(r"^(\w+\.c:)?on_\w+$"),
+    "frame_done": re.compile(r"^ext_write_(frame|damage)$"),
+    "pump": re.compile(r"^ext_report$"),
+    "hand_on": re.compile(r"^(\w+\.c:)?inflated$"),
+}
+_BY_LINK = re.compile(r"(uart|usb|otg)_(available|read|room|write|flush)$")
 _INDIRECT = "__indirect_call"
 #: Its pointers lead into the ROM.
 _LEAVES = "rom_call"
@@ -37,10 +44,17 @@ class Graph:
             raise ValueError(f"recursion: {' > '.join((*above, function))}")
         below = 0
         for target in self.calls.get(function, ()):
-            targets = [n for n in self.use if _BY_POINTER.search(n)]
-            for each in targets if target == _INDIRECT else [target]:
+            targets = self._by_pointer(function) if target == _INDIRECT else [target]
+            for each in targets:
                 below = max(below, self._known(each, (*above, function)))
         return self.use.get(function, 0) + below
+
+    def _by_pointer(self, function: str) -> list[str]:
+        pattern = _BY_POINTER.get(function.rpartition(":")[2], _BY_LINK)
+        targets = [name for name in self.use if pattern.search(name)]
+        if not targets:
+            raise ValueError(f"{function} calls through a pointer: nothing is {pattern.pattern}")
+        return targets
 
     def _known(self, function: str, above: tuple[str, ...]) -> int:
         if function in above or function not in self._depths:

@@ -4,13 +4,13 @@
 #include <setjmp.h>
 #include <string.h>
 
-#include "commands.h"
 #include "crc32.h"
+#include "dispatch.h"
 #include "ext.h"
 #include "host.h"
 #include "link.h"
 
-void pump(void);
+extern const struct line_client line_client;
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static jmp_buf out;
@@ -72,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (!begun) {
         crc32_init();
+        line_serve(&line_client);
         memset(host_flash(), 0xFF, 4 << 20);
         host_line.idle = host_line.restart = idle;
         link_active = &link_uart;
@@ -95,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (;;) {
         pump();
         if (rx_next(&f)) {
-            command(&f);
+            dispatch(&f);
             rx_release();
         }
     }

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static u32 sum, total, patience;
 static bool eager;
 
-u32 inflate_output(const u8 *data, u32 length, bool wait)
+static u32 taken(const u8 *data, u32 length, bool wait)
 {
     /* Now and then none or not all is taken, as a flash that is busy does. */
     if (!wait && !eager && (patience = patience * 5 + 1) % 4 == 0)
@@ -37,7 +37,7 @@ static enum inflate_result run(const u8 *data, u32 size, u32 step)
     u32 left = 0;
 
     sum = total = patience = 0;
-    inflate_start();
+    inflate_start(taken);
     for (u32 at = 0; at < size && result == INFLATE_MORE; at += step)
         result = inflate_add(data + at, min32(step, size - at), &left);
     eager = true;

@@ -2,10 +2,13 @@
 /* The public stub protocol. */
 #include "commands.h"
 
+#include "answer.h"
+#include "ext.h"
 #include "flash.h"
 #include "hal.h"
 #include "link.h"
 #include "md5.h"
+#include "slip.h"
 #include "spi.h"
 #include "writer.h"
 
@@ -16,21 +19,7 @@ enum {
     ERASE_FLASH = 0xD0, ERASE_REGION, READ_FLASH, RUN_USER_CODE, ENCRYPT_DATA,
 };
 
-enum { HEADER = 8, BLOCK_HEADER = 16, LARGEST_BLOCK = 0x4000, SYNC_ANSWERS = 8 };
-
-void reply(u8 opcode, enum status status, u32 value, const void *data, u32 length)
-{
-    u8 header[8] = {1, opcode};
-
-    put16(header + 2, length + 2);
-    put32(header + 4, value);
-    tx_begin();
-    tx_bytes(header, sizeof(header));
-    tx_bytes(data, length);
-    tx_byte((u8)status);
-    tx_byte(0);
-    tx_end();
-}
+enum { BLOCK_HEADER = 16, LARGEST_BLOCK = 0x4000, SYNC_ANSWERS = 8 };
 
 static u32 arg(const struct request *r, u32 index) { return get32(r->data + 4 * index); }
 
@@ -40,7 +29,7 @@ static struct {
     u32 at, left;
 } ram;
 
-static enum status mem_begin(const struct request *r)
+static u32 on_mem_begin(const struct request *r)
 {
     ram.at = arg(r, 3);
     ram.left = arg(r, 0);
@@ -59,7 +48,7 @@ static enum status check_block(const struct request *r)
     return sum == (r->checksum & 0xFF) ? OK : BAD_CHECKSUM;
 }
 
-static enum status mem_data(const struct request *r)
+static u32 on_mem_data(const struct request *r)
 {
     u32 length = r->length - BLOCK_HEADER;
     enum status status = check_block(r);
@@ -76,20 +65,27 @@ static enum status mem_data(const struct request *r)
     return OK;
 }
 
-static void mem_end(const struct request *r)
+static u32 on_mem_end(const struct request *r)
 {
     u32 entry = arg(r, 1);
     enum status status = ram.left ? TOO_LITTLE : OK;
 
     reply(MEM_END, status, 0, NULL, 0);
     if (status || arg(r, 0) || !entry)
-        return;
+        return ANSWERED;
     delay_us(1000);
     clock_restore();
     rom_call(entry, 0, 0, 0, 0);
+    return ANSWERED;
 }
 
-static enum status write_reg(const struct request *r)
+static u32 on_read_reg(const struct request *r)
+{
+    reply(READ_REG, OK, reg_read(arg(r, 0)), NULL, 0);
+    return ANSWERED;
+}
+
+static u32 on_write_reg(const struct request *r)
 {
     if (!r->length || r->length % 16)
         return BAD_LENGTH;
@@ -115,35 +111,28 @@ static struct {
     bool deflated;
 } blocks;
 
-static enum status flash_begin(const struct request *r, bool deflated)
+static u32 on_flash_begin(const struct request *r)
 {
     struct write_order order = {
         .offset = arg(r, 3),
         .size = arg(r, 0),
-        .deflated = deflated,
+        .deflated = r->opcode == DEFL_BEGIN,
         .encrypted = r->length >= 20 && arg(r, 4),
         .erase_size = arg(r, 0),
     };
 
     if (arg(r, 2) > LARGEST_BLOCK)
         return BAD_BLOCK_SIZE;
-    if (!deflated) {
-        /* Blocks are padded to their full size; what is padded is taken, but no room is made. */
-        u32 padded = arg(r, 1) * arg(r, 2);
-        if (padded > order.size)
-            order.size = padded;
-    }
     blocks.expected = 0;
-    blocks.deflated = deflated;
-    if (!arg(r, 0))
-        order.size = 0;
+    blocks.deflated = order.deflated;
     return writer_open(&order);
 }
 
 /* Answered before it is written: the next block comes in meanwhile. A failure shows in the answer
  * to that one, or to END. */
-static void flash_data(const struct request *r)
+static u32 on_flash_data(const struct request *r)
 {
+    u32 length = r->length - BLOCK_HEADER;
     enum status status = check_block(r);
     bool again = false;
 
@@ -156,11 +145,16 @@ static void flash_data(const struct request *r)
         status = writer_status();
     }
     reply(r->opcode, status, 0, NULL, 0);
-    if (!status && !again)
-        writer_feed(r->data + BLOCK_HEADER, r->length - BLOCK_HEADER);
+    if (status || again)
+        return ANSWERED;
+    /* The last block is padded to the full size: what reaches beyond the end is left out. */
+    if (!blocks.deflated && writer_left())
+        length = min32(length, writer_left());
+    writer_feed(r->data + BLOCK_HEADER, length);
+    return ANSWERED;
 }
 
-static void flash_end(const struct request *r)
+static u32 on_flash_end(const struct request *r)
 {
     enum status status = writer_is_open() ? writer_finish() : NOT_WRITING;
 
@@ -170,15 +164,18 @@ static void flash_end(const struct request *r)
         uart_restore();
         chip_restart();
     }
+    return ANSWERED;
 }
 
-static APART enum status erase_region(const struct request *r)
+static u32 on_erase_region(const struct request *r)
 {
     struct eraser e = {.at = arg(r, 0), .end = arg(r, 0) + arg(r, 1)};
-    enum status status = OK;
+    enum status status;
 
-    if (e.at % SECTOR || e.end % SECTOR || e.end < e.at)
+    if (arg(r, 0) % SECTOR || arg(r, 1) % SECTOR)
         return BAD_BLOCK_SIZE;
+    if (!flash_holds(arg(r, 0), arg(r, 1)))
+        return FLASH_FAILED;
     status = flash_unlock();
     while (!status && e.at < e.end)
         status = eraser_step(&e);
@@ -186,10 +183,11 @@ static APART enum status erase_region(const struct request *r)
     return status;
 }
 
-static enum status erase_flash(void)
+static u32 on_erase_flash(const struct request *r)
 {
     enum status status = flash_unlock();
 
+    (void)r;
     if (!status)
         status = flash_erase_start(0, 0);
     flash_wait();
@@ -198,15 +196,18 @@ static enum status erase_flash(void)
 
 static u8 piece[256] __attribute__((aligned(4)));
 
-static APART void hash_flash(const struct request *r)
+static u32 on_flash_md5(const struct request *r)
 {
     struct md5 md5;
     u8 digest[16];
 
+    if (!flash_holds(arg(r, 0), arg(r, 1)))
+        return FLASH_FAILED;
     md5_start(&md5);
     flash_md5(&md5, arg(r, 0), arg(r, 1));
     md5_finish(&md5, digest);
     reply(FLASH_MD5, OK, 0, digest, sizeof(digest));
+    return ANSWERED;
 }
 
 /* Wait for the host's count of received bytes; false when it asks for something else instead. */
@@ -225,17 +226,17 @@ static bool read_ack(u32 *acknowledged)
     return true;
 }
 
-static APART void read_flash(const struct request *r)
+static u32 on_read_flash(const struct request *r)
 {
     u32 at = arg(r, 0), length = arg(r, 1), packet = arg(r, 2), window = arg(r, 3);
     u32 sent = 0, acknowledged = 0;
     struct md5 md5;
     u8 digest[16];
 
-    if (!packet || packet % 64) {
-        reply(READ_FLASH, BAD_BLOCK_SIZE, 0, NULL, 0);
-        return;
-    }
+    if (!packet || packet % 64)
+        return BAD_BLOCK_SIZE;
+    if (!flash_holds(at, length))
+        return FLASH_FAILED;
     reply(READ_FLASH, OK, 0, NULL, 0);
     rx_release();
     if (!window)
@@ -245,7 +246,7 @@ static APART void read_flash(const struct request *r)
         u32 n = min32(packet, length - sent);
         if (!n || sent - acknowledged >= packet * window) {
             if (!read_ack(&acknowledged))
-                return;
+                return ANSWERED;
             continue;
         }
         tx_begin();
@@ -260,116 +261,87 @@ static APART void read_flash(const struct request *r)
     }
     md5_finish(&md5, digest);
     tx_frame(digest, sizeof(digest));
+    return ANSWERED;
 }
 
 /* --- the rest ------------------------------------------------------------------------------- */
 
-static void sync(void)
+static u32 on_sync(const struct request *r)
 {
+    (void)r;
     for (u32 i = 0; i < SYNC_ANSWERS; i++)
         reply(SYNC, OK, 0, NULL, 0);
+    return ANSWERED;
 }
 
-static void change_baud(const struct request *r)
+static u32 on_attach(const struct request *r)
+{
+    flash_attach(arg(r, 0));
+    return OK;
+}
+
+static u32 on_set_params(const struct request *r)
+{
+    flash_set_params(r->data);
+    return OK;
+}
+
+static u32 on_change_baud(const struct request *r)
 {
     reply(CHANGE_BAUDRATE, OK, 0, NULL, 0);
     if (link_active != &link_uart)
-        return;
+        return ANSWERED;
     /* The answer must have left at the old rate. */
     delay_us(10000);
     uart_set_baud(arg(r, 1) ? arg(r, 1) : 115200, arg(r, 0));
     delay_us(1000);
+    return ANSWERED;
+}
+
+static u32 on_run_user_code(const struct request *r)
+{
+    (void)r;
+    return LEAVE_STUB;
 }
 
 #ifdef ROM_SECURITY_INFO
-static void security_info(void)
+static u32 on_security_info(const struct request *r)
 {
     static u8 info[32] __attribute__((aligned(4)));
     u32 function = ROM_SECURITY_INFO;
 
+    (void)r;
     rom_call(function, 0, 0, (word)info, 0);
     reply(SECURITY_INFO, OK, 0, info, SECURITY_INFO_BYTES);
+    return ANSWERED;
 }
 #endif
 
-/* How many words a request must have, and whether its handler answers for itself. */
-struct entry {
-    u8 opcode;
-    u8 words;
-    bool answers;
-};
-
-static const struct entry table[] = {
-    {FLASH_BEGIN, 4, false},  {FLASH_DATA, 4, true},    {FLASH_END, 1, true},
-    {MEM_BEGIN, 4, false},    {MEM_END, 2, true},       {MEM_DATA, 4, false},
-    {SYNC, 0, true},          {WRITE_REG, 4, false},    {READ_REG, 1, true},
-    {SPI_SET_PARAMS, 6, false}, {SPI_ATTACH, 1, false}, {CHANGE_BAUDRATE, 2, true},
-    {DEFL_BEGIN, 4, false},   {DEFL_DATA, 4, true},     {DEFL_END, 1, true},
-    {FLASH_MD5, 2, true},     {ERASE_FLASH, 0, false},  {ERASE_REGION, 2, false},
-    {READ_FLASH, 4, true},    {ENCRYPT_DATA, 4, true},  {RUN_USER_CODE, 0, true},
+const struct command_row commands[] = {
+    {FLASH_BEGIN, 4, on_flash_begin},
+    {FLASH_DATA, 4, on_flash_data},
+    {FLASH_END, 1, on_flash_end},
+    {MEM_BEGIN, 4, on_mem_begin},
+    {MEM_END, 2, on_mem_end},
+    {MEM_DATA, 4, on_mem_data},
+    {SYNC, 0, on_sync},
+    {WRITE_REG, 4, on_write_reg},
+    {READ_REG, 1, on_read_reg},
+    {SPI_SET_PARAMS, 6, on_set_params},
+    {SPI_ATTACH, 1, on_attach},
+    {CHANGE_BAUDRATE, 2, on_change_baud},
+    {DEFL_BEGIN, 4, on_flash_begin},
+    {DEFL_DATA, 4, on_flash_data},
+    {DEFL_END, 1, on_flash_end},
+    {FLASH_MD5, 2, on_flash_md5},
+    {ERASE_FLASH, 0, on_erase_flash},
+    {ERASE_REGION, 2, on_erase_region},
+    {READ_FLASH, 4, on_read_flash},
+    {RUN_USER_CODE, 0, on_run_user_code},
+    {ENCRYPT_DATA, 4, on_flash_data},
+    {EXT_INFO, 0, on_info},
 #ifdef ROM_SECURITY_INFO
-    {SECURITY_INFO, 0, true},
+    {SECURITY_INFO, 0, on_security_info},
 #endif
 };
-
-static const struct entry *find(u8 opcode)
-{
-    for (u32 i = 0; i < COUNT(table); i++)
-        if (table[i].opcode == opcode)
-            return &table[i];
-    return NULL;
-}
-
-static enum status dispatch(const struct request *r)
-{
-    switch (r->opcode) {
-    case FLASH_BEGIN: return flash_begin(r, false);
-    case DEFL_BEGIN: return flash_begin(r, true);
-    case FLASH_DATA:
-    case DEFL_DATA:
-    case ENCRYPT_DATA: flash_data(r); break;
-    case FLASH_END:
-    case DEFL_END: flash_end(r); break;
-    case MEM_BEGIN: return mem_begin(r);
-    case MEM_DATA: return mem_data(r);
-    case MEM_END: mem_end(r); break;
-    case SYNC: sync(); break;
-    case WRITE_REG: return write_reg(r);
-    case READ_REG: reply(READ_REG, OK, reg_read(arg(r, 0)), NULL, 0); break;
-    case SPI_SET_PARAMS: return (enum status)flash_set_params(r->data);
-    case SPI_ATTACH: flash_attach(arg(r, 0)); break;
-    case CHANGE_BAUDRATE: change_baud(r); break;
-    case FLASH_MD5: hash_flash(r); break;
-    case ERASE_FLASH: return erase_flash();
-    case ERASE_REGION: return erase_region(r);
-    case READ_FLASH: read_flash(r); break;
-#ifdef ROM_SECURITY_INFO
-    case SECURITY_INFO: security_info(); break;
-#endif
-    default: break;
-    }
-    return OK;
-}
-
-bool command(const struct frame *f)
-{
-    struct request r = {f->data[1], get32(f->data + 4), f->data + HEADER, f->length - HEADER,
-                        f->sealed};
-    const struct entry *e = find(r.opcode);
-    enum status status;
-
-    if (f->length < HEADER)
-        return true;
-    if (extension(&r))
-        return true;
-    if (!e || r.length < e->words * 4u) {
-        reply(r.opcode, e ? BAD_LENGTH : BAD_COMMAND, 0, NULL, 0);
-        return true;
-    }
-    if (r.opcode == RUN_USER_CODE)
-        return false;
-    status = dispatch(&r);
-    if (!e->answers)
-        reply(r.opcode, status, 0, NULL, 0);
-    return true;
-}
+const u32 command_count = COUNT(commands);

@@ -3,10 +3,8 @@
 #ifndef EXT_H
 #define EXT_H
 
-#include "commands.h"
+#include "request.h"
 #include "slip.h"
-#include "status.h"
-#include "types.h"
 
 enum {
     EXT_INFO = 0xE0, EXT_BATCH, EXT_WRITE_BEGIN, EXT_WRITE_DATA, EXT_WRITE_STATUS, EXT_WRITE_END,
@@ -21,16 +19,14 @@ enum {
     EXT_BATCH_BYTES = 1024,
 };
 
-struct sealed {
-    u32 crc;
-};
+extern const struct command_row extensions[];
+extern const u32 extension_count;
 
-/* A sealed answer, in one piece or in several. */
-void sealed_reply(u8 opcode, enum status status, u32 value, const void *fields, u32 length);
-
-enum status ext_batch(const struct request *r);
-void ext_read(const struct request *r);
-bool ext_write(const struct request *r);
+/* Asked like a public command: the host does not know of seals yet. */
+u32 on_info(const struct request *r);
+u32 on_batch(const struct request *r);
+u32 on_read(const struct request *r);
+u32 on_write(const struct request *r);
 
 /* Tell the host of the state of its write, if that has changed. Sends; call only between frames. */
 void ext_report(void);

@@ -2,6 +2,7 @@
 /* EXT_BATCH: several register accesses and flash transactions in one round trip. */
 #include "ext.h"
 
+#include "answer.h"
 #include "flash.h"
 #include "hal.h"
 #include "spi.h"
@@ -102,7 +103,7 @@ static enum status one(struct reader *in)
     return status;
 }
 
-enum status ext_batch(const struct request *r)
+u32 on_batch(const struct request *r)
 {
     u32 id = get16(r->data), count = get16(r->data + 2);
     struct reader in = {r->data + 4, r->data + r->length};
@@ -121,5 +122,5 @@ enum status ext_batch(const struct request *r)
         spi_forget();
     }
     sealed_reply(EXT_BATCH, last.status, last.done, last.bytes, last.length);
-    return OK;
+    return ANSWERED;
 }

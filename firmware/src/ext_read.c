@@ -3,6 +3,7 @@
  * is made afresh from the flash. */
 #include "ext.h"
 
+#include "answer.h"
 #include "compress.h"
 #include "crc32.h"
 #include "flash.h"
@@ -11,7 +12,7 @@
 #include "link.h"
 
 enum { FLAG_COMPRESS = 1, METHOD_PLAIN = 0, METHOD_DEFLATE = 1, METHOD_FILL = 2 };
-enum { FRAME_FIELDS = 12, HEADER = 8, SEAL = 4, MOST_AGAIN = 32 };
+enum { FRAME_FIELDS = 12, HEADER = 8, MOST_AGAIN = 32 };
 
 static struct {
     u32 session, offset, size, frame, frames;
@@ -125,7 +126,7 @@ static void listen(struct progress *p)
     p->aborted = true;
 }
 
-void ext_read(const struct request *r)
+u32 on_read(const struct request *r)
 {
     static struct progress p;
     u32 window = get32(r->data + 16);
@@ -135,10 +136,11 @@ void ext_read(const struct request *r)
     rd.size = get32(r->data + 8);
     rd.frame = get32(r->data + 12);
     rd.compress = get32(r->data + 20) & FLAG_COMPRESS;
-    if (!rd.session || !rd.frame || rd.frame > EXT_BLOCK || !window) {
-        sealed_reply(EXT_READ_BEGIN, BAD_BLOCK_SIZE, 0, NULL, 0);
-        return;
-    }
+    if (!rd.session || !rd.frame || rd.frame > EXT_BLOCK || !window)
+        return BAD_BLOCK_SIZE;
+    if (!flash_holds(rd.offset, rd.size))
+        return FLASH_FAILED;
+    ext_write_forget();
     rd.frames = rd.size / rd.frame + (rd.size % rd.frame != 0);
     window = min32(window, EXT_READ_WINDOW);
     memset(&p, 0, sizeof(p));
@@ -163,4 +165,5 @@ void ext_read(const struct request *r)
     crc32_lent = NULL;
     if (p.over && rd.frames)
         sealed_reply(EXT_READ_ACK, OK, rd.frames, NULL, 0);
+    return ANSWERED;
 }

@@ -3,11 +3,12 @@
  * soon as a frame is complete, so that the answer does not wait for the flash. */
 #include "ext.h"
 
+#include "answer.h"
 #include "hal.h"
 #include "writer.h"
 
 enum { FLAG_DEFLATED = 1, FLAG_ERASE = 2, FLAG_ENCRYPTED = 4 };
-enum { BLOCK_FIELDS = 8, HEADER = 8, SEAL = 4 };
+enum { BLOCK_FIELDS = 8, HEADER = 8 };
 
 static struct {
     u32 session;
@@ -155,33 +156,32 @@ static enum status begin(const struct request *r)
     return OK;
 }
 
-bool ext_write(const struct request *r)
+u32 on_write(const struct request *r)
 {
     enum status status = OK;
 
     if (r->opcode == EXT_WRITE_BEGIN) {
         send_state(EXT_WRITE_BEGIN, begin(r));
-        return true;
+        return ANSWERED;
     }
-    if (!w.session || get32(r->data) != w.session) {
-        sealed_reply(r->opcode, NOT_WRITING, 0, NULL, 0);
-        return true;
-    }
+    if (!w.session || get32(r->data) != w.session)
+        return NOT_WRITING;
     switch (r->opcode) {
     case EXT_WRITE_DATA:
         if (!w.failed)
             w.failed = writer_feed(r->data + BLOCK_FIELDS, r->length - BLOCK_FIELDS);
         w.processed++;
         w.due = true;
-        break;
+        return ANSWERED;
     case EXT_WRITE_END:
         if (w.expected < w.blocks)
             status = TOO_LITTLE;
         else if (!w.failed)
             w.failed = writer_finish();
-        /* fall through */
+        break;
     default:
-        send_state(r->opcode, status);
+        break;
     }
-    return true;
+    send_state(r->opcode, status);
+    return ANSWERED;
 }

@@ -3,13 +3,16 @@
 
 #include "crc32.h"
 #include "hal.h"
+#include "slip.h"
 #include "spi.h"
 
 enum { WIP = 1, WEL = 2, PROTECT = 0x7C };
 enum { READ_ID = 0x9F };
 enum { WRITE_ENABLE = 0x06, READ_STATUS = 0x05, READ_STATUS2 = 0x35, WRITE_STATUS = 0x01 };
 
-u32 flash_size = 0x400000;
+/* Bytes: told by the host, and told by the id; 0: not known. */
+static u32 size_told, size_found;
+static bool size_sought;
 static bool busy;
 
 /* Commands with a 24-bit address, and those with a 32-bit one. */
@@ -104,6 +107,7 @@ void flash_attach(u32 pins)
     rom_call(ROM_SPI_ATTACH, pins, 0, 0, 0);
     spi_forget();
     read_lanes = 0;
+    size_sought = false;
 #ifdef SPI_HOLD_REG
     hold = HOLD_UNKNOWN;
     if (quad != QUAD_FAILS)
@@ -111,10 +115,41 @@ void flash_attach(u32 pins)
 #endif
 }
 
-u32 flash_set_params(const u8 *six_words)
+void flash_set_params(const u8 *six_words) { size_told = get32(six_words + 4); }
+
+/* The id's third byte is the power of two on most parts; some that ran out of it go on at 0x20, and
+ * some low-voltage ones count from 0x32. Adesto tells it in five bits of the second byte. Anything
+ * else says nothing. */
+static u32 size_of_id(const u8 *id)
 {
-    flash_size = get32(six_words + 4);
-    return OK;
+    u32 capacity = id[2], adesto = id[1] & 0x1F;
+
+    if (id[0] == 0x1F)
+        return adesto >= 4 && adesto <= 9 ? 1u << (adesto + 15) : 0;
+    if (capacity >= 0x20 && capacity <= 0x22)
+        return 1u << (capacity - 6);
+    if (capacity >= 0x32 && capacity <= 0x3A)
+        capacity -= 0x20;
+    return capacity >= 0x12 && capacity <= 0x1C ? 1u << capacity : 0;
+}
+
+bool flash_holds(u32 address, u32 size)
+{
+    u32 limit = size_told;
+
+    if (!size_sought) {
+        struct spi_shape s = {.command = READ_ID, .in = 3};
+        u8 id[4] __attribute__((aligned(4)));
+        flash_wait();
+        spi_transfer(&s, 0, NULL, id);
+        size_found = size_of_id(id);
+        size_sought = true;
+    }
+    if (size_found && (!limit || size_found < limit))
+        limit = size_found;
+    if (!limit)
+        return size <= 0xFFFFFFFF - address;
+    return address <= limit && size <= limit - address;
 }
 
 /* --- reading ------------------------------------------------------------------------------- */

@@ -11,10 +11,11 @@
 
 enum { PAGE = 256, SECTOR = 0x1000, BLOCK32 = 0x8000, BLOCK64 = 0x10000 };
 
-extern u32 flash_size; /* as the host says; limits nothing but the chip erase's progress */
-
 void flash_attach(u32 pins);
-u32 flash_set_params(const u8 *six_words);
+void flash_set_params(const u8 *six_words);
+/* All of it lies in the flash: the smaller of what the host has told and what the id says. Without
+ * either, in 32 bits. What lies outside would wrap to the start of the flash. */
+bool flash_holds(u32 address, u32 size);
 
 /* `to` is on a word boundary. Waits for an operation that is going on. */
 void flash_read(u32 address, u8 *to, u32 length);
@@ -50,8 +51,5 @@ void flash_md5(struct md5 *md5, u32 address, u32 length);
  * where they stand. With tables of crc32_prepare. */
 u32 flash_crc32(u32 address, u32 length, const u32 *tables, u32 *sum);
 bool all_ff(const u8 *data, u32 length);
-
-/* Serve the line; what every waiting loop calls. */
-void pump(void);
 
 #endif

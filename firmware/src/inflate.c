@@ -49,6 +49,7 @@ static struct {
     u32 run, back;               /* a copy: how long, how far back */
     u32 checksum_at;
     bool last;
+    inflate_sink sink;
 } z;
 
 static const u8 code_order[LENGTH_CODES] = {
@@ -201,14 +202,15 @@ static HOT void checksum(const u8 *data, u32 length)
     }
 }
 
-/* Hand output on: all of it, or what is taken without waiting and what is more than BACKLOG. */
-static bool flush(bool all)
+/* Not a part of its callers: the stack is reckoned by who calls through a pointer.
+ * Hand output on: all of it, or what is taken without waiting and what is more than BACKLOG. */
+static APART bool hand_on(bool all)
 {
     while (z.flushed != z.at) {
         u32 left = z.at - z.flushed, from = z.flushed % INFLATE_WINDOW, taken;
 
-        taken = inflate_output(inflate_window + from, min32(left, INFLATE_WINDOW - from),
-                               all || left > BACKLOG);
+        taken = z.sink(inflate_window + from, min32(left, INFLATE_WINDOW - from),
+                       all || left > BACKLOG);
         if (taken == INFLATE_REFUSED)
             return false;
         if (!taken)
@@ -219,7 +221,7 @@ static bool flush(bool all)
     return true;
 }
 
-bool inflate_hand_on(void) { return flush(false); }
+bool inflate_hand_on(void) { return hand_on(false); }
 
 /* Offer output, if it is time; false stops the stream. */
 static inline bool looked(void)
@@ -227,7 +229,7 @@ static inline bool looked(void)
     if ((int)(z.at - z.look_at) < 0)
         return true;
     z.look_at = z.at + LOOK;
-    return flush(false);
+    return hand_on(false);
 }
 
 static HOT void copy(u32 run)
@@ -263,9 +265,10 @@ static HOT void copy(u32 run)
 
 /* --- the machine ------------------------------------------------------------------------- */
 
-void inflate_start(void)
+void inflate_start(inflate_sink sink)
 {
     memset(&z, 0, sizeof(z));
+    z.sink = sink;
     z.adler_a = 1;
     literal_code.fast = literal_fast;
     literal_code.fast_bits = LITERAL_BITS;
@@ -635,7 +638,7 @@ static enum inflate_result check(void)
             return INFLATE_MORE;
         z.checksum_at = z.checksum_at << 8 | take_bits(8);
     }
-    if (!flush(true))
+    if (!hand_on(true))
         return INFLATE_STOP;
     reduce();
     if (z.checksum_at != (z.adler_b << 16 | z.adler_a))
@@ -665,7 +668,7 @@ enum inflate_result inflate_add(const u8 *data, u32 length, u32 *left)
         }
     }
     *left = (u32)(input_end - input) + z.bit_count / 8;
-    if (result == INFLATE_MORE && !flush(false))
+    if (result == INFLATE_MORE && !hand_on(false))
         return INFLATE_STOP;
     return result;
 }

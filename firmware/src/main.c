@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Start, greet, serve. Returns only for RUN_USER_CODE. */
-#include "commands.h"
 #include "crc32.h"
+#include "dispatch.h"
 #include "ext.h"
 #include "flash.h"
 #include "hal.h"
 #include "link.h"
+#include "slip.h"
 #include "writer.h"
 
-void pump(void)
-{
-    breathe();
-    if (!tx_active)
-        ext_report();
-}
+const struct line_client line_client = {ext_write_frame, ext_write_damage, ext_report};
 
 int main(void);
 int main(void)
@@ -22,6 +18,7 @@ int main(void)
     bool stay = true;
 
     crc32_init();
+    line_serve(&line_client);
     links_start();
 #ifdef QUIET_WATCHDOGS
     QUIET_WATCHDOGS();
@@ -38,7 +35,7 @@ int main(void)
         if (link_active == &link_usb_jtag)
             clock_raise();
 #endif
-        stay = command(&f);
+        stay = dispatch(&f);
         rx_release();
     }
     flash_wait();

@@ -58,20 +58,25 @@ static bool grow(void)
     return true;
 }
 
+static const struct line_client *client;
+
+void line_serve(const struct line_client *of) { client = of; }
+
 static bool is_request(const struct frame *f)
 {
     return f->length >= HEADER && f->data[0] == 0 && get16(f->data + 2) == f->length - HEADER;
 }
 
-static void frame_done(void)
+/* Not a part of its caller: the stack is reckoned by who calls through a pointer. */
+static APART void frame_done(void)
 {
     struct frame f = {arena + rx.start, rx.length, rx.crc == CRC32_RESIDUE};
     /* Acknowledgements of READ_FLASH are four bare bytes. */
     bool good = !rx.dropping && (is_request(&f) || f.length == 4);
 
     if (rx.length && !good) {
-        on_damage();
-    } else if (rx.length && on_frame(&f)) {
+        client->damage();
+    } else if (rx.length && (f.length < HEADER || client->frame(&f))) {
         if (rx.count < QUEUE) {
             rx.frames[(rx.first + rx.count++) % QUEUE] = f;
             rx.start += (rx.length + 3) & ~3u;
@@ -277,6 +282,13 @@ void breathe(void)
     rx_drain();
     if (ahead.in != ahead.out)
         tx_drain();
+}
+
+void pump(void)
+{
+    breathe();
+    if (!tx_active)
+        client->report();
 }
 
 static void put(u8 byte)

@@ -25,11 +25,18 @@ void rx_release(void);
 /* Leave the frame that was got in the queue after all. */
 void rx_keep(void);
 
-/* Called for each frame as it completes, with its place in the queue still undecided.
- * False: it was dealt with and is dropped. */
-bool on_frame(const struct frame *f);
-/* Something came that is no request: a damaged frame. */
-void on_damage(void);
+/* What the layer above has to say at the moments that it cannot choose. */
+struct line_client {
+    /* A frame is complete, its place in the queue still undecided. False: it was dealt with. */
+    bool (*frame)(const struct frame *f);
+    /* Something came that is no request: a damaged frame. */
+    void (*damage)(void);
+    /* The line is between two frames: send what is due. */
+    void (*report)(void);
+};
+void line_serve(const struct line_client *client);
+/* Serve the line, both ways: what every loop calls that waits or works for long. */
+void pump(void);
 
 void tx_begin(void);
 void tx_byte(u8 byte);

@@ -4,6 +4,7 @@
 #include "flash.h"
 #include "hal.h"
 #include "inflate.h"
+#include "slip.h"
 
 static struct {
     struct write_order order;
@@ -150,7 +151,7 @@ static bool can_program(u32 length)
     return w.failed || (w.eraser.at >= min32(end, w.eraser.end) && !flash_busy());
 }
 
-u32 inflate_output(const u8 *data, u32 length, bool wait)
+static u32 inflated(const u8 *data, u32 length, bool wait)
 {
     u32 left = left_in_page(), n = min32(length, left);
 
@@ -169,9 +170,12 @@ u32 inflate_output(const u8 *data, u32 length, bool wait)
 
 enum status writer_open(const struct write_order *order)
 {
-    enum status status = flash_unlock();
+    enum status status;
 
     w.open = false;
+    if (!flash_holds(order->offset, order->size))
+        return FLASH_FAILED;
+    status = flash_unlock();
     if (status)
         return status;
     w.order = *order;
@@ -185,7 +189,7 @@ enum status writer_open(const struct write_order *order)
     w.stream_over = false;
     w.open = true;
     if (order->deflated)
-        inflate_start();
+        inflate_start(inflated);
     return OK;
 }
 
@@ -235,3 +239,4 @@ bool writer_is_complete(void)
     return w.at == w.order.size && (!w.order.deflated || w.stream_over);
 }
 u32 writer_done(void) { return w.at - w.fill; }
+u32 writer_left(void) { return w.order.size - w.at; }

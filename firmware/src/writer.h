@@ -26,6 +26,7 @@ bool writer_is_open(void);
 enum status writer_status(void); /* what went wrong so far */
 bool writer_is_complete(void);
 u32 writer_done(void); /* plain bytes handed to the flash */
+u32 writer_left(void); /* plain bytes that are still to come */
 
 /* Erase ahead while nothing else is to be done. */
 void writer_idle(void);

@@ -76,7 +76,6 @@ LADDERS: dict[str, list[set[str]]] = {
 
 #: Circles that stand until somebody mends them; one that is gone has to leave this list.
 KNOWN_CIRCLES: set[frozenset[str]] = {
-    frozenset({"esptool.virtual.stub_ext", "esptool.virtual.stub_model"}),
     frozenset({"espefuse.burn", "espefuse.efuses", "espefuse.plan"}),
     frozenset({"espefuse.commands", "espefuse.efuse_interface", "espefuse.key_commands"}),
     frozenset(f"esptool.device.{name}" for name in ("connect", "recover", "session")),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from esptool.virtual.framing import wrap
 from esptool.virtual.nor import SECTOR
-from esptool.virtual.stub_model import (
+from esptool.virtual.stub_status import (
     BAD_BLOCK_SIZE,
     BAD_CHECKSUM,
     BAD_LENGTH,
@@ -23,6 +23,7 @@ from esptool.virtual.stub_model import (
     TOO_LITTLE,
     TOO_MUCH,
     StubError,
+    words,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _CAPABILITIES = 0x1FF
 _WRITE_BLOCK, _WRITE_WINDOW = 0x1000, 6
 _READ_FRAME, _READ_WINDOW = 0x1000, 32
 _MAX_UNITS, _MAX_BATCH = 256, 0x400
+_SPI_BUFFER = 64  # bytes of one transaction, each way
 
 _MD5, _CRC32_SUM = 1, 2
 #: Bytes a second at which the machine code hashes and looks for blank flash at 40 MHz.
@@ -80,12 +82,6 @@ class _Read:
 
     def __post_init__(self) -> None:
         self.frames = (self.size + self.frame - 1) // self.frame
-
-
-def _fields(data: bytes, count: int) -> tuple[int, ...]:
-    if len(data) < 4 * count:
-        raise StubError(BAD_LENGTH)
-    return struct.unpack_from(f"<{count}I", data)
 
 
 class Extensions:
@@ -195,7 +191,7 @@ class Extensions:
     def _spi(self, data: bytes, at: int) -> tuple[int, bytes]:
         command, bits, _dummy, out, back, address = struct.unpack_from("<5BI", data, at + 1)
         end = at + 10 + out
-        if end > len(data) or bits not in (0, 24, 32):
+        if end > len(data) or bits not in (0, 24, 32) or max(out, back) > _SPI_BUFFER:
             raise StubError(BAD_LENGTH)
         payload = data[at + 10 : end]
         where = address if bits else None
@@ -214,11 +210,14 @@ class Extensions:
         return self._write
 
     def _write_begin(self, data: bytes) -> tuple[int, bytes, int]:
-        session, offset, size, stream, block, flags = _fields(data, 6)
+        session, offset, size, stream, block, flags = words(data, 6)
         if self._write is not None and self._write.session == session:
             return self._state(self._write)
         aligned = offset % (SECTOR if flags & _ERASE_FIRST else 4) == 0
-        if not session or not aligned or not 0 < block <= _WRITE_BLOCK:
+        self._write = None
+        if not session or not aligned or not 0 < block <= _WRITE_BLOCK or block % 4:
+            raise StubError(BAD_BLOCK_SIZE)
+        if not flags & _DEFLATED and stream != size:
             raise StubError(BAD_BLOCK_SIZE)
         self._stub.check_range(offset, size)
         self._stub.unlock()
@@ -233,7 +232,7 @@ class Extensions:
             self._answer(_W_DATA, *self._state(write, resend=True))
 
     def _write_data(self, data: bytes) -> tuple[int, bytes, int] | None:
-        session, seq = _fields(data, 2)
+        session, seq = words(data, 2)
         write = self._session(session)
         block = data[8:]
         if seq < write.expected:
@@ -307,10 +306,10 @@ class Extensions:
         return SECTOR
 
     def _write_status(self, data: bytes) -> tuple[int, bytes, int]:
-        return self._state(self._session(_fields(data, 1)[0]))
+        return self._state(self._session(words(data, 1)[0]))
 
     def _write_end(self, data: bytes) -> tuple[int, bytes, int]:
-        write = self._session(_fields(data, 1)[0])
+        write = self._session(words(data, 1)[0])
         expected, fields, status = self._state(write)
         if not status and (write.taken < write.stream or write.done < write.size):
             status = TOO_LITTLE
@@ -319,11 +318,12 @@ class Extensions:
     # --- looking -----------------------------------------------------------------------------
 
     def _hashes(self, data: bytes) -> tuple[int, bytes, int]:
-        offset, size, unit, kind = _fields(data, 4)
+        offset, size, unit, kind = words(data, 4)
         fits = unit and not unit % SECTOR and not size % unit and size // unit <= _MAX_UNITS
         if not fits or kind > _CRC32_SUM:
             raise StubError(BAD_BLOCK_SIZE)
         self._stub.check_range(offset, size)
+        self._write = None
         self._stub.soc.clock.spend(size / (_MD5_RATE if kind == _MD5 else _CRC32_RATE))
         out = bytearray()
         for at in range(offset, offset + size, unit):
@@ -341,7 +341,7 @@ class Extensions:
         return size // unit, bytes(out), 0
 
     def _blank(self, data: bytes) -> tuple[int, bytes, int]:
-        offset, size = _fields(data, 2)
+        offset, size = words(data, 2)
         count = size // SECTOR
         if size % SECTOR or count > 8 * _MAX_UNITS:
             raise StubError(BAD_BLOCK_SIZE)
@@ -356,10 +356,11 @@ class Extensions:
     # --- reading -----------------------------------------------------------------------------
 
     def _read_begin(self, data: bytes) -> tuple[int, bytes, int]:
-        session, offset, size, frame, window, flags = _fields(data, 6)
+        session, offset, size, frame, window, flags = words(data, 6)
         if not session or not 0 < frame <= _READ_FRAME or not window:
             raise StubError(BAD_BLOCK_SIZE)
         self._stub.check_range(offset, size)
+        self._write = None
         read = _Read(session, offset, size, frame, min(window, _READ_WINDOW), bool(flags & 1))
         self._read = read
         self._stub.soc.defer(lambda: self._send_frames(read, 0))
@@ -388,13 +389,16 @@ class Extensions:
         self._answer(_R_FRAME, number, fields, 0)
 
     def _read_ack(self, data: bytes) -> tuple[int, bytes, int] | None:
-        session, upto, count = _fields(data, 3)
+        session, upto, count = words(data, 3)
         read = self._read
-        if read is None or read.session != session:
-            raise StubError(NOT_WRITING)
+        if read is None:
+            return upto, b"", 0
+        if read.session != session:
+            return None
         if upto >= read.frames:
+            self._read = None
             return read.frames, b"", 0
-        for number in _fields(data, 3 + min(count, 32))[3:]:
+        for number in words(data, 3 + min(count, 32))[3:]:
             if number < read.frames:
                 self._send_frame(read, number)
         self._send_frames(read, upto)
@@ -403,7 +407,7 @@ class Extensions:
     # --- erasing -----------------------------------------------------------------------------
 
     def _erase(self, data: bytes) -> tuple[int, bytes, int]:
-        offset, size, flags = _fields(data, 3)
+        offset, size, flags = words(data, 3)
         if offset % SECTOR or size % SECTOR:
             raise StubError(BAD_BLOCK_SIZE)
         self._stub.check_range(offset, size)

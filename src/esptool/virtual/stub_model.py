@@ -15,38 +15,35 @@ from typing import TYPE_CHECKING
 from esptool.virtual.framing import FrameReader, wrap
 from esptool.virtual.nor import SECTOR
 from esptool.virtual.rom import xor_sum
+from esptool.virtual.stub_ext import Extensions
+from esptool.virtual.stub_status import (
+    BAD_BLOCK_SIZE,
+    BAD_CHECKSUM,
+    BAD_COMMAND,
+    BAD_LENGTH,
+    INFLATE_FAILED,
+    LOCKED,
+    NOT_WRITING,
+    SPI_FAILED,
+    TOO_LITTLE,
+    TOO_MUCH,
+    StubError,
+    words,
+)
 
 if TYPE_CHECKING:
     from esptool.virtual.soc import Soc
 
-BAD_LENGTH, BAD_CHECKSUM, BAD_BLOCK_SIZE, BAD_COMMAND, SPI_FAILED, LOCKED = range(0xC0, 0xC6)
-NOT_WRITING, INFLATE_FAILED, TOO_LITTLE, TOO_MUCH = range(0xC6, 0xCA)
-NOT_IMPLEMENTED = 0xFF
-
 MAX_BLOCK = 0x4000
+#: Words that a request has at least, looked at before anything else.
+_LEAST_WORDS = {
+    0x02: 4, 0x03: 4, 0x04: 1, 0x05: 4, 0x06: 2, 0x07: 4, 0x09: 4, 0x0A: 1, 0x0B: 6, 0x0D: 1,
+    0x0F: 2, 0x10: 4, 0x11: 4, 0x12: 1, 0x13: 2, 0xD1: 2, 0xD2: 4, 0xD4: 4,
+}  # fmt: skip
 _INFLATE_RATE = 4e6  # bytes a second, at some 40 instructions a byte
 _READ_RATE = 4e6
 
 Result = tuple[int, bytes]
-
-
-class StubError(Exception):
-    """A request fails with this status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-def words(data: bytes, count: int) -> tuple[int, ...]:
-    """The first `count` 32-bit words of a request.
-
-    Raises:
-        StubError: the request is shorter.
-    """
-    if len(data) < 4 * count:
-        raise StubError(BAD_LENGTH)
-    return struct.unpack_from(f"<{count}I", data)
 
 
 class StubModel:
@@ -61,7 +58,8 @@ class StubModel:
         self._frames = FrameReader()
         self._reading: _FlashReader | None = None
         self._write: _Writer | None = None
-        self._ram_at = 0
+        self._ram_at = self._ram_left = 0
+        self._size_told = 0
         self._handlers: dict[int, Callable[[bytes, int], Result]] = {
             0x02: self._flash_begin,
             0x03: self._flash_data,
@@ -72,7 +70,7 @@ class StubModel:
             0x08: lambda _data, _check: (0, b""),
             0x09: self._write_reg,
             0x0A: self._read_reg,
-            0x0B: lambda data, _check: (words(data, 6)[0] * 0, b""),
+            0x0B: self._set_params,
             0x0D: self._attach,
             0x0F: self._change_baud,
             0x10: self._deflate_begin,
@@ -89,8 +87,6 @@ class StubModel:
             self._handlers[0x14] = lambda _data, _check: (0, soc.security_info())
         self._sealed: dict[int, Callable[[int, bytes], None]] = {}
         if extensions:
-            from esptool.virtual.stub_ext import Extensions
-
             self._extensions = Extensions(self)
             self._handlers[0xE0] = self._extensions.info
             self._sealed = self._extensions.handlers
@@ -107,7 +103,7 @@ class StubModel:
         for frame in self._frames.feed(data):
             if self._reading is not None and not self._is_sync(frame):
                 self._acknowledged(frame)
-            elif len(frame) >= 8 and frame[0] == 0:
+            elif self._is_request(frame):
                 self._reading = None
                 self._request(frame)
             if self.soc.program is not self:
@@ -117,8 +113,15 @@ class StubModel:
     def _is_sync(frame: bytes) -> bool:
         return len(frame) == 44 and frame[:2] == b"\x00\x08"
 
+    @staticmethod
+    def _is_request(frame: bytes) -> bool:
+        """Anything else is taken for a damaged frame, and not answered."""
+        if len(frame) < 8 or frame[0]:
+            return False
+        return int.from_bytes(frame[2:4], "little") == len(frame) - 8
+
     def _request(self, frame: bytes) -> None:
-        _, op, length, checksum = struct.unpack_from("<BBHI", frame)
+        _, op, _length, checksum = struct.unpack_from("<BBHI", frame)
         data = frame[8:]
         sealed = self._sealed.get(op)
         if sealed is not None:
@@ -130,8 +133,7 @@ class StubModel:
             handler = self._handlers.get(op)
             if handler is None:
                 raise StubError(BAD_COMMAND)
-            if length != len(data):
-                raise StubError(BAD_LENGTH)
+            words(data, _LEAST_WORDS.get(op, 0))
             value, body = handler(data, checksum)
         except StubError as e:
             status = e.status
@@ -177,18 +179,23 @@ class StubModel:
         return 0, b""
 
     def _mem_begin(self, data: bytes, _check: int) -> Result:
-        self._ram_at = words(data, 4)[3]
+        self._ram_left, _blocks, _block_size, self._ram_at = words(data, 4)
         return 0, b""
 
     def _mem_data(self, data: bytes, check: int) -> Result:
         payload = self._payload(data, check)
+        if len(payload) > self._ram_left:
+            raise StubError(TOO_MUCH)
         self.soc.bus.write(self._ram_at, payload)
         self._ram_at += len(payload)
+        self._ram_left -= len(payload)
         return 0, b""
 
     def _mem_end(self, data: bytes, _check: int) -> Result:
         stay, entry = words(data, 2)
-        if not stay:
+        if self._ram_left:
+            raise StubError(TOO_LITTLE)
+        if not stay and entry:
             self.soc.defer(lambda: self.soc.run_ram(entry))
         return 0, b""
 
@@ -225,8 +232,8 @@ class StubModel:
         encrypt = len(data) >= 20 and words(data, 5)[4] != 0
         if block_size > MAX_BLOCK:
             raise StubError(BAD_BLOCK_SIZE)
-        if offset + size > self.soc.nor.part.size:
-            raise StubError(SPI_FAILED)
+        self._write = None
+        self.check_range(offset, size)
         self.unlock()
         self._write = _Writer(self, offset, size, inflate, encrypt)
 
@@ -279,13 +286,20 @@ class StubModel:
         return 0, hashlib.md5(contents, usedforsecurity=False).digest()
 
     def check_range(self, offset: int, size: int) -> None:
-        """Refuse what lies outside the flash.
+        """Refuse what lies outside the flash that is there, or that the host has told of.
 
         Raises:
             StubError: it does.
         """
-        if offset + size > self.soc.nor.part.size:
+        limit = self.soc.nor.part.size
+        if self._size_told:
+            limit = min(limit, self._size_told)
+        if offset + size > limit:
             raise StubError(SPI_FAILED)
+
+    def _set_params(self, data: bytes, _check: int) -> Result:
+        self._size_told = words(data, 6)[1]
+        return 0, b""
 
     def _erase_chip(self, _data: bytes, _check: int) -> Result:
         self.unlock()
@@ -315,8 +329,10 @@ class StubModel:
 
     def _read_flash(self, data: bytes, _check: int) -> Result:
         offset, size, packet, unacknowledged = words(data, 4)
+        if not packet or packet % 64:
+            raise StubError(BAD_BLOCK_SIZE)
         self.check_range(offset, size)
-        reader = _FlashReader(self, offset, size, packet or 1, unacknowledged or 1)
+        reader = _FlashReader(self, offset, size, packet, unacknowledged or 1)
         self._reading = reader
         self.soc.defer(reader.go)
         return 0, b""

@@ -10,17 +10,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from esptool import device
-from esptool.config import load_settings
 from esptool.errors import ConnectError, FatalError
+from esptool.events import Level, Listener, Message
+from esptool.faces.base import print_trace
 from esptool.loader import (
     DEFAULT_CONNECT_ATTEMPTS,
     DEFAULT_OPEN_PORT_ATTEMPTS,
     ESP_ROM_BAUD,
     TROUBLESHOOTING_GUIDE_URL,
     ESPLoader,
-    _print_trace,
+    settings_in_force,
 )
-from esptool.logger import log
 from esptool.render import to_log
 from esptool.targets import class_of
 from esptool.transport import discovery
@@ -53,13 +53,14 @@ def open_loader(
     before: str = "default-reset",
     trace: bool = False,
     attempts: int = DEFAULT_CONNECT_ATTEMPTS,
+    listener: Listener = to_log,
 ) -> ESPLoader:
-    """Connect to the chip on one port, once.
+    """Connect to the chip on one port, once; `listener` is told all that this chip has to tell.
 
     Raises:
         FatalError: the port cannot be opened, or no (or another) chip answers.
     """
-    settings = load_settings()
+    settings = settings_in_force()
     if attempts == DEFAULT_CONNECT_ATTEMPTS:
         attempts = settings.connect_attempts
     session = device.connect(
@@ -68,12 +69,12 @@ def open_loader(
         baud=baud,
         before=before.replace("_", "-"),
         attempts=attempts,
-        trace=_print_trace if trace else None,
+        trace=print_trace if trace else None,
         settings=replace(settings, open_port_attempts=1),
-        listener=to_log,
+        listener=listener,
     )
     if chip == "auto":
-        log.print(f"Detecting chip type... {session.spec.name}")
+        listener(Message(f"Detecting chip type... {session.spec.name}"))
     return class_of(session.spec).from_session(session)
 
 
@@ -83,6 +84,8 @@ def detect_chip(
     connect_mode: str = "default-reset",
     trace_enabled: bool = False,
     connect_attempts: int = DEFAULT_CONNECT_ATTEMPTS,
+    *,
+    listener: Listener = to_log,
 ) -> ESPLoader:
     """Connect to whatever chip is on `port` and return the loader object of its class.
 
@@ -90,7 +93,12 @@ def detect_chip(
         FatalError: nothing answers, or a chip that is not known.
     """
     return open_loader(
-        port, baud=baud, before=connect_mode, trace=trace_enabled, attempts=connect_attempts
+        port,
+        baud=baud,
+        before=connect_mode,
+        trace=trace_enabled,
+        attempts=connect_attempts,
+        listener=listener,
     )
 
 
@@ -101,6 +109,8 @@ def connect_with_retries(
     max_retries: int,
     trace: bool = False,
     before: str = "default-reset",
+    *,
+    listener: Listener = to_log,
 ) -> ESPLoader:
     """Connect to `port`, opening it up to `max_retries` times (0 or less: for ever).
 
@@ -109,12 +119,19 @@ def connect_with_retries(
     """
     for attempt in itertools.count(1):
         try:
-            return open_loader(port, chip=chip, baud=initial_baud, before=before, trace=trace)
+            return open_loader(
+                port,
+                chip=chip,
+                baud=initial_baud,
+                before=before,
+                trace=trace,
+                listener=listener,
+            )
         except FatalError as e:
             if attempt == max_retries:
                 raise
-            log.print(str(e))
-            log.print("Retrying failed connection...")
+            listener(Message(str(e)))
+            listener(Message("Retrying failed connection..."))
             time.sleep(RETRY_PAUSE_S)
     raise AssertionError("unreachable")
 
@@ -127,13 +144,15 @@ def connect_first_available(
     chip: str = "auto",
     trace: bool = False,
     before: str = "default-reset",
+    *,
+    listener: Listener = to_log,
 ) -> ESPLoader | None:
     """Connect to the first port that answers: `port`, or those of `serial_list` from the end.
 
     Returns None when none of the list answers; with `port` given, its failure is raised.
     """
     for candidate in [port] if port else reversed(list(serial_list)):
-        log.print(f"Serial port {candidate}:")
+        listener(Message(f"Serial port {candidate}:"))
         try:
             return open_loader(
                 candidate,
@@ -142,11 +161,12 @@ def connect_first_available(
                 before=before,
                 trace=trace,
                 attempts=connect_attempts,
+                listener=listener,
             )
         except FatalError as e:
             if port is not None:
                 raise
-            log.error(f"{candidate} failed to connect: {e}")
+            listener(Message(f"{candidate} failed to connect: {e}", Level.ERROR))
     return None
 
 
@@ -159,6 +179,8 @@ def connect_esp(
     trace: bool = False,
     connect_attempts: int = DEFAULT_CONNECT_ATTEMPTS,
     open_port_attempts: int = DEFAULT_OPEN_PORT_ATTEMPTS,
+    *,
+    listener: Listener = to_log,
 ) -> ESPLoader:
     """Connect to a chip.
 
@@ -171,24 +193,27 @@ def connect_esp(
         trace: show the traffic.
         connect_attempts: resets to try, 0 or less for ever.
         open_port_attempts: times to open the port, 0 or less for ever.
+        listener: told what goes on, also by the functions that the chip is then given to.
 
     Raises:
         FatalError: no chip answers.
     """
     if open_port_attempts == DEFAULT_OPEN_PORT_ATTEMPTS:
-        open_port_attempts = load_settings().open_port_attempts
+        open_port_attempts = settings_in_force().open_port_attempts
     if port is not None and open_port_attempts != 1:
-        log.print(f"Serial port {port}:")
+        listener(Message(f"Serial port {port}:"))
         esp: ESPLoader | None = connect_with_retries(
-            port, initial_baud, chip, open_port_attempts, trace, before
+            port, initial_baud, chip, open_port_attempts, trace, before, listener=listener
         )
     elif port is not None:
-        esp = connect_first_available([], port, connect_attempts, initial_baud, chip, trace, before)
+        esp = connect_first_available(
+            *([], port, connect_attempts, initial_baud, chip, trace, before), listener=listener
+        )
     else:
         ports = _candidates(port_filter)
-        log.print(f"Found {len(ports)} serial ports...")
+        listener(Message(f"Found {len(ports)} serial ports..."))
         esp = connect_first_available(
-            ports, None, connect_attempts, initial_baud, chip, trace, before
+            *(ports, None, connect_attempts, initial_baud, chip, trace, before), listener=listener
         )
         if esp is None:
             raise ConnectError(

@@ -18,8 +18,11 @@ class Level(Enum):
 
     DEBUG = "debug"
     INFO = "info"
+    HINT = "hint"
     NOTE = "note"
     WARNING = "warning"
+    #: Something failed, and the work goes on without it; what ends the work is an exception.
+    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from esptool.events import Connecting, Event, Level, Message, Progress, Stage
+from esptool.events import Connecting, Event, Level, Listener, Message, Progress, Stage
 from esptool.logger import log
 
 _FIRST_DOTS = 8
@@ -36,6 +36,10 @@ class Renderer:
             log.note(event.text)
         elif event.level is Level.WARNING:
             log.warning(event.text)
+        elif event.level is Level.ERROR:
+            log.err(event.text)
+        elif event.level is Level.HINT:
+            log.hint(event.text)
         else:
             log.debug(event.text)
 
@@ -60,6 +64,16 @@ class Renderer:
             log.print("Connecting" + "." * _FIRST_DOTS, end="")
         else:
             log.print("." * _MORE_DOTS, end="")
+
+
+def without_progress(listener: Listener) -> Listener:
+    """The listener, spared of progress."""
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, Progress):
+            listener(event)
+
+    return tell
 
 
 #: The usual listener of the command line and of the documented Python functions.

@@ -9,7 +9,7 @@ from typing import Any
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec
-from esptool.loader import ESPLoader
+from esptool.loader import ESPLoader, StubMixin
 
 #: Fields of the identity table that have a getter of their own.
 _GETTERS = {
@@ -123,8 +123,9 @@ def _make(key: str) -> type[ESPLoader]:
     body["BOOTLOADER_IMAGE"] = _Image()
     body["__doc__"] = f"{spec.name} on a serial port; see `ESPLoader`."
     body["__module__"] = __name__
-    cls = type(f"{key.upper()}ROM", (ESPLoader,), body)
-    cls.STUB_CLASS = cls  # type: ignore[attr-defined]
+    cls: type[ESPLoader] = type(f"{key.upper()}ROM", (ESPLoader,), body)
+    stub = {"__doc__": f"{spec.name} with a running stub.", "__module__": __name__}
+    cls.STUB_CLASS = type(f"{key.upper()}StubLoader", (StubMixin, cls), stub)
     return cls
 
 
@@ -136,6 +137,7 @@ CHIP_DEFS: dict[str, type[ESPLoader]] = {key: _make(key) for key in chips.KEYS}
 ROM_LIST: list[type[ESPLoader]] = list(CHIP_DEFS.values())
 
 globals().update({cls.__name__: cls for cls in ROM_LIST})
+globals().update({cls.STUB_CLASS.__name__: cls.STUB_CLASS for cls in ROM_LIST})
 
 
 def __getattr__(name: str) -> type[ESPLoader]:
@@ -152,7 +154,8 @@ def _modules() -> None:
     """Make `esptool.targets.esp32c3` and its like importable: each holds the class of a chip."""
     for key, cls in CHIP_DEFS.items():
         module = ModuleType(f"{__name__}.{key}", f"Where `{cls.__name__}` may be imported from.")
-        setattr(module, cls.__name__, cls)
+        for found in (cls, cls.STUB_CLASS):
+            setattr(module, found.__name__, found)
         sys.modules[module.__name__] = module
         globals()[key] = module
 

@@ -15,7 +15,9 @@ FACES = {
     *(
         "cmds",
         "cmds_image",
+        "cmds_flash",
         "cmds_nand",
+        "faces",
         "connecting",
         "loader",
         "targets",

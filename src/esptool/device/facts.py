@@ -46,6 +46,10 @@ class Facts:
             self._words.pop(voltage.rtc_reg, None)
         self.__dict__.pop("flash_voltage", None)
 
+    def forget_security_info(self) -> None:
+        """Have the security info asked for anew."""
+        self.__dict__.pop("security_info", None)
+
     # --- fields --------------------------------------------------------------------------------
 
     def words(self, addresses: list[int]) -> list[int]:

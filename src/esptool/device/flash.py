@@ -29,18 +29,22 @@ class FlashRequests(Requester):
         flash_size: bytes, as last given to `set_flash_params`; None before.
         attached_pins: argument of the last `spi_attach`.
         block_limit: largest block for a stub: a bad line calls for small ones.
+        chosen_write_size: the block size that a program has chosen, None where it has not.
     """
 
     flash_size: int | None = None
     attached_pins: int = 0
     block_limit: int = 0x4000
+    chosen_write_size: Callable[[], int | None] = staticmethod(lambda: None)
 
     @property
     def flash_write_size(self) -> int:
         """Bytes a data block holds."""
+        chosen = self.chosen_write_size()
         if self.is_stub:
-            return min(self.spec.stub.flash_write_size, self.block_limit)
-        return ROM_WRITE_SIZE
+            largest = self.spec.stub.flash_write_size
+            return min(chosen or largest, largest, self.block_limit)
+        return chosen or ROM_WRITE_SIZE
 
     # --- set up --------------------------------------------------------------------------------
 

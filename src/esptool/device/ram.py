@@ -20,7 +20,6 @@ PIECE_ATTEMPTS = 8
 ANSWER_S = 1.0
 
 
-
 @dataclass(frozen=True, slots=True)
 class _Download:
     """What MEM_BEGIN has announced; `first` is the caller's number of the first block of it."""
@@ -55,9 +54,7 @@ class RamLoader(Requester):
         self._announce(_Download(size, blocks, block_size, address))
 
     def _announce(self, download: _Download) -> None:
-        data = packets.words(
-            download.size, download.blocks, download.block_size, download.address
-        )
+        data = packets.words(download.size, download.blocks, download.block_size, download.address)
         self.request("enter RAM download mode", Cmd.MEM_BEGIN, data, attempts=3)
         self._download = download
 

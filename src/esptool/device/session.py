@@ -236,8 +236,13 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         super().spi_attach(pins)
         self._jedec_id = None
 
-    def remember_flash_id(self, flash_id: int) -> None:
-        """Keep an id that was read by other means."""
+    @property
+    def known_flash_id(self) -> int | None:
+        """The id that was read and is kept, None where none is."""
+        return self._jedec_id
+
+    def remember_flash_id(self, flash_id: int | None) -> None:
+        """Keep an id that was read by other means; None has it read anew."""
         self._jedec_id = flash_id
 
     def set_flash_voltage(self, choice: str) -> None:

@@ -79,6 +79,37 @@ def segments(stub: Stub) -> list[tuple[int, bytes]]:
     return [*parts, *stub.segments]
 
 
+def resident(session: Session) -> list[range]:
+    """Addresses that the running stub takes up.
+
+    Empty where the ROM answers, or nobody knows which stub runs.
+    """
+    if not session.is_stub:
+        return []
+    from esptool import stubs
+
+    stub = session.loaded_stub
+    try:
+        return stubs.memory(stub or stubs.load(stub_name(session)))
+    except FatalError:
+        return []
+
+
+def refuse_overlap(session: Session, address: int, size: int) -> None:
+    """Refuse `size` bytes for RAM at `address` that would overwrite the running stub.
+
+    Raises:
+        FatalError: they would.
+    """
+    for taken in resident(session):
+        if address < taken.stop and address + size > taken.start:
+            raise FatalError(
+                f"The flasher stub is resident at {taken.start:#010x}-{taken.stop:#010x}: data for "
+                f"{address:#010x}-{address + size:#010x} would overwrite it.",
+                remedy="Load them elsewhere, or use --no-stub.",
+            )
+
+
 def _greet(session: Session) -> None:
     for _ in range(10):
         frame = session.link.read_frame(session.settings.timeout)

@@ -12,24 +12,10 @@ from typing import TYPE_CHECKING
 from esptool.events import Listener
 from esptool.ops.model import SecurityReport
 from esptool.ops.report import Report
+from esptool.protocol.security import named_flags
 
 if TYPE_CHECKING:
     from esptool.device import Session
-
-#: Flags of GET_SECURITY_INFO by bit number (technical reference manuals, "Security Information").
-FLAG_NAMES = (
-    "SECURE_BOOT_EN",
-    "SECURE_BOOT_AGGRESSIVE_REVOKE",
-    "SECURE_DOWNLOAD_ENABLE",
-    "SECURE_BOOT_KEY_REVOKE0",
-    "SECURE_BOOT_KEY_REVOKE1",
-    "SECURE_BOOT_KEY_REVOKE2",
-    "SOFT_DIS_JTAG",
-    "HARD_DIS_JTAG",
-    "DIS_USB",
-    "DIS_DOWNLOAD_DCACHE",
-    "DIS_DOWNLOAD_ICACHE",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +67,7 @@ def security_info(session: Session, *, listener: Listener | None = None) -> Secu
     """
     info = session.facts.security_info
     flags = int(info.flags)
-    names = {name: bool(flags >> bit & 1) for bit, name in enumerate(FLAG_NAMES)}
+    names = named_flags(flags)
     report = SecurityReport(
         flags=flags,
         flash_crypt_cnt=info.flash_crypt_cnt,

@@ -91,7 +91,7 @@ def send_stretch(
     if isinstance(stretch, Stretch) and session.can(Capability.WRITE):
         stretch = stub_stretch(stretch)
     done = stalled = 0
-    block = LARGE_BLOCK
+    block = session.chosen_write_size() or LARGE_BLOCK
     pace = pace or WritePace.of(session, stretch, after_s)
     end = stretch.end if end is None else end
     sent = Sent(line_bytes=stretch.line_bytes, deflated=stretch.deflated)

@@ -26,6 +26,11 @@ class SecurityFlag(IntFlag):
     DIS_DOWNLOAD_ICACHE = 1 << 10
 
 
+def named_flags(flags: int) -> dict[str, bool]:
+    """Each known flag by its name, and whether it is set."""
+    return {flag.name: bool(flags & flag) for flag in SecurityFlag if flag.name is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class SecurityInfo:
     """Attributes: `raw` is the answer as received; `chip_id` and `api_version` are None on S2."""

@@ -137,6 +137,23 @@ def load_file(path: str | os.PathLike[str]) -> Stub:
         raise FatalError(f"The stub file '{path}' is damaged: {e}.") from e
 
 
+def memory(stub: Stub) -> list[range]:
+    """Addresses of RAM that a running stub takes up.
+
+    Of ours the manifest tells all; a stub file alone does not say how much of its data is zeroed
+    when it starts, nor where its stack is.
+    """
+    if stub.ours:
+        parts = json.loads((DATA / "manifest.json").read_text(encoding="utf-8"))["stubs"]
+        places = [(p["start"], p["size"]) for p in parts[stub.name]["ram"]]
+    else:
+        first = min(stub.data_start, stub.bss_start or stub.data_start)
+        last = max(stub.data_start + len(stub.data), stub.bss_start or 0)
+        places = [(stub.text_start, len(stub.text)), (first, last - first)]
+    places += [(start, len(code)) for start, code in stub.segments]
+    return [range(start, start + size) for start, size in places if size]
+
+
 def _parse(name: str, raw: dict[str, Any]) -> Stub:
     return Stub(
         name=name,

@@ -17,7 +17,10 @@ class ClockTree:
     """
 
     def __init__(
-        self, data: CpuClock | None, slow_hz: int, read: Callable[[int], int],
+        self,
+        data: CpuClock | None,
+        slow_hz: int,
+        read: Callable[[int], int],
         note: Callable[[str], None],
     ) -> None:
         self._data = data
@@ -33,8 +36,8 @@ class ClockTree:
     def is_update(self, address: int, value: int) -> bool:
         """The store lets new settings come into force."""
         data = self._data
-        return data is not None and address == data.update.address and bool(
-            value & data.update.mask
+        return (
+            data is not None and address == data.update.address and bool(value & data.update.mask)
         )
 
     def update(self) -> None:

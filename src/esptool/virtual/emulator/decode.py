@@ -21,8 +21,19 @@ class Access:
 
 
 _RISCV_REGS = (
-    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1",
-    *(f"a{i}" for i in range(8)), *(f"s{i}" for i in range(2, 12)), *(f"t{i}" for i in range(3, 7)),
+    "zero",
+    "ra",
+    "sp",
+    "gp",
+    "tp",
+    "t0",
+    "t1",
+    "t2",
+    "s0",
+    "s1",
+    *(f"a{i}" for i in range(8)),
+    *(f"s{i}" for i in range(2, 12)),
+    *(f"t{i}" for i in range(3, 7)),
 )
 
 
@@ -53,8 +64,13 @@ def _riscv_full(word: int) -> Access | None:
 
 #: The third nibble of Xtensa's loads and stores with an 8-bit offset: (store, size, signed).
 _XTENSA = {
-    0: (False, 1, False), 1: (False, 2, False), 2: (False, 4, False), 4: (True, 1, False),
-    5: (True, 2, False), 6: (True, 4, False), 9: (False, 2, True),
+    0: (False, 1, False),
+    1: (False, 2, False),
+    2: (False, 4, False),
+    4: (True, 1, False),
+    5: (True, 2, False),
+    6: (True, 4, False),
+    9: (False, 2, True),
 }
 
 

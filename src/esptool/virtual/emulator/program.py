@@ -53,9 +53,16 @@ _AFTER_SHIM = 64
 #: Other buses on which the first UART's FIFO is seen.
 _FIFO_ALIASES = {"esp32": (0x60000000,), "esp32s2": (0x60000000,)}
 _USB_JTAG = {
-    "esp32s3": 0x60038000, "esp32c3": 0x60043000, "esp32c5": 0x6000F000, "esp32c6": 0x6000F000,
-    "esp32c61": 0x6000F000, "esp32h2": 0x6000F000, "esp32h21": 0x6000F000, "esp32h4": 0x6001D000,
-    "esp32p4": 0x500D2000, "esp32s31": 0x20391000,
+    "esp32s3": 0x60038000,
+    "esp32c3": 0x60043000,
+    "esp32c5": 0x6000F000,
+    "esp32c6": 0x6000F000,
+    "esp32c61": 0x6000F000,
+    "esp32h2": 0x6000F000,
+    "esp32h21": 0x6000F000,
+    "esp32h4": 0x6001D000,
+    "esp32p4": 0x500D2000,
+    "esp32s31": 0x20391000,
 }
 _USB_DONE, _USB_ROOM, _USB_HEARD = 1, 2, 4
 _USB_PACKET = 64
@@ -538,4 +545,3 @@ def _gaps(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
         at = max(at, end)
     out.append((at, 0x70000000 - at))
     return out
-

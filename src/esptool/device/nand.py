@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SPI NAND flash, as a plug-in of the stub serves it: one method a request.
+
+Strategy (bad blocks, comparing) is `ops.nand`'s. The built-in stubs have no such plug-in; a folder
+of stub files may bring one (`ESPTOOL_STUB_DIR`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import md5
+
+from esptool.device.wire import Wire
+from esptool.errors import (
+    ChipResponseError,
+    FatalError,
+    NANDEraseFailed,
+    NANDProgramFailed,
+    VerifyError,
+)
+from esptool.protocol import packets
+from esptool.protocol.opcodes import Cmd
+from esptool.protocol.status import Status
+from esptool.records import dataclass
+
+BLOCK_SIZE = 0x20000
+PAGES_PER_BLOCK = 64
+READ_CHUNK = 0x1000
+DIGEST_SIZE = 16
+#: Flash that the plug-in can drive: (manufacturer, device) to name.
+CHIPS = {(0xEF, 0xAA21): "Winbond W25N01GV (1Gbit)"}
+
+#: Called with (bytes so far, all bytes, address of the first).
+ProgressFn = Callable[[int, int, int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The flash that was found.
+
+    Attributes:
+        name: maker, type and size.
+        protection: its protection register; what is not 0 may undo writes and erasures.
+    """
+
+    name: str
+    protection: int
+
+
+def worn(e: ChipResponseError) -> FatalError:
+    """The error of a block that the flash calls worn out, or `e` itself."""
+    kinds: dict[int, type[FatalError]] = {
+        Status.NAND_PROGRAM_FAILED: NANDProgramFailed,
+        Status.NAND_ERASE_FAILED: NANDEraseFailed,
+    }
+    kind = kinds.get(e.code)
+    return e if kind is None else kind(str(e))
+
+
+class Nand:
+    """The requests of the NAND plug-in."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    @property
+    def page_step(self) -> int:
+        """Bytes that one `write` takes."""
+        return self._wire.block_size
+
+    def _ask(
+        self, what: str, opcode: int, data: bytes, check: int = 0, timeout_s: float | None = None
+    ) -> int:
+        try:
+            reply = self._wire.request(what, opcode, data, check, timeout_s)
+        except ChipResponseError as e:
+            error = worn(e)
+            if error is e:
+                raise
+            raise error from e
+        return reply.value if not reply.data else int.from_bytes(reply.data, "little")
+
+    def attach(self, pins: int) -> Attached:
+        """Connect the flash on the pins that the word names, and see which one it is.
+
+        Raises:
+            FatalError: none answered, or one that is not known.
+        """
+        what = "Failed to configure SPI NAND flash pins"
+        # A ROM takes a second word, as with SPI_ATTACH.
+        body = packets.words(pins) if self._wire.is_stub else packets.words(pins, 0)
+        value, data = self._wire.command(Cmd.SPI_NAND_ATTACH, body)
+        if len(data) < 3:
+            raise FatalError(f"{what}: the answer has {len(data)} bytes only.")
+        # This answer has a data byte, the protection register, before its status.
+        protection, status = data[0], data[1:3]
+        if status[0]:
+            raise FatalError.WithResult(what, status)
+        maker, device = value >> 16 & 0xFF, value & 0xFFFF
+        self._wire.trace(f"NAND status {value >> 24:#04x}, id {maker:#04x} {device:#06x}")
+        name = CHIPS.get((maker, device))
+        if name is None:
+            raise FatalError(
+                f"Unrecognized NAND JEDEC ID (mfr={maker:#04x}, dev={device:#06x}). "
+                f"Known: {', '.join(CHIPS.values())}."
+            )
+        return Attached(name, protection)
+
+    def read_spare(self, page: int) -> int:
+        """The first word of a page's spare area; its low byte is the bad-block mark, 0xFF good."""
+        return self._ask("read NAND spare", Cmd.SPI_NAND_READ_SPARE, packets.words(page))
+
+    def write_spare(self, page: int, is_bad: int) -> int:
+        """Write the bad-block mark of a page: 1 bad, 0 good."""
+        body = packets.words(page) + bytes([is_bad])
+        return self._ask("write NAND spare", Cmd.SPI_NAND_WRITE_SPARE, body)
+
+    def read(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
+        """Read flash as it lies there, bad blocks too.
+
+        Raises:
+            FatalError: no stub runs, or what came is not what its digest says.
+        """
+        if not self._wire.is_stub:
+            raise FatalError("NAND flash can only be read through the stub.")
+        body = packets.words(offset, size, READ_CHUNK, PAGES_PER_BLOCK)
+        self._ask("read NAND flash", Cmd.SPI_NAND_READ_FLASH, body)
+        data = bytearray()
+        while len(data) < size:
+            data += self._wire.read_frame()
+            self._wire.send_frame(packets.words(len(data)))
+            if progress is not None:
+                progress(len(data), size, offset)
+        if len(data) > size:
+            raise FatalError(f"Read {len(data)} bytes of NAND flash, but {size} were asked for.")
+        digest = self._wire.read_frame()
+        if len(digest) != DIGEST_SIZE:
+            raise FatalError(f"Expected the digest of the data, got {digest.hex()}.")
+        found = md5(data, usedforsecurity=False).digest()
+        if found != digest:
+            raise VerifyError(f"Digest mismatch: expected {digest.hex()}, got {found.hex()}.")
+        return bytes(data)
+
+    def begin_write(self, size: int, offset: int) -> None:
+        """Prepare to write whole blocks: the stub erases them."""
+        body = packets.words(offset, size, BLOCK_SIZE, self._wire.block_size)
+        self._ask("begin to write NAND flash", Cmd.SPI_NAND_WRITE_FLASH_BEGIN, body)
+
+    def write(self, data: bytes, seq: int, timeout_s: float | None = None) -> None:
+        """Write a page; a failure of the link is tried again, one of the flash is not.
+
+        Raises:
+            NANDProgramFailed, NANDEraseFailed: the flash says that the block is worn out.
+        """
+        body, check = packets.data_block(data, seq)
+        what = f"write to NAND flash after seq {seq}"
+        for left in reversed(range(self._wire.settings.write_block_attempts)):
+            try:
+                self._ask(what, Cmd.SPI_NAND_WRITE_FLASH_DATA, body, check, timeout_s)
+                return
+            except (NANDProgramFailed, NANDEraseFailed):
+                raise
+            except FatalError:
+                if not left:
+                    raise
+                self._wire.trace(f"NAND page {seq} is sent again")
+
+    def end_write(self, reboot: bool = False, timeout_s: float | None = None) -> None:
+        """End a write."""
+        body = packets.words(int(not reboot))
+        self._ask("end writing NAND flash", Cmd.SPI_NAND_WRITE_FLASH_END, body, timeout_s=timeout_s)
+
+    def erase_all(self) -> None:
+        """Erase all of the flash."""
+        self._ask(
+            "erase NAND flash",
+            Cmd.SPI_NAND_ERASE_FLASH,
+            b"",
+            timeout_s=self._wire.settings.chip_erase_timeout,
+        )
+
+    def erase(self, offset: int, size: int) -> None:
+        """Erase blocks."""
+        s = self._wire.settings
+        self._ask(
+            "erase NAND region",
+            Cmd.SPI_NAND_ERASE_REGION,
+            packets.words(offset, size),
+            timeout_s=s.scaled(s.erase_region_timeout_per_mb, size),
+        )

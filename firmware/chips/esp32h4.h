@@ -29,6 +29,9 @@
 
 #define QUIET_WATCHDOGS()                                                     \
     do {                                                                      \
+        reg_write(0x600b541cu, 0x50d83aa1u);                                  \
+        reg_write(0x600b5400u, 0x0u);                                         \
+        reg_write(0x600b541cu, 0x0u);                                         \
         reg_write(0x60090064u, 0x50d83aa1u);                                  \
         reg_write(0x60090048u, 0x0u);                                         \
         reg_write(0x60090064u, 0x0u);                                         \

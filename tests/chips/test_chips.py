@@ -138,11 +138,3 @@ def without_empty_vendor(value: Any) -> Any:
     if isinstance(value, list):
         return [v.removesuffix(" ()") for v in value]
     return value
-
-
-@by_key
-def test_uart_registers_lie_in_one_block(chip: ChipSpec) -> None:
-    # ESP32 and S2 name the date register by its second address, 0x60000000 up.
-    if chip.key not in ("esp32", "esp32s2"):
-        assert chip.uart.clkdiv_reg & ~0xFFF == chip.uart.date_reg & ~0xFFF
-    assert chip.uart.clkdiv_reg & 0xFFF == 0x14

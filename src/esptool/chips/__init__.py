@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from esptool.chips._index import BY_CHIP_ID, BY_MAGIC, KEYS, RETIRED_IDS
 from esptool.errors import UsageError
@@ -16,7 +16,16 @@ from esptool.errors import UsageError
 if TYPE_CHECKING:
     from esptool.chips.spec import ChipSpec
 
-__all__ = ["KEYS", "RETIRED_IDS", "by_chip_id", "by_magic", "get", "normalize"]
+__all__ = ["KEYS", "RETIRED_IDS", "ChipSpec", "by_chip_id", "by_magic", "get", "normalize"]
+
+
+def __getattr__(name: str) -> Any:
+    """`ChipSpec`, whose schema is loaded with the first chip."""
+    if name == "ChipSpec":
+        from esptool.chips.spec import ChipSpec
+
+        return ChipSpec
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
 def normalize(name: str) -> str:

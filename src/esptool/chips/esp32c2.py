@@ -152,7 +152,7 @@ CHIP = ChipSpec(
     efuse=Efuse(
         base=0x60008800,
         rd_reg_base=0x60008830,
-        block1=0x60008844,
+        block1=0x60008834,
         max_key=5,
         key_purposes=frozen({}),
     ),

@@ -56,7 +56,7 @@ CHIP = ChipSpec(
         ext_flash_begin=True,
         flash_ops=True,
     ),
-    uart=Uart(clkdiv_reg=0x3F400014, date_reg=0x60000078, xtal_clk_divider=1),
+    uart=Uart(clkdiv_reg=0x3F400014, date_reg=0x3F400074, xtal_clk_divider=1),
     spi=SpiMem(
         base=0x3F402000,
         usr_offs=24,
@@ -94,7 +94,7 @@ CHIP = ChipSpec(
         MemoryRange(0x3FF9E000, 0x40000000, "BYTE_ACCESSIBLE"),
         MemoryRange(0x3FF9E000, 0x40072000, "MEM_INTERNAL"),
         MemoryRange(0x3FFB0000, 0x40000000, "DRAM"),
-        MemoryRange(0x40000000, 0x4001A100, "IROM_MASK"),
+        MemoryRange(0x40000000, 0x40020000, "IROM_MASK"),
         MemoryRange(0x40020000, 0x40070000, "IRAM"),
         MemoryRange(0x40070000, 0x40072000, "RTC_IRAM"),
         MemoryRange(0x40080000, 0x40800000, "IROM"),

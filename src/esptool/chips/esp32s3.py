@@ -57,7 +57,7 @@ CHIP = ChipSpec(
         ext_flash_begin=True,
         flash_ops=True,
     ),
-    uart=Uart(clkdiv_reg=0x60000014, date_reg=0x60000080, xtal_clk_divider=1),
+    uart=Uart(clkdiv_reg=0x60000014, date_reg=0x6000007C, xtal_clk_divider=1),
     spi=SpiMem(
         base=0x60002000,
         usr_offs=24,
@@ -95,7 +95,7 @@ CHIP = ChipSpec(
         MemoryRange(0x3FC88000, 0x3FD00000, "BYTE_ACCESSIBLE"),
         MemoryRange(0x3FC88000, 0x403E2000, "MEM_INTERNAL"),
         MemoryRange(0x3FC88000, 0x3FD00000, "DRAM"),
-        MemoryRange(0x40000000, 0x4001A100, "IROM_MASK"),
+        MemoryRange(0x40000000, 0x40060000, "IROM_MASK"),
         MemoryRange(0x40370000, 0x403E0000, "IRAM"),
         MemoryRange(0x600FE000, 0x60100000, "RTC_IRAM"),
         MemoryRange(0x42000000, 0x42800000, "IROM"),

@@ -2,8 +2,8 @@
 """The two eFuse controllers: register steps that read blocks and burn them. No rules, no fields.
 
 `DirectController` is the ESP32's: each block has its own write registers. `PgmController` is that
-of all later chips: one programming window and a command with the block's number. Both verify
-nothing: the engine does.
+of all later chips: one programming window and a command with the block's number. Both prove that
+the window holds what is going to be burned; what was burned is judged by the engine.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ READ_CMD = 0x01
 PGM_CMD = 0x02
 IDLE_TIMEOUT_S = 0.25
 IDLE_READS = 2
+WINDOW_TRIES = 5
+NOISE_REMEDY = "The line damages data: try a lower --baud, a shorter cable or another adapter."
 DEC_STATUS_MASK = 0xFFF
 
 
@@ -85,11 +87,70 @@ class Controller:
         for register, mask, value in self.table.timing:
             number = value if isinstance(value, int) else value.get(mhz)
             if number is not None:
-                self.device.update_reg(self.table.registers[register], mask, number)
+                self._set_timing_field(self.table.registers[register], mask, number)
         self.timing_set = True
 
-    def program(self, block: BlockDef, words: list[int]) -> None:
-        """Burn the set bits of `words` (data and check words) into a block."""
+    def _set_timing_field(self, address: int, mask: int, number: int) -> None:
+        shift = (mask & -mask).bit_length() - 1
+        for _ in range(WINDOW_TRIES):
+            self.device.update_reg(address, mask, number)
+            # The virtual memory keeps the number unshifted (see `VirtualEfuses.update_reg`).
+            if self.device.read_reg(address) & mask in ((number << shift) & mask, number & mask):
+                return
+        raise FatalError(
+            f"The timing register 0x{address:08x} of the eFuse controller does not hold what was "
+            "written to it. Nothing was burned.",
+            remedy=NOISE_REMEDY,
+        )
+
+    def load(self, block: BlockDef, words: list[int]) -> None:
+        """Write `words` (data and check words) into the programming window, and prove it.
+
+        All registers that the next burn command takes into account are read back, so that
+        neither a damaged request nor what an earlier run left behind is ever burned.
+
+        Raises:
+            FatalError: the window does not hold the words. Nothing was burned.
+        """
+        config = self.table.registers["CONF"]
+        wanted = self.window(block, words)
+        first = block.write_addr if self.table.controller == "direct" else min(wanted)
+        write_many(self.device, [(first + 4 * i, word) for i, word in enumerate(words)])
+        self.device.write_reg(config, WRITE_OP)
+        for _ in range(WINDOW_TRIES):
+            *found, code = read_many(self.device, [*wanted, config])
+            wrong = [
+                (address, word)
+                for (address, word), there in zip(wanted.items(), found, strict=True)
+                if word != there
+            ]
+            if not wrong and code & 0xFFFF == WRITE_OP:
+                return
+            write_many(self.device, wrong)
+            if code & 0xFFFF != WRITE_OP:
+                self.device.write_reg(config, WRITE_OP)
+        raise FatalError(
+            f"The programming window of the eFuse controller does not hold what was written to it "
+            f"for BLOCK{block.index}, so this block was not burned.",
+            remedy=NOISE_REMEDY,
+        )
+
+    def fire(self, block: BlockDef) -> None:
+        """Burn what `load` put into the window, then clear the window."""
+        self.device.write_reg(self.table.registers["CMD"], self.program_command(block))
+        self.wait_idle()
+        self.clear(block)
+
+    def window(self, block: BlockDef, words: list[int]) -> dict[int, int]:
+        """What every register of the programming window must hold to burn `words`, by address."""
+        raise NotImplementedError
+
+    def program_command(self, block: BlockDef) -> int:
+        """The value of CMD that burns a block."""
+        raise NotImplementedError
+
+    def clear(self, block: BlockDef) -> None:
+        """Zero the window: no key stays where software could read it or another burn take it."""
         raise NotImplementedError
 
     def reload(self) -> None:
@@ -120,15 +181,17 @@ class Controller:
 class DirectController(Controller):
     """ESP32: the write registers of all blocks are burned by one command."""
 
-    def program(self, block: BlockDef, words: list[int]) -> None:
-        registers = self.table.registers
-        write_many(self.device, [(block.write_addr + 4 * i, w) for i, w in enumerate(words)])
-        self.device.write_reg(registers["CONF"], WRITE_OP)
-        self.device.write_reg(registers["CMD"], PGM_CMD)
-        self.wait_idle()
-        # What is left in the write registers would be burned again with the next block.
-        write_many(self.device, [(block.write_addr + 4 * i, 0) for i in range(len(words))])
-        self.reload()
+    def window(self, block: BlockDef, words: list[int]) -> dict[int, int]:
+        # One command burns all blocks: the registers of the others must be zero.
+        wanted = {b.write_addr + 4 * i: 0 for b in self.table.blocks for i in range(b.words)}
+        wanted.update((block.write_addr + 4 * i, word) for i, word in enumerate(words))
+        return wanted
+
+    def program_command(self, _block: BlockDef) -> int:
+        return PGM_CMD
+
+    def clear(self, block: BlockDef) -> None:
+        write_many(self.device, [(block.write_addr + 4 * i, 0) for i in range(block.words)])
 
     def reload(self) -> None:
         registers = self.table.registers
@@ -148,18 +211,19 @@ class PgmController(Controller):
         # The command bits drop for a moment between two phases of a command.
         return IDLE_READS
 
-    def program(self, block: BlockDef, words: list[int]) -> None:
-        registers = self.table.registers
-        if block.index == 0:
-            words = words + [0] * (self.table.block0_words - len(words))
-        window = registers["PGM_DATA0"]
-        write_many(self.device, [(window + 4 * i, word) for i, word in enumerate(words)])
-        self.device.write_reg(registers["CONF"], WRITE_OP)
-        self.device.write_reg(registers["CMD"], PGM_CMD | block.index << 2)
-        self.wait_idle()
-        # No key stays in the window, where software could read it.
-        write_many(self.device, [(window + 4 * i, 0) for i in range(self.table.clear_words)])
-        self.reload()
+    def window(self, block: BlockDef, words: list[int]) -> dict[int, int]:
+        count = self.table.block0_words if block.index == 0 else len(words)
+        count = max(count, self.table.clear_words)
+        padded = words + [0] * (count - len(words))
+        start = self.table.registers["PGM_DATA0"]
+        return {start + 4 * i: word for i, word in enumerate(padded)}
+
+    def program_command(self, block: BlockDef) -> int:
+        return PGM_CMD | block.index << 2
+
+    def clear(self, _block: BlockDef) -> None:
+        start = self.table.registers["PGM_DATA0"]
+        write_many(self.device, [(start + 4 * i, 0) for i in range(self.table.clear_words)])
 
     def reload(self) -> None:
         registers = self.table.registers

@@ -98,6 +98,11 @@ class Block(Guard):
         self.fail = False
         # What is staged finishes a burn that broke off: the same code word, once more.
         self.resumed = False
+        # Bits that must afterwards be exactly as staged: what they belong to is a value, so that a
+        # 1 which is there already and not asked for makes it another one.
+        self.exact = 0
+        # What is staged is a key: it appears in no text.
+        self.secret = False
 
     @property
     def scheme(self) -> CodingScheme:
@@ -128,11 +133,23 @@ class Block(Guard):
         return self.bits // 8
 
     def hex(self, value: int) -> str:
-        return f"0x{value:0{self.bits // 4}x}"
+        """Bits as hex digits, highest first; as "?" where they belong to a key."""
+        digits = self.bits // 4
+        return f"0x{'?' * digits}" if self.secret else f"0x{value:0{digits}x}"
 
-    def stage(self, value: int) -> None:
-        """Add bits to what is going to be burned."""
+    def stage(self, value: int, exact: int = 0) -> None:
+        """Add bits to what is going to be burned; see `exact`."""
         self.pending |= value
+        self.exact |= exact
+
+    def drop(self) -> None:
+        """Forget what is staged."""
+        self.pending = self.exact = 0
+        self.secret = self.resumed = False
+
+    def stuck(self) -> int:
+        """Bits that are burned already and make what is staged another value; they stay."""
+        return self.data & self.exact & ~self.pending
 
     def row(self, comment: str, value: int | None = None) -> str:
         """The block as one line: its words in hex, the lowest first."""
@@ -262,7 +279,8 @@ class Field(Guard):
             self._save_pieces(number)
             return
         if self._is_new(number):
-            self.owner.blocks[self.block].stage(number << self.d.bit)
+            exact = 0 if self.name in PROTECTION_FIELDS else self.d.mask << self.d.bit
+            self.owner.blocks[self.block].stage(number << self.d.bit, exact)
 
     def _check_burnable(self) -> None:
         """Refuse fields that only the factory writes, and values that no tool can undo."""
@@ -283,22 +301,31 @@ class Field(Guard):
         """Check a value against what is there; False where nothing is left to burn."""
         # What is staged counts as there: it is going to be burned with this.
         written = self.raw() | self.raw(False)
-        if written and (number | written) == written:
+        adds_bits = self.name in PROTECTION_FIELDS
+        if written and (number == written or (adds_bits and number | written == written)):
             self.owner.emit(
                 f"\tThe same value for {self.name} is already burned. Do not change the eFuse."
             )
             return False
+        if self.name == "CODING_SCHEME" and number:
+            self._check_scheme(number | written)
+        if written & ~number and not adds_bits:
+            self._refuse_stuck(number, written)
         if not number:
             return False
-        if self.name == "CODING_SCHEME":
-            self._check_scheme(number | written)
-        if (number | written) != number and self.name not in PROTECTION_FIELDS:
-            result = bit_text(number | written, self.bit_len)
-            self.owner.refuse(
-                f"\tNew value contains some bits that cannot be cleared (value will be {result})"
-            )
         self.check_wr_rd_protect()
         return True
+
+    def _refuse_stuck(self, number: int, written: int) -> None:
+        """Refuse a value that bits which are burned turn into another one."""
+        result = bit_text(number | written, self.bit_len)
+        if self.owner.blocks[self.block].secret:
+            result = "another key"
+        text = f"\tNew value contains some bits that cannot be cleared (value will be {result})"
+        if number | written == written:
+            # Nothing would be burned, so there is nothing to force.
+            raise FatalError(text)
+        self.owner.refuse(text)
 
     @staticmethod
     def _check_scheme(number: int) -> None:

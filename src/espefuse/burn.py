@@ -15,11 +15,12 @@ from __future__ import annotations
 from contextlib import suppress
 
 from espefuse import token
+from espefuse.checks import check_block
 from espefuse.efuses import BURN_ATTEMPTS, BurnError, Efuses
 from espefuse.fields import Block
+from espefuse.proof import changed_names, prove_state, settle, visible
 from esptool.errors import FatalError
 
-SETTLE_READS = 6
 #: Fields that cut this tool off once the chip obeys them.
 CLOSING = ("DIS_DOWNLOAD_MODE", "ENABLE_SECURITY_DOWNLOAD", "UART_DOWNLOAD_DIS")
 AGAIN = "Run the same command again: bits that are set already are skipped."
@@ -70,166 +71,6 @@ def drop(efuses: Efuses) -> None:
     """Forget what is staged."""
     for block in efuses.blocks:
         block.drop()
-
-
-# --- before ------------------------------------------------------------------------------------
-
-
-def check_block(efuses: Efuses, block: Block) -> bool:
-    """Say what is going to happen to a block; True where it gets new bits."""
-    new, old = block.pending, block.data
-    if not new:
-        refuse_stuck(efuses, block)
-        if efuses.debug:
-            efuses.emit(f"[{block.id:02}] {block.name:<20} nothing to burn")
-        return False
-    block.check_wr_rd_protect()
-    head = f"[{block.id:02}] {block.name:<20}"
-    if not old:
-        efuses.emit(f"{head} is empty, will burn the new value")
-        return True
-    mends = block.resumed and (block.fail or block.num_errors > 0)
-    if mends:
-        efuses.emit(f"{head} has coding errors, will burn the same value again")
-        return True
-    if old == new:
-        efuses.emit(f"{head} is already written the same value, continue with EMPTY_BLOCK")
-        block.pending = 0
-        block.exact = 0
-        return False
-    efuses.emit(f"{head} is not empty")
-    efuses.emit(f"\t(written ): {block.hex(old)}")
-    efuses.emit(f"\t(to write): {block.hex(new)}")
-    if new | old == old:
-        refuse_stuck(efuses, block)
-        efuses.emit("\tAll wr_data bits are set in the written block, continue with EMPTY_BLOCK.")
-        block.pending = 0
-        block.exact = 0
-        return False
-    efuses.emit(f"\t(coding scheme = {block.scheme.name})")
-    check_coding(efuses, block)
-    refuse_stuck(efuses, block)
-    return bool(block.pending)
-
-
-def refuse_stuck(efuses: Efuses, block: Block) -> None:
-    """Refuse what bits that are burned turn into another value; see `Block.stuck`.
-
-    Raises:
-        FatalError: so it is, and it is not forced (which it can be where it burns new bits).
-    """
-    if not block.stuck():
-        return
-    result = block.hex((block.data | block.pending) & block.exact)
-    text = (
-        f"\t{block.name}: the new value lacks bits that are burned and cannot be cleared "
-        f"(value will be {result})"
-    )
-    if not block.pending & ~block.data:
-        raise FatalError(text)
-    efuses.refuse(text)
-
-
-def check_coding(efuses: Efuses, block: Block) -> None:
-    """Refuse new bits in a coded unit that was written before: its check bits would not fit."""
-    clash = block.scheme.clash(block.data, block.pending, block.words)
-    if clash is None:
-        return
-    if block.data & ~block.pending == 0 and (block.resumed or block.fail or block.num_errors):
-        efuses.emit("\tThe same code word was burned in part: it is burned again to complete it.")
-        return
-    if clash.unit is not None:
-        last = block.bits // (block.scheme.burn_unit_bits() or 1) - 1
-        efuses.emit(
-            f"\twritten chunk [{last - clash.unit}] and wr_chunk are not empty. "
-            "wr_chunk != rd_chunk. Can not burn."
-        )
-        if not block.secret:
-            efuses.emit(f"\twritten  0x{clash.written:012x}")
-            efuses.emit(f"\tto write 0x{clash.new:012x}")
-    efuses.refuse(
-        f"\tBurn into {block.name} is forbidden "
-        f"({block.scheme.name} coding scheme does not allow this)."
-    )
-
-
-def prove_state(efuses: Efuses) -> None:
-    """Read all blocks once more: what they held when the burn was planned must be true.
-
-    Raises:
-        FatalError: they hold something else, or read differently each time.
-    """
-    planned = [block.data for block in efuses.blocks]
-    schemes = efuses.coding_scheme
-    efuses.read()
-    if [block.data for block in efuses.blocks] != planned:
-        settle(efuses)
-    found = [block.data for block in efuses.blocks]
-    if found == planned and schemes == efuses.coding_scheme:
-        return
-    names = ", ".join(changed_names(efuses, planned, found))
-    raise FatalError(
-        f"The eFuses are not as they were read when this burn was planned: {names} differ. "
-        "Nothing was burned.",
-        remedy="Run 'summary' twice: a line that damages data shows other values each time.",
-    )
-
-
-def settle(efuses: Efuses) -> None:
-    """Read all blocks and error registers until two readings in a row agree.
-
-    Raises:
-        FatalError: no two of six do.
-    """
-    last = snapshot(efuses)
-    for _ in range(SETTLE_READS):
-        efuses.read()
-        now = snapshot(efuses)
-        if now == last:
-            return
-        last = now
-    raise FatalError(
-        f"The eFuses read differently each of {SETTLE_READS} times.",
-        remedy="The line damages data: try a lower --baud, a shorter cable or another adapter.",
-    )
-
-
-def snapshot(efuses: Efuses) -> tuple[object, ...]:
-    """All that was read, for comparison."""
-    return [block.data for block in efuses.blocks], dict(efuses.status), efuses.coding_scheme
-
-
-def visible(efuses: Efuses, values: list[int]) -> list[int]:
-    """What the read registers show of blocks that hold `values`: hidden parts read as zero."""
-    rd_dis = efuses.table.field("RD_DIS")
-    hidden = (values[0] >> (rd_dis.bit or 0)) & rd_dis.mask
-    shown = list(values)
-    for block in efuses.blocks:
-        part = block.bits // max(len(block.rd_dis), 1)
-        for i, bit in enumerate(block.rd_dis):
-            if hidden >> bit & 1:
-                shown[block.id] &= ~(((1 << part) - 1) << i * part)
-    for d in efuses.table.fields:
-        if d.block == 0 and d.bit is not None and any(hidden >> bit & 1 for bit in d.rd_dis):
-            shown[0] &= ~(d.mask << d.bit)
-    return shown
-
-
-def changed_names(efuses: Efuses, one: list[int], other: list[int]) -> list[str]:
-    """The fields whose bits differ between two readings, without their values."""
-    names: dict[str, None] = {}
-    for block, a, b in zip(efuses.blocks, one, other, strict=True):
-        for bit in bits_of(a ^ b):
-            names[f"{efuses.table.owner_of(block.id, bit)} (BLOCK{block.id})"] = None
-    return list(names)
-
-
-def bits_of(value: int) -> list[int]:
-    """The numbers of the bits that are set, lowest first."""
-    return [bit for bit in range(value.bit_length()) if value >> bit & 1]
-
-
-# --- the burn ----------------------------------------------------------------------------------
 
 
 class Burn:
@@ -443,9 +284,7 @@ class Burn:
             "look at 'summary' before anything else is burned on this chip.",
         )
 
-    def _report(
-        self, block: Block, before: list[int], new: int, errors: tuple[bool, int]
-    ) -> None:
+    def _report(self, block: Block, before: list[int], new: int, errors: tuple[bool, int]) -> None:
         """Say what a burn came to.
 
         Raises:
@@ -583,57 +422,3 @@ class Burn:
             )
         lines.append(LOOK if self.last and self.fired else AGAIN)
         return " ".join(lines)
-
-
-# --- recovery ----------------------------------------------------------------------------------
-
-
-def recover(efuses: Efuses, do_not_confirm: bool) -> None:
-    """Write each block that has coding errors once more, as it reads now, to mend its bits.
-
-    In a plan or dry run nothing is written.
-    """
-    assert efuses.controller is not None
-    broken = [b for b in reversed(efuses.blocks) if b.fail or b.num_errors]
-    broken = [b for b in broken if b.data or not b.id]
-    if not broken:
-        return
-    if efuses.before_burn is not None:
-        names = ", ".join(f"BLOCK{b.id}" for b in broken)
-        efuses.emit(f"A recovery would burn {names} once more. Nothing was burned.")
-        return
-    efuses.confirm("Recovery of block coding errors", do_not_confirm)
-    prove_state(efuses)
-    efuses.controller.set_timing()
-    for block in broken:
-        _recover_block(efuses, block)
-    efuses.read()
-
-
-def _recover_block(efuses: Efuses, block: Block) -> None:
-    assert efuses.controller is not None
-    words = block.scheme.encode(block.data, block.d.words)
-    before = [b.data for b in efuses.blocks]
-    for attempt in range(BURN_ATTEMPTS):
-        efuses.controller.load(block.d, words)
-        efuses.controller.fire(block.d)
-        efuses.controller.reload()
-        efuses.read()
-        if not block.fail and not block.num_errors:
-            break
-        efuses.emit(
-            f"Error in BLOCK{block.id}, re-burn it again (#{attempt}) to fix. "
-            f"fail_bit={block.fail}, num_errors={block.num_errors}"
-        )
-    settle(efuses)
-    if block.fail or block.num_errors:
-        efuses.emit(f"BURN BLOCK{block.id:<2} - not mended, errors remain")
-    elif block.data == before[block.id]:
-        efuses.emit(f"BURN BLOCK{block.id:<2} - OK (write block == read block)")
-    else:
-        efuses.emit(f"BURN BLOCK{block.id:<2} - OK (all write block bits are set)")
-    shown = [b.data for b in efuses.blocks]
-    extra = [s & ~b if i != block.id else 0 for i, (s, b) in enumerate(zip(shown, before, strict=True))]
-    if any(extra):
-        names = ", ".join(changed_names(efuses, extra, [0] * len(extra)))
-        raise BurnError(f"Bits that nobody asked for are burned in: {names}.", burned=[])

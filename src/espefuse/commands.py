@@ -22,13 +22,13 @@ from esptool.errors import FatalError
 HIDDEN = "Sensitive data will be hidden (see --show-sensitive-info)"
 CLOSING_FIELDS = {
     "ENABLE_SECURITY_DOWNLOAD": (
-        "eFuses will not be read back for confirmation because this mode disables any SRAM and "
+        "the burn may not be read back for confirmation, because this mode disables any SRAM and "
         "register operations.",
         "espefuse will not work.",
         "esptool can read/write only flash.",
     ),
     "DIS_DOWNLOAD_MODE": (
-        "eFuses will not be read back for confirmation because this mode disables any "
+        "the burn may not be read back for confirmation, because this mode disables any "
         "communication with the chip.",
         "espefuse/esptool will not work because they will not be able to connect to the chip.",
     ),
@@ -87,6 +87,19 @@ class BaseCommands:
     def burn_all(self, check_batch_mode: bool = False) -> bool:
         """Burn all that is staged (in nested batch mode: once the outermost asks for it)."""
         return self.efuses.burn_all(check_batch_mode)
+
+    def finish(self) -> None:
+        """Burn what is staged unless batch mode is on, and say that it worked."""
+        if self.burn_all(check_batch_mode=True):
+            self.tell_success()
+
+    def tell_success(self) -> None:
+        """Say that a burn worked, or what of it could not be read back."""
+        unproved = self.efuses.unproved
+        if unproved:
+            output.emit(f"Burned, but {', '.join(unproved)} could not be read back and compared.")
+        else:
+            output.emit("Successful.")
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -185,7 +198,7 @@ class BaseCommands:
         if found:
             self._show_broken()
             if recovery:
-                from espefuse.burn import recover
+                from espefuse.recovery import recover
 
                 recover(self.efuses, do_not_confirm)
                 found = self.get_error_summary()
@@ -292,6 +305,9 @@ class BaseCommands:
 
     def _check_burned(self, wishes: list[tuple[Field, int]]) -> None:
         """Compare what was asked for with what was read back."""
+        if self.efuses.unproved:
+            self.tell_success()
+            return
         output.emit("Checking eFuses...")
         failed = False
         for field, value in wishes:
@@ -310,7 +326,7 @@ class BaseCommands:
                 )
         if failed:
             raise FatalError("The burn was not successful.")
-        output.emit("Successful.")
+        self.tell_success()
 
     def burn_bit(self, block: str, bit_number: Sequence[int]) -> None:
         """Burn single bits of a block, given by number."""
@@ -325,8 +341,7 @@ class BaseCommands:
         output.emit(f"BLOCK{target.id:>2}   : 0x{value:0{digits}x}")
         output.emit(target.row("regs_to_write", value))
         target.stage(value)
-        if self.burn_all(check_batch_mode=True):
-            output.emit("Successful.")
+        self.finish()
 
     def burn_block_data(
         self, block_names: Sequence[str], datafiles: Sequence[BinaryIO], offset: int = 0
@@ -366,14 +381,15 @@ class BaseCommands:
                 )
             plans.append((target, bytes(offset) + data))
         for target, data in plans:
+            # BLOCK0 is a set of flags, to which bits are added; other blocks hold values.
+            given = (1 << 8 * len(data)) - (1 << 8 * offset) if target.id else 0
             full = data.ljust(target.get_block_len(), b"\0")
             output.emit(
                 f"[{target.id:02}] {target.name:<20} size={len(full)} bytes, "
                 f"offset={offset:02} -> [{full.hex(' ')}]"
             )
-            target.stage(int.from_bytes(full, "little"))
-        if self.burn_all(check_batch_mode=True):
-            output.emit("Successful.")
+            target.stage(int.from_bytes(full, "little"), given)
+        self.finish()
 
     def burn_custom_mac(self, mac: str | bytes) -> None:
         """Burn the user's MAC address, with its checksum and mark where the chip has them."""
@@ -402,7 +418,7 @@ class BaseCommands:
             self._stage_mac_crc(values["CUSTOM_MAC"])
         if self.burn_all(check_batch_mode=True):
             self.get_custom_mac()
-            output.emit("Successful.")
+            self.tell_success()
 
     def _stage_mac_crc(self, mac: int) -> None:
         """ESP32: the checksum that belongs to a custom MAC."""
@@ -463,8 +479,7 @@ class BaseCommands:
         for field in fields:
             field.save(1)
         output.emit(f"{name} setting complete.")
-        if self.burn_all(check_batch_mode=True):
-            output.emit("Successful.")
+        self.finish()
 
     # --- protection ----------------------------------------------------------------------------
 
@@ -535,13 +550,16 @@ class BaseCommands:
             self._check_protected(efuse_names, "write")
 
     def _check_protected(self, names: Sequence[str], kind: str) -> None:
+        if self.efuses.unproved:
+            self.tell_success()
+            return
         output.emit("Checking eFuses...")
         for name in names:
             field = self.efuses[name]
             still = field.is_readable() if kind == "read" else field.is_writeable()
             if still:
                 raise FatalError(f"Efuse {field.name} is not {kind}-protected.")
-        output.emit("Successful.")
+        self.tell_success()
 
     # --- keys ----------------------------------------------------------------------------------
 

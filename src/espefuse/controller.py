@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 
 from espefuse.coding import CodingScheme, from_words
-from espefuse.device import RegisterAccess, read_many, write_many
+from espefuse.device import RegisterAccess, drain, read_many, write_many
 from espefuse.schema import BlockDef, ChipTable
 from esptool.errors import FatalError
 
@@ -126,6 +126,7 @@ class Controller:
             ]
             if not wrong and code & 0xFFFF == WRITE_OP:
                 return
+            drain(self.device)
             write_many(self.device, wrong)
             if code & 0xFFFF != WRITE_OP:
                 self.device.write_reg(config, WRITE_OP)

@@ -17,6 +17,7 @@ WRITE_REG, READ_REG = 0x09, 0x0A
 READS_IN_FLIGHT = 6
 WRITES_IN_FLIGHT = 4
 ANSWER_TIMEOUT_S = 3.0
+DRAIN_S = 0.05
 
 
 @runtime_checkable
@@ -97,6 +98,8 @@ def _in_flight(session: Any, opcode: int, requests: Sequence[bytes]) -> list[int
     A ROM reads them one by one from a receive buffer of 128 bytes, which they must fit.
     """
     try:
+        # A damaged frame can bring two answers: a stale one would shift all that follow.
+        session.link.discard_input()
         for data in requests:
             session.link.send_request(opcode, data)
         values = []
@@ -108,6 +111,14 @@ def _in_flight(session: Any, opcode: int, requests: Sequence[bytes]) -> list[int
         session.link.discard_input()
         return None
     return values
+
+
+def drain(device: RegisterAccess) -> None:
+    """Wait for late answers and forget them, so that what is read next is its own answer."""
+    session = getattr(device, "session", None)
+    if session is not None and hasattr(session, "link"):
+        session.link.sleep(DRAIN_S)
+        session.link.discard_input()
 
 
 def chip_key(name: str) -> str:

@@ -39,6 +39,9 @@ class Efuses:
         postpone: burn fields of BLOCK0 that close doors after everything else.
         force_write_always: None: the command has no such option.
         show_token: print what is staged as a token before burning.
+        before_burn: set for a plan or dry run: shows what is staged; where it gives False, and
+            for a recovery, nothing is burned.
+        unproved: what the last burn could not read back.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Efuses:
         self.force_write_always: bool | None = None
         self.show_token = False
         self.before_burn: Callable[[], bool] | None = None
+        self.unproved: list[str] = []
         self.blocks = [Block(self, d) for d in table.blocks]
         self.coding_scheme = coding.NONE.number
         self.status: dict[int, int] = {}
@@ -149,20 +153,6 @@ class Efuses:
         """All names of the fields that can be burned in the chip's present state."""
         unused = () if self._raw_of("MAC_VERSION") == 1 else ("custom_mac",)
         return {n for f in self._fields.values() if f.d.group not in unused for n in f.d.names}
-
-    def check_after(self, rows: list[dict[str, str]]) -> None:
-        """Compare the chip with the blocks of a plan.
-
-        Raises:
-            FatalError: a bit of the plan is not set.
-        """
-        for row in rows:
-            block = self.blocks[int(row["block"])]
-            missing = int(row["add"], 16) & ~block.data
-            if block.is_readable() and missing:
-                raise FatalError(
-                    f"The burn was not successful: BLOCK{block.id} lacks {block.hex(missing)}."
-                )
 
     def block_of(self, name: str) -> Block:
         return self.blocks[self.table.block(name).index]

@@ -67,8 +67,7 @@ def burn_staged(commands: BaseCommands, keep_writeable: bool, keep_readable: boo
         output.emit("Keys will remain writeable (due to --no-write-protect).")
     if keep_readable:
         output.emit("Keys will remain readable (due to --no-read-protect).")
-    if commands.burn_all(check_batch_mode=True):
-        output.emit("Successful.")
+    commands.finish()
 
 
 class PurposeCommands(BaseCommands):
@@ -209,6 +208,7 @@ class PurposeCommands(BaseCommands):
             output.emit(f"\tReversing byte order for {what} hardware peripheral...")
             data = data[::-1]
         check_size(data, block.get_block_len())
+        block.secret = block.secret or not show
         field.save(int.from_bytes(data, "little"))
         self._stage_purpose(purpose_field, purpose)
         if purpose.read_protect and not keep_readable:
@@ -330,6 +330,7 @@ class DirectCommands(BaseCommands):
             if reverse:
                 output.emit("\tReversing the byte order...")
             check_size(data, block.get_block_len())
+            block.secret = block.secret or not show
             field.save(int.from_bytes(data[::-1] if reverse else data, "little"))
             if not no_protect_key:
                 if reverse:
@@ -350,8 +351,7 @@ class DirectCommands(BaseCommands):
                 "The key block will be read and write protected (no further changes or readback). "
             )
         output.emit("")
-        if self.burn_all(check_batch_mode=True):
-            output.emit("Successful.")
+        self.finish()
 
     def parse_pairs(self, name_value_pairs: Mapping[str, Any]) -> list[tuple[Field, int]]:
         wishes = super().parse_pairs(name_value_pairs)
@@ -414,6 +414,8 @@ class HalvesCommands(BaseCommands):
             output.emit("\tReversing byte order for AES-XTS hardware peripheral...")
             data = data[::-1]
         check_size(data, size)
+        block = self.efuses.blocks[field.block]
+        block.secret = block.secret or not show
         field.save(int.from_bytes(data, "little"))
         companion = self.efuses.table.rules.get("purpose_sets", {}).get(purpose.name)
         if companion:

@@ -50,10 +50,15 @@ def describe(efuses: Efuses, block: Block) -> dict[str, Any]:
     return {
         "block": block.id,
         "name": block.name,
-        "before": block.hex(block.data),
-        "add": block.hex(block.pending),
+        "before": hex_of(block, block.data),
+        "add": hex_of(block, block.pending),
         "bits": [f"{bit}: {owner_of(efuses, block.id, bit)}" for bit in set_bits(new)],
     }
+
+
+def hex_of(block: Block, value: int) -> str:
+    """All bits of a block in hex, also those of a key: a plan has to hold them."""
+    return f"0x{value:0{block.bits // 4}x}"
 
 
 def set_bits(value: int) -> Iterator[int]:
@@ -65,18 +70,10 @@ def set_bits(value: int) -> Iterator[int]:
 
 def owner_of(efuses: Efuses, block: int, bit: int) -> str:
     """The smallest field that holds a bit, with the bit's place in it."""
-    holders = [
-        f
-        for f in efuses.table.fields
-        if f.block == block and f.bit is not None and f.bit <= bit < f.bit + f.length
-    ]
-    best = min(holders, key=lambda f: f.length, default=None)
+    best = efuses.table.holder_of(block, bit)
     if best is not None and best.bit is not None:
         return best.name if best.length == 1 else f"{best.name}[{bit - best.bit}]"
-    for name, where, start, length in efuses.table.reserved:
-        if where == block and start <= bit < start + length:
-            return f"{name} (reserved)"
-    return "no field"
+    return efuses.table.owner_of(block, bit)
 
 
 def never_again(efuses: Efuses) -> Iterator[str]:
@@ -293,7 +290,6 @@ def apply(efuses: Efuses, path: str) -> None:
     for block in efuses.blocks:
         block.resumed = True
     if efuses.burn_all(check_batch_mode=True):
-        efuses.check_after(plan["blocks"])
         output.emit("Successful.")
 
 
@@ -313,10 +309,15 @@ def check_state(efuses: Efuses, plan: dict[str, Any]) -> None:
         lost = before & ~block.data
         if extra or lost:
             raise FatalError(
-                f"The chip differs from the plan: BLOCK{block.id} was {row['before']} then and "
-                f"is {block.hex(block.data)} now.",
+                f"The chip differs from the plan: BLOCK{block.id} has changed since in "
+                f"{', '.join(owner_names(efuses, block, extra | lost))}.",
                 remedy="Make a new plan on the chip as it is.",
             )
+
+
+def owner_names(efuses: Efuses, block: Block, bits: int) -> list[str]:
+    """The fields that some bits of a block belong to."""
+    return list(dict.fromkeys(efuses.table.owner_of(block.id, bit) for bit in set_bits(bits)))
 
 
 def _hides(efuses: Efuses, planned: dict[int, Any], block: Block) -> bool:

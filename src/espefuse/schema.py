@@ -160,7 +160,34 @@ class ChipTable:
                 return block
         raise KeyError(name)
 
+    def field(self, name: str) -> FieldDef:
+        """The field of that name; KeyError where there is none."""
+        for d in self.fields:
+            if d.name == name:
+                return d
+        raise KeyError(name)
+
+    def owner_of(self, block: int, bit: int) -> str:
+        """The smallest field that holds a bit; "no field" where none does."""
+        best = self.holder_of(block, bit)
+        if best is not None:
+            return best.name
+        for name, where, start, length in self.reserved:
+            if where == block and start <= bit < start + length:
+                return f"{name} (reserved)"
+        return "no field"
+
+    def holder_of(self, block: int, bit: int) -> FieldDef | None:
+        """The definition behind `owner_of`, where there is one."""
+        holders = [
+            d
+            for d in self.fields
+            if d.block == block and d.bit is not None and d.bit <= bit < d.bit + d.length
+        ]
+        return min(holders, key=lambda d: d.length, default=None)
+
     def purpose(self, name: str) -> Purpose:
+        """The key purpose of that name; KeyError where there is none."""
         for purpose in self.purposes:
             if purpose.name == name:
                 return purpose

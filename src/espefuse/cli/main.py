@@ -148,11 +148,14 @@ class EspefuseGroup(HelpMixin, click.Group):
             )
         if chip is not None and chip != "auto":
             self.load(chip)
-        return super().parse_args(ctx, args)
+        if not args:
+            click.echo(ctx.get_help(), err=True, color=ctx.color)
+            ctx.exit(2)
+        # Not `click.Group.parse_args`: where that keeps a command's words differs by version.
+        return click.Command.parse_args(self, ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        words = [*ctx._protected_args, *ctx.args]
-        segments = split(words)
+        segments = split(ctx.args)
         ctx.obj = ctx.params
         with_help = any({"-h", "--help"} & set(rest) for _, rest in segments)
         if with_help:
@@ -292,7 +295,7 @@ def run_all(commands: Any, contexts: list[click.Context]) -> None:
     if batch:
         done = commands.burn_all()
         if done:
-            output.emit("Successful.")
+            commands.tell_success()
     if burns and done:
         for context in contexts:
             if context.info_name in READ_ORDER:

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing is burned that was not asked for, and nothing is called a success that did not take."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.espefuse.support import ControllerDevice, commands_on, quietly, run
+
+KEY = bytes(range(1, 33))
+#: Lines on which a burn without proof sets bits that nobody asked for.
+NOISY = (33, 93, 118, 136)
+
+
+def board(path: Path, extra: str = "") -> str:
+    return f"virtual://esp32c3?state={path}&timing=virtual{extra}"
+
+
+def raw_blocks(path: Path) -> list[str]:
+    _, out, _ = run("--port", board(path), "dump", "--json")
+    return [block["data"] for block in json.loads(out[out.index("{") :])["blocks"]]
+
+
+@pytest.mark.parametrize("seed", NOISY)
+def test_a_noisy_line_burns_what_was_asked_for_or_fails(seed: int, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(KEY)
+    burn = ["burn-key", "BLOCK_KEY0", tmp_path / "key", "USER", "burn-efuse", "DIS_ICACHE", "1"]
+    quiet, noisy = tmp_path / "quiet", tmp_path / "noisy"
+    assert run("--port", board(quiet), "--do-not-confirm", *burn)[0] == 0
+    line = board(noisy, f"&fault=flip:2e-4&seed={seed}")
+    code, _, err = run("--port", line, "--do-not-confirm", *burn)
+    wanted, found = raw_blocks(quiet), raw_blocks(noisy)
+    assert (code == 0) == (wanted == found), err
+    for one, other in zip(found, wanted, strict=True):
+        assert not int(one, 16) & ~int(other, 16)
+
+
+def burn(device: ControllerDevice, name: str, key: bytes, protect: bool) -> Exception | None:
+    commands = commands_on(device)
+    return quietly(lambda: commands.burn_key([name], [io.BytesIO(key)], not protect))[2]
+
+
+@pytest.mark.parametrize("forced", [False, True])
+@pytest.mark.parametrize("second", [b"\x05" * 32, bytes(32), b"\x30" + b"\x0f" * 31])
+def test_a_key_that_cannot_be_had_is_an_error_and_protects_nothing(
+    second: bytes, forced: bool
+) -> None:
+    device = ControllerDevice("esp32")
+    assert burn(device, "flash_encryption", b"\x0f" * 32, protect=False) is None
+    commands = commands_on(device)
+    commands.efuses.force_write_always = forced
+    _, _, failure = quietly(lambda: commands.burn_key(["flash_encryption"], [io.BytesIO(second)]))
+    assert failure is not None
+    assert not any(device.blocks()[0])
+    if not second.startswith(b"\x30") or not forced:
+        assert device.blocks()[1] == b"\x0f" * 32
+
+
+@pytest.mark.parametrize("options", [[], ["--force-write-always"]])
+@pytest.mark.parametrize(("first", "second"), [(b"\xff", b"\x05"), (b"\x0f", b"\0")])
+def test_block_data_that_cannot_be_had_is_an_error(
+    first: bytes, second: bytes, options: list[str], tmp_path: Path
+) -> None:
+    base = ["--chip", "esp32", "--virt", "--path-efuse-file", tmp_path / "m", "--do-not-confirm"]
+    (tmp_path / "one").write_bytes(first * 32)
+    (tmp_path / "two").write_bytes(second * 32)
+    assert run(*base, "burn-block-data", "BLOCK3", tmp_path / "one")[0] == 0
+    before = (tmp_path / "m").read_bytes()
+    code, _, err = run(*base, "burn-block-data", "BLOCK3", tmp_path / "two", *options)
+    assert code == 2
+    assert "cannot be cleared" in err
+    assert (tmp_path / "m").read_bytes() == before
+    # Bits that the new data does not speak of do not matter.
+    (tmp_path / "part").write_bytes(first)
+    line = ["burn-block-data", "BLOCK3", tmp_path / "part", "--offset", "4"]
+    assert run(*base, *line)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("chip", "block", "words"),
+    [
+        ("esp32", "BLOCK1", ["flash_encryption", "{}"]),
+        ("esp32c2", "BLOCK_KEY0", ["BLOCK_KEY0", "{}", "XTS_AES_128_KEY"]),
+        ("esp32c3", "BLOCK_KEY0", ["BLOCK_KEY0", "{}", "XTS_AES_128_KEY"]),
+        ("esp32s2", "BLOCK_KEY0", ["BLOCK_KEY0", "{}", "XTS_AES_128_KEY"]),
+    ],
+)
+def test_key_bytes_are_never_shown(chip: str, block: str, words: list[str], tmp_path: Path) -> None:
+    key = bytes.fromhex("a1b2c3d4e5f60718") * 4
+    (tmp_path / "key").write_bytes(key)
+    base = ["--chip", chip, "--virt", "--path-efuse-file", tmp_path / "m", "--do-not-confirm"]
+    run(*base, "burn-bit", block, "0", "255")
+    line = [word.format(tmp_path / "key") for word in words]
+    for options in ([], ["--force-write-always"]):
+        code, out, err = run(*base, "burn-key", *line, *options)
+        said = (out + err).lower()
+        assert code == 2 or options
+        for order in (key, key[::-1]):
+            for size in (4, 8):
+                piece = order[:size]
+                assert piece.hex() not in said
+                assert piece.hex(" ") not in said
+
+
+def test_bits_that_stay_0_are_named_without_their_value() -> None:
+    device = ControllerDevice("esp32s2")
+    device.controller._program = lambda _block: None  # type: ignore[method-assign]
+    commands = commands_on(device)
+    action = lambda: commands.burn_key(["BLOCK_KEY0"], [io.BytesIO(KEY)], ["HMAC_UP"])  # noqa: E731
+    out, err, failure = quietly(action)
+    assert "BLOCK_KEY0" in str(failure)
+    assert KEY[:4].hex() not in str(failure) + out + err
+    assert KEY[::-1][:4].hex() not in str(failure) + out + err
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp32c3"])
+def test_what_an_earlier_run_left_in_the_window_is_not_burned(chip: str) -> None:
+    device = ControllerDevice(chip)
+    for block in device.table.blocks:
+        for i in range(8):
+            device.controller.write(block.write_addr - device.table.base + 4 * i, 0xFFFFFFFF)
+    commands = commands_on(device)
+    _, _, failure = quietly(lambda: commands.burn_bit("BLOCK3", [5]))
+    assert failure is None
+    burned = [int.from_bytes(b, "little") for b in device.blocks()]
+    assert burned[3] == 1 << 5
+    assert not any(burned[:3] + burned[4:])
+
+
+@pytest.mark.parametrize("words", [["--dry-run", "DIS_ICACHE", "1"], ["DIS_ICACHE", "1"]])
+def test_a_recovery_in_a_plan_burns_nothing(words: list[str], tmp_path: Path) -> None:
+    device = ControllerDevice("esp32c3")
+    commands = commands_on(device)
+    quietly(lambda: commands.burn_key(["BLOCK_KEY0"], [io.BytesIO(KEY)], ["USER"], True))
+    device.controller.check[4][0] ^= 0xFF
+    device.controller.refresh()
+    burned = device.blocks(), bytes(device.controller.check[4])
+    programs: list[object] = []
+    device.controller._program = programs.append  # type: ignore[method-assign]
+    line = ["burn-efuse", *words, "check-error", "--recovery"]
+    plan = [] if "--dry-run" in words else ["plan", str(tmp_path / "plan")]
+    import espefuse
+
+    args = ["--chip", "esp32c3", "--do-not-confirm", *plan, *line]
+    out, _, failure = quietly(lambda: espefuse.main(args, esp=device))
+    assert "Error(s) were detected" in str(failure)
+    assert "Nothing was burned" in out
+    assert programs == []
+    assert (device.blocks(), bytes(device.controller.check[4])) == burned
+
+
+def test_an_interruption_says_what_is_burned_and_clears_the_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def burn_key(interrupt_at: int | None) -> tuple[ControllerDevice, int, str | None]:
+        device = ControllerDevice("esp32c3")
+        commands = commands_on(device)
+        step, start = device._step, device.accesses
+
+        def watched() -> None:
+            step()
+            if device.accesses - start == interrupt_at:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(device, "_step", watched)
+        text = None
+        try:
+            quietly(lambda: commands.burn_key(["BLOCK_KEY0"], [io.BytesIO(KEY)], ["HMAC_UP"]))
+        except KeyboardInterrupt as e:
+            text = str(e)
+        return device, device.accesses - start, text
+
+    _, accesses, _ = burn_key(None)
+    told = 0
+    for at in range(1, accesses + 1, 23):
+        device, _, text = burn_key(at)
+        assert text is not None
+        burned = [f"BLOCK{i}" for i, b in enumerate(device.blocks()) if any(b)]
+        assert all(name in text for name in burned), (at, text)
+        told += bool(burned)
+        assert [device.controller.words.get(4 * i, 0) for i in range(8)] == [0] * 8, at
+    assert told > 10

@@ -15,6 +15,7 @@ from esptool._version import __version__
 from esptool.cli.common import Command, call
 from esptool.cli.params import Port
 from esptool.logger import log
+from esptool.serving import LOOPBACK
 
 PROG = "esp_rfc2217_server"
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG, logging.NOTSET)
@@ -29,14 +30,15 @@ def _serve(serialport: str, localport: int, bind: str, verbose: int, r0: bool) -
     def stop(_number: int, _frame: FrameType | None) -> None:
         bridge.stop()
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    present = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
+    # Who starts a program may have it ignore them (nohup).
+    signals = [n for n in present if n is not None and signal.getsignal(n) != signal.SIG_IGN]
     before = [signal.signal(number, stop) for number in signals]
     try:
-        host, port = bridge.address
-        where = f"[{host}]" if ":" in host else host
+        where = bridge.endpoint
         log.print(f"{PROG} v{__version__}")
-        log.print(f"Serving {serialport} on {where}:{port}. End with Ctrl-C.")
-        log.print(f"Client: --port 'rfc2217://{where}:{port}?ign_set_control'", flush=True)
+        log.print(f"Serving {serialport} on {where}. End with Ctrl-C.")
+        log.print(f"Client: --port 'rfc2217://{where}?ign_set_control'", flush=True)
         bridge.serve()
         log.print("Ended.")
     finally:
@@ -61,9 +63,9 @@ command = Command(
         ),
         click.Option(
             ["--bind"],
-            default="127.0.0.1",
+            default=LOOPBACK,
             metavar="ADDRESS",
-            help="Address to listen on; 0.0.0.0 lets other machines in.",
+            help="Address to listen on, in full; 0.0.0.0 lets other machines in.",
         ),
         click.Option(
             ["--verbose", "-v"], count=True, default=0, help="Log more; may be given thrice."

@@ -8,14 +8,14 @@ lines change at once where a step between would let the chip start its applicati
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import Any
 
+from esptool.errors import PortError
+from esptool.transport import NoLinesError, Port
 from esptool.transport.reset import DEFAULT_RESET_DELAY_S, ENTER_BOOT_DELAY_S, DtrRts, play
 
-if TYPE_CHECKING:
-    from serial import Serial
+LOG = logging.getLogger("esp_rfc2217_server")
 
 Lines = tuple[bool, bool]
 RESET: Lines = (False, True)  # (DTR, RTS): EN low, boot strap high
@@ -34,22 +34,18 @@ class LineKeeper:
 
     def __init__(
         self,
-        port: Serial,
+        port: Port,
         *,
         extra_delay_s: float = 0.0,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.port = port
         self._hold_s = {
             RESET: ENTER_BOOT_DELAY_S,
             STRAPPED: DEFAULT_RESET_DELAY_S + extra_delay_s,
         }
-        self._sleep = sleep
-        self._clock = clock
         self._wanted: Lines = (False, False)
         self._actual: Lines | None = None
-        self._since = clock()
+        self._since = port.now()
         self._due: float | None = None
 
     @property
@@ -63,13 +59,13 @@ class LineKeeper:
         self._wanted = (old[0] if dtr is None else dtr, old[1] if rts is None else rts)
         if self._actual == RESET and self._wanted == BOTH:
             # Half of RESET -> STRAPPED: releasing reset now would start the application.
-            self._due = self._clock() + MAX_SPLIT_S
+            self._due = self.port.now() + MAX_SPLIT_S
             return
         self._apply()
 
     def pending_s(self) -> float | None:
         """Seconds until a change held back must be made after all; None when there is none."""
-        return None if self._due is None else max(0.0, self._due - self._clock())
+        return None if self._due is None else max(0.0, self._due - self.port.now())
 
     def settle(self) -> None:
         """Make the change held back: data follows, or it has waited long enough."""
@@ -81,30 +77,39 @@ class LineKeeper:
         if self._wanted == self._actual:
             return
         if self._actual is not None:
-            left = self._since + self._hold_s.get(self._actual, 0.0) - self._clock()
+            left = self._since + self._hold_s.get(self._actual, 0.0) - self.port.now()
             if left > 0:
-                self._sleep(left)
-        play(self.port, (DtrRts(*self._wanted),))
+                self.port.sleep(left)
+        try:
+            play(self.port, (DtrRts(*self._wanted),))
+        except NoLinesError as e:
+            # The client's own tool would go on without a reset, too.
+            LOG.warning("%s", e.message)
         self._actual = self._wanted
-        self._since = self._clock()
+        self._since = self.port.now()
 
 
 class KeptPort:
     """A port as pyserial's RFC 2217 `PortManager` wants it, its lines given to a `LineKeeper`."""
 
-    def __init__(self, port: Serial, keeper: LineKeeper) -> None:
+    def __init__(self, port: Port, keeper: LineKeeper) -> None:
         object.__setattr__(self, "_port", port)
         object.__setattr__(self, "_keeper", keeper)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("dtr", "rts"):
             return self._keeper.wanted[name == "rts"]
-        return getattr(self._port, name)
+        return getattr(self._port.serial, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "dtr":
             self._keeper.set(dtr=bool(value))
         elif name == "rts":
             self._keeper.set(rts=bool(value))
+        elif name == "baudrate":
+            try:
+                self._port.baud = value
+            except PortError as e:
+                raise ValueError(e.message) from e  # the manager answers with the old rate then
         else:
-            setattr(self._port, name, value)
+            setattr(self._port.serial, name, value)

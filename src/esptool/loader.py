@@ -31,7 +31,7 @@ from esptool.faces.stub import StubFlasher as StubFlasher
 from esptool.faces.stub import StubMixin as StubMixin
 from esptool.faces.stub import run_foreign_stub, with_stub
 from esptool.render import to_log
-from esptool.transport import open_port
+from esptool.transport import adapt, open_port
 from esptool.util import NotImplementedInROMError as NotImplementedInROMError
 from esptool.util import NotSupportedError as NotSupportedError
 from esptool.util import borrowed
@@ -97,7 +97,7 @@ class ESPLoader(MemoryFace, FlashFace, NandFace, ChipFace, DebugFace):
         listener: Listener = to_log,
     ) -> None:
         self._trace_enabled = trace_enabled
-        opened = open_port(port, baud) if isinstance(port, str) else port
+        opened = open_port(port, baud) if isinstance(port, str) else adapt(port)
         link = Link(opened, print_trace if trace_enabled else None)
         spec = self.SPEC or chips.get("esp32")
         self._take(Session(spec, link, settings_in_force(), listener))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from esptool.transport import adapt
 from esptool.transport import reset as _reset
 from esptool.util import borrowed
 
@@ -41,7 +42,7 @@ class ResetStrategy:
         Raises:
             FatalError: the port has no such lines, or is gone.
         """
-        _reset.play(self.port, self.sequence(), flow_control=self.flow_control)
+        _reset.play(adapt(self.port), self.sequence(), flow_control=self.flow_control)
 
 
 class ClassicReset(ResetStrategy):

@@ -63,7 +63,7 @@ class Board:
 def play(steps: tuple[tuple[str, bool, float], ...], delays: list[float]) -> list[str]:
     """Move the lines as `steps` say, each delayed by the network; returns how the board booted."""
     board = Board()
-    keeper = LineKeeper(board, sleep=board.sleep, clock=board.clock)  # type: ignore[arg-type]
+    keeper = LineKeeper(board)
     sent = arrived = 0.0
     for (line, on, pause), delay in zip(steps, delays, strict=True):
         arrived = max(arrived, sent + delay)  # TCP keeps the order
@@ -88,7 +88,7 @@ def test_a_hard_reset_starts_the_application_whatever_the_latency(delays: list[f
 
 def test_a_lone_dtr_in_reset_takes_effect_after_a_while() -> None:
     board = Board()
-    keeper = LineKeeper(board, sleep=board.sleep, clock=board.clock)  # type: ignore[arg-type]
+    keeper = LineKeeper(board)
     keeper.set(rts=True)
     keeper.set(dtr=True)
     assert (board.dtr, board.rts) == (False, True)
@@ -103,12 +103,7 @@ def test_a_lone_dtr_in_reset_takes_effect_after_a_while() -> None:
 @pytest.mark.parametrize("extra", [0.0, 0.5])
 def test_the_boot_strap_is_held_longer_on_request(extra: float) -> None:
     board = Board()
-    keeper = LineKeeper(
-        board,  # type: ignore[arg-type]
-        extra_delay_s=extra,
-        sleep=board.sleep,
-        clock=board.clock,
-    )
+    keeper = LineKeeper(board, extra_delay_s=extra)
     keeper.set(rts=True)
     keeper.set(dtr=True)
     keeper.set(rts=False)

@@ -11,6 +11,7 @@ import click
 
 from esptool.cli.common import call
 
+PROG = "esp_virtual_chip"
 _EXAMPLE = "for instance flash=8MB, part=W25Q64JV, state=board.bin, timing=real, fault=lose:1e-5"
 
 
@@ -38,19 +39,20 @@ def command(
         return
     if chip is None:
         raise click.UsageError("Name a chip, or ask for --list.")
-    if sum(map(bool, (pty, tcp, rfc2217))) != 1:
+    if pty + (tcp is not None) + (rfc2217 is not None) != 1:
         raise click.UsageError("Choose one of --pty, --tcp and --rfc2217.")
     options = _options(chip, settings)
+    from esptool.serving import parse_endpoint
     from esptool.virtual import server as kinds
 
     server: kinds.Server
     if pty:
         server = kinds.PtyServer(options)
-    elif tcp:
-        server = kinds.TcpServer(options, *kinds.parse_endpoint(tcp))
+    elif tcp is not None:
+        server = kinds.TcpServer(options, *parse_endpoint(tcp))
     else:
         assert rfc2217 is not None
-        server = kinds.Rfc2217Server(options, *kinds.parse_endpoint(rfc2217))
+        server = kinds.Rfc2217Server(options, *parse_endpoint(rfc2217))
     _serve(server)
 
 
@@ -71,15 +73,19 @@ def _serve(server: Any) -> None:
     spec, part = server.board.spec, server.board.nor.part
     click.echo(f"{spec.name} with {part.vendor} {part.name} ({part.size >> 10} KB) on {server.url}")
     click.echo("Press Ctrl-C to stop.")
-    signal.signal(signal.SIGTERM, lambda *_: server.stop())
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # SIGINT may have been ignored from the start by a shell in the background: that counts.
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: server.stop())
     try:
         server.serve()
-    except KeyboardInterrupt:
-        pass
     finally:
         server.close()
-        if report := server.board.report():
-            click.echo(report)
+    if server.ended:
+        click.echo(f"Ended: {server.ended}.")
+    if report := server.board.report():
+        click.echo(report)
 
 
 def _list() -> None:
@@ -112,7 +118,7 @@ def run(argv: list[str] | None = None) -> None:
         FatalError: the chip or a setting does not exist, or the address is taken.
         SystemExit: with code 2, the command line is wrong.
     """
-    call(command, sys.argv[1:] if argv is None else argv, "esp_virtual_chip")
+    call(command, sys.argv[1:] if argv is None else argv, PROG)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from esptool.events import Connecting, Level, Listener, Message, ignore
 from esptool.protocol import packets, security
 from esptool.protocol.opcodes import Cmd
 from esptool.protocol.security import SecurityFlag
-from esptool.transport import Settings, open_port, reset
+from esptool.transport import Port, Settings, adapt, open_port, reset
 from esptool.transport.discovery import usb_ids
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _PANIC = re.compile(rb"Guru Meditation Error|abort\(\) was called|rst:0x\w+ \(\w
 
 
 def connect(
-    port: str | Serial,
+    port: str | Serial | Port,
     *,
     chip: str | ChipSpec | None = None,
     baud: int = 115200,
@@ -55,7 +55,7 @@ def connect(
     listener: Listener = ignore,
     warnings: bool = True,
 ) -> Session:
-    """Connect to the chip on `port` (a URL, or an open pyserial port).
+    """Connect to the chip on `port` (a URL, an open pyserial port, or one that is adapted).
 
     Args:
         chip: the chip expected; None or "auto" recognises it.
@@ -71,18 +71,16 @@ def connect(
     settings = settings or Settings()
     expected = None if chip in (None, "auto") else _spec(chip)
     opened = isinstance(port, str)
-    serial_port = (
+    link_port: Port = (
         open_port(port, baud, attempts=settings.open_port_attempts)
         if isinstance(port, str)
-        else port
+        else adapt(port)
     )
     try:
-        link = Link(serial_port, trace)
-        if not opened and serial_port.baudrate != baud:
+        link = Link(link_port, trace)
+        if not opened and link_port.baud != baud:
             link.set_baud(baud)
-        # pyserial's RFC 2217 client has no write timeout, and fails ever after when one is set.
-        if serial_port.write_timeout is None and "rfc2217" not in type(serial_port).__module__:
-            serial_port.write_timeout = settings.serial_write_timeout
+        link_port.limit_sending(settings.serial_write_timeout)
         caller = Caller(link, settings, listener, expected)
         stub = caller.call(before, attempts, warnings)
         session = caller.recognise(stub, detect=expected is None, warnings=warnings)
@@ -91,7 +89,7 @@ def connect(
         return session
     except BaseException:
         if opened:
-            serial_port.close()
+            link_port.close()
         raise
 
 
@@ -131,7 +129,7 @@ class Caller:
         Raises:
             ConnectError: all attempts failed; the text says what was seen on the line.
         """
-        url = str(getattr(self.link.port, "port", None) or self.link.port.name or "")
+        url = self.link.port.url
         if warnings and before in ("no-reset", "no-reset-no-sync"):
             self._note(
                 f'Pre-connection option "{before}" was selected. Connection may fail if the '

@@ -3,25 +3,28 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esptool.errors import LinkTimeoutError, PortError, ProtocolError
+from esptool.errors import LinkTimeoutError, ProtocolError
 from esptool.protocol import packets, slip, status
 from esptool.protocol.opcodes import Cmd, name_of
-from esptool.transport.ports import reader
 
 if TYPE_CHECKING:
-    from serial import Serial
+    from esptool.transport.port import Port
 
 #: Called with text about the traffic; None when nobody listens, so that no text is made.
 Trace = Callable[[str], None]
 
 #: Frames that may stand in the way of an answer before it is given up.
 MAX_STRANGE_FRAMES = 100
+#: No answer is longer; more of a frame gets no more time.
+LONGEST_FRAME = 0x10000
+BITS_A_BYTE = 10
+#: A line that carries a frame at half its rate is still waited for.
+SLACK = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +39,24 @@ class Link:
     """A port that speaks in frames.
 
     Attributes:
-        port: the pyserial port underneath.
+        port: the port underneath.
         requests: how many requests were sent, for measurements.
     """
 
-    def __init__(self, port: Serial, trace: Trace | None = None) -> None:
+    def __init__(self, port: Port, trace: Trace | None = None) -> None:
         self.port = port
         self.trace = trace
         self.requests = 0
-        self._read = reader(port)
         self._decoder = slip.Decoder()
         self._frames: deque[bytes] = deque()
-        #: The clock of deadlines and rates; a virtual line may bring its own.
-        self.now: Callable[[], float] = getattr(port, "now", None) or time.monotonic
+        #: The clock of deadlines and rates; a virtual line has its own.
+        self.now: Callable[[], float] = port.now
         #: Waits by that clock, so that a virtual line need not be sat out.
-        self.sleep: Callable[[float], None] = getattr(port, "sleep", None) or time.sleep
+        self.sleep: Callable[[float], None] = port.sleep
         self._started = self.now()
 
     def reattach(self) -> None:
         """The port was opened anew: forget what was under way on the old one."""
-        self._read = reader(self.port)
         self._decoder = slip.Decoder()
         self._frames.clear()
 
@@ -67,10 +68,7 @@ class Link:
         Raises:
             PortError: the port is gone or does not take data.
         """
-        try:
-            self.port.write(data)
-        except OSError as e:
-            raise self._gone(e) from e
+        self.port.send(data)
 
     def send_frame(self, payload: bytes) -> None:
         """Send one frame."""
@@ -82,17 +80,15 @@ class Link:
         """Forget everything received so far, here and in the operating system."""
         self._frames.clear()
         self._decoder.reset()
-        try:
-            self.port.reset_input_buffer()
-        except OSError as e:
-            raise self._gone(e) from e
+        self.port.discard_received()
 
     def pump(self, timeout_s: float) -> bool:
-        """Take in what has arrived, waiting up to `timeout_s` for the first byte; True if any."""
-        try:
-            data = self._read(timeout_s)
-        except OSError as e:
-            raise self._gone(e) from e
+        """Take in what has arrived, waiting up to `timeout_s` for the first byte; True if any.
+
+        Raises:
+            PortError: the port is gone.
+        """
+        data = self.port.receive(timeout_s)
         if not data:
             return False
         if self.trace is not None:
@@ -100,12 +96,32 @@ class Link:
         self._frames.extend(self._decoder.feed(data))
         return True
 
+    def _pump_until(self, deadline: float) -> bool:
+        """Wait for a frame; False when the time is up, however much else still comes.
+
+        A frame that has begun may take as long as its bytes need at the line's rate.
+        """
+        while not self._frames:
+            damaged = self._decoder.malformed
+            left = deadline - self.now()
+            came = self.pump(max(0.0, left))
+            if self._frames or self._decoder.malformed != damaged:
+                return True
+            late = self.now() - deadline
+            if late >= 0 and not (came and late < self._still_needed_s()):
+                return False
+        return True
+
+    def _still_needed_s(self) -> float:
+        """How long the bytes of the present frame may have taken on the line."""
+        size = min(self._decoder.size, LONGEST_FRAME)
+        return SLACK * size * BITS_A_BYTE / max(1, self.baud)
+
     def frames_within(self, timeout_s: float) -> Iterator[bytes]:
         """The frames that have come; where there are none, those that come first in time."""
         deadline = self.now() + timeout_s
         while not self._frames:
-            left = deadline - self.now()
-            if not self.pump(max(0.0, left)) and left <= 0:
+            if not self._pump_until(deadline):
                 return
         while self._frames:
             yield self._frames.popleft()
@@ -118,14 +134,10 @@ class Link:
             ProtocolError: what came was damaged.
             PortError: the port is gone.
         """
-        deadline = self.now() + timeout_s
-        while not self._frames:
-            damaged = self._decoder.malformed
-            left = deadline - self.now()
-            if not self.pump(max(0.0, left)) and self.now() >= deadline:
-                raise self._silence()
-            if self._decoder.malformed != damaged and not self._frames:
-                raise ProtocolError("A damaged packet was received (invalid SLIP escape).")
+        if not self._pump_until(self.now() + timeout_s):
+            raise self._silence()
+        if not self._frames:
+            raise ProtocolError("A damaged packet was received (invalid SLIP escape).")
         frame = self._frames.popleft()
         if self.trace is not None:
             self._note("Received full packet", frame)
@@ -139,7 +151,7 @@ class Link:
     @property
     def baud(self) -> int:
         """The port's rate in bits a second."""
-        return int(self.port.baudrate)
+        return self.port.baud
 
     def set_baud(self, baud: int) -> None:
         """Set the port's rate.
@@ -147,13 +159,7 @@ class Link:
         Raises:
             PortError: the driver refuses it.
         """
-        try:
-            self.port.baudrate = baud
-        except (OSError, ValueError) as e:
-            raise PortError(
-                f"Failed to set baud rate {baud}: the driver may not support it.",
-                remedy="Choose another --baud, for example 460800.",
-            ) from e
+        self.port.baud = baud
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -208,13 +214,6 @@ class Link:
                 "(possible serial noise or corruption)."
             )
         return LinkTimeoutError("No serial data received.")
-
-    def _gone(self, e: OSError) -> PortError:
-        name = getattr(self.port, "port", None) or "the port"
-        return PortError(
-            f"Lost the connection to {name}: {str(e).rstrip('.')}.",
-            remedy="Check cable and power; another program may have taken the port.",
-        )
 
     def _note(self, text: str, payload: bytes | None = None) -> None:
         assert self.trace is not None

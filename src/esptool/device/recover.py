@@ -7,7 +7,6 @@ at the same baud rate, with the flash attached).
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -170,26 +169,22 @@ def reopen(session: Session) -> None:
     """
     port = session.link.port
     wanted = session.usb_place
-    with contextlib.suppress(OSError):
-        port.close()
+    port.release()
     link = session.link
     patience = session.settings.reappear_timeout
     deadline = link.now() + patience
     while True:
         name = find_again(wanted)
         try:
-            if name is not None and name != port.port:
-                port.port = name
-            port.open()
+            port.open(name)
             session.link.reattach()
             return
-        except (OSError, ValueError) as e:
-            with contextlib.suppress(OSError):
-                port.close()
+        except PortError as e:
+            port.release()
             if link.now() > deadline:
                 raise PortGoneError(
-                    f"The port {port.port} is gone and did not come back within "
-                    f"{patience:g} s: {str(e).rstrip('.')}.",
+                    f"The port {port.url} is gone and did not come back within "
+                    f"{patience:g} s: {e.message.rstrip('.')}.",
                     remedy="Check cable and power, then start again.",
                 ) from e
             link.sleep(REAPPEAR_PAUSE_S)

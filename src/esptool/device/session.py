@@ -86,7 +86,7 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         """Note which USB device this is, to find it again should its port vanish."""
         from esptool.device.recover import usb_place
 
-        self._usb_place = usb_place(self.link.port.port)
+        self._usb_place = usb_place(self.link.port.url)
 
     @property
     def usb_place(self) -> PortInfo | None:
@@ -147,7 +147,7 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         self.note("Running stub flasher...", Level.INFO)
         self.adopt_stub()
         self.note("Stub flasher running.", Level.INFO)
-        for remark in getattr(self.link.port, "remarks", ()):  # what a virtual chip has to say
+        for remark in self.link.port.remarks:  # what a virtual chip has to say
             self.note(remark, Level.DEBUG)
 
     def _upload(self, stub: Stub) -> None:

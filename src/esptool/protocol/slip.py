@@ -61,6 +61,11 @@ class Decoder:
         """A frame has begun and not ended."""
         return self._inside and self._size > 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of the frame that has begun."""
+        return self._size
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take received bytes; return the payloads of all frames that they complete, in order."""
         if not data:

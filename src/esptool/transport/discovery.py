@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from esptool.errors import UsageError
 
 if TYPE_CHECKING:
-    from serial import Serial
+    from esptool.transport.port import Port
 
 ESPRESSIF_VID = 0x303A
 _LINUX = ("ttyUSB", "ttyACM")
@@ -126,17 +126,17 @@ def _rank(port: PortInfo) -> tuple[int, list[tuple[int, int, str]]]:
     return rank, [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in pieces]
 
 
-def usb_ids(port: Serial) -> tuple[int | None, int | None]:
-    """Vendor and product id of an open port, (None, None) where it is not known to be USB."""
-    if hasattr(port, "usb_vid") and hasattr(port, "usb_pid"):  # virtual ports carry theirs
-        return port.usb_vid, port.usb_pid
-    device = str(getattr(port, "port", "") or "")
+def usb_device(device: str) -> PortInfo | None:
+    """What the system shows of the port with this name, None where it does not know it."""
     if not device or "://" in device:
-        return None, None
+        return None
     import os
 
     real = os.path.realpath(device) if not device.lower().startswith("com") else device
-    for info in all_ports():
-        if info.device in (device, real):
-            return info.vid, info.pid
-    return None, None
+    return next((info for info in all_ports() if info.device in (device, real)), None)
+
+
+def usb_ids(port: Port) -> tuple[int | None, int | None]:
+    """Vendor and product id of a port, (None, None) where it is not known to be USB."""
+    info = port.usb
+    return (None, None) if info is None else (info.vid, info.pid)

@@ -4,36 +4,31 @@
 from __future__ import annotations
 
 import errno
-import os
-import select
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from esptool.errors import PortError
+from esptool.errors import PortError, UsageError
+from esptool.transport.adapters import RAISED, SerialPort, adapt, reason
+from esptool.transport.port import Port
 
-if TYPE_CHECKING:
-    from serial import Serial
-
-#: Reads the bytes that are there, or waits up to so many seconds for the first of them.
-Reader = Callable[[float], bytes]
-
-_CHUNK = 65536
-_SLICE_S = 0.1
-_SHORTEST_S = 0.001
+#: What pyserial opens at most: its own arithmetic ends with a signed word.
+MAX_BAUD = 0x7FFFFFFF
 
 
-def open_port(url: str, baud: int = 115200, *, exclusive: bool = True, attempts: int = 1) -> Serial:
+def open_port(url: str, baud: int = 115200, *, exclusive: bool = True, attempts: int = 1) -> Port:
     """Open `url` at `baud` without moving DTR or RTS where the system allows.
 
     Attempts are a second apart; a negative number tries for ever.
 
     Raises:
+        UsageError: no port is named, or a URL lacks host or number.
         PortError: the port does not exist, is busy, or is not permitted.
     """
     from esptool import virtual
 
+    _check_url(url)
+    _check_baud(baud)
     virtual.register()
     while True:
         try:
@@ -46,87 +41,71 @@ def open_port(url: str, baud: int = 115200, *, exclusive: bool = True, attempts:
         time.sleep(1)
 
 
-def _open_once(url: str, baud: int, exclusive: bool) -> Serial:
+def _check_url(url: str) -> None:
+    if not url.strip() or "\0" in url:
+        raise UsageError(
+            "The name of the port is empty." if not url.strip() else f"{url!r} is no port.",
+            remedy="Name a device such as /dev/ttyUSB0 or COM3, or leave --port away.",
+        )
+    scheme, colon, _rest = url.partition("://")
+    if not colon or scheme not in ("socket", "rfc2217"):
+        return
+    try:
+        parts = urlsplit(url)
+        complete = bool(parts.hostname) and bool(parts.port)
+    except ValueError:
+        complete = False
+    if not complete:
+        raise UsageError(
+            f"The port '{url}' does not say where to connect.",
+            remedy=f"Write {scheme}://HOST:PORT with a number from 1 to 65535; "
+            f"{scheme}://[ADDRESS]:PORT for IPv6.",
+        )
+
+
+def _check_baud(baud: int) -> None:
+    if not 0 < baud <= MAX_BAUD:
+        raise UsageError(f"{baud} is no baud rate.", remedy="Common ones are 115200 and 921600.")
+
+
+def _open_once(url: str, baud: int, exclusive: bool) -> Port:
     import serial
 
     try:
-        port = serial.serial_for_url(url, do_not_open=True)
-        port.baudrate = baud
+        inner = serial.serial_for_url(url, do_not_open=True)
+        port = adapt(inner)
+        if isinstance(port, SerialPort):
+            port.prepare()
+        inner.baudrate = baud
         if exclusive and sys.platform != "win32" and "://" not in url:
-            port.exclusive = True
+            inner.exclusive = True
         if sys.platform == "win32":
             # Windows would pulse the lines on opening, which resets the board.
-            port.rts = port.dtr = False
+            inner.rts = inner.dtr = False
         port.open()
-    except (OSError, ValueError) as e:
-        raise PortError(f"Could not open {url}, {_why(e)}", remedy=_open_remedy(url, e)) from e
+    except PortError as e:
+        raise _described(url, e.__cause__ or e) from e
+    except RAISED as e:
+        raise _described(url, e) from e
     return port
 
 
-def _why(e: Exception) -> str:
-    text = str(e)
+def _described(url: str, e: BaseException) -> PortError:
+    return PortError(f"Could not open {url}, {_why(e)}", remedy=_open_remedy(url, e))
+
+
+def _why(e: BaseException) -> str:
+    text = reason(e)
     if getattr(e, "errno", None) == errno.EAGAIN or "exclusively lock" in text:
         return "the port is busy or doesn't exist: another program has it open."
     return f"the port is busy or doesn't exist.\n({text})"
 
 
-def _open_remedy(url: str, e: Exception) -> str | None:
+def _open_remedy(url: str, e: BaseException) -> str | None:
+    if url.startswith("rfc2217:") and "not seem to support" in str(e):
+        return "Hint: such a server serves one client at a time; another may be connected."
     if getattr(e, "errno", None) == errno.EACCES:
         return "Hint: add yourself to the port's group (often 'dialout'), then log in again."
     if getattr(e, "errno", None) == errno.ENOENT and url.startswith("/dev/"):
         return "Hint: check the cable and the name of the port."
     return None
-
-
-def reader(port: Serial) -> Reader:
-    """The quickest way to read whatever has arrived on this kind of port.
-
-    pyserial's own `read(n)` waits for n bytes and reconfigures the device when the timeout is
-    changed; a local device and a socket are read through their descriptor instead. The reader
-    raises OSError when the port is gone.
-    """
-    module = type(port).__module__
-    if module == "serial.serialposix":
-        return _fd_reader(port, lambda fd: os.read(fd, _CHUNK))
-    if module == "serial.urlhandler.protocol_socket":
-        return _fd_reader(port, lambda _fd: port._socket.recv(_CHUNK))  # type: ignore[attr-defined]
-    return _generic_reader(port)
-
-
-def _fd_reader(port: Serial, receive: Callable[[int], bytes]) -> Reader:
-    def read(timeout_s: float) -> bytes:
-        if not port.is_open:
-            raise OSError(errno.EBADF, "the port is closed")
-        fd = port.fileno()
-        ready, _, _ = select.select([fd], [], [], max(0.0, timeout_s))
-        if not ready:
-            return b""
-        try:
-            data = receive(fd)
-        except BlockingIOError:
-            return b""
-        if not data:
-            raise OSError(errno.ENODEV, "the device reports data but gives none: it is gone")
-        return data
-
-    return read
-
-
-def _generic_reader(port: Serial) -> Reader:
-    # The timeout is set once: a change of it costs a reconfiguration on some kinds of port.
-    def read(timeout_s: float) -> bytes:
-        waiting = port.in_waiting
-        if waiting:
-            return bytes(port.read(waiting))
-        if timeout_s <= 0:
-            return b""
-        wanted = min(max(timeout_s, _SHORTEST_S), _SLICE_S)
-        present = port.timeout
-        # A much shorter one than wanted would make a busy loop of the caller's.
-        if present is None or present > wanted or present * 8 < wanted:
-            port.timeout = wanted
-        first = bytes(port.read(1))
-        waiting = port.in_waiting if first else 0
-        return first + bytes(port.read(waiting)) if waiting else first
-
-    return read

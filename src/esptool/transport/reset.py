@@ -7,17 +7,13 @@ two transistors that cancel out when both are asserted. Values below: True = ass
 
 from __future__ import annotations
 
-import errno
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from esptool.errors import PortError, UsageError
-
-if TYPE_CHECKING:
-    from serial import Serial
+from esptool.transport.port import NoLinesError as NoLinesError
+from esptool.transport.port import Port
 
 DEFAULT_RESET_DELAY_S = 0.05
 EXTRA_RESET_DELAY_S = DEFAULT_RESET_DELAY_S + 0.5
@@ -173,33 +169,30 @@ def download_strategies(
     return plain
 
 
-def flow_control_bridge(port: Serial) -> bool:
+def flow_control_bridge(port: Port) -> bool:
     """The port is a bridge of `FLOW_CONTROL_IDS`."""
     from esptool.transport.discovery import usb_ids
 
     return usb_ids(port) in FLOW_CONTROL_IDS
 
 
-class NoLinesError(PortError):
-    """The port has no control lines at all: a pseudo-terminal, for example."""
-
-
 def play(
-    port: Serial,
+    port: Port,
     sequence: Sequence,
     *,
     flow_control: bool = False,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] | None = None,
 ) -> None:
     """Move the lines of `port` step by step.
 
     A USB port may vanish in the middle of a reset: it is reopened up to `REOPEN_ATTEMPTS` times
-    and the sequence starts again.
+    and the sequence starts again. `sleep` waits; None takes the port's own clock.
 
     Raises:
         NoLinesError: the port has no such lines.
         PortError: the port did not come back.
     """
+    sleep = sleep or port.sleep
     for attempt in range(REOPEN_ATTEMPTS, 0, -1):
         try:
             if not port.is_open:
@@ -207,60 +200,27 @@ def play(
             for step in sequence:
                 _do(port, step, flow_control, sleep)
             return
-        except OSError as e:  # serial.SerialException is one
-            if e.errno in (errno.ENOTTY, errno.EINVAL):
-                raise NoLinesError(
-                    f"Chip was NOT reset. Setting RTS/DTR lines is not supported for port "
-                    f"'{port.name or port.port}'. Set --before and --after arguments to "
-                    "'no-reset' and switch to bootloader manually to avoid this warning."
-                ) from e
-            if attempt == 1 or not _reopenable(port):
+        except NoLinesError:
+            raise
+        except PortError as e:
+            if attempt == 1 or not port.url:
                 raise PortError(
-                    f"Cannot move the reset lines of {port.name or 'the port'}: {e}.",
+                    f"Cannot move the reset lines of {port.url or 'the port'}: {e.message}",
                     remedy="Reset the board by hand, or use --before no-reset / --after no-reset.",
                 ) from e
-            port.close()
+            port.release()
             sleep(0.5)
 
 
-def _reopenable(port: Serial) -> bool:
-    return bool(getattr(port, "port", None))
-
-
-def _do(port: Serial, step: LineStep, flow_control: bool, sleep: Callable[[float], None]) -> None:
+def _do(port: Port, step: LineStep, flow_control: bool, sleep: Callable[[float], None]) -> None:
     match step:
         case Wait(seconds):
             sleep(seconds)
         case Dtr(on, unless_flow_control=skip):
             if not (skip and flow_control):
-                port.dtr = on
+                port.set_dtr(on)
         case Rts(on):
-            port.rts = on
-            # usbser.sys on Windows only sends a change of RTS together with one of DTR.
-            port.dtr = port.dtr
+            port.set_rts(on)
         case DtrRts(dtr, rts, unless_flow_control=skip):
             if not (skip and flow_control):
-                _set_both(port, dtr, rts)
-
-
-def _set_both(port: Serial, dtr: bool, rts: bool) -> None:
-    """Both lines in one ioctl where the system has it, else one after the other."""
-    both = getattr(port, "set_dtr_rts", None)
-    if both is not None:  # virtual ports
-        both(dtr, rts)
-        return
-    if type(port).__module__ == "serial.serialposix":
-        import fcntl
-        import struct
-        import termios
-
-        fd = port.fileno()
-        bits = struct.unpack("I", fcntl.ioctl(fd, termios.TIOCMGET, struct.pack("I", 0)))[0]
-        for flag, on in ((termios.TIOCM_DTR, dtr), (termios.TIOCM_RTS, rts)):
-            bits = bits | flag if on else bits & ~flag
-        fcntl.ioctl(fd, termios.TIOCMSET, struct.pack("I", bits))
-        # pyserial writes its own idea of the lines on a reopen: keep it in step.
-        port._dtr_state, port._rts_state = dtr, rts  # type: ignore[attr-defined]
-        return
-    port.dtr = dtr
-    port.rts = rts
+                port.set_lines(dtr, rts)

@@ -79,7 +79,12 @@ def parse_url(url: str) -> Options:
     Raises:
         UsageError: unknown chip, key or value; the text says which are known.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise UsageError(
+            f"'{url}' cannot be read as a URL.", remedy="Write virtual://esp32s3?flash=8MB."
+        ) from None
     if parts.scheme != "virtual":
         raise UsageError(
             f"'{url}' is no virtual chip.", remedy="Write virtual://esp32s3?flash=8MB."

@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import select
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from esptool.errors import PortError, UsageError
+from esptool.errors import FatalError, UsageError
+from esptool.serving import LOOPBACK, Client, ClientGoneError, Listener, without_telnet
 from esptool.virtual.board import Board, LinkLostError
 from esptool.virtual.options import Options
 
+LOG = logging.getLogger("esp_virtual_chip")
 _CHUNK = 65536
 _IDLE_S = 0.05
 _NETWORK_LINES_S = 0.3
@@ -26,18 +28,9 @@ _BUSY_S = 0.3
 _STOP_S = 5.0
 _SLICE_S = 0.05
 _IAC = b"\xff"
-
-
-def parse_endpoint(text: str) -> tuple[str, int]:
-    """'HOST:PORT', ':PORT' or 'PORT' to listen on; the host is 127.0.0.1 when none is said.
-
-    Raises:
-        UsageError: no port number.
-    """
-    host, _, port = text.rpartition(":")
-    if not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"'{text}' is no address to listen on: write 127.0.0.1:PORT.")
-    return host.strip("[]") or "127.0.0.1", int(port)
+_MOST_PENDING = 1 << 20
+#: Wishes of a client that may wait while the chip computes.
+_MOST_JOBS = 64
 
 
 def _wait_s(board: Board) -> float:
@@ -50,9 +43,11 @@ class Server:
 
     Attributes:
         url: what a client passes to `--port`.
+        ended: why `serve` has returned without `stop`, empty otherwise.
     """
 
     url: str
+    ended = ""
 
     def __init__(self, options: Options, *, lines: bool) -> None:
         # Without reset lines a chip in its application could never be reached.
@@ -106,12 +101,19 @@ class PtyServer(Server):
         Without reset lines nobody could bring the line back to its first rate, so the chip follows
         the rate that the terminal is set to.
         """
-        board = self.board
+        try:
+            self._serve(self.board)
+        except LinkLostError:
+            # A terminal cannot be pulled and put back, so it ends as a device that was pulled.
+            self.ended = "the link was cut, as the fault asks for"
+
+    def _serve(self, board: Board) -> None:
         poller = select.poll()
         poller.register(self._master, select.POLLIN)
         pending = b""
         while not self._stop.is_set():
-            pending += board.take()
+            # What nobody reads is lost, as in a UART.
+            pending = (pending + board.take())[-_MOST_PENDING:]
             poller.modify(self._master, select.POLLIN | (select.POLLOUT if pending else 0))
             events = dict(poller.poll(1000 * _wait_s(board))).get(self._master, 0)
             if events & select.POLLIN:
@@ -119,10 +121,7 @@ class PtyServer(Server):
                 board.host_baud = self._baud()
                 if board.soc.baud and board.soc.baud != board.host_baud:
                     board.soc.set_baud(board.host_baud)
-                try:
-                    board.host_write(data)
-                except LinkLostError:
-                    return
+                board.host_write(data)
             elif events & select.POLLHUP:
                 pending = b""
                 self._stop.wait(0.01)
@@ -161,6 +160,7 @@ class _Bench:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._client: Callable[[bytes], None] | None = None
         self._hang_up: Callable[[], None] | None = None
+        self._closed = False
         board.on_output = self._pass_on
         # So that reset lines reach a chip that computes.
         board.soc.slice_s = _SLICE_S
@@ -193,17 +193,27 @@ class _Bench:
 
         self._jobs.put(work)
         done.wait(_BUSY_S)
+        while self._jobs.qsize() > _MOST_JOBS and self._thread.is_alive() and not self._closed:
+            done.wait(_BUSY_S)
 
     def close(self) -> None:
         """Stop; what the chip is computing is waited for."""
+        self._closed = True
         self._jobs.put(None)
         self._thread.join(_STOP_S)
 
     def _pass_on(self) -> None:
         # A frame leaves when it is ready, not when all the work is done.
         if (client := self._client) is not None:
-            with contextlib.suppress(LinkLostError, OSError):
+            try:
                 client(self._board.arrived())
+            except (LinkLostError, ClientGoneError):
+                self._end_client()
+
+    def _end_client(self) -> None:
+        if self._hang_up is not None:
+            self._hang_up()
+        self._client = self._hang_up = None
 
     def _work(self) -> None:
         while True:
@@ -220,29 +230,34 @@ class _Bench:
                 data, client = self._board.take(), self._client
                 if data and client is not None:
                     client(data)
-            except (LinkLostError, OSError):
-                if self._hang_up is not None:
-                    self._hang_up()
-                self._client = self._hang_up = None
+            except (LinkLostError, ClientGoneError, FatalError):
+                self._end_client()
+            except Exception:
+                # The board outlives what one client has asked of it.
+                LOG.exception("The client's wish could not be done")
+                self._end_client()
 
 
 def _nothing() -> None:
     """The job of a board that nobody asks for anything: let time pass."""
 
 
-class _Listener(Server):
+class _NetServer(Server):
     """What the two kinds of sockets share: one client at a time, the chip lives on between."""
 
     scheme = "socket"
 
     def __init__(self, options: Options, host: str, port: int, *, lines: bool) -> None:
-        super().__init__(options, lines=lines)
+        # Before the board is made: one whose address is taken leaves no trace.
+        stop = threading.Event()
+        self._listener = Listener(host, port, stop.is_set)
         try:
-            self._listener = socket.create_server((host, port))
-        except OSError as e:
-            raise PortError(f"Cannot listen on {host}:{port}: {e.strerror}.") from e
-        self._listener.settimeout(0.1)
-        self.url = f"{self.scheme}://{host}:{self._listener.getsockname()[1]}"
+            super().__init__(options, lines=lines)
+        except BaseException:
+            self._listener.close()
+            raise
+        self._stop = stop
+        self.url = f"{self.scheme}://{self._listener.endpoint}"
         self._bench = _Bench(self.board, self._before)
 
     def _before(self) -> None:
@@ -251,45 +266,43 @@ class _Listener(Server):
     def serve(self) -> None:
         """Serve one client after the other until `stop`."""
         while not self._stop.is_set():
-            try:
-                client, _ = self._listener.accept()
-            except TimeoutError:
+            client = self._listener.accept()
+            if client is None:
                 continue
-            except OSError:
-                return
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with client, contextlib.suppress(OSError):
+            try:
                 self._serve_client(client)
-            self._bench.disconnect()
+            except ClientGoneError as e:
+                LOG.info("Client %s is gone: %s", client.name, e)
+            except Exception:
+                # Whatever a client has brought about ends that client alone.
+                LOG.exception("Client %s is ended", client.name)
+            finally:
+                client.close()
+                self._bench.disconnect()
 
-    def _serve_client(self, client: socket.socket) -> None:
+    def _serve_client(self, client: Client) -> None:
         raise NotImplementedError
 
-    def _heard(self, client: socket.socket) -> Iterator[bytes]:
+    def _heard(self, client: Client) -> Iterator[bytes]:
         """What the client sends, until it goes."""
         while not self._stop.is_set():
-            if select.select([client], [], [], _IDLE_S)[0]:
-                data = client.recv(_CHUNK)
-                if not data:
-                    return
+            if select.select([client], [], [], _IDLE_S)[0] and (data := client.receive()):
                 yield data
+            if self._listener.wants_room(client):
+                raise ClientGoneError("it was idle, and another one waits")
 
     def close(self) -> None:
         """Save the state and stop listening."""
+        self.stop()
         self._bench.close()
-        super().close()
         self._listener.close()
+        super().close()
 
 
-def _hang_up(client: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        client.shutdown(socket.SHUT_RDWR)
-
-
-class TcpServer(_Listener):
+class TcpServer(_NetServer):
     """Raw bytes over TCP, for `socket://`. The line rate is whatever the chip's is."""
 
-    def __init__(self, options: Options, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, options: Options, host: str = LOOPBACK, port: int = 0) -> None:
         super().__init__(options, host, port, lines=False)
 
     def _before(self) -> None:
@@ -297,21 +310,21 @@ class TcpServer(_Listener):
             # Nobody says a rate over a plain socket, so there cannot be a wrong one.
             self.board.host_baud = self.board.soc.baud
 
-    def _serve_client(self, client: socket.socket) -> None:
-        self._bench.connect(client.sendall, lambda: _hang_up(client))
+    def _serve_client(self, client: Client) -> None:
+        self._bench.connect(client.send, client.hang_up)
         for data in self._heard(client):
             self._bench.do(partial(self.board.host_write, data))
 
 
-class Rfc2217Server(_Listener):
+class Rfc2217Server(_NetServer):
     """RFC 2217: bytes, baud rate and reset lines, for `rfc2217://`."""
 
     scheme = "rfc2217"
 
-    def __init__(self, options: Options, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, options: Options, host: str = LOOPBACK, port: int = 0) -> None:
         super().__init__(options, host, port, lines=True)
 
-    def _serve_client(self, client: socket.socket) -> None:
+    def _serve_client(self, client: Client) -> None:
         import serial.rfc2217
 
         port: Any = _BoardPort(self.board, self._bench)
@@ -319,15 +332,13 @@ class Rfc2217Server(_Listener):
 
         def send(data: bytes) -> None:
             with lock:
-                client.sendall(data)
+                client.send(data)
 
         sender: Any = _Sender(send)
         manager = serial.rfc2217.PortManager(port, sender)
-        self._bench.connect(
-            lambda data: send(data.replace(_IAC, _IAC + _IAC)), lambda: _hang_up(client)
-        )
+        self._bench.connect(lambda data: send(data.replace(_IAC, _IAC + _IAC)), client.hang_up)
         for data in self._heard(client):
-            if payload := b"".join(manager.filter(data)):
+            if payload := without_telnet(manager, data):
                 self._bench.do(partial(self.board.host_write, payload))
 
 

@@ -31,8 +31,6 @@ class Serial(SerialBase):
 
     Attributes:
         board: the simulated board while the port is open.
-        usb_vid, usb_pid, usb_serial, usb_product: identity of the USB device, as a port list
-            would show it.
     """
 
     BAUDRATES = (*SerialBase.BAUDRATES, 74880)
@@ -115,6 +113,21 @@ class Serial(SerialBase):
         with self._ready:
             self._pull(board)
             return len(self._input)
+
+    def receive(self, timeout_s: float) -> bytes:
+        """All that has arrived; where nothing has, what comes first within so many seconds."""
+        board = self._open_board()
+        deadline = self.now() + timeout_s
+        with self._ready:
+            while True:
+                self._pull(board)
+                left = deadline - self.now()
+                if self._input or not self.is_open or left <= 0:
+                    break
+                self._wait(board, left)
+            data = bytes(self._input)
+            self._input.clear()
+        return data
 
     def read(self, size: int = 1) -> bytes:
         """Up to `size` bytes; fewer when the timeout ends first."""
@@ -236,29 +249,11 @@ class Serial(SerialBase):
     # --- USB identity ------------------------------------------------------------------------
 
     @property
-    def usb_vid(self) -> int:
-        """Vendor id: Espressif's for native USB, Silicon Labs' for the bridge of a dev board."""
+    def usb(self) -> tuple[int, int, str, str]:
+        """(vendor id, product id, product, serial number), as a port list would show them.
+
+        A native port is Espressif's, the bridge of a dev board Silicon Labs'.
+        """
         from esptool.virtual.usb import identity
 
-        return identity(self.port or "")[0]
-
-    @property
-    def usb_pid(self) -> int:
-        """Product id."""
-        from esptool.virtual.usb import identity
-
-        return identity(self.port or "")[1]
-
-    @property
-    def usb_product(self) -> str:
-        """Product string."""
-        from esptool.virtual.usb import identity
-
-        return identity(self.port or "")[2]
-
-    @property
-    def usb_serial(self) -> str:
-        """Serial number."""
-        from esptool.virtual.usb import identity
-
-        return identity(self.port or "")[3]
+        return identity(self.port or "")

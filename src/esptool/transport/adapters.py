@@ -1,0 +1,467 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Port` over pyserial's objects: one class for each kind that is reached in a way of its own.
+
+This is the one place that turns what a port can raise into `PortError`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from esptool.errors import PortError
+from esptool.transport import discovery
+from esptool.transport.port import NoLinesError, Port
+
+if TYPE_CHECKING:
+    import socket
+
+    from serial import Serial
+
+    from esptool.transport.discovery import PortInfo
+    from esptool.virtual.handlers.protocol_virtual import Serial as VirtualSerial
+
+try:
+    from termios import error as _TermiosError
+except ImportError:  # Windows
+
+    class _TermiosError(Exception):  # type: ignore[no-redef]
+        pass
+
+
+#: What pyserial and the system raise of a port that is gone, closed under a caller's hands, or
+#: asked for what it cannot do. `termios.error` is no OSError.
+RAISED = (OSError, _TermiosError, ValueError, TypeError, ArithmeticError)
+
+_CHUNK = 65536
+_SLICE_S = 0.1
+_SHORTEST_S = 0.001
+#: What keeps coming is not discarded any longer.
+_DISCARD_S = 0.1
+#: Bytes that pyserial's RFC 2217 client may keep for us; then the network has to wait.
+_MOST_KEPT = 1 << 20
+
+
+def reason(e: BaseException) -> str:
+    """What an error of a port says, without the number that `termios.error` puts in front."""
+    if isinstance(e, _TermiosError) and len(e.args) > 1:
+        return str(e.args[1])
+    return str(e).rstrip(".")
+
+
+class SerialPort:
+    """Any pyserial object, reached by nothing but its documented interface."""
+
+    def __init__(self, serial: Serial) -> None:
+        self._serial = serial
+        #: It was open when we last had to do with it, and is not to be opened by us.
+        self._taken = bool(serial.is_open)
+        self._closed = False
+        if serial.is_open:
+            self._opened()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url}>"
+
+    def _opened(self) -> None:
+        """The object has been opened."""
+
+    def prepare(self) -> None:
+        """Called before the object is opened for the first time."""
+
+    @property
+    def serial(self) -> Serial:
+        """See `Port`."""
+        return self._serial
+
+    @property
+    def url(self) -> str:
+        """See `Port`."""
+        return str(self._serial.port or self._serial.name or "")
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        try:
+            yield
+        except PortError:
+            raise
+        except RAISED as e:
+            if not self._serial.is_open:
+                raise PortError(
+                    f"The port {self.url or 'in use'} is closed.",
+                    remedy="Open it again, or connect anew.",
+                ) from e
+            raise PortError(
+                f"Lost the connection to {self.url or 'the port'}: {reason(e)}.",
+                remedy="Check cable and power; another program may have taken the port.",
+            ) from e
+
+    # --- opening -----------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """See `Port`."""
+        return bool(self._serial.is_open)
+
+    def open(self, url: str | None = None) -> None:
+        """See `Port`."""
+        if self._closed or (self._taken and not self._serial.is_open):
+            raise PortError(
+                f"The port {self.url} was closed.", remedy="Open it again, or connect anew."
+            )
+        try:
+            if url is not None and url != self._serial.port:
+                self._serial.port = url
+            self._serial.open()
+        except RAISED as e:
+            raise PortError(f"Could not open {self.url}: {reason(e)}.") from e
+        self._taken = True
+        self._opened()
+
+    def release(self) -> None:
+        """See `Port`."""
+        if self._serial.is_open:
+            self._taken = False
+            with suppress(*RAISED):
+                self._serial.close()
+
+    def close(self) -> None:
+        """See `Port`."""
+        self._closed = True
+        with self._speaking():
+            self._serial.close()
+
+    # --- bytes -------------------------------------------------------------------------------
+
+    def receive(self, timeout_s: float) -> bytes:
+        """See `Port`. The timeout is seldom set: on some ports a change of it reconfigures them."""
+        serial = self._serial
+        with self._speaking():
+            waiting = serial.in_waiting
+            if waiting:
+                return bytes(serial.read(waiting))
+            if timeout_s <= 0:
+                return b""
+            wanted = min(max(timeout_s, _SHORTEST_S), _SLICE_S)
+            present = serial.timeout
+            # A much shorter one than wanted would make a busy loop of the caller's.
+            if present is None or present > wanted or present * 8 < wanted:
+                serial.timeout = wanted
+            first = bytes(serial.read(1))
+            waiting = serial.in_waiting if first else 0
+            return first + bytes(serial.read(waiting)) if waiting else first
+
+    def send(self, data: bytes) -> None:
+        """See `Port`."""
+        with self._speaking():
+            self._serial.write(data)
+
+    def discard_received(self) -> None:
+        """See `Port`."""
+        with self._speaking():
+            self._serial.reset_input_buffer()
+
+    def limit_sending(self, seconds: float) -> None:
+        """See `Port`."""
+        with self._speaking():
+            if self._serial.write_timeout is None:
+                self._serial.write_timeout = seconds
+
+    # --- rate and lines ----------------------------------------------------------------------
+
+    @property
+    def baud(self) -> int:
+        """See `Port`."""
+        return int(self._serial.baudrate)
+
+    @baud.setter
+    def baud(self, value: int) -> None:
+        try:
+            self._serial.baudrate = value
+        except RAISED as e:
+            raise PortError(
+                f"Failed to set baud rate {value}: the driver may not support it.",
+                remedy="Choose another --baud, for example 460800.",
+            ) from e
+
+    @property
+    def lines(self) -> tuple[bool, bool]:
+        """See `Port`."""
+        return bool(self._serial.dtr), bool(self._serial.rts)
+
+    def set_dtr(self, on: bool) -> None:
+        """See `Port`."""
+        with self._moving():
+            self._serial.dtr = on
+
+    def set_rts(self, on: bool) -> None:
+        """See `Port`."""
+        with self._moving():
+            self._serial.rts = on
+            # usbser.sys on Windows only sends a change of RTS together with one of DTR.
+            self._serial.dtr = self._serial.dtr
+
+    def set_lines(self, dtr: bool, rts: bool) -> None:
+        """See `Port`."""
+        with self._moving():
+            self._set_lines(dtr, rts)
+
+    def _set_lines(self, dtr: bool, rts: bool) -> None:
+        self._serial.dtr = dtr
+        self._serial.rts = rts
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        with self._speaking():
+            try:
+                yield
+            except RAISED as e:
+                number = e.args[0] if e.args and isinstance(e.args[0], int) else None
+                if number in (errno.ENOTTY, errno.EINVAL):
+                    raise NoLinesError(
+                        "Chip was NOT reset. Setting RTS/DTR lines is not supported for port "
+                        f"'{self.url}'. Set --before and --after arguments to "
+                        "'no-reset' and switch to bootloader manually to avoid this warning."
+                    ) from e
+                raise
+
+    # --- time, and what is behind it -----------------------------------------------------------
+
+    def now(self) -> float:
+        """See `Port`."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """See `Port`."""
+        time.sleep(seconds)
+
+    @property
+    def usb(self) -> PortInfo | None:
+        """See `Port`."""
+        return discovery.usb_device(self.url)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """See `Port`."""
+        return ()
+
+
+class _DescriptorPort(SerialPort):
+    """One that is read through its file descriptor.
+
+    pyserial's own `read(n)` waits for n bytes and reconfigures the device when the timeout is
+    changed; over a socket it would go byte by byte.
+    """
+
+    def receive(self, timeout_s: float) -> bytes:
+        """See `Port`."""
+        with self._speaking():
+            if not self._serial.is_open:
+                raise OSError(errno.EBADF, "the port is closed")
+            fd = self._serial.fileno()
+            ready, _, _ = select.select([fd], [], [], max(0.0, timeout_s))
+            if not ready:
+                return b""
+            try:
+                data = self._take(fd)
+            except BlockingIOError:
+                return b""
+            if not data:
+                raise OSError(errno.ENODEV, self._ended)
+            return data
+
+    _ended = "the device reports data but gives none: it is gone"
+
+    def _take(self, fd: int) -> bytes:
+        raise NotImplementedError
+
+
+class PosixPort(_DescriptorPort):
+    """A local device on a POSIX system."""
+
+    def _take(self, fd: int) -> bytes:
+        return os.read(fd, _CHUNK)
+
+    def _set_lines(self, dtr: bool, rts: bool) -> None:
+        set_both(self._serial, dtr, rts)
+
+
+class SpyingPort(SerialPort):
+    """A local device whose class reads or writes in a way of its own, such as `spy://`."""
+
+    def _set_lines(self, dtr: bool, rts: bool) -> None:
+        set_both(self._serial, dtr, rts)
+
+
+def set_both(serial: Serial, dtr: bool, rts: bool) -> None:
+    """Both lines of a local device in one system call, so that nothing sees a step between."""
+    import fcntl
+    import struct
+    import termios
+
+    fd = serial.fileno()
+    bits = struct.unpack("I", fcntl.ioctl(fd, termios.TIOCMGET, struct.pack("I", 0)))[0]
+    for flag, on in ((termios.TIOCM_DTR, dtr), (termios.TIOCM_RTS, rts)):
+        bits = bits | flag if on else bits & ~flag
+    fcntl.ioctl(fd, termios.TIOCMSET, struct.pack("I", bits))
+    # pyserial writes its own idea of the lines on a reopen: keep it in step.
+    serial._dtr_state, serial._rts_state = dtr, rts  # type: ignore[attr-defined]
+
+
+class SocketPort(_DescriptorPort):
+    """`socket://`: bytes and nothing else."""
+
+    _ended = "the other side has closed the connection"
+
+    @property
+    def _socket(self) -> socket.socket:
+        found: socket.socket = self._serial._socket  # type: ignore[attr-defined]
+        return found
+
+    def _take(self, fd: int) -> bytes:
+        return self._socket.recv(_CHUNK)
+
+    def prepare(self) -> None:
+        """pyserial's own discards for as long as something comes, also while it opens."""
+        self._serial.reset_input_buffer = self._discard  # type: ignore[method-assign]
+
+    def discard_received(self) -> None:
+        """See `Port`."""
+        with self._speaking():
+            if not self._serial.is_open:
+                raise OSError(errno.EBADF, "the port is closed")
+            self._discard()
+
+    def _discard(self) -> None:
+        end = time.monotonic() + _DISCARD_S
+        with suppress(BlockingIOError):
+            while self._socket.recv(_CHUNK) and time.monotonic() < end:
+                pass
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        with super()._moving():
+            if self._serial.is_open:
+                raise NoLinesError(
+                    f"Chip was NOT reset. A TCP socket ({self.url}) carries no RTS/DTR lines. Set "
+                    "--before and --after arguments to 'no-reset' and switch to bootloader "
+                    "manually to avoid this warning."
+                )
+            yield
+
+
+class Rfc2217Port(SerialPort):
+    """`rfc2217://`: pyserial's client, which reads in a thread."""
+
+    def _opened(self) -> None:
+        self._serial._read_buffer.maxsize = _MOST_KEPT  # type: ignore[attr-defined]
+
+    def limit_sending(self, seconds: float) -> None:
+        """Nothing: this client has no such limit, and fails ever after when one is set."""
+
+    def prepare(self) -> None:
+        """pyserial's own discards for as long as its thread receives, also while it opens."""
+        self._serial.reset_input_buffer = self._discard  # type: ignore[method-assign]
+
+    def discard_received(self) -> None:
+        """See `Port`."""
+        with self._speaking():
+            if not self._serial.is_open:
+                raise OSError(errno.EBADF, "the port is closed")
+            self._discard()
+
+    def _discard(self) -> None:
+        from serial import rfc2217
+
+        client: Any = self._serial
+        client.rfc2217_send_purge(rfc2217.PURGE_RECEIVE_BUFFER)
+        kept = client._read_buffer
+        for _ in range(kept.qsize()):
+            if kept.get(False) is None:
+                kept.put(None)  # the mark of a connection that has ended is still needed
+                return
+
+
+class VirtualPort(SerialPort):
+    """`virtual://`: a simulated board with its own clock and USB identity."""
+
+    def __init__(self, serial: VirtualSerial) -> None:
+        super().__init__(serial)  # type: ignore[arg-type]
+        self._virtual = serial
+
+    def receive(self, timeout_s: float) -> bytes:
+        """See `Port`."""
+        with self._speaking():
+            return self._virtual.receive(timeout_s)
+
+    def _set_lines(self, dtr: bool, rts: bool) -> None:
+        self._virtual.set_lines(dtr, rts)
+
+    def now(self) -> float:
+        """See `Port`."""
+        return self._virtual.now()
+
+    def sleep(self, seconds: float) -> None:
+        """See `Port`."""
+        self._virtual.sleep(seconds)
+
+    @property
+    def usb(self) -> PortInfo | None:
+        """See `Port`."""
+        return discovery.PortInfo(self.url, *self._virtual.usb)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """See `Port`."""
+        return self._virtual.remarks
+
+
+def adapt(port: Serial | Port) -> Port:
+    """The port over a pyserial object, or one of a program's own that does as pyserial's do.
+
+    What is adapted already comes back as it is.
+    """
+    if isinstance(port, SerialPort):
+        return port
+    for kind, takes in _KINDS:
+        if takes(port):
+            return kind(port)
+    return SerialPort(cast("Serial", port))
+
+
+def _is_virtual(serial: Any) -> bool:
+    if "esptool.virtual.handlers.protocol_virtual" not in sys.modules:
+        return False
+    from esptool.virtual.handlers.protocol_virtual import Serial as Virtual
+
+    return isinstance(serial, Virtual)
+
+
+def _is_of(module: str) -> Callable[[Any], bool]:
+    """It is exactly the class `Serial` of one of pyserial's modules."""
+
+    def check(serial: Any) -> bool:
+        return type(serial).__module__ == module and type(serial).__name__ == "Serial"
+
+    return check
+
+
+def _is_local(serial: Any) -> bool:
+    import serial as pyserial
+
+    return os.name == "posix" and isinstance(serial, pyserial.Serial)
+
+
+_KINDS: tuple[tuple[Callable[[Any], Port], Callable[[Any], bool]], ...] = (
+    (VirtualPort, _is_virtual),
+    (PosixPort, _is_of("serial.serialposix")),
+    (SocketPort, _is_of("serial.urlhandler.protocol_socket")),
+    (Rfc2217Port, _is_of("serial.rfc2217")),
+    (SpyingPort, _is_local),
+)

@@ -46,7 +46,7 @@ def parse_endpoint(text: str) -> tuple[str, int]:
     Raises:
         UsageError: no port number, or a host that is no full address.
     """
-    host, colon, port = text.rpartition(":")
+    host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise UsageError(f"'{text}' is no address to listen on: write {LOOPBACK}:PORT.")
     if host.startswith("[") and host.endswith("]"):

@@ -10,7 +10,7 @@ import pytest
 from tests.compat.house import circles, graph, modules
 
 #: Each room and the rooms that it may import from, besides itself.
-GROUND = {"errors", "events", "files", "records", "textfile", "_version"}
+GROUND = {"errors", "events", "files", "records", "serving", "textfile", "_version"}
 FACES = {
     *(
         "cmds",
@@ -32,6 +32,7 @@ MAY: dict[str, set[str]] = {
     "errors": set(),
     "events": {"records"},
     "files": {"errors"},
+    "serving": {"errors"},
     "textfile": {"errors"},
     "records": set(),
     "_version": set(),
@@ -54,7 +55,7 @@ MAY[""] = {*BELOW_FACES, *FACES, "cli"}
 
 #: Doors in the wall, each for a reason.
 DOORS = {
-    # Registers the `virtual://` handler with pyserial; nothing of it is used.
+    # Registers the `virtual://` handler with pyserial, and adapts its ports.
     ("transport", "virtual"),
     # So that `virtual://` opens in any program that imports the package.
     ("", "virtual"),

@@ -42,7 +42,7 @@ def opened(
             s.run_stub(placeholder(s.spec))
             s.change_baud(921_600)
         ops.attach_flash(s)
-        yield s, s.link.port.board  # type: ignore[attr-defined]
+        yield s, s.link.port.serial.board  # type: ignore[attr-defined]
 
 
 def write(s: Session, data: bytes = DATA, **options: object) -> ops.WriteResult:

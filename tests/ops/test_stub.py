@@ -99,7 +99,7 @@ def test_a_sector_that_holds_its_own_checksum_is_seen_to_have_changed(chip: str)
         result = write(s, 0x10000, rest + new)
         assert result.action == "delta"
         assert 0 < result.sent < 2 * SECTOR
-        assert s.link.port.board.nor.read(0x10000, 21 * SECTOR) == rest + new  # type: ignore[attr-defined]
+        assert s.link.port.serial.board.nor.read(0x10000, 21 * SECTOR) == rest + new  # type: ignore[attr-defined]
 
 
 def test_no_delta_sends_everything_again() -> None:

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from esp_rfc2217_server.lines import LineKeeper
+from esptool.transport import Port, open_port
 
 #: The classic reset as a client sends it: (line, on, seconds that the client waits afterwards).
 CLASSIC = (
@@ -20,93 +23,81 @@ CLASSIC = (
 HARD = (("rts", True, 0.1), ("rts", False, 0.0))
 
 
-class Board:
-    """A board with an auto-reset circuit, and a clock. EN rises slowly, as on real boards."""
-
-    EN_RISE_S = 0.002
-    MIN_RESET_S = 0.01
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.dtr = self.rts = False
-        self.reset_since: float | None = None
-        self.boots: list[str] = []
-        self._sample_at: float | None = None
-        self.is_open = True
-        self.name = self.port = "board"
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self._advance(self.now + seconds)
-
-    def _advance(self, until: float) -> None:
-        if self._sample_at is not None and self._sample_at <= until:
-            low = self.dtr and not self.rts
-            self.boots.append("download" if low else "application")
-            self._sample_at = None
-        self.now = until
-
-    def set_dtr_rts(self, dtr: bool, rts: bool) -> None:
-        was = self.rts and not self.dtr
-        self.dtr, self.rts = dtr, rts
-        held = rts and not dtr
-        if held and not was:
-            self.reset_since, self._sample_at = self.now, None
-        if was and not held:
-            assert self.reset_since is not None
-            if self.now - self.reset_since >= self.MIN_RESET_S:
-                self._sample_at = self.now + self.EN_RISE_S
+#: So long a board must be held in reset at least, and its boot strap behind that.
+MIN_HELD_S = 0.05
 
 
-def play(steps: tuple[tuple[str, bool, float], ...], delays: list[float]) -> list[str]:
-    """Move the lines as `steps` say, each delayed by the network; returns how the board booted."""
-    board = Board()
-    keeper = LineKeeper(board)
+class Bench:
+    """A virtual board on its own clock, and when its lines were moved."""
+
+    def __init__(self, extra_delay_s: float = 0.0) -> None:
+        self.port: Port = open_port("virtual://esp32c3?timing=virtual")
+        self.board: Any = self.port.serial.board  # type: ignore[attr-defined]
+        self.moves: list[tuple[float, bool, bool]] = []
+        real = self.board.set_lines
+
+        def spy(dtr: bool, rts: bool) -> None:
+            self.moves.append((self.port.now(), dtr, rts))
+            real(dtr, rts)
+
+        self.board.set_lines = spy
+        self.keeper = LineKeeper(self.port, extra_delay_s=extra_delay_s)
+        self.port.sleep(0.2)
+        self.port.receive(0)
+
+    def held_s(self, dtr: bool, rts: bool) -> list[float]:
+        """How long the lines stood so, each time that they did and were moved on."""
+        steps = zip(self.moves, self.moves[1:], strict=False)
+        return [after - at for (at, *lines), (after, *_) in steps if lines == [dtr, rts]]
+
+
+def play(steps: tuple[tuple[str, bool, float], ...], delays: list[float]) -> str:
+    """Move the lines as `steps` say, each delayed by the network; how the board started last."""
+    bench = Bench()
+    port, keeper = bench.port, bench.keeper
+    begin = port.now()
     sent = arrived = 0.0
     for (line, on, pause), delay in zip(steps, delays, strict=True):
         arrived = max(arrived, sent + delay)  # TCP keeps the order
-        board.sleep(max(0.0, arrived - board.now))
+        port.sleep(max(0.0, begin + arrived - port.now()))
         keeper.set(**{line: on})
         sent += pause
-    board.sleep(max(0.0, (keeper.pending_s() or 0.0)))
+    port.sleep(keeper.pending_s() or 0.0)
     keeper.settle()
-    board.sleep(1.0)
-    return board.boots
+    port.sleep(0.2)
+    assert all(held >= MIN_HELD_S for held in bench.held_s(False, True))
+    if b"POWERON" not in port.receive(0):
+        return "not at all"
+    return "download" if bench.board.in_loader else "application"
 
 
 @given(st.lists(st.floats(0.0, 0.5), min_size=5, max_size=5))
 def test_a_classic_reset_ends_in_download_mode_whatever_the_latency(delays: list[float]) -> None:
-    assert play(CLASSIC, delays)[-1:] == ["download"]
+    assert play(CLASSIC, delays) == "download"
 
 
 @given(st.lists(st.floats(0.0, 0.5), min_size=2, max_size=2))
 def test_a_hard_reset_starts_the_application_whatever_the_latency(delays: list[float]) -> None:
-    assert play(HARD, delays)[-1:] == ["application"]
+    assert play(HARD, delays) == "application"
 
 
 def test_a_lone_dtr_in_reset_takes_effect_after_a_while() -> None:
-    board = Board()
-    keeper = LineKeeper(board)
+    bench = Bench()
+    keeper = bench.keeper
     keeper.set(rts=True)
     keeper.set(dtr=True)
-    assert (board.dtr, board.rts) == (False, True)
+    assert bench.port.lines == (False, True)
     left = keeper.pending_s()
     assert left is not None
-    board.sleep(left)
+    bench.port.sleep(left)
     assert keeper.pending_s() == 0
     keeper.settle()
-    assert (board.dtr, board.rts) == (True, True)
+    assert bench.port.lines == (True, True)
 
 
 @pytest.mark.parametrize("extra", [0.0, 0.5])
 def test_the_boot_strap_is_held_longer_on_request(extra: float) -> None:
-    board = Board()
-    keeper = LineKeeper(board, extra_delay_s=extra)
-    keeper.set(rts=True)
-    keeper.set(dtr=True)
-    keeper.set(rts=False)
-    released = board.now
-    keeper.set(dtr=False)
-    assert board.now - released == pytest.approx(0.05 + extra)
+    bench = Bench(extra)
+    for line, on in (("rts", True), ("dtr", True), ("rts", False), ("dtr", False)):
+        bench.keeper.set(**{line: on})
+    assert bench.held_s(True, False) == [pytest.approx(0.05 + extra)]

@@ -3,47 +3,43 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import pytest
 
 from esptool.errors import PortError, UsageError
-from esptool.transport import reset
+from esptool.transport import NoLinesError, Port, open_port, reset
+
+Moves = list[tuple[bool, bool]]
 
 
-class AutoReset:
-    """The usual two-transistor circuit: EN falls when RTS alone, IO0 when DTR alone is asserted."""
-
-    is_open = True
-    name = port = None
-
-    def __init__(self) -> None:
-        self._dtr = self._rts = False
-        self.boots: list[str] = []
-        self.moves: list[tuple[bool, bool]] = []
-
-    def set_dtr_rts(self, dtr: bool, rts: bool) -> None:
-        was_in_reset = self._rts and not self._dtr
-        self._dtr, self._rts = dtr, rts
-        self.moves.append((dtr, rts))
-        in_reset = rts and not dtr
-        if was_in_reset and not in_reset:
-            # EN rises slowly behind its capacitor: the strap is read after the next move.
-            self.boots.append("pending")
-        if self.boots and self.boots[-1] == "pending" and not in_reset:
-            self.boots[-1] = "pending" if dtr and rts else "download" if dtr else "flash"
-
-    dtr = property(lambda s: s._dtr, lambda s, v: s.set_dtr_rts(bool(v), s._rts))
-    rts = property(lambda s: s._rts, lambda s, v: s.set_dtr_rts(s._dtr, bool(v)))
-
-    def open(self) -> None:
-        raise OSError("gone")
-
-    def close(self) -> None: ...
+def board_of(port: Port) -> Any:
+    return port.serial.board  # type: ignore[attr-defined]
 
 
-def run(sequence: reset.Sequence, flow_control: bool = False) -> AutoReset:
-    board = AutoReset()
-    reset.play(board, sequence, flow_control=flow_control, sleep=lambda _s: None)  # type: ignore[arg-type]
-    return board
+def watched(url: str = "virtual://esp32c3?timing=virtual") -> tuple[Port, Moves]:
+    """A board on its own clock, and how its lines are moved from now on."""
+    port = open_port(url)
+    port.set_lines(False, False)  # as opened, pyserial takes both for asserted
+    board, moves = board_of(port), Moves()
+    real = board.set_lines
+
+    def spy(dtr: bool, rts: bool) -> None:
+        moves.append((dtr, rts))
+        real(dtr, rts)
+
+    board.set_lines = spy
+    port.sleep(0.2)
+    port.receive(0)
+    return port, moves
+
+
+def run(sequence: reset.Sequence, flow_control: bool = False) -> tuple[Port, Moves]:
+    port, moves = watched()
+    reset.play(port, sequence, flow_control=flow_control)
+    port.sleep(0.2)
+    return port, moves
 
 
 @pytest.mark.parametrize(
@@ -54,24 +50,32 @@ def run(sequence: reset.Sequence, flow_control: bool = False) -> AutoReset:
         (reset.hard(), "flash"),
         (reset.hard(uses_usb=True), "flash"),
         (reset.parse_custom("D0|R1|W0.1|D1|R0|W0.05|D0"), "download"),
-        (reset.parse_custom("U0,1|W0.1|U1,0|U0,0"), "download"),
+        (reset.parse_custom("U0,1|W0.1|U1,0|W0.05|U0,0"), "download"),
     ],
 )
 def test_a_sequence_starts_the_chip_in_the_right_mode(sequence: reset.Sequence, boots: str) -> None:
-    board = run(sequence)
-    assert board.boots == [boots]
-    assert (board._dtr, board._rts) == (False, False)
+    port, moves = run(sequence)
+    assert board_of(port).in_loader == (boots == "download")
+    assert port.receive(0).count(b"POWERON") == 1
+    assert moves[-1] == port.lines == (False, False)
+
+
+def test_a_tight_reset_moves_both_lines_of_a_virtual_board_at_once() -> None:
+    _port, moves = run(reset.unix_tight())
+    released, both, held, strapped = (False, False), (True, True), (False, True), (True, False)
+    assert moves == [released, both, held, strapped, released, released]
 
 
 def test_usb_jtag_never_passes_through_both_lines_released() -> None:
-    moves = run(reset.USB_JTAG_SERIAL).moves
+    _port, moves = run(reset.USB_JTAG_SERIAL)
     first = moves.index((True, False))
     second = moves.index((False, True))
     assert (False, False) not in moves[first:second]
 
 
 def test_a_flow_control_bridge_keeps_dtr_at_the_end() -> None:
-    assert run(reset.classic(), flow_control=True)._dtr
+    port, _moves = run(reset.classic(), flow_control=True)
+    assert port.lines == (True, False)
 
 
 @pytest.mark.parametrize("text", ["", "X1", "D2", "R", "Wx", "U1", "D0||R1"])
@@ -81,12 +85,24 @@ def test_a_malformed_custom_sequence_is_refused_with_its_syntax(text: str) -> No
 
 
 def test_a_port_without_lines_gives_one_clear_error() -> None:
-    class NoLines(AutoReset):
-        def set_dtr_rts(self, dtr: bool, rts: bool) -> None:
-            raise OSError("Inappropriate ioctl")
+    pty = pytest.importorskip("pty")
+    main, other = pty.openpty()
+    port = open_port(os.ttyname(other))
+    with pytest.raises(NoLinesError, match="Setting RTS/DTR lines is not supported"):
+        reset.play(port, reset.unix_tight())
+    with pytest.raises(NoLinesError, match="Setting RTS/DTR lines is not supported"):
+        reset.play(port, reset.hard())
+    port.close()
+    os.close(main)
+    os.close(other)
 
-    with pytest.raises(PortError, match=r"reset lines.*\n.*no-reset"):
-        reset.play(NoLines(), reset.hard(), sleep=lambda _s: None)  # type: ignore[arg-type]
+
+def test_a_port_that_is_gone_is_one_clear_error() -> None:
+    port, _moves = watched("virtual://esp32c3?timing=virtual&fault=drop:1000,away:60")
+    with pytest.raises(PortError, match="Lost the connection"):
+        port.send(bytes(1001))
+    with pytest.raises(PortError, match=r"reset lines.*The device is not there(?s:.*)no-reset"):
+        reset.play(port, reset.hard())
 
 
 def test_strategies_follow_port_and_configuration() -> None:

@@ -243,7 +243,7 @@ def test_a_brown_out_resets_the_chip_in_mid_write() -> None:
 )
 def test_a_port_has_the_usb_identity_of_its_link(url: str, ids: tuple[int, int]) -> None:
     port = open_chip(url)
-    assert (port.usb_vid, port.usb_pid) == ids
+    assert port.usb[:2] == ids
 
 
 def test_an_application_in_flash_starts_and_prints() -> None:

@@ -28,16 +28,15 @@ if TYPE_CHECKING:
     from esptool.virtual.handlers.protocol_virtual import Serial as VirtualSerial
 
 try:
-    from termios import error as _TermiosError
+    import termios
+
+    _TERMIOS: tuple[type[Exception], ...] = (termios.error,)
 except ImportError:  # Windows
-
-    class _TermiosError(Exception):  # type: ignore[no-redef]
-        pass
-
+    _TERMIOS = ()
 
 #: What pyserial and the system raise of a port that is gone, closed under a caller's hands, or
 #: asked for what it cannot do. `termios.error` is no OSError.
-RAISED = (OSError, _TermiosError, ValueError, TypeError, ArithmeticError)
+RAISED: tuple[type[Exception], ...] = (OSError, ValueError, TypeError, ArithmeticError, *_TERMIOS)
 
 _CHUNK = 65536
 _SLICE_S = 0.1
@@ -50,7 +49,7 @@ _MOST_KEPT = 1 << 20
 
 def reason(e: BaseException) -> str:
     """What an error of a port says, without the number that `termios.error` puts in front."""
-    if isinstance(e, _TermiosError) and len(e.args) > 1:
+    if isinstance(e, _TERMIOS) and len(e.args) > 1:
         return str(e.args[1])
     return str(e).rstrip(".")
 
@@ -303,7 +302,6 @@ def set_both(serial: Serial, dtr: bool, rts: bool) -> None:
     """Both lines of a local device in one system call, so that nothing sees a step between."""
     import fcntl
     import struct
-    import termios
 
     fd = serial.fileno()
     bits = struct.unpack("I", fcntl.ioctl(fd, termios.TIOCMGET, struct.pack("I", 0)))[0]

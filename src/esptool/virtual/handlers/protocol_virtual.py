@@ -208,6 +208,8 @@ class Serial(SerialBase):
 
     def _update_lines(self) -> None:
         if self.board is not None and self.is_open:
+            if self.board.lost:
+                raise SerialException("The device is gone: the link was cut.")
             with self._ready:
                 self.board.set_lines(bool(self._dtr_state), bool(self._rts_state))
                 self._ready.notify_all()

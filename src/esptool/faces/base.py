@@ -89,12 +89,12 @@ class FaceBase:
 
     @property
     def _port(self) -> Serial:
-        return self.session.link.port
+        return self.session.link.port.serial
 
     @property
     def serial_port(self) -> str:
         """Name or URL of the port."""
-        return str(getattr(self._port, "port", None) or self._port.name or "")
+        return self.session.link.port.url
 
     def get_baud(self) -> int:
         """The port's present rate."""

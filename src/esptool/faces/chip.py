@@ -169,7 +169,7 @@ class ChipFace(FaceBase):
 
     def get_usb_vid_pid(self) -> tuple[int | None, int | None]:
         """USB vendor and product of the port, (None, None) where it has none (a flasher)."""
-        return usb_ids(self._port)
+        return usb_ids(self.session.link.port)
 
     def uses_usb_otg(self) -> bool:
         """Whether the link is the chip's USB-OTG."""

@@ -14,6 +14,7 @@ from esptool.errors import FatalError as FatalError
 from esptool.errors import NANDEraseFailed as NANDEraseFailed
 from esptool.errors import NANDProgramFailed as NANDProgramFailed
 from esptool.errors import UnsupportedCommandError as UnsupportedCommandError
+from esptool.sizes import flash_size
 
 __all__ = [
     "FatalError",
@@ -84,12 +85,7 @@ def flash_size_bytes(size: str | None) -> int | None:
     Raises:
         FatalError: not a size.
     """
-    if size is None:
-        return None
-    found = re.match(r"(\d+)(KB|MB)", str(size))
-    if found is None:
-        raise FatalError(f"Unknown size {size}")
-    return int(found[1]) * (1024 if found[2] == "KB" else 1024 * 1024)
+    return None if size is None else flash_size(str(size))
 
 
 def hexify(s: bytes, uppercase: bool = True) -> str:

@@ -10,7 +10,7 @@ import pytest
 from tests.compat.house import circles, graph, modules
 
 #: Each room and the rooms that it may import from, besides itself.
-GROUND = {"errors", "events", "files", "records", "serving", "textfile", "_version"}
+GROUND = {"errors", "events", "files", "records", "serving", "sizes", "textfile", "_version"}
 FACES = {
     *(
         "cmds",
@@ -33,6 +33,7 @@ MAY: dict[str, set[str]] = {
     "events": {"records"},
     "files": {"errors"},
     "serving": {"errors"},
+    "sizes": {"errors"},
     "textfile": {"errors"},
     "records": set(),
     "_version": set(),

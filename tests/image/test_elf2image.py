@@ -12,7 +12,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from esptool import chips
-from esptool.errors import FatalError, ImageError
+from esptool.errors import FatalError, ImageError, UsageError
 from esptool.image.convert import BuiltImage, ElfOptions, convert_elf
 from esptool.image.elf import read_elf
 from esptool.image.header import HEADER_LEN
@@ -283,6 +283,7 @@ BEYOND_THE_PUBLIC_TOOL = {
     ("descriptor-too-short", "esp32s31"),
     *(("elf-64", chip) for chip in ("esp8266", "esp32", "esp32c3", "esp32c6", "esp32s31")),
     ("flag-and-align-zero", "ram-only"),
+    ("no-sections-at-all", "segments"),
 }
 
 
@@ -416,5 +417,5 @@ def test_header_bytes_come_from_the_options() -> None:
 
 @pytest.mark.parametrize("options", [{"min_rev": 256}, {"max_rev_full": 65536}])
 def test_a_revision_that_does_not_fit_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ImageError, match="cannot hold"):
+    with pytest.raises(UsageError, match="is a number from 0 to"):
         convert_elf(SHAPES["rtc"].build(), "esp32c3", ElfOptions(**options))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from esptool import chips
-from esptool.chips import ChipSpec
+from esptool.chips.spec import ChipSpec
 from tests.image.conftest import PublicTool
 from tests.image.elfmaker import INIT_ARRAY, NOBITS, PROGBITS, RISCV, XTENSA, Elf, Part, pattern
 from tests.image.test_elf2image import ours
@@ -77,6 +78,12 @@ def test_random_layouts_give_the_public_tools_bytes(
         answer = public_tool.ask("elf2image", elf=str(elf), chip=chip.key, options=options)
         error = answer.get("error")
         if error is None:
-            assert mine == public_tool.decode(answer["ok"]), (chip.key, options, parts)
+            theirs = public_tool.decode(answer["ok"])
+            digest = hashlib.sha256(elf.read_bytes()).digest()
+            lost = isinstance(theirs, bytes) and digest not in theirs
+            if "elf_sha256_offset" in options and lost:
+                assert mine is None  # a place in no segment is passed over there, refused here
+                continue
+            assert mine == theirs, (chip.key, options, parts)
         elif error.startswith(OWN_FAILURES):
             assert mine is None, (error, chip.key, options, parts)

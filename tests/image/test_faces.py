@@ -270,6 +270,7 @@ def test_hex_files_become_temporary_files_and_others_stay(tmp_path: Path) -> Non
         assert part.read() == expected
         part.close()
         Path(part.name).unlink()
+    path = tmp_path / "x.bin"
     path.write_bytes(b":")
     with open(path, "rb") as file:
         assert bin_image.intel_hex_to_bin(file, 0x20) == [(0x20, file)]

@@ -6,15 +6,17 @@ from __future__ import annotations
 import io
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intelhex import IntelHex
 
-from esptool.errors import ImageError
+from esptool.errors import FatalError, ImageError
 from esptool.image.hexfile import HexError, looks_like_hex, read_hex, write_hex
 from esptool.image.regions import Region, join_adjacent
+from esptool.image.sources import hex_regions, open_source, split_regions
 
 STARTS = st.sampled_from([0, 1, 0x1000, 0xFFF0, 0xFFFF, 0x10000, 0x7FFF5, 0x3FFF0000])
 SIZES = st.sampled_from([1, 2, 15, 16, 17, 255, 4000, 65536, 70001])
@@ -87,6 +89,9 @@ def test_bytes_given_twice_are_refused() -> None:
         (lambda t: t.replace(b"0F", b"ZF", 1), "hexadecimal"),
         (lambda t: t.replace(b"0F", b" F", 1), "hexadecimal"),
         (lambda t: t[:69], "length"),
+        (lambda t: t[: t.index(b":00000001FF")], "end record"),
+        (lambda t: t + t, "behind the end record"),
+        (lambda t: b"; made by hand\n" + t, "':'"),
         (lambda t: t.replace(b":00000001FF", b":00000009F7"), "type 9"),
         (lambda t: t.replace(b":00000001FF", b":0100000400FB"), "address record"),
     ],
@@ -118,7 +123,7 @@ def test_a_file_of_nothing_but_gaps_is_read_in_linear_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b":", b":x", b":00", b"\xe9:", b":hello world\n", b":\xff\n"]
+    "data", [b"", b":", b":x", b":00", b"\xe9:", b":hello world\n", b":\xff\n", b"00:00:00:00:00"]
 )
 def test_what_merely_begins_with_a_colon_is_not_hex(data: bytes) -> None:
     assert not looks_like_hex(data)
@@ -136,3 +141,68 @@ def test_regions_come_out_sorted_and_apart() -> None:
     found = read_hex(text_of(regions))
     assert found == [Region(0, b"ac"), Region(0x20000, b"b")]
     assert all(a.end < b.address for a, b in pairwise(found))
+
+
+GOOD = text_of([Region(0x1000, bytes(range(64))), Region(0x20000, b"tail")])
+REGIONS = read_hex(GOOD)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r", b" \t\n", b"\n\n", b"\n  \n", b"\r\r\n"])
+def test_marks_line_ends_and_blank_lines_make_no_difference(mark: bytes, ending: bytes) -> None:
+    text = mark + ending + GOOD.replace(b"\n", ending)
+    assert looks_like_hex(text)
+    assert read_hex(text) == REGIONS
+    found = hex_regions(text, "any.bin")
+    assert found is not None
+    assert [(r.address, r.data) for r in found] == [(r.address, r.data) for r in REGIONS]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda t: t.replace(b"F", b"E", 1),  # in the first line
+        lambda t: t[1:],
+        lambda t: t[:5] + t[7:],
+        lambda t: b"\xef\xbb\xbf" + t.replace(b"1", b"2", 1),
+        lambda t: t.replace(b"F", b"E", 1).replace(b"\n", b"\r"),
+        lambda t: t.replace(b"\n", b" "),
+        lambda t: t[:-13],
+        lambda t: t.decode().encode("utf-16"),
+        lambda t: t.decode().encode("utf-16-le"),
+        lambda t: b"# a comment\n" + t,
+        lambda t: b"",
+        lambda t: b":00000001FF\n",
+        lambda t: b"\x00\x01 raw data",
+    ],
+)
+@pytest.mark.parametrize("name", ["x.hex", "X.HEX", "y.ihx"])
+def test_a_damaged_file_is_an_error_and_never_raw_data(damage: object, name: str) -> None:
+    assert callable(damage)
+    with pytest.raises(FatalError, match=name) as error:
+        split_regions(damage(GOOD), 0, name)
+    assert "\0" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda t: t.replace(b"F", b"E", 1),
+        lambda t: t.replace(b"\n", b"\r").replace(b"F", b"E", 1),
+        lambda t: b"\n" + t[:40] + t[41:],
+        lambda t: b"\xef\xbb\xbf" + t[:-13],
+    ],
+)
+def test_hex_text_under_any_name_is_not_taken_for_raw_data(damage: object) -> None:
+    assert callable(damage)
+    for name in (None, "x.bin", "x.txt"):
+        with pytest.raises(FatalError, match="line"):
+            split_regions(damage(GOOD), 0, name)
+
+
+def test_a_large_file_is_judged_as_a_small_one_is(tmp_path: Path) -> None:
+    path = tmp_path / "large.hex"
+    path.write_bytes(b"\r\n" + text_of([Region(0, bytes(0x200000))]))
+    data, name = open_source(path)
+    assert isinstance(data, bytes)
+    assert split_regions(data, 0, name)[0].data == bytes(0x200000)

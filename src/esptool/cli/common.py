@@ -358,6 +358,15 @@ def _did_you_mean(near: Sequence[str]) -> str:
     return f" (Did you mean one of: {', '.join(repr(n) for n in sorted(near))}?)"
 
 
+def show_json(value: Any) -> None:
+    """The result of a command for a program: alone on standard output, whatever else is hidden."""
+    import json
+
+    if sys.stdout is not None:
+        sys.stdout.write(json.dumps(value, indent=2) + "\n")
+        sys.stdout.flush()
+
+
 # --- running -----------------------------------------------------------------------------------
 
 

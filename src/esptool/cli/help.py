@@ -33,12 +33,7 @@ class HelpMixin(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
-            if isinstance(param, click.Argument):
-                help_text = getattr(param, "help", "") or ""
-                if help_text:
-                    row = (_argument_name(param, ctx), help_text)
-                    sections.setdefault("Arguments", []).append(row)
-            elif isinstance(param, click.Option) and not param.hidden:
+            if isinstance(param, click.Option) and not param.hidden:
                 section = getattr(param, "section", "Options")
                 sections.setdefault(section, []).append(_row(param, ctx))
         for title, rows in sections.items():
@@ -65,14 +60,6 @@ class HelpMixin(click.Command):
                 _write_rows(formatter, rows)
 
 
-class HelpArgument(click.Argument):
-    """An argument with a line of help."""
-
-    def __init__(self, *args: Any, help: str = "", **kwargs: Any) -> None:
-        self.help = help
-        super().__init__(*args, **kwargs)
-
-
 def _write_rows(formatter: click.HelpFormatter, rows: list[tuple[str, str]]) -> None:
     """Two columns; words such as 'no-reset' are not broken at their hyphens."""
     from textwrap import wrap
@@ -88,14 +75,6 @@ def _write_rows(formatter: click.HelpFormatter, rows: list[tuple[str, str]]) -> 
             formatter.write(f"{indent}{name:<{first}}  {lines.pop(0)}".rstrip() + "\n")
         for line in lines:
             formatter.write(f"{indent}{' ' * first}  {line}\n")
-
-
-def _argument_name(argument: click.Argument, ctx: click.Context) -> str:
-    try:
-        return argument.make_metavar(ctx)
-    except TypeError:  # click before 8.2
-        make: Any = argument.make_metavar
-        return str(make())
 
 
 def _row(option: click.Option, ctx: click.Context) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from esptool.cli.common import Command
+from esptool.cli.common import Command, show_json
 from esptool.cli.elf2image import chip_name
 from esptool.cli.params import ReadableFile
 
@@ -18,15 +18,15 @@ def _run(ctx: click.Context, /, filename: str, json: bool) -> None:
 
         image_info(filename, chip)
         return
-    import json as json_format
-
     from esptool.cmds_image import image_info_data
     from esptool.errors import ImageError
-    from esptool.logger import log
 
     found = image_info_data(filename, chip)
-    log.print(json_format.dumps(found, indent=2))
-    faults = [image["fault"] for image in found["images"] if image.get("fault")]
+    show_json(found)
+    images = found["images"]
+    faults = [image["fault"] for image in images if image.get("fault")]
+    if not any("chip" in image for image in images):
+        faults = images[0]["problems"]
     if faults:
         raise ImageError(faults[0])
 

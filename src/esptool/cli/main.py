@@ -171,18 +171,20 @@ def _begin(ctx: click.Context, /, **options: Any) -> None:
         raise UsageError("Cannot use both --verbose and --silent options at the same time.")
     if options["trace"] and options["silent"]:
         raise UsageError("Cannot use both --trace and --silent options at the same time.")
-    if options["verbose"] or options["trace"] or options["silent"]:
+    as_json = bool(ctx.meta.get("json"))
+    if options["trace"] and as_json:
+        raise UsageError("Cannot use both --trace and --json: the traffic is no JSON.")
+    if options["verbose"] or options["trace"] or options["silent"] or as_json:
         before = getattr(log, "_verbosity", "auto")
-        log.set_verbosity("silent" if options["silent"] else "verbose")
+        log.set_verbosity("silent" if options["silent"] or as_json else "verbose")
         # A program that runs a command line goes on as it was.
         ctx.call_on_close(lambda: log.set_verbosity(before))
-    if not ctx.meta.get("json"):
-        log.print(f"{PROG} v{__version__}")
+    log.print(f"{PROG} v{__version__}")
     esp = (ctx.obj or {}).get("esp")
     ctx.obj = Globals(options, ctx.invoked_subcommand or "", esp)
     from esptool import config
 
-    config.announce(warnings_only=bool(ctx.meta.get("json")))
+    config.announce(warnings_only=as_json)
 
 
 cli = Group(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from esptool.errors import FatalError
+
 if TYPE_CHECKING:  # older versions of click cannot be subscripted
     _IntType = click.ParamType[int]
     _StrType = click.ParamType[str]
@@ -21,7 +23,6 @@ else:
     _IntType = _StrType = _AnyType = click.ParamType
     _StrChoice = click.Choice
 
-SIZE_SUFFIXES = {"k": 1024, "M": 1024 * 1024}
 BAUD_RATES = (115200, 230400, 460800, 921600, 1500000, 2000000, 3000000)
 
 
@@ -42,7 +43,7 @@ class AnyInt(_IntType):
                 self.fail(f"'{value}' is not a valid integer.", param, ctx)
 
 
-class Size(AnyInt):
+class Size(_AnyType):
     """A number of bytes, with an optional suffix k (KiB) or M (MiB); or 'ALL'."""
 
     name = "size"
@@ -50,21 +51,22 @@ class Size(AnyInt):
     def __init__(self, allow_all: bool = False) -> None:
         self.allow_all = allow_all
 
-    def convert(  # type: ignore[override]
+    def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
         if isinstance(value, int):
             return value
         if self.allow_all and value.lower() == "all":
             return "all"
-        factor = SIZE_SUFFIXES.get(value[-1:], 1)
-        number = value[:-1] if factor > 1 else value
-        if factor == 1 and value[-1:].lower() in "km" and value:
-            factor, number = SIZE_SUFFIXES["k" if value[-1] == "K" else "M"], value[:-1]
-        result = super().convert(number, param, ctx)
-        if result < 0:
+        from esptool.sizes import byte_count
+
+        try:
+            size = byte_count(value)
+        except FatalError as e:
+            self.fail(e.message, param, ctx)
+        if size < 0:
             self.fail(f"'{value}' is negative; a size counts bytes.", param, ctx)
-        return result * factor
+        return size
 
 
 class Baud(_IntType):

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from esptool.cli import options
-from esptool.cli.common import Command, EatAll, Exclusive
+from esptool.cli.common import Command, EatAll, Exclusive, show_json
 from esptool.cli.params import AnyInt, DiffFile, PairsArgument, parse_pairs
 from esptool.cli.state import Globals
 from esptool.errors import UsageError
@@ -116,9 +116,7 @@ def _show_plan(plan: Any, as_json: bool) -> None:
     from esptool.logger import log
 
     if as_json:
-        import json
-
-        log.print(json.dumps(plan.to_json(), indent=1))
+        show_json(plan.to_json())
         return
     for line in plan.describe():
         log.print(line)

@@ -15,7 +15,6 @@ from esptool.errors import ImageError
 from esptool.events import Level, Listener, Message, ignore
 from esptool.image.content import PIECE, Data, cut, joined
 from esptool.image.header import (
-    APPEND_DIGEST_OFFSET,
     DIGEST_LEN,
     EXTENDED_HEADER_LEN,
     HEADER_LEN,
@@ -154,11 +153,6 @@ def _params(header: Header, chip: ChipSpec, mode: str, freq: str, size: str) -> 
 def _warn(notify: Listener, what: str, remedy: str) -> None:
     text = f"{what}, so not changing any flash settings.{remedy}"
     notify(Message(text, Level.WARNING))
-
-
-def digest_appended(data: bytes) -> bool:
-    """The extended header announces a digest (not meaningful for ESP8266)."""
-    return len(data) > APPEND_DIGEST_OFFSET and data[APPEND_DIGEST_OFFSET] == 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,12 @@ from esptool.image.header import (
     flash_freq_code,
     flash_mode_code,
     flash_size_code,
-    parse_size,
 )
 from esptool.image.model import ImageKind, Segment
 from esptool.image.reader import too_many_segments
 from esptool.image.writer import ElfDigest
 from esptool.records import dataclass, replace
+from esptool.sizes import flash_size
 
 ESP_IDF_ELF_DIGEST_OFFSET = 0xB0
 _APP_DESCRIPTOR_ADDRESS_IN_PAGE = HEADER_LEN + EXTENDED_HEADER_LEN + SEGMENT_HEADER_LEN
@@ -104,7 +104,9 @@ def convert_elf(
         UsageError: an option has a value that the chip does not know.
     """
     spec = chips.get(chip) if isinstance(chip, str) else chip
-    return _Conversion(spec, options or ElfOptions(), read_elf(data, name), notify).build()
+    chosen = options or ElfOptions()
+    elf = read_elf(data, name, sections_needed=not chosen.use_segments)
+    return _Conversion(spec, chosen, elf, notify).build()
 
 
 class _Conversion:
@@ -130,6 +132,8 @@ class _Conversion:
                 f"which {self.chip.name} cannot run.",
                 Level.NOTE,
             )
+        for name in self._without_effect():
+            self._say(f"Option {name} has no effect on this image.", Level.WARNING)
         page = self._page_size()
         segments = self._segments()
         header = self._header()
@@ -139,6 +143,22 @@ class _Conversion:
         if len(segments) > MAX_SEGMENTS:
             raise ImageError(too_many_segments(len(segments)))
 
+        built = self._built(segments, header, digest, page, pad_to)
+        if self.options.elf_sha256_offset is not None and self.elf.sha256 not in built.data:
+            raise UsageError(
+                f"--elf-sha256-offset {self.options.elf_sha256_offset:#x} lies in no segment of "
+                f"the image, which has {len(built.data):#x} bytes."
+            )
+        return built
+
+    def _built(
+        self,
+        segments: list[Segment],
+        header: Header,
+        digest: ElfDigest | None,
+        page: int,
+        pad_to: int,
+    ) -> BuiltImage:
         if self.kind is ImageKind.ESP8266_V1:
             two = esp8266.build_v1(segments, self.chip, header, digest)
             return BuiltImage(self.kind, two.main, two.irom, two.irom_offset)
@@ -174,6 +194,23 @@ class _Conversion:
                 f"{self.chip.name} has no image version '{self.options.version}': choose 1, 2 or 3."
             ) from None
 
+    def _without_effect(self) -> list[str]:
+        """Options that were given and change nothing of this kind of image."""
+        given, esp32 = self.options, self.kind is ImageKind.ESP32
+        useless = {
+            "--version": esp32 and int(given.version) != 1,
+            "--min-rev": not esp32 and given.min_rev,
+            "--min-rev-full": not esp32 and given.min_rev_full,
+            "--max-rev-full": not esp32 and given.max_rev_full != REVISION_ANY,
+            "--pad-to-size": not esp32 and given.pad_to_size,
+            "--ram-only-header": not esp32 and given.ram_only_header,
+            "--dont-append-digest": not esp32 and not given.append_digest,
+            "--secure-pad": given.secure_pad
+            and (not self.chip.image.secure_pad_v1 or given.secure_pad_v2),
+            "--secure-pad-v2": not esp32 and given.secure_pad_v2,
+        }
+        return [name for name, found in useless.items() if found]
+
     def _say(self, text: str, level: Level = Level.INFO) -> None:
         self.notify(Message(text, level))
 
@@ -190,15 +227,14 @@ class _Conversion:
         return list(self.elf.segments)
 
     def _merged(self, segments: list[Segment]) -> list[Segment]:
-        ram_only = self.options.ram_only_header
-        if ram_only:
+        if self.options.ram_only_header and self.kind is not ImageKind.ESP32:
+            segments = sorted(segments, key=lambda s: s.addr)  # as the public tool
+        elif self.options.ram_only_header:
             self._say(
                 "Image has only RAM segments visible. "
                 "ROM segments are hidden and SHA256 digest is not appended."
             )
-            segments = sorted(segments, key=lambda s: s.addr)
-            if self.kind is ImageKind.ESP32:
-                segments = self._close_alignment_gaps(segments)
+            segments = self._close_alignment_gaps(sorted(segments, key=lambda s: s.addr))
         merged = merge_adjacent(segments, self.rules)
         if gone := len(segments) - len(merged):
             self._say(f"Merged {gone} ELF section{'s' if gone > 1 else ''}.")
@@ -223,7 +259,7 @@ class _Conversion:
     def _page_size(self) -> int:
         default = self.rules.image.segment_align
         if self.options.flash_mmu_page_size:
-            return self._asked_page(parse_size(self.options.flash_mmu_page_size), default)
+            return self._asked_page(flash_size(self.options.flash_mmu_page_size), default)
         sizes = self.chip.image.mmu_page_sizes
         section = next((s for s in self.elf.sections if ".flash.appdesc" in s.name), None)
         if section is None or not sizes or not esp32.is_flash_mapped(self.chip, section.addr):
@@ -274,6 +310,19 @@ class _Conversion:
     def _extended(self) -> ExtendedHeader:
         chip_id = self.chip.image_chip_id
         assert chip_id is not None
+        given = self.options
+        for name, value, most in (
+            ("--min-rev", given.min_rev, 0xFF),
+            ("--min-rev-full", given.min_rev_full, REVISION_ANY),
+            ("--max-rev-full", given.max_rev_full, REVISION_ANY),
+        ):
+            if not 0 <= value <= most:
+                raise UsageError(f"{name} is a number from 0 to {most}, not {value}.")
+        if given.min_rev_full > given.max_rev_full:
+            raise UsageError(
+                f"No chip could run the image: --min-rev-full {given.min_rev_full} is above "
+                f"--max-rev-full {given.max_rev_full}."
+            )
         return ExtendedHeader(
             chip_id=chip_id,
             min_rev=self.options.min_rev,
@@ -289,7 +338,7 @@ class _Conversion:
     def _pad_to(self) -> int:
         if not self.options.pad_to_size:
             return 0
-        size = parse_size(self.options.pad_to_size)
+        size = flash_size(self.options.pad_to_size)
         if not 0 <= size <= _LARGEST_PAD:
             raise UsageError(
                 f"Cannot pad an image to {self.options.pad_to_size}: no flash is that large."
@@ -297,7 +346,7 @@ class _Conversion:
         return size
 
     def _elf_digest(self, segments: Sequence[Segment]) -> ElfDigest | None:
-        if self.options.elf_sha256_offset:
+        if self.options.elf_sha256_offset is not None:
             return ElfDigest(self.elf.sha256, self.options.elf_sha256_offset)
         described = next((s for s in segments if ".flash.appdesc" in s.name), None)
         if described is None or not self._is_flash(described.addr):

@@ -30,6 +30,9 @@ _STRTAB = 3
 _NOBITS = 8
 _LOADED = frozenset({1, 14, 15, 16})  # PROGBITS, INIT_ARRAY, FINI_ARRAY, PREINIT_ARRAY
 
+#: How often, on average, contents may be named.
+_SHARED_AT_MOST = 4
+
 _HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 _SECTION = struct.Struct("<10I")
 _PROGRAM = struct.Struct("<8I")
@@ -94,8 +97,10 @@ class ElfProgram:
         return _MACHINES[self.machine]
 
 
-def read_elf(data: bytes, name: str | None = None) -> ElfProgram:
+def read_elf(data: bytes, name: str | None = None, *, sections_needed: bool = True) -> ElfProgram:
     """Read a 32-bit little-endian ELF file for Xtensa or RISC-V.
+
+    Without `sections_needed` the file may lack its table of sections, as a stripped one does.
 
     Raises:
         ImageError: it is another kind of file, or one of its tables lies outside of it.
@@ -105,15 +110,20 @@ def read_elf(data: bytes, name: str | None = None) -> ElfProgram:
     head = _HEADER.unpack_from(data)
     machine, entry, program_offset, section_offset = head[2], head[4], head[5], head[6]
     programs, section_size, sections, name_index = head[10], head[11], head[12], head[13]
+    if sections == 0 and not sections_needed:
+        section_size = _SECTION.size
     if section_size != _SECTION.size:
         raise ImageError(
             f"{what} has unexpected section header entry size {section_size:#x} "
             f"(not {_SECTION.size:#x})"
         )
-    if sections == 0:
+    if sections == 0 and sections_needed:
         raise ImageError(f"{what} has 0 section headers")
     warnings: list[str] = []
-    loaded, nobits = _sections(data, section_offset, sections, name_index, warnings)
+    loaded: tuple[Segment, ...] = ()
+    nobits: tuple[Segment, ...] = ()
+    if sections:
+        loaded, nobits = _sections(data, section_offset, sections, name_index, warnings)
     return ElfProgram(
         entry=entry,
         machine=machine,
@@ -172,10 +182,13 @@ def _sections(
 
     loaded: list[Segment] = []
     nobits: list[Segment] = []
+    claimed = 0
     for header in headers:
         if header.addr == 0 or header.size == 0 or header.kind == _STRTAB:
             continue
         if header.kind in _LOADED:
+            claimed += min(header.size, len(data))
+            _refuse_more_than_there_is(claimed, data, "sections")
             name = _string(data, names, header.name)
             contents = _contents(data, header.offset, header.size, name, warnings)
             loaded.append(_segment(header.addr, contents, name, header.flags, header.align))
@@ -189,13 +202,22 @@ def _sections(
 
 def _segments(data: bytes, offset: int, count: int, warnings: list[str]) -> tuple[Segment, ...]:
     found: list[Segment] = []
+    claimed = 0
     for row in _table(data, offset, count, _PROGRAM, "segment"):
         header = _Program(*row)
         if header.kind != _PT_LOAD or header.paddr == 0 or header.filesz == 0:
             continue
+        claimed += min(header.filesz, len(data))
+        _refuse_more_than_there_is(claimed, data, "program headers")
         contents = _contents(data, header.offset, header.filesz, "PHDR", warnings)
         found.append(_segment(header.paddr, contents, "PHDR", header.flags, header.align))
     return tuple(found)
+
+
+def _refuse_more_than_there_is(claimed: int, data: bytes, what: str) -> None:
+    """Contents may be named twice, but a file that multiplies its bytes would fill the memory."""
+    if claimed > _SHARED_AT_MOST * len(data):
+        raise ImageError(f"The {what} of the ELF file claim more than it holds. Damaged ELF image?")
 
 
 def _segment(addr: int, contents: bytes, name: str, flags: int, align: int) -> Segment:

@@ -6,7 +6,6 @@ Layout: Espressif "Firmware Image Format"; all numbers little-endian.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Mapping
 
@@ -216,15 +215,3 @@ def flash_freq_code(chip: ChipSpec, freq: str | None) -> int:
 def label_of(table: Mapping[str, int], code: int) -> str | None:
     """The first word in `table` that has this code."""
     return next((label for label, value in table.items() if value == code), None)
-
-
-def parse_size(text: str) -> int:
-    """Bytes of "512KB" or "4MB".
-
-    Raises:
-        UsageError: the text is something else.
-    """
-    match = re.match(r"\s*(\d+)\s*(KB|MB)", text)
-    if match is None:
-        raise UsageError(f"Unknown size {text}: write a number followed by KB or MB.")
-    return int(match[1]) << (20 if match[2] == "MB" else 10)

@@ -14,9 +14,12 @@ from itertools import pairwise
 
 from esptool.errors import ImageError
 from esptool.image.regions import Region, in_order, join_adjacent
+from esptool.textfile import without_mark
 
 MAGIC = b":"
 ROW = 16
+_TEXT = b"0123456789ABCDEFabcdef:\r\n\t "
+_SHORTEST = 11  # ':00000001FF'
 _OVERHEAD = 5  # count, address (2), type, check sum
 _BLOCK = 0x10000
 _ROWS_AT_ONCE = 4096
@@ -37,23 +40,34 @@ class HexError(ImageError):
 
 
 def looks_like_hex(data: bytes) -> bool:
-    """The first line is a well-formed record, so that a later bad line means damage."""
-    if not data.startswith(MAGIC):
+    """Whether data are meant as Intel HEX, so that whatever is wrong in them is damage.
+
+    Their first line is a well-formed record, or they are made of nothing but its characters.
+    """
+    text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text.startswith(MAGIC):
         return False
+    ends = [end for ending in (b"\n", b"\r") if (end := text.find(ending)) >= 0]
     try:
-        _decode_line(data[: data.find(b"\n") + 1 or len(data)], 1)
+        _decode_line(text[: min(ends, default=len(text))], 1)
     except HexError:
-        return False
+        return len(text) >= _SHORTEST and not text.translate(None, _TEXT)
     return True
 
 
 def read_hex(text: bytes, source: str | None = None) -> list[Region]:
     """The contiguous regions of an Intel HEX file, sorted.
 
+    Lines may be empty, end in blanks, and end as on any system; a byte order mark may stand first.
+
     Raises:
-        HexError: a line is malformed or its check sum is wrong.
-        ImageError: two records give the same byte.
+        HexError: a line is malformed or its check sum is wrong, or lines are missing at the end.
+        ImageError: two records give the same byte, or there are none.
+        FatalError: it is text in another encoding.
     """
+    text = without_mark(text, f"'{source}'" if source else "The Intel HEX file")
+    if b"\r" in text and text.count(b"\r") != text.count(b"\r\n"):
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     runs = _Runs()
     base = 0
     pos = line = careful_until = 0
@@ -80,14 +94,22 @@ def read_hex(text: bytes, source: str | None = None) -> list[Region]:
         if kind == _DATA:
             runs.add(base + int.from_bytes(record[1:3], "big"), payload)
         elif kind == _END:
-            break
+            _refuse_records_behind(text, pos, line)
+            return runs.regions(source)
         elif kind in (_SEGMENT, _LINEAR):
             if len(payload) != 2:
                 raise HexError(line, f"an address record holds {len(payload)} bytes, not 2")
             base = int.from_bytes(payload, "big") << (4 if kind == _SEGMENT else 16)
         elif kind not in (_START_CS, _START_EIP):
             raise HexError(line, f"unknown record type {kind}")
-    return runs.regions(source)
+    raise HexError(line + 1, "the file ends without an end record (:00000001FF): is it whole?")
+
+
+def _refuse_records_behind(text: bytes, pos: int, line: int) -> None:
+    """Nobody would see that the second of two files in one is left out."""
+    for number, rest in enumerate(text[pos:].split(b"\n"), line + 1):
+        if rest.lstrip().startswith(MAGIC):
+            raise HexError(number, "a record stands behind the end record: are these two files?")
 
 
 class _Runs:
@@ -120,11 +142,11 @@ class _Runs:
 
 def _decode_line(line: bytes, number: int) -> bytes | None:
     """The bytes of one record, None for an empty line."""
-    line = line.rstrip(b"\r\n")
+    line = line.rstrip()
     if not line:
         return None
     if not line.startswith(MAGIC):
-        raise HexError(number, "does not start with ':'")
+        raise HexError(number, "does not start with ':', so it is no record")
     try:
         record = bytes.fromhex(line[1:].decode("ascii"))
     except ValueError:

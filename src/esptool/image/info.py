@@ -20,6 +20,7 @@ from esptool.image.header import (
     FLASH_MODES,
     HEADER_LEN,
     IMAGE_MAGIC,
+    IMAGE_MAGIC_V2,
     MAX_SEGMENTS,
     ExtendedHeader,
     label_of,
@@ -102,8 +103,14 @@ def examine(data: bytes, chip: ChipSpec | str | None = None, name: str | None = 
     Raises:
         ImageError: the data do not begin with an image, or with one for another chip.
     """
-    found = detect_chip(data)
-    spec = found if chip is None else chips.get(chip) if isinstance(chip, str) else chip
+    asked = chips.get(chip) if isinstance(chip, str) else chip
+    try:
+        found = detect_chip(data)
+    except ImageError:
+        if asked is None or data[:1] not in (bytes((IMAGE_MAGIC,)), bytes((IMAGE_MAGIC_V2,))):
+            raise
+        found = asked
+    spec = asked or found
     if found is not spec and found.image.extended_header and spec.image.extended_header:
         what = "This" if name is None else f"'{name}'"
         raise ImageError(

@@ -118,10 +118,12 @@ def show(
 def describe(source: ImageSource, chip: str | None = None) -> dict[str, Any]:
     """What `show` tells, as data: {"schema": 1, "file": name or None, "images": [...]}.
 
+    What is no image has only `offset`, `size` and `problems`.
+
     Raises:
-        FatalError: the input cannot be read, or nothing in it is an image.
+        FatalError: the input cannot be read, or is damaged HEX.
     """
-    from esptool.image.info import examine, find_images, to_json
+    from esptool.image.info import find_images
 
     spec = None if chip is None else named_chip(chip)
     data, name = read_source(source)
@@ -130,18 +132,19 @@ def describe(source: ImageSource, chip: str | None = None) -> dict[str, Any]:
     if regions is None:
         regions = _images_inside(data)
         if not regions:
-            first = examine(data, spec, name)
-            images.append(to_json(first, 0))
-            regions = find_images(data, max(1, first.image.length))
-    elif not regions:
-        raise ImageError("Image is empty.")
-    for region in regions:
-        try:
-            images.append(to_json(examine(region.data, spec, name), region.address))
-        except ImageError as e:
-            entry = {"offset": region.address, "size": len(region.data), "problems": [e.message]}
-            images.append(entry)
+            images.append(_described(Region(0, data), spec, name))
+            regions = find_images(data, max(1, images[0].get("image_length", 1)))
+    images += [_described(region, spec, name) for region in regions]
     return {"schema": 1, "file": name, "images": images}
+
+
+def _described(region: Region, spec: ChipSpec | None, name: str | None) -> dict[str, Any]:
+    from esptool.image.info import examine, to_json
+
+    try:
+        return to_json(examine(region.data, spec, name), region.address)
+    except ImageError as e:
+        return {"offset": region.address, "size": len(region.data), "problems": [e.message]}
 
 
 # --- helpers -----------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from itertools import islice
 from esptool import chips
 from esptool.chips.spec import ChipSpec
 from esptool.errors import ImageError, UsageError
-from esptool.events import Listener, Message, ignore
-from esptool.image.header import IMAGE_MAGIC, KEEP, parse_size
+from esptool.events import Level, Listener, Message, ignore
+from esptool.image.header import IMAGE_MAGIC, KEEP
 from esptool.image.regions import Region, in_order, refuse_overlap
 from esptool.records import dataclass, replace
+from esptool.sizes import flash_size
 
 FORMATS = ("raw", "uf2", "hex")
 LARGEST_FLASH = 128 << 20
@@ -58,6 +59,8 @@ def merge_regions(
         uf2.check_chunk_size(chosen.chunk_size, md5=md5)
     ordered = in_order(regions)
     _check_places(ordered, chosen)
+    for remark in _without_effect(ordered, spec, chosen):
+        notify(Message(remark, Level.WARNING))
     if chosen.format == "uf2":
         for region in ordered:
             source = "bytes" if region.source is None else f"'{region.source}'"
@@ -84,6 +87,13 @@ def _check_places(ordered: Sequence[Region], options: MergeOptions) -> None:
             f"Input data offset {first.address:#x} is before this."
         )
     refuse_overlap(ordered)
+    if options.format == "raw" and options.pad_to_size:
+        size = flash_size(options.pad_to_size)
+        if last.end > size:
+            raise UsageError(
+                f"{last} ends at {last.end:#x}, beyond the {options.pad_to_size} that "
+                "--pad-to-size asks for."
+            )
     if options.format == "raw" and last.end - options.target_offset > LARGEST_FLASH:
         raise ImageError(
             f"{last} is out of range: the merged file would be larger than the largest flash "
@@ -91,6 +101,28 @@ def _check_places(ordered: Sequence[Region], options: MergeOptions) -> None:
         )
     if last.end > 1 << 32:
         raise ImageError(f"{last} is out of range: its end needs more than 32 bits.")
+
+
+def _without_effect(
+    ordered: Sequence[Region], chip: ChipSpec, options: MergeOptions
+) -> Iterator[str]:
+    """What was asked for and has no effect on this file, a sentence each."""
+    of_format: dict[str, dict[str, object]] = {
+        "raw": {"--target-offset": options.target_offset, "--pad-to-size": options.pad_to_size},
+        "uf2": {"--chunk-size": options.chunk_size, "--md5-disable": options.md5_disable},
+    }
+    for owner, given in of_format.items():
+        for name, value in given.items():
+            if value and owner != options.format:
+                yield f"Option {name} has no effect on a {options.format} file, only on {owner}."
+    place = chip.flash.bootloader_offset
+    if (options.flash_mode, options.flash_freq, options.flash_size) != (KEEP, KEEP, KEEP) and all(
+        region.address != place for region in ordered
+    ):
+        yield (
+            "Flash parameters have no effect: no file stands at the boot loader's offset "
+            f"{place:#x}."
+        )
 
 
 def _with_flash_params(
@@ -112,7 +144,10 @@ def _refuse_other_chip(region: Region, chip: ChipSpec) -> None:
         return
     from esptool.image.reader import detect_chip, scan_image
 
-    found = detect_chip(region.data)
+    try:
+        found = detect_chip(region.data)
+    except ImageError:  # told by whoever reads the image for its parameters
+        return
     if found is chip or not found.image.extended_header:
         return
     image = scan_image(region.data, found)
@@ -130,7 +165,7 @@ def _raw(ordered: Sequence[Region], options: MergeOptions) -> Iterator[bytes]:
         yield region.data
         at = region.end
     if options.pad_to_size:
-        yield from _fill(parse_size(options.pad_to_size) - at)
+        yield from _fill(flash_size(options.pad_to_size) - at)
 
 
 def _fill(size: int) -> Iterator[bytes]:

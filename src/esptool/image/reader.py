@@ -27,6 +27,7 @@ from esptool.image.model import FirmwareImage, ImageKind, Segment
 _SUSPICIOUS_BELOW = 0x3FFE0000
 _SUSPICIOUS_ABOVE = 0x40200000
 _SUSPICIOUS_SIZE = 0x10000
+_CHIP_ID_AT = 4  # in the extended header
 
 
 class _Cursor:
@@ -241,18 +242,41 @@ def too_many_segments(count: int) -> str:
 def detect_chip(data: bytes, offset: int = 0) -> ChipSpec:
     """The chip that an image is for, by the chip number in its extended header.
 
-    An ESP8266 image has no such number, so what names no known chip is taken for one.
+    An ESP8266 image has no such number: it is told by where its first segment is loaded.
 
     Raises:
-        ImageError: empty, or the first byte is no image's.
+        ImageError: empty, the first byte is no image's, or nothing tells the chip.
     """
     if len(data) <= offset:
         raise ImageError("Image is empty.")
     if data[offset] not in (IMAGE_MAGIC, IMAGE_MAGIC_V2):
         raise ImageError(f"This is not a valid image (invalid magic number: {data[offset]:#x}).")
-    chip = None
-    if len(data) >= offset + HEADER_LEN + EXTENDED_HEADER_LEN:
-        extended = ExtendedHeader.unpack(data, offset + HEADER_LEN)
-        if extended.append_digest in (0, 1):
-            chip = chips.by_chip_id(extended.chip_id & 0xFF)
-    return chip or chips.get("esp8266")
+    esp8266 = chips.get("esp8266")
+    if data[offset] == IMAGE_MAGIC_V2:
+        return esp8266
+    why = f"it ends after {len(data) - offset} bytes"
+    at = offset + HEADER_LEN + _CHIP_ID_AT
+    if len(data) >= at + 2:
+        named = int.from_bytes(data[at : at + 2], "little")
+        chip, why = chips.by_chip_id(named), f"it names the unknown chip {named}"
+        flag = data[offset + HEADER_LEN + EXTENDED_HEADER_LEN - 1 :][:1] or b"\0"
+        if flag > b"\1":
+            chip, why = None, f"its digest flag is {flag[0]}, neither 0 nor 1"
+        if chip is not None:
+            return chip
+    if _may_be_esp8266(data, esp8266, offset):
+        return esp8266
+    raise ImageError(
+        f"The image does not tell which chip it is for: {why}.",
+        remedy="Is it whole? Name the chip with --chip to have it read all the same.",
+    )
+
+
+def _may_be_esp8266(data: bytes, chip: ChipSpec, offset: int) -> bool:
+    if len(data) < offset + HEADER_LEN + SEGMENT_HEADER_LEN:
+        return False
+    address = int.from_bytes(data[offset + HEADER_LEN : offset + HEADER_LEN + 4], "little")
+    if chip.memory_kind(address):
+        return True
+    image = _scan_esp8266_v1(data, chip, Header.unpack(data, offset), offset)
+    return image.fault is None and image.checksum == image.calculate_checksum()

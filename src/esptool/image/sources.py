@@ -8,7 +8,7 @@ import io
 import os
 from typing import IO
 
-from esptool.errors import ImageError
+from esptool.errors import ImageError, UsageError
 from esptool.image.content import Data, FileContent, large_rest, open_large
 from esptool.image.regions import Region
 
@@ -32,7 +32,7 @@ def open_source(source: ImageSource) -> tuple[Data, str | None]:
         with contextlib.suppress(OSError, ValueError):
             large = large_rest(source.fileno(), source.tell(), name)
     # Intel HEX is text that has to be understood as a whole.
-    if large is None or large[0] == ord(":"):
+    if large is None or may_be_hex(large[:64], name):
         return read_source(source)
     return large, name
 
@@ -74,28 +74,62 @@ def _read_open_file(file: IO[bytes]) -> tuple[bytes, str | None]:
 
 
 def hex_regions(data: bytes, source: str | None = None) -> list[Region] | None:
-    """The regions of an Intel HEX file; None when `data` are not HEX but merely begin with ':'.
+    """The regions of an Intel HEX file; None when it is none, by its name and its content.
 
     Raises:
-        ImageError: a HEX file is damaged.
+        ImageError: a HEX file is damaged, or empty.
     """
-    if not data.startswith(b":"):
+    if not may_be_hex(data[:64], source):
         return None
     from esptool.image.hexfile import HexError, looks_like_hex, read_hex
 
-    if not looks_like_hex(data):
+    named = _named_hex(source)
+    if not named and not looks_like_hex(data):
         return None
     try:
-        return read_hex(data, source)
+        regions = read_hex(data, source)
     except HexError as e:
-        raise ImageError(f"'{source}': {e.message}" if source else e.message) from e
+        remedy = None
+        if named and not looks_like_hex(data):
+            remedy = "By its name it is Intel HEX; if it holds raw data, give it another name."
+        raise ImageError(f"'{source}': {e.message}" if source else e.message, remedy=remedy) from e
+    if not regions:
+        raise ImageError(f"'{source}' holds no data." if source else "Intel HEX holds no data.")
+    return regions
+
+
+def may_be_hex(start: bytes, name: str | None) -> bool:
+    """A quick look that spares loading the reader of Intel HEX."""
+    return _named_hex(name) or start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b":"
+
+
+def _named_hex(name: str | None) -> bool:
+    return name is not None and name.lower().endswith((".hex", ".ihx", ".ihex"))
 
 
 def split_regions(data: bytes, address: int, source: str | None = None) -> list[Region]:
     """Raw data as one region at `address`; Intel HEX as the regions that it names itself.
 
     Raises:
-        ImageError: a HEX file is damaged.
+        ImageError: a HEX file is damaged, or empty.
     """
     regions = hex_regions(data, source)
     return [Region(address, data, source)] if regions is None else regions
+
+
+def refuse_container(data: Data, name: str | None) -> None:
+    """Refuse firmware in a form that flash cannot use: it would be written, verified, and not run.
+
+    Raises:
+        UsageError: an ELF or UF2 file.
+    """
+    kinds = {
+        b"\x7fELF": ("an ELF file", "Make an image of it with elf2image and write that."),
+        b"UF2\n": ("a UF2 file, which is for USB drives", "Write the files it was made of."),
+    }
+    kind, remedy = kinds.get(bytes(data[:4]), ("", ""))
+    if kind and name is not None:
+        raise UsageError(
+            f"'{name}' is {kind}, not an image.",
+            remedy=f"{remedy} To put the file itself into flash, add --force.",
+        )

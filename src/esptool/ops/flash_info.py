@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esptool.errors import FatalError, SecureModeError, UsageError
+from esptool.errors import FatalError, SecureModeError
 from esptool.events import Listener
 from esptool.ops.attach import BAD_IDS
 from esptool.ops.model import LARGE_FLASH, FlashInfo
 from esptool.ops.report import Report
+from esptool.sizes import flash_size
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 #: Assumed where detection was asked for and fails.
 FALLBACK_SIZE = "4MB"
 ADESTO = 0x1F
-_UNITS = {"KB": 1024, "MB": 1024 * 1024}
+
+size_in_bytes = flash_size
 
 #: Capacity byte of the JEDEC id to size. Most codes are log2 of the bytes; 0x2x and 0x3x are the
 #: vendors' continuations (data sheets of Macronix and Winbond 1.8 V and large parts).
@@ -55,19 +57,6 @@ ADESTO_SIZES = {
     0x08: "8MB",
     0x09: "16MB",
 }
-
-
-def size_in_bytes(size: str) -> int:
-    """'4MB' → 4194304. 'keep' and 'detect' are no sizes; '2MB-c1' is 2 MB.
-
-    Raises:
-        UsageError: the text is no size.
-    """
-    text = size.partition("-")[0]
-    number, unit = text[:-2], text[-2:].upper()
-    if unit not in _UNITS or not number.isdigit():
-        raise UsageError(f"'{size}' is no flash size. Give one such as 4MB.")
-    return int(number) * _UNITS[unit]
 
 
 def size_word(num_bytes: int) -> str:

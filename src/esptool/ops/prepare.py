@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from esptool.errors import UsageError
+from esptool.image.sources import refuse_container
 from esptool.ops.model import FlashParams, Region, WriteOptions
 from esptool.ops.sources import ImageSource, load_regions
 
@@ -52,6 +53,8 @@ def prepare_write(
     pairs = [(pair, False) for pair in addr_data] + [(pair, True) for pair in encrypted]
     for i, (pair, encrypt) in enumerate(pairs):
         loaded = load_regions(rewound([pair]), encrypted=encrypt)
+        for region in loaded if not options.get("force") else ():
+            refuse_container(region.data, region.name)
         regions += loaded
         old = diff_with[i] if i < len(diff_with) else None
         former += _former_content(loaded, pair[0], old)

@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from esptool import chips
 from esptool.errors import UsageError
+from esptool.sizes import byte_count
 from esptool.virtual.clock import Timing
 from esptool.virtual.faults import FaultPlan
-
-_SIZE = re.compile(r"(\d+)\s*(KB|MB|K|M|B)?", re.IGNORECASE)
-_UNITS = {"": 1, "B": 1, "K": 1024, "KB": 1024, "M": 1 << 20, "MB": 1 << 20}
 
 
 @dataclass(slots=True)
@@ -56,21 +53,6 @@ class Options:
     secure_download: bool = False
     max_times: bool = False
     app: str | None = None
-
-
-def parse_size(text: str) -> int:
-    """'8MB', '512K' or a number of bytes.
-
-    Raises:
-        UsageError: no size.
-    """
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        try:
-            return int(text, 0)
-        except ValueError:
-            raise UsageError(f"'{text}' is no size: write for instance 8MB.") from None
-    return int(match[1]) * _UNITS[(match[2] or "").upper()]
 
 
 def parse_url(url: str) -> Options:
@@ -145,7 +127,7 @@ def _flag(attribute: str) -> Setter:
 
 
 def _flash(options: Options, value: str) -> None:
-    size = parse_size(value)
+    size = byte_count(value)
     if size < 0x10000 or size & (size - 1) or size > 1 << 28:
         raise ValueError("a power of two from 64KB to 256MB")
     options.flash = size

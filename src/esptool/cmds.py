@@ -320,7 +320,7 @@ __getattr__ = borrowed(
         "SerialException": "serial",
         "UF2Writer": "esptool.uf2_writer",
         "FLASH_MODES": "esptool.image.header",
-        "DETECTED_FLASH_SIZES": "esptool.ops.flash_info:SIZES",
-        "DETECTED_FLASH_SIZES_ADESTO": "esptool.ops.flash_info:ADESTO_SIZES",
+        "DETECTED_FLASH_SIZES": "esptool.device.flash_id:SIZES",
+        "DETECTED_FLASH_SIZES_ADESTO": "esptool.device.flash_id:ADESTO_SIZES",
     },
 )

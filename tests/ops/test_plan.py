@@ -83,14 +83,6 @@ def test_two_files_in_one_sector_are_refused_with_both_named(
     assert "b.bin" in str(e.value)
 
 
-def test_a_file_past_the_end_is_refused_with_name_size_and_place() -> None:
-    region = Region(0x3FFFF0, bytes(17), "app.bin")
-    with pytest.raises(UsageError, match=r"File 'app.bin' \(length 17\).*0x003ffff0 will not fit"):
-        checks.refuse_past_end([region], 4 << 20)
-    checks.refuse_past_end([Region(0x3FFFF0, bytes(16))], 4 << 20)
-    checks.refuse_past_end([region], None)
-
-
 SECURE = [
     ({"flash_encryption": True, "encrypt_disabled": True}, 0x10000, "manual encrypt disabled"),
     ({"secure_boot": True, "secure_boot_v1": True}, 0x7FFF, "Secure Boot V1 detected"),

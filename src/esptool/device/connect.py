@@ -12,29 +12,20 @@ from esptool import chips
 from esptool.chips.spec import ChipSpec, RomBaud
 from esptool.device.facts import USB_JTAG_SERIAL_PID
 from esptool.device.link import Link, Trace
-from esptool.device.requests import STUB_STATUS_BYTES, Requester
+from esptool.device.recognise import IDENTIFY_ATTEMPTS, identify
 from esptool.device.session import Session
-from esptool.errors import (
-    ConnectError,
-    FatalError,
-    NoAnswerError,
-    UnsupportedCommandError,
-)
+from esptool.errors import ConnectError, FatalError, NoAnswerError
 from esptool.events import Connecting, Level, Listener, Message, ignore
-from esptool.protocol import packets, security
 from esptool.protocol.opcodes import Cmd
-from esptool.protocol.security import SecurityFlag
 from esptool.transport import Port, Settings, adapt, open_port, reset
 from esptool.transport.discovery import usb_ids
 
 if TYPE_CHECKING:
     from serial import Serial
 
-MAGIC_REG = 0x40001000
 SYNC_PER_RESET = 5
 SYNC_PAUSE_S = 0.05
 SYNC_EXTRA_ANSWERS = 7
-IDENTIFY_ATTEMPTS = 3
 BEFORE = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
 TROUBLESHOOTING = "See the troubleshooting page of the documentation for what else to try."
 
@@ -257,7 +248,7 @@ class Caller:
         """
         for _ in range(IDENTIFY_ATTEMPTS):
             # Answers carry no checksum: what looks like an unknown chip may be a flipped bit.
-            found, secure, seen = self._identify(stub)
+            found, secure, seen = identify(self.link, self.settings, self.listener, stub)
             if found is not None and (detect or found is self.expected):
                 break
         if detect:
@@ -283,53 +274,11 @@ class Caller:
                 )
         session = Session(spec, self.link, self.settings, self.listener)
         session.secure_download = secure
+        session.recognised = found
         if stub:
             session.sync_stub_detected = True
             session.adopt_stub()
         return session
-
-    def _identify(self, stub: bool) -> tuple[ChipSpec | None, bool, str]:
-        """The chip, whether it is in secure download mode, and what was seen, in words."""
-        # Any chip's data will do for talking to a chip that is not known yet.
-        anyone = Requester(chips.get("esp32s3"), self.link, self.settings, self.listener)
-        info = self._security_info(anyone, stub)
-        if info is not None and info.chip_id is not None:
-            retired = chips.RETIRED_IDS.get(info.chip_id)
-            if retired:
-                raise ConnectError(f"{retired} is not supported: it is a pre-production chip.")
-            secure = info.has(SecurityFlag.SECURE_DOWNLOAD_ENABLE)
-            return chips.by_chip_id(info.chip_id), secure, f"Unexpected chip ID {info.chip_id}."
-        try:
-            word = anyone.request(
-                "read the chip's magic value",
-                Cmd.READ_REG,
-                packets.words(MAGIC_REG),
-                attempts=3,
-            ).value
-        except UnsupportedCommandError:
-            # Only ESP32-S2 has neither a chip id nor, in secure download mode, registers.
-            return chips.get("esp32s2"), True, ""
-        return chips.by_magic(word), False, f"Unexpected chip magic value {word:#010x}."
-
-    def _security_info(self, anyone: Requester, stub: bool) -> security.SecurityInfo | None:
-        for attempt in range(3):
-            try:
-                _value, body = anyone.command(Cmd.GET_SECURITY_INFO)
-            except NoAnswerError:
-                if attempt == 2:
-                    raise
-                self.link.discard_input()
-                continue
-            for length in (security.FULL_LEN, security.SHORT_LEN):
-                tail = body[length:]
-                if len(tail) in (STUB_STATUS_BYTES, 4) and not tail[0]:
-                    return security.parse(body[:length])
-            break
-        # Refused: the ROM repeats that a few times, a stub says it once.
-        if not stub:
-            self.sleep(0.2)
-        self.link.discard_input()
-        return None
 
     def _note(self, text: str, level: Level = Level.NOTE) -> None:
         self.listener(Message(text, level))

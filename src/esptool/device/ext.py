@@ -6,6 +6,8 @@ Strategy (windows, what to send) is in `esptool.ops`; codecs are in `esptool.pro
 
 from __future__ import annotations
 
+import contextlib
+import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -91,7 +93,7 @@ def request(
     wait = min(longest, FIRST_WAIT_S if timeout_s is None else longest)
     payload = seal(opcode, fields)
     last: FatalError = LinkTimeoutError(f"No answer to: {what}.")
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         session.link.send_request(opcode, payload)
         asked = session.link.now()
         try:
@@ -105,10 +107,22 @@ def request(
             continue
         took = session.link.now() - asked
         session.round_trip = min(took, session.round_trip or took)
+        if attempt:
+            _pass_late_answers(session)
         if answer.status:
             raise refused(what, answer)
         return answer
     raise last
+
+
+def _pass_late_answers(session: Session) -> None:
+    """Drop answers to earlier tries of a request, which the next one would take for its own.
+
+    The stub answers in order, so they come before the answer to another question. Where that is
+    lost, a moment of silence has passed.
+    """
+    with contextlib.suppress(NoAnswerError):
+        session.link.command(Ext.INFO, timeout_s=session.settings.timeout)
 
 
 def await_answer(
@@ -139,9 +153,35 @@ def batch(session: Session, operations: Batch) -> list[bytes]:
     Raises:
         ChipResponseError: an operation failed.
     """
-    session.batch_number = session.batch_number % 0xFFFF + 1
-    fields = operations.encode(session.batch_number)
-    return operations.decode(request(session, "do a batch", Ext.BATCH, fields).fields)
+    if session.batch_number is None:
+        _forget_last_batch(session)
+    number = (session.batch_number or 0) % 0xFFFF + 1
+    session.batch_number = number
+    answer = request(
+        session,
+        "do a batch",
+        Ext.BATCH,
+        operations.encode(number),
+        accept=lambda a: a.value == operations.count and len(a.fields) == operations.answer_size,
+    )
+    return operations.decode(answer.fields)
+
+
+def _forget_last_batch(session: Session) -> None:
+    """Have the stub forget the number of its last batch.
+
+    A stub that was running before may have done one of the same number for another program, and
+    would answer with what stood in the registers then. Number 0 is never taken for a repetition.
+    """
+    empty = Batch()
+    request(
+        session,
+        "begin with batches",
+        Ext.BATCH,
+        empty.encode(0),
+        accept=lambda a: a.value == 0 and not a.fields,
+    )
+    session.batch_number = random.randrange(0xFFFF)
 
 
 def read_regs(session: Session, addresses: Sequence[int], info: ExtInfo) -> list[int]:
@@ -215,7 +255,7 @@ def blank_map(session: Session, offset: int, size: int) -> list[bool]:
             Ext.BLANK,
             words(offset + start, part),
             timeout_s=session.settings.timeout + part * SECONDS_A_BYTE,
-            accept=lambda a, n=part // SECTOR: a.value == n,  # type: ignore[misc]
+            accept=lambda a, n=part // SECTOR: a.value == n and len(a.fields) == -(-n // 8),  # type: ignore[misc]
         )
         bits = answer.fields
         found += [bool(bits[i // 8] >> i % 8 & 1) for i in range(part // SECTOR)]
@@ -238,6 +278,7 @@ def erase(
     payload = seal(Ext.ERASE, words(offset, size, 1))
     wait = max(session.settings.timeout, _ERASE_STEP_S)
     failures = 0
+    resent = False
     session.link.send_request(Ext.ERASE, payload)
     while True:
         try:
@@ -247,6 +288,7 @@ def erase(
             if failures > ATTEMPTS:
                 raise
             session.link.discard_input()
+            resent = True
             session.link.send_request(Ext.ERASE, payload)
             continue
         if answer is None or answer.damaged:
@@ -254,12 +296,18 @@ def erase(
             if failures > ATTEMPTS:
                 raise LinkTimeoutError("The stub's answers to an erase arrive damaged.")
             if answer is not None:
+                resent = True
                 session.link.send_request(Ext.ERASE, payload)
             continue
         if answer.status:
             raise refused(f"erase flash at {offset + answer.value:#010x}", answer)
         failures = 0
+        final = answer.fields[:4] == words(1)
+        if answer.value > size or (final and answer.value != size):
+            continue  # of an earlier erase that was asked for twice
         if progress is not None:
             progress(answer.value, size)
-        if answer.fields[:4] == words(1):
+        if final:
+            if resent:
+                _pass_late_answers(session)
             return

@@ -8,7 +8,7 @@ from functools import cached_property
 from esptool.chips.spec import Bits, CrystalMethod, KeyCheck, MacLayout, OtgReset
 from esptool.device import identity
 from esptool.device.requests import Requester, assemble
-from esptool.errors import NotSupportedError, UnsupportedCommandError
+from esptool.errors import NotSupportedError, ProtocolError, UnsupportedCommandError
 from esptool.events import Level
 from esptool.protocol import security
 from esptool.protocol.opcodes import Cmd
@@ -124,12 +124,21 @@ class Facts:
             return [mac.word0 + 4 * i for i in range(4)]
         return [mac.word0, mac.word1]
 
+    def remember_mac(self) -> None:
+        """Read the registers of the MAC address, unless that was done."""
+        self.words(self._mac_words())
+
     def known_mac_words(self) -> dict[int, int] | None:
         """The registers of the MAC address as they were read, None when they were not."""
         places = self._mac_words()
         if any(a not in self._words for a in places):
             return None
         return {a: self._words[a] for a in places}
+
+    def known_security_info(self) -> SecurityInfo | None:
+        """The security information where it was asked for, else None."""
+        known = self.__dict__.get("security_info")
+        return known if isinstance(known, SecurityInfo) else None
 
     @cached_property
     def macs(self) -> identity.Macs:
@@ -167,7 +176,12 @@ class Facts:
             # The stub has changed the clocks under the UART divider.
             return 40 if self.rc_crystal_hz > 33e6 else 26
         measured = self.measured_crystal_mhz
-        nominal = next(mhz for limit, mhz in NOMINAL_CRYSTALS if measured > limit)
+        nominal = next((mhz for limit, mhz in NOMINAL_CRYSTALS if measured > limit), None)
+        if nominal is None:
+            raise ProtocolError(
+                "The UART divider was read as 0: the answer was damaged on its way.",
+                remedy="Try again, at a lower --baud.",
+            )
         if abs(nominal - measured) > 1:
             self._s.note(
                 f"Detected crystal freq {measured:.2f} MHz is quite different to normalized "

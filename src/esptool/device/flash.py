@@ -7,7 +7,13 @@ import hashlib
 from collections.abc import Callable
 
 from esptool.device.requests import Requester
-from esptool.errors import NotSupportedError, ProtocolError, UnsupportedCommandError, VerifyError
+from esptool.errors import (
+    NotSupportedError,
+    ProtocolError,
+    UnsupportedCommandError,
+    UsageError,
+    VerifyError,
+)
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
 
@@ -68,10 +74,31 @@ class FlashRequests(Requester):
         if not self.is_stub and not self.spec.rom.flash_ops:
             raise UnsupportedCommandError(f"The {self.spec.name} ROM cannot {what}.")
 
+    def require_inside(self, offset: int, size: int) -> None:
+        """Refuse a range that ends past the size that the loader was told: it would wrap.
+
+        Raises:
+            UsageError: names the range.
+        """
+        if offset < 0 or size < 0 or offset + size > 1 << 32:
+            raise UsageError(
+                f"{size:#x} bytes of flash from address {offset:#x} are not within 32 bits."
+            )
+        if size and self.flash_size is not None and offset + size > self.flash_size:
+            raise UsageError(
+                f"{size:#x} bytes of flash from address {offset:#010x} go past its end "
+                f"({self.flash_size:#x})."
+            )
+
     # --- plain ---------------------------------------------------------------------------------
 
     def flash_begin(self, size: int, offset: int, encrypted: bool = False) -> int:
-        """Prepare to write `size` bytes at `offset`; the ROM erases now. Returns the blocks."""
+        """Prepare to write `size` bytes at `offset`; the ROM erases now. Returns the blocks.
+
+        Raises:
+            UsageError: they do not lie within the flash.
+        """
+        self.require_inside(offset, size)
         block = self.flash_write_size
         blocks = -(-size // block)
         erase = size if self.is_stub else self.rom_erase_size(offset, size)
@@ -111,7 +138,12 @@ class FlashRequests(Requester):
     def flash_defl_begin(
         self, size: int, compressed: int, offset: int, encrypted: bool = False
     ) -> int:
-        """Prepare to write `size` bytes that come as `compressed` deflated ones."""
+        """Prepare to write `size` bytes that come as `compressed` deflated ones.
+
+        Raises:
+            UsageError: they do not lie within the flash.
+        """
+        self.require_inside(offset, size)
         block = self.flash_write_size
         blocks = -(-compressed // block)
         # The ROM takes the size as what it erases, in blocks; the stub as what it must produce.
@@ -155,6 +187,7 @@ class FlashRequests(Requester):
 
     def flash_md5(self, offset: int, size: int) -> str:
         """MD5 of a flash range, computed on the chip, as 32 lower-case hex digits."""
+        self.require_inside(offset, size)
         self._need_flash_ops("hash the flash")
         timeout_s = self.settings.scaled(self.settings.md5_timeout_per_mb, size)
         data = packets.words(offset, size, 0, 0)
@@ -170,7 +203,12 @@ class FlashRequests(Requester):
         self.request("erase flash", Cmd.ERASE_FLASH, timeout_s=self.settings.chip_erase_timeout)
 
     def erase_region(self, offset: int, size: int) -> None:
-        """Erase whole sectors (stub only)."""
+        """Erase whole sectors (stub only).
+
+        Raises:
+            UsageError: they do not lie within the flash.
+        """
+        self.require_inside(offset, size)
         timeout_s = self.settings.scaled(self.settings.erase_region_timeout_per_mb, size)
         data = packets.words(offset, size)
         self.request("erase region", Cmd.ERASE_REGION, data, timeout_s=timeout_s)
@@ -197,6 +235,7 @@ class FlashRequests(Requester):
 
     def read_flash_stub(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
         """Read through a stub: frames, each acknowledged, then an MD5 of all."""
+        self.require_inside(offset, size)
         data = packets.words(offset, size, READ_PACKET, READ_UNACKED)
         self.request("read flash", Cmd.READ_FLASH, data)
         return self._collect(offset, size, READ_FRAME_TIMEOUT_S, progress)

@@ -3,9 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from esptool.chips.spec import OtgReset, RomBaud
 from esptool.device.flash import FlashRequests
-from esptool.errors import FatalError, NotSupportedError
+from esptool.errors import (
+    DamagedRequestError,
+    FatalError,
+    NoAnswerError,
+    NotSupportedError,
+)
 from esptool.events import Level
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
@@ -13,6 +20,7 @@ from esptool.transport import reset
 
 #: After a change of rate the chip's UART needs a moment; what comes before is garbage.
 BAUD_SETTLE_S = 0.05
+RATE_ATTEMPTS = 3
 
 
 class Power(FlashRequests):
@@ -27,13 +35,44 @@ class Power(FlashRequests):
         if not self.is_stub and not self.spec.rom.flash_ops:
             raise NotSupportedError(f"The {self.spec.name} ROM cannot change the baud rate.")
         self.note(f"Changing baud rate to {baud}...", Level.INFO)
-        old = self.link.baud if self.is_stub else 0
-        sent = baud if self.is_stub else self._rom_baud(baud)
-        self.request("change baud rate", Cmd.CHANGE_BAUDRATE, packets.words(sent, old))
-        self.link.set_baud(baud)
+        self._switch_rate(baud if self.is_stub else self._rom_baud(baud), baud)
         self.note("Changed.", Level.INFO)
         self.link.sleep(BAUD_SETTLE_S)
         self.link.discard_input()
+
+    def _switch_rate(self, sent: int, baud: int) -> None:
+        """Have the chip change its rate, and follow it.
+
+        A request that was refused as damaged is sent again. Where the answer was lost, the chip
+        may be at either rate: it is called at both.
+        """
+        old = self.link.baud
+        data = packets.words(sent, old if self.is_stub else 0)
+        for left in reversed(range(RATE_ATTEMPTS)):
+            try:
+                self.request("change baud rate", Cmd.CHANGE_BAUDRATE, data)
+            except DamagedRequestError:
+                if not left:
+                    raise
+                continue
+            except NoAnswerError:
+                if self._answers_at(baud):
+                    return
+                if not left or not self._answers_at(old):
+                    raise
+                continue
+            self.link.set_baud(baud)
+            return
+
+    def _answers_at(self, baud: int) -> bool:
+        self.link.set_baud(baud)
+        for _ in range(RATE_ATTEMPTS):
+            self.link.sleep(BAUD_SETTLE_S)
+            self.link.discard_input()
+            with contextlib.suppress(NoAnswerError):
+                self.link.sync_once(self.settings.sync_timeout * 3)
+                return True
+        return False
 
     def _rom_baud(self, baud: int) -> int:
         """What to ask the ROM for, so that its wrong idea of the crystal gives `baud`."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esptool.device.connect import Caller
+from esptool.device.recognise import IDENTIFY_ATTEMPTS, identify
 from esptool.errors import (
     ChipResponseError,
     ConnectError,
@@ -24,9 +25,11 @@ from esptool.errors import (
     UnsupportedCommandError,
 )
 from esptool.events import ignore
+from esptool.protocol.opcodes import Cmd
 from esptool.transport.discovery import PortInfo, all_ports
 
 if TYPE_CHECKING:
+    from esptool.chips.spec import ChipSpec
     from esptool.device.session import Session
 
 #: What a bad line or a lost chip looks like. A ROM says "unknown command" of a damaged one too.
@@ -58,6 +61,12 @@ def resync(session: Session, attempts: int = 5) -> None:
     Raises:
         LinkTimeoutError: it does not answer.
     """
+    _sync_again(session, attempts)
+    if not session.is_stub:
+        _attach_again(session, session.attached_pins, session.flash_size)
+
+
+def _sync_again(session: Session, attempts: int = 5) -> None:
     wait = session.settings.sync_timeout * 3
     for attempt in range(attempts):
         _until_quiet(session)
@@ -68,8 +77,6 @@ def resync(session: Session, attempts: int = 5) -> None:
         _until_quiet(session)
         if session.is_stub and answer.value != 0:
             raise RomAnswersError("The chip was reset: its ROM loader answers, not the stub.")
-        if not session.is_stub:
-            _attach_again(session, session.attached_pins, session.flash_size)
         return
     raise LinkTimeoutError("The chip does not answer any more.")
 
@@ -119,10 +126,10 @@ def _start_anew(session: Session, former: _Former, before: str) -> None:
     session.link.set_baud(ROM_BAUD)
     session.left_stub()
     caller = Caller(session.link, session.settings, ignore, session.spec)
-    if caller.call(before, RECONNECT_ATTEMPTS, warnings=False):
-        session.sync_stub_detected = True
+    stub = caller.call(before, RECONNECT_ATTEMPTS, warnings=False)
+    session.sync_stub_detected = stub
+    _refuse_another_chip(session, stub)
     session.prepare()
-    _refuse_another_chip(session)
     if former.stub:
         session.run_stub(session.loaded_stub)
     if former.baud != session.link.baud:
@@ -130,24 +137,53 @@ def _start_anew(session: Session, former: _Former, before: str) -> None:
     _attach_again(session, former.pins, former.flash_size)
 
 
-def _refuse_another_chip(session: Session) -> None:
-    """Go on only with the chip that was there before, where its MAC address was read.
+def _refuse_another_chip(session: Session, stub: bool) -> None:
+    """Go on only with the chip that was there before: of the same type, with the same MAC address.
+
+    In secure download mode, where that cannot be read, with the same security information. Only
+    reads; nothing on a chip that turns out to be another one is changed.
 
     Raises:
         ConnectError: another one answers, as when boards were changed or share a serial number.
     """
-    known = session.facts.known_mac_words()
-    if known is None or session.secure_download:
-        return
-    found = session.read_regs(list(known))
-    if found != list(known.values()):
-        # A damaged answer of a ROM looks the same, so ask once more.
-        found = session.read_regs(list(known))
-    if found != list(known.values()):
-        raise ConnectError(
-            "Another chip answers than the one that was lost.",
-            remedy="Plug the first one in again, and start again.",
-        )
+    for _ in range(IDENTIFY_ATTEMPTS):
+        # A damaged answer of a ROM looks the same, so ask more than once.
+        found, secure, _seen = identify(session.link, session.settings, ignore, stub)
+        if _same_type(session, found) and secure == session.secure_download:
+            break
+    else:
+        name = found.name if found is not None else "an unknown chip"
+        raise _another(f"{name} where {session.spec.name} was")
+    for _ in range(IDENTIFY_ATTEMPTS):
+        if _same_identity(session):
+            return
+    raise _another("one with another MAC address")
+
+
+def _same_type(session: Session, found: ChipSpec | None) -> bool:
+    if session.recognised is None:
+        # It was taken for what the user says that it is.
+        return found is None or found is session.spec
+    return found is session.recognised
+
+
+def _same_identity(session: Session) -> bool:
+    """What was read of MAC address or security information still stands there."""
+    facts = session.facts
+    if session.secure_download:
+        known = facts.known_security_info()
+        if known is None:
+            return True
+        return session.request("get security info", Cmd.GET_SECURITY_INFO).data == known.raw
+    words = facts.known_mac_words()
+    return words is None or {a: session.read_reg(a) for a in words} == words
+
+
+def _another(what: str) -> ConnectError:
+    return ConnectError(
+        f"Another chip answers than the one that was lost: {what}.",
+        remedy="Plug the first one in again, and start again.",
+    )
 
 
 def _attach_again(session: Session, pins: int, size: int | None) -> None:
@@ -174,20 +210,25 @@ def reopen(session: Session) -> None:
     patience = session.settings.reappear_timeout
     deadline = link.now() + patience
     while True:
-        name = find_again(wanted)
+        name = port.url if wanted is None else find_again(wanted)
+        failure = "its USB device is not there"
         try:
-            port.open(name)
-            session.link.reattach()
-            return
+            if name is not None:
+                port.open(name)
+                session.link.reattach()
+                # Whatever stub answers now may have done batches of any number.
+                session.batch_number = None
+                return
         except PortError as e:
+            failure = e.message.rstrip(".")
             port.release()
-            if link.now() > deadline:
-                raise PortGoneError(
-                    f"The port {port.url} is gone and did not come back within "
-                    f"{patience:g} s: {e.message.rstrip('.')}.",
-                    remedy="Check cable and power, then start again.",
-                ) from e
-            link.sleep(REAPPEAR_PAUSE_S)
+        if link.now() > deadline:
+            raise PortGoneError(
+                f"The port {port.url} is gone and did not come back within "
+                f"{patience:g} s: {failure}.",
+                remedy="Check cable and power, then start again.",
+            )
+        link.sleep(REAPPEAR_PAUSE_S)
 
 
 def usb_place(port_name: str | None) -> PortInfo | None:
@@ -199,10 +240,16 @@ def usb_place(port_name: str | None) -> PortInfo | None:
 
 
 def find_again(wanted: PortInfo | None) -> str | None:
-    """The present name of a USB device: by serial number, else by the socket it is plugged in."""
+    """The present name of a USB device: by serial number, else by the socket it is plugged in.
+
+    One that shows neither is looked for under its name; None where it is not there.
+    """
     if wanted is None:
         return None
     ports = all_ports()
+    if not wanted.serial_number and not wanted.location:
+        ids = (wanted.device, wanted.vid, wanted.pid)
+        return next((p.device for p in ports if (p.device, p.vid, p.pid) == ids), None)
     if wanted.serial_number:
         same = [p for p in ports if (p.vid, p.serial_number) == (wanted.vid, wanted.serial_number)]
         # Many bridges are made with one and the same number: then the socket tells them apart.
@@ -252,15 +299,16 @@ def regain(session: Session, cause: FatalError, on_lost: Callable[[], None] = la
         if vanished:
             on_lost()
             reopen(session)
+            _sync_again(session)
+            # Another board may have taken the port, even one with a stub of ours.
+            _refuse_another_chip(session, session.is_stub)
         resync(session)
         return
     except RomAnswersError:
         in_loader = True
-    except NoAnswerError:
-        pass
     except PortGoneError:
         raise
-    except PortError:
+    except LOSSES:
         pass
     if not session.may_reset and not in_loader:
         raise LinkTimeoutError("The chip does not answer any more, and may not be reset.")

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from esptool.chips.spec import ChipSpec
-from esptool.device import stub_loader
+from esptool.device import flash_id, stub_loader
 from esptool.device.facts import Facts
 from esptool.device.flash import FlashRequests
 from esptool.device.link import Link
@@ -39,6 +39,9 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
     Attributes:
         facts: what is known about the chip, read on demand and kept.
         ext: what our stub can do beyond the public protocol, None without it.
+        batch_number: that of the last batch; None while it is unknown what the stub did before.
+        recognised: the chip that answered when the connection was made, None where it was not
+            known or not looked at.
         sync_stub_detected: a stub was already running when the connection was made.
         stub_disabled: no stub may be started on this chip.
         loaded_stub: what `run_stub` uploaded last.
@@ -56,9 +59,10 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         super().__init__(spec, link, settings or Settings(), listener)
         self.facts = Facts(self)
         self.ext: ExtInfo | None = None
-        self.batch_number = 0
+        self.batch_number: int | None = None
         #: The shortest time in which a request of ours was answered, in seconds; 0 before.
         self.round_trip = 0.0
+        self.recognised: ChipSpec | None = None
         self.sync_stub_detected = False
         self.stub_disabled = False
         self.may_reset = True
@@ -66,6 +70,7 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         self.loaded_stub: Stub | None = None
         self._jedec_id: int | None = None
         self._usb_place: PortInfo | None = None
+        self._port_seen = False
 
     def __enter__(self) -> Session:
         return self
@@ -82,15 +87,24 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         """Close the port. The chip is left as it is."""
         self.link.port.close()
 
-    def remember_port(self) -> None:
-        """Note which USB device this is, to find it again should its port vanish."""
+    def remember(self) -> None:
+        """Note which chip this is and on which USB device.
+
+        So it is found again should its port vanish, and told from another board there.
+        """
         from esptool.device.recover import usb_place
 
-        self._usb_place = usb_place(self.link.port.url)
+        if not self._port_seen:
+            self._usb_place = usb_place(self.link.port.url)
+            self._port_seen = True
+        if not self.secure_download:
+            self.facts.remember_mac()
+        elif self.spec.rom.security_info:
+            _ = self.facts.security_info
 
     @property
     def usb_place(self) -> PortInfo | None:
-        """See `remember_port`."""
+        """See `remember`."""
         return self._usb_place
 
     # --- after connecting ----------------------------------------------------------------------
@@ -146,6 +160,8 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         self._upload(stub)
         self.note("Running stub flasher...", Level.INFO)
         self.adopt_stub()
+        # This one has done no batch yet.
+        self.batch_number = 0
         self.note("Stub flasher running.", Level.INFO)
         for remark in self.link.port.remarks:  # what a virtual chip has to say
             self.note(remark, Level.DEBUG)
@@ -157,7 +173,7 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         if self.recovering:
             stub_loader.upload(self, stub)
             return
-        self.remember_port()
+        self.remember()
         for left in reversed(range(self.settings.retries + 1)):
             try:
                 stub_loader.upload(self, stub)
@@ -173,6 +189,7 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         from esptool.device import ext
 
         self.stub_kind = StubKind.PUBLIC
+        self.batch_number = None
         self.ext = ext.probe(self)
         if self.ext is not None:
             self.stub_kind = StubKind.OURS
@@ -230,6 +247,14 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         if self._jedec_id is None or not cache:
             self._jedec_id = self.read_jedec_id()
         return self._jedec_id
+
+    def require_inside(self, offset: int, size: int) -> None:
+        """See `FlashRequests.require_inside`; a stub that was not told the size is told it."""
+        if size and self.flash_size is None and self.is_stub and not self.secure_download:
+            detected = flash_id.bytes_of(self.flash_id())
+            if detected is not None:
+                self.set_flash_params(detected)
+        super().require_inside(offset, size)
 
     def spi_attach(self, pins: int = 0) -> None:
         """See `FlashRequests.spi_attach`; another flash may answer now, or one at all."""

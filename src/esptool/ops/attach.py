@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from esptool.device import ext
+from esptool.device.flash_id import BAD_IDS
 from esptool.errors import FatalError, NotSupportedError, UsageError
 from esptool.events import Listener
+from esptool.ops.healing import persist
 from esptool.ops.report import Report
 
 if TYPE_CHECKING:
     from esptool.chips.spec import SpiPins
     from esptool.device import Session
-
-#: JEDEC ids of a bus on which nothing answers.
-BAD_IDS = frozenset({0xFFFFFF, 0x000000, 0xFFFF3F})
 
 RDID, RESET_ENABLE, RESET = 0x9F, 0x66, 0x99
 XMC = 0x20
@@ -50,15 +49,21 @@ def attach_flash(
             f"Flash of type '{flash_type}' is not attached here. Use NOR flash (--flash-type nor)."
         )
     report = Report(session, listener)
+    word = None
     if spi_connection is not None:
         word, label = connection_word(session, spi_connection)
         report.line(f"Configuring SPI NOR flash mode ({label})...")
-        session.spi_attach(word)
     elif not session.is_stub:
         # The ROM does not attach the flash by itself; a stub did it when it started.
         report.line("Enabling default SPI flash mode...")
-        if session.spec.rom.flash_ops:
-            session.spi_attach(0)
+        word = 0
+    persist(session, report, "attaching the flash", lambda: _attach(session, word))
+
+
+def _attach(session: Session, word: int | None) -> None:
+    if word is not None:
+        if session.is_stub or session.spec.rom.flash_ops:
+            session.spi_attach(word)
         else:
             session.flash_begin(0, 0)
     if not session.secure_download:

@@ -15,6 +15,7 @@ from esptool.errors import (
     UsageError,
 )
 from esptool.image import app
+from esptool.ops.bounds import Limit, require_inside
 from esptool.ops.model import SECTOR, Region, WriteOptions
 from esptool.ops.report import Report
 from esptool.ops.security import SecurityState
@@ -164,22 +165,21 @@ def _unfit(session: Session, region: Region) -> str | None:
     return app.incompatibility(program.extended, session.spec, session.facts.revision, region.name)
 
 
-def refuse_past_end(regions: Sequence[Region], flash_size: int | None) -> None:
+def refuse_past_end(session: Session, regions: Sequence[Region], limit: Limit) -> None:
     """Nothing is sent when a region does not fit the flash.
 
     Raises:
         UsageError: names the region, its place and the size of the flash.
     """
-    if flash_size is None:
-        return
     for region in regions:
-        if region.end > flash_size:
+        if limit.size is not None and region.end > limit.size:
             what = f"File '{region.name}'" if region.name else "Input image"
             raise UsageError(
                 f"{what} (length {len(region.data)}) at offset {region.address:#010x} "
-                f"will not fit in {flash_size} bytes of flash. "
+                f"will not fit in {limit.size} bytes of flash. "
                 "Change the flash_size argument or flashing address."
             )
+        require_inside(session, region.address, len(region.data), limit)
 
 
 def without_impossible(

@@ -15,17 +15,12 @@ from esptool.errors import (
     VerifyError,
 )
 from esptool.events import Listener
+from esptool.ops import bounds
 from esptool.ops.checks import can_verify
-from esptool.ops.flash_info import (
-    flash_info,
-    require_known_size,
-    set_flash_size,
-    size_in_bytes,
-    size_word,
-)
+from esptool.ops.flash_info import require_known_size, set_flash_size, size_word
 from esptool.ops.hashes import flash_md5, md5_of_blank
 from esptool.ops.healing import persist
-from esptool.ops.model import SECTOR
+from esptool.ops.model import LARGE_FLASH, SECTOR
 from esptool.ops.pace import SCAN_RATE
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.security import SecurityState, security_state
@@ -35,6 +30,8 @@ if TYPE_CHECKING:
     from esptool.device import Session
 
 ALL = -1
+#: How often a loader without our extensions is asked to erase until all is blank.
+ATTEMPTS = 2
 T = TypeVar("T")
 
 
@@ -67,20 +64,21 @@ def erase_flash(
             f"{session.spec.name} ROM does not support function erase_flash.",
             remedy="Leave out --no-stub, or use erase-region.",
         )
-    size = _prepare(session, report, lambda: _whole_size(session))
+    limit = _prepare(session, report, lambda: _told_limit(session))
 
-    def erase() -> None:
-        if size is not None and session.can(Capability.ERASE):
-            _erase_used(session, 0, size, report)
+    def erase() -> str | None:
+        if limit.size is not None and session.can(Capability.ERASE):
+            _erase_used(session, 0, limit.size, report)
         else:
             session.erase_flash()
-        if size is not None:
-            _refuse_leftovers(session, 0, size)
+        if limit.size is None:
+            return "the size of the flash is unknown"
+        return _refuse_leftovers(session, 0, limit.size)
 
-    _persist(session, report, "The flash", erase)
-    seconds = watch.seconds
-    report.line(f"Flash memory erased successfully in {seconds:.1f} seconds.")
-    return seconds
+    unchecked = _persist(session, report, "The flash", erase)
+    report.line(f"Flash memory erased successfully in {watch.seconds:.1f} seconds.")
+    _remark_unchecked(report, unchecked)
+    return watch.seconds
 
 
 def erase_region(
@@ -92,61 +90,89 @@ def erase_region(
     security: SecurityState | None = None,
     listener: Listener | None = None,
 ) -> float:
-    """Erase `size` bytes of flash from `address`, both whole sectors; -1 is all of the flash.
+    """Erase `size` bytes of flash from `address`, both whole sectors; -1 is all that follows.
 
     Returns the seconds it took.
 
     Raises:
-        UsageError: not aligned to sectors, or past the end of the flash.
+        UsageError: not aligned to sectors, or not within the flash.
         SecureModeError: refused without `force`.
         UnsupportedCommandError: the ROM of ESP8266 cannot erase a region.
+        VerifyError: the flash is not blank afterwards.
     """
     report = Report(session, listener)
     if address < 0 or address % SECTOR:
         raise UsageError(f"Offset to erase from must be a multiple of {SECTOR}.")
+    if size != ALL:
+        if size % SECTOR:
+            raise UsageError(f"Size of data to erase must be a multiple of {SECTOR}.")
+        bounds.require_32_bits(address, size)
+    if not session.is_stub and not session.spec.rom.flash_ops:
+        raise UnsupportedCommandError(
+            f"{session.spec.name} ROM does not support function erase_region.",
+            remedy="Leave out --no-stub.",
+        )
     if size == ALL:
-        total = require_known_size(session, "Erasing")
+        total = _prepare(session, report, lambda: require_known_size(session, "Erasing"))
         report.line(f"Detected flash size: {size_word(total)}")
-        size = total - address
-    if size % SECTOR:
-        raise UsageError(f"Size of data to erase must be a multiple of {SECTOR}.")
-    if size < 0:
-        raise UsageError(f"Cannot erase {size} bytes at {address:#010x}: there is no flash.")
+    limit = _prepare(session, report, lambda: bounds.flash_limit(session))
+    if size == ALL:
+        size = bounds.to_the_end(address, limit)
+    bounds.require_inside(session, address, size, limit)
     _prepare(session, report, lambda: refuse_when_secure(session, force, security))
     report.line("Erasing flash memory region (this may take a while depending on size)...")
+    bounds.remark_unknown(report, limit, session)
     watch = Stopwatch(session)
 
-    def erase() -> None:
-        if session.is_stub:
-            _refuse_past_end(session, address, size)
-            if session.can(Capability.ERASE) and size:
+    def erase_once() -> None:
+        if not session.is_stub:
+            _tell_rom_size(session, report)
+            session.flash_begin(size, address)
+        else:
+            _told_limit(session)
+            if session.can(Capability.ERASE):
                 _erase_used(session, address, size, report)
             else:
                 session.erase_region(address, size)
-        else:
-            _erase_by_rom(session, address, size, report)
-        _refuse_leftovers(session, address, size)
 
-    _persist(session, report, f"Flash from {address:#010x} to {address + size:#010x}", erase)
-    seconds = watch.seconds
-    report.line(f"Flash memory region erased successfully in {seconds:.1f} seconds.")
-    return seconds
+    def erase() -> str | None:
+        for left in reversed(range(1 if session.can(Capability.ERASE) else ATTEMPTS)):
+            erase_once()
+            try:
+                return _refuse_leftovers(session, address, size)
+            except VerifyError:
+                # Their requests have no checksum: the line may have changed what is erased.
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
+    unchecked = None
+    if size:
+        what = f"Flash from {address:#010x} to {address + size:#010x}"
+        unchecked = _persist(session, report, what, erase)
+    report.line(f"Flash memory region erased successfully in {watch.seconds:.1f} seconds.")
+    _remark_unchecked(report, unchecked)
+    return watch.seconds
 
 
 def _prepare(session: Session, report: Report, ask: Callable[[], T]) -> T:
     """Find something out before anything is erased."""
-    session.remember_port()
-    return persist(session, report, "preparing", ask)
+
+    def work() -> T:
+        session.remember()
+        return ask()
+
+    return persist(session, report, "preparing", work)
 
 
-def _persist(session: Session, report: Report, what: str, erase: Callable[[], None]) -> None:
+def _persist(session: Session, report: Report, what: str, erase: Callable[[], T]) -> T:
     """Erase, again where contact was lost: nothing is lost by that.
 
     Raises:
         FatalError: says that `what` may be erased in part only.
     """
     try:
-        persist(session, report, "erasing", erase)
+        return persist(session, report, "erasing", erase)
     except (UsageError, UnsupportedCommandError):
         raise
     except FatalError as e:
@@ -156,9 +182,16 @@ def _persist(session: Session, report: Report, what: str, erase: Callable[[], No
         ) from e
 
 
-def _refuse_leftovers(session: Session, address: int, size: int) -> None:
+def _remark_unchecked(report: Report, why: str | None) -> None:
+    if why is not None:
+        report.note(f"Whether the flash is blank now was not checked: {why}.")
+
+
+def _refuse_leftovers(session: Session, address: int, size: int) -> str | None:
     """See that all is blank: flash that is worn out or protected stays as it
     was without a word.
+
+    Returns why that could not be checked, None where it was.
 
     Raises:
         VerifyError: names the first sector that is not blank.
@@ -167,20 +200,27 @@ def _refuse_leftovers(session: Session, address: int, size: int) -> None:
     if session.can(Capability.BLANK):
         blank = ext.blank_map(session, address, size)
         where = None if all(blank) else address + blank.index(False) * SECTOR
-    elif can_verify(session) and size:
+    elif can_verify(session):
         wanted = md5_of_blank(size)
         where = None if flash_md5(session, address, size, wanted) == wanted else address
+    elif session.secure_download:
+        return "flash cannot be read in secure download mode"
+    else:
+        return f"the ROM of {session.spec.name} cannot hash flash"
     if where is not None:
         raise VerifyError(
             f"Flash at or after {where:#010x} is not blank after erasing.",
             remedy="Is part of the flash write protected, or worn out?",
         )
+    return None
 
 
-def _whole_size(session: Session) -> int | None:
-    """Bytes of the flash, None where its id is not known."""
-    word = flash_info(session).size
-    return None if word is None else size_in_bytes(word)
+def _told_limit(session: Session) -> bounds.Limit:
+    """The end of flash, which the running stub is told too: an earlier job may have set another."""
+    limit = bounds.flash_limit(session)
+    if limit.size is not None and session.flash_size != limit.size:
+        session.set_flash_params(limit.size)
+    return limit
 
 
 def _erase_used(session: Session, address: int, size: int, report: Report) -> None:
@@ -210,29 +250,10 @@ def refuse_when_secure(session: Session, force: bool, security: SecurityState | 
         )
 
 
-def _refuse_past_end(session: Session, address: int, size: int) -> None:
-    """The stub would wrap around at the end of the flash."""
-    known = session.flash_size
-    if known is not None and address + size > known:
-        raise UsageError(
-            f"Region {address:#010x} to {address + size:#010x} goes past the end of the flash "
-            f"({known} bytes)."
-        )
+def _tell_rom_size(session: Session, report: Report) -> None:
+    """Have a ROM, which believes in 2 MB of flash, reach the end of what is there.
 
-
-def _erase_by_rom(session: Session, address: int, size: int, report: Report) -> None:
-    """A ROM erases when a write begins; no data need follow."""
-    if not session.spec.rom.flash_ops:
-        raise UnsupportedCommandError(
-            f"{session.spec.name} ROM does not support function erase_region.",
-            remedy="Leave out --no-stub.",
-        )
-    size_word = set_flash_size(
-        session, "keep" if session.secure_download else "detect", listener=report.listener
-    )
-    if size_word is not None and address + size > size_in_bytes(size_word):
-        raise UsageError(
-            f"Region {address:#010x} to {address + size:#010x} goes past the end of the flash "
-            f"({size_word})."
-        )
-    session.flash_begin(size, address)
+    In secure download mode nothing can be read, so it is told the most that it can address.
+    """
+    stated = size_word(LARGE_FLASH) if session.secure_download else "detect"
+    set_flash_size(session, stated, listener=report.listener)

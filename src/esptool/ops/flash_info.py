@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from esptool.device.flash_id import size_of
 from esptool.errors import FatalError, SecureModeError
 from esptool.events import Listener
-from esptool.ops.attach import BAD_IDS
 from esptool.ops.model import LARGE_FLASH, FlashInfo
 from esptool.ops.report import Report
 from esptool.sizes import flash_size
@@ -17,46 +17,8 @@ if TYPE_CHECKING:
 
 #: Assumed where detection was asked for and fails.
 FALLBACK_SIZE = "4MB"
-ADESTO = 0x1F
 
 size_in_bytes = flash_size
-
-#: Capacity byte of the JEDEC id to size. Most codes are log2 of the bytes; 0x2x and 0x3x are the
-#: vendors' continuations (data sheets of Macronix and Winbond 1.8 V and large parts).
-SIZES = {
-    0x12: "256KB",
-    0x13: "512KB",
-    0x14: "1MB",
-    0x15: "2MB",
-    0x16: "4MB",
-    0x17: "8MB",
-    0x18: "16MB",
-    0x19: "32MB",
-    0x1A: "64MB",
-    0x1B: "128MB",
-    0x1C: "256MB",
-    0x20: "64MB",
-    0x21: "128MB",
-    0x22: "256MB",
-    0x32: "256KB",
-    0x33: "512KB",
-    0x34: "1MB",
-    0x35: "2MB",
-    0x36: "4MB",
-    0x37: "8MB",
-    0x38: "16MB",
-    0x39: "32MB",
-    0x3A: "64MB",
-}
-#: Adesto counts capacity in the low five bits of the second byte.
-ADESTO_SIZES = {
-    0x04: "512KB",
-    0x05: "1MB",
-    0x06: "2MB",
-    0x07: "4MB",
-    0x08: "8MB",
-    0x09: "16MB",
-}
 
 
 def size_word(num_bytes: int) -> str:
@@ -68,11 +30,8 @@ def size_word(num_bytes: int) -> str:
 
 def decode_flash_id(raw: int) -> FlashInfo:
     """Split a JEDEC id (manufacturer in the lowest byte) and look its size up."""
-    manufacturer = raw & 0xFF
     device = (raw & 0xFF00) | (raw >> 16 & 0xFF)
-    adesto = manufacturer == ADESTO
-    size = ADESTO_SIZES.get(raw >> 8 & 0x1F) if adesto else SIZES.get(raw >> 16 & 0xFF)
-    return FlashInfo(raw, manufacturer, device, None if raw in BAD_IDS else size)
+    return FlashInfo(raw, raw & 0xFF, device, size_of(raw))
 
 
 def flash_info(session: Session) -> FlashInfo:
@@ -131,7 +90,8 @@ def set_flash_size(
     """Tell the loader how large the flash is, so that it accepts all of its addresses.
 
     `size` is "keep" (what can be found out silently, where that is safe), "detect", or a size
-    word. Returns the size word that now holds, None where nothing is known.
+    word. Returns the size word for an image's header, None where nothing is known; how far an
+    operation may reach is for `esptool.ops.bounds` to say.
 
     Raises:
         SecureModeError: "detect" in secure download mode.
@@ -162,9 +122,12 @@ def set_flash_size(
     if known is None:
         return None
     num_bytes = size_in_bytes(known)
-    # A ROM knows its boot flash; it is told only what the user said.
+    if detected is not None:
+        # Beyond its real end the flash begins anew, so no loader is told of more than there is.
+        num_bytes = min(num_bytes, size_in_bytes(detected))
+    # A ROM knows its boot flash; it is told what the user said, or that this no longer holds.
     can_be_told = session.is_stub or session.spec.rom.flash_ops
-    if can_be_told and (session.is_stub or size != "keep"):
+    if can_be_told and (session.is_stub or size != "keep" or session.flash_size is not None):
         session.set_flash_params(num_bytes)
     if num_bytes > LARGE_FLASH and not (session.is_stub and session.spec.flash.addr32):
         report.note(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from esptool.errors import UsageError
 from esptool.events import Listener
 from esptool.files import check_output, write_atomic
+from esptool.ops.bounds import require_32_bits
 from esptool.ops.report import Report, Stopwatch
 
 if TYPE_CHECKING:
@@ -58,10 +59,11 @@ def dump_mem(
     """Read `size` bytes of address space, in whole words from `address` on.
 
     Goes to the file `output`, or comes back as bytes where none is given.
+
+    Raises:
+        UsageError: the range is not within 32-bit addresses.
     """
-    _check_word("Address", address)
-    if size < 0:
-        raise UsageError(f"Cannot dump {size} bytes.")
+    require_32_bits(address, size, "memory")
     if output is not None:
         check_output(output)
     report = Report(session, listener)

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 from esptool.device.recover import LOSSES
-from esptool.errors import FatalError, UnsupportedCommandError, UsageError, VerifyError
+from esptool.errors import FatalError, UnsupportedCommandError, VerifyError
 from esptool.events import Listener
 from esptool.files import atomic_writer
-from esptool.ops.flash_info import require_known_size, set_flash_size, size_in_bytes, size_word
+from esptool.ops import bounds
+from esptool.ops.flash_info import require_known_size, set_flash_size, size_word
 from esptool.ops.hashes import flash_md5
 from esptool.ops.healing import persist, take_up
 from esptool.ops.report import Report, Stopwatch
@@ -50,24 +51,20 @@ def read_flash(
         VerifyError: what arrived is not what the chip sent.
     """
     report = Report(session, listener)
-    session.remember_port()
-    known = persist(
-        session,
-        report,
-        "preparing",
-        lambda: set_flash_size(session, flash_size, listener=report.listener),
-    )
+    bounds.require_32_bits(address, max(size, 0) if size == ALL else size)
+
+    def prepare() -> bounds.Limit:
+        session.remember()
+        word = set_flash_size(session, flash_size, listener=report.listener)
+        return bounds.flash_limit(session, word)
+
+    limit = persist(session, report, "preparing", prepare)
     if size == ALL:
         total = require_known_size(session, "Reading")
         report.line(f"Detected flash size: {size_word(total)}")
-        size = total - address
-    if address < 0 or size < 0:
-        raise UsageError(f"Cannot read {size} bytes from {address:#x}.")
-    if known is not None and address + size > size_in_bytes(known):
-        raise UsageError(
-            f"Can't access flash regions larger than detected flash size ({known}): "
-            f"{size} bytes from {address:#010x} were asked for."
-        )
+        size = bounds.to_the_end(address, limit)
+    bounds.require_inside(session, address, size, limit)
+    bounds.remark_unknown(report, limit, session)
     if not session.is_stub and not session.spec.rom.flash_ops:
         raise UnsupportedCommandError(
             f"{session.spec.name} ROM does not support reading flash.",

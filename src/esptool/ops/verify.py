@@ -10,12 +10,12 @@ from esptool.errors import VerifyError
 from esptool.events import Listener
 from esptool.image import app
 from esptool.image.content import md5
+from esptool.ops import bounds
 from esptool.ops.checks import require_flash_ops
 from esptool.ops.flash_info import set_flash_size
 from esptool.ops.hashes import flash_md5
 from esptool.ops.healing import persist
 from esptool.ops.model import Difference, FlashParams, Region
-from esptool.ops.plan import padded
 from esptool.ops.read import read_bytes
 from esptool.ops.report import Report
 
@@ -40,23 +40,29 @@ def verify_flash(
         diff: read regions that differ, and report every byte.
 
     Raises:
+        UsageError: a region is not within the flash.
         VerifyError: at least one region differs; all were compared.
         FatalError: the ROM of ESP8266 can neither hash nor read flash.
     """
     params = wanted = params or FlashParams()
     report = Report(session, listener)
-    session.remember_port()
-    size_word = persist(
-        session,
-        report,
-        "preparing",
-        lambda: set_flash_size(session, wanted.size, listener=report.listener),
-    )
+    for region in regions:
+        bounds.require_32_bits(region.address, len(region.data))
+
+    def prepare() -> tuple[str | None, bounds.Limit]:
+        session.remember()
+        word = set_flash_size(session, wanted.size, listener=report.listener)
+        return word, bounds.flash_limit(session, word)
+
+    size_word, limit = persist(session, report, "preparing", prepare)
+    for region in regions:
+        bounds.require_inside(session, region.address, len(region.data), limit)
+    bounds.remark_unknown(report, limit, session)
     if params.size == "detect" and size_word is not None:
         params = FlashParams(size_word, params.mode, params.frequency)
     bad: list[Difference] = []
     for region in regions:
-        difference = _compare(session, region, params, diff, report)
+        difference = _compare(session, region, params, limit, diff, report)
         if difference is not None:
             bad.append(difference)
     if bad:
@@ -65,7 +71,12 @@ def verify_flash(
 
 
 def _compare(
-    session: Session, region: Region, params: FlashParams, diff: bool, report: Report
+    session: Session,
+    region: Region,
+    params: FlashParams,
+    limit: bounds.Limit,
+    diff: bool,
+    report: Report,
 ) -> Difference | None:
     data = app.patch_flash_params(
         region.data,
@@ -76,7 +87,7 @@ def _compare(
         address=region.address,
         notify=report.listener,
     )
-    data = padded(data, WORD)
+    data = bounds.padded_inside(region.address, data, WORD, limit)
     against = f"'{region.name}'" if region.name else "input bytes"
     report.line(
         f"Verifying {len(data):#x} ({len(data)}) bytes at {region.address:#010x} "

@@ -11,9 +11,9 @@ from esptool.errors import SecureModeError, VerifyError
 from esptool.events import Listener
 from esptool.image import app
 from esptool.image.content import Data, cut, joined, md5
-from esptool.ops import checks, delta, packing, pieces
+from esptool.ops import bounds, checks, delta, packing, pieces
 from esptool.ops.erase import erase_flash
-from esptool.ops.flash_info import set_flash_size, size_in_bytes
+from esptool.ops.flash_info import set_flash_size
 from esptool.ops.hashes import flash_md5, md5_of_blank
 from esptool.ops.healing import persist
 from esptool.ops.model import SECTOR, FlashParams, Region, WriteOptions, WriteResult
@@ -26,7 +26,6 @@ from esptool.ops.plan import (
     WritePlan,
     changed_runs,
     flash_seconds,
-    padded,
     sector_range,
     stretch_of,
 )
@@ -68,13 +67,12 @@ def write_flash(
     """
     options = options or WriteOptions()
     report = Report(session, listener)
-    session.remember_port()
-    plan = persist(
-        session,
-        report,
-        "preparing",
-        lambda: plan_write(session, regions, options, security=security, listener=report.listener),
-    )
+
+    def prepare() -> WritePlan:
+        session.remember()
+        return plan_write(session, regions, options, security=security, listener=report.listener)
+
+    plan = persist(session, report, "preparing", prepare)
     if plan.erase_all:
         erase_flash(session, force=options.force, security=security, listener=report.listener)
     results = []
@@ -104,6 +102,8 @@ def plan_write(
     options = options or WriteOptions()
     report = Report(session, listener)
     checks.refuse_overlaps(regions)
+    for region in regions:
+        bounds.require_32_bits(region.address, len(region.data))
     encrypted = options.encrypt or any(r.encrypted for r in regions)
     _skip, diff = checks.without_impossible(session, options, encrypted, report)
     state = security if security is not None else security_state(session)
@@ -111,16 +111,17 @@ def plan_write(
     checks.refuse_encryption(session, regions, options, report)
     checks.judge_images(session, regions, options, report)
     size_word = set_flash_size(session, options.params.size, listener=report.listener)
-    flash_size = None if size_word is None else size_in_bytes(size_word)
-    checks.refuse_past_end(regions, flash_size)
+    limit = bounds.flash_limit(session, size_word)
+    checks.refuse_past_end(session, regions, limit)
+    bounds.remark_unknown(report, limit, session)
     params = _params(options.params, size_word, state, session, report)
     formers: list[bytes | None] = list(options.diff_with) if diff else []
     formers += [None] * (len(regions) - len(formers))
     plans = tuple(
-        _plan_region(session, region, former, params, options, report)
+        _plan_region(session, region, former, params, options, limit, report)
         for region, former in zip(regions, formers, strict=False)
     )
-    return WritePlan(plans, flash_size, session.link.baud, options.erase_all)
+    return WritePlan(plans, limit.size, session.link.baud, options.erase_all)
 
 
 def _params(
@@ -145,6 +146,7 @@ def _plan_region(
     former: bytes | None,
     params: FlashParams,
     options: WriteOptions,
+    limit: bounds.Limit,
     report: Report,
 ) -> RegionPlan:
     encrypted = options.encrypt or region.encrypted
@@ -153,7 +155,7 @@ def _plan_region(
     if content:
         align = session.spec.flash.encrypted_write_align if encrypted else WORD
         content = app.patch_flash_params(
-            content if keep else padded(content, align),
+            content if keep else bounds.padded_inside(address, content, align, limit),
             session.spec,
             params.mode,
             params.frequency,

@@ -163,6 +163,11 @@ class Batch:
         """Bytes of fields so far."""
         return 4 + sum(map(len, self._parts))
 
+    @property
+    def answer_size(self) -> int:
+        """Bytes that the whole answer has."""
+        return sum(self._answers)
+
     def _add(self, part: bytes, answer: int = 0) -> int | None:
         self._parts.append(part)
         self.count += 1

@@ -6,6 +6,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from esptool.errors import UsageError
+
 #: Bits on a serial line for one byte: start, eight, stop.
 BITS_A_BYTE = 10
 
@@ -38,8 +40,16 @@ def request(opcode: int, data: bytes = b"", check: int = 0) -> bytes:
 
 
 def words(*values: int) -> bytes:
-    """32-bit little-endian words."""
-    return struct.pack(f"<{len(values)}I", *values)
+    """32-bit little-endian words.
+
+    Raises:
+        UsageError: a value is negative or does not fit.
+    """
+    try:
+        return struct.pack(f"<{len(values)}I", *values)
+    except struct.error:
+        wrong = next(v for v in values if not 0 <= v <= 0xFFFFFFFF)
+        raise UsageError(f"{wrong:#x} does not fit into 32 bits.") from None
 
 
 def data_block(data: bytes, seq: int) -> tuple[bytes, int]:

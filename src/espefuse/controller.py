@@ -84,7 +84,7 @@ class Controller:
                 f"The eFuse controller of {self.table.chip} cannot burn with a crystal of "
                 f"{mhz} MHz (it can with {', '.join(map(str, self.table.xtal_mhz))} MHz)."
             )
-        for register, mask, value in self.table.timing:
+        for register, mask, value in (*self.table.timing, *self.table.unsettled_timing):
             number = value if isinstance(value, int) else value.get(mhz)
             if number is not None:
                 self._set_timing_field(self.table.registers[register], mask, number)

@@ -115,6 +115,7 @@ def _changes(efuses: Efuses, *names: str) -> bool:
 
 def warnings(efuses: Efuses) -> Iterator[str]:
     """Reasons to think twice about what is staged."""
+    yield from efuses.table.burn_warnings
     yield from _secure_boot(efuses)
     yield from _flash_encryption(efuses)
     yield from _empty_keys(efuses)

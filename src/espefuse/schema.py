@@ -22,6 +22,9 @@ from typing import Any
 
 TABLES = Path(__file__).parent / "tables"
 
+#: Register, mask, and the value or one for each crystal (MHz).
+TimingRow = tuple[str, int, "int | dict[int, int]"]
+
 
 @dataclass(frozen=True, slots=True)
 class FieldDef:
@@ -122,7 +125,14 @@ class Purpose:
 
 @dataclass(frozen=True, slots=True)
 class ChipTable:
-    """All eFuse facts of one chip at one silicon revision."""
+    """All eFuse facts of one chip at one silicon revision.
+
+    Attributes:
+        timing: what is set before a burn.
+        unsettled_timing: more of it, on which public sources disagree. It is set on a chip, but
+            left out of the files of `--path-efuse-file`, whose bytes programs compare.
+        burn_warnings: what a person should know before burning, whatever is burned.
+    """
 
     chip: str
     controller: str
@@ -132,7 +142,9 @@ class ChipTable:
     clear_words: int
     block0_words: int
     xtal_mhz: tuple[int, ...]
-    timing: tuple[tuple[str, int, int | dict[int, int]], ...]
+    timing: tuple[TimingRow, ...]
+    unsettled_timing: tuple[TimingRow, ...]
+    burn_warnings: tuple[str, ...]
     block0_errors: tuple[int, ...]
     status_registers: tuple[tuple[str, int], ...]
     block_errors: tuple[BlockErrors, ...]
@@ -230,7 +242,9 @@ def build(raw: dict[str, Any], texts: dict[str, str], revision: int | None) -> C
         clear_words=raw["clear_words"],
         block0_words=raw["block0_words"],
         xtal_mhz=tuple(raw["xtal_mhz"] or ()),
-        timing=tuple((reg, int(mask, 16), _by_mhz(value)) for reg, mask, value in raw["timing"]),
+        timing=_timing(raw["timing"]),
+        unsettled_timing=_timing(raw.get("unsettled_timing", [])),
+        burn_warnings=tuple(raw.get("burn_warnings", ())),
         block0_errors=tuple(base + int(value, 16) for value in raw["block0_errors"]),
         status_registers=tuple((n, base + int(v, 16)) for n, v in raw["status_registers"]),
         block_errors=tuple(_errors(row, base) for row in raw["block_errors"]),
@@ -261,6 +275,10 @@ def _field_tables(tables: list[dict[str, Any]], revision: int | None) -> list[di
         )
 
     return [table for table in tables if fits(table["when"])]
+
+
+def _timing(rows: list[list[Any]]) -> tuple[TimingRow, ...]:
+    return tuple((reg, int(mask, 16), _by_mhz(value)) for reg, mask, value in rows)
 
 
 def _by_mhz(value: int | dict[str, int]) -> int | dict[int, int]:

@@ -48,6 +48,8 @@ class VirtualEfuses:
         self.CHIP_NAME = self.table.chip
         self.path = Path(path) if path else None
         self.mem = bytearray(self.table.memory_bytes)
+        registers = self.table.registers
+        self._unsettled = {registers[name] for name, _, _ in self.table.unsettled_timing}
         self.fields: dict[str, FieldDef] = {f.name: f for f in self.table.fields}
         if self.path is not None:
             self._load()
@@ -143,7 +145,8 @@ class VirtualEfuses:
 
         That is what the files of `--path-efuse-file` hold since they exist.
         """
-        self.write_reg(addr, new_val, mask)
+        if addr not in self._unsettled:
+            self.write_reg(addr, new_val, mask)
 
     # --- chip facts ----------------------------------------------------------------------------
 

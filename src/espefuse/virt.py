@@ -49,7 +49,8 @@ class VirtualEfuses:
         self.path = Path(path) if path else None
         self.mem = bytearray(self.table.memory_bytes)
         registers = self.table.registers
-        self._unsettled = {registers[name] for name, _, _ in self.table.unsettled_timing}
+        #: Registers that no file keeps (see `ChipTable.unsettled_timing`).
+        self._aside = {registers[name]: 0 for name, _, _ in self.table.unsettled_timing}
         self.fields: dict[str, FieldDef] = {f.name: f for f in self.table.fields}
         if self.path is not None:
             self._load()
@@ -118,6 +119,8 @@ class VirtualEfuses:
     def read_reg(self, addr: int) -> int:
         if addr == ESP32_DATE_REGISTER:
             return ESP32_DATE_VALUE
+        if addr in self._aside:
+            return self._aside[addr]
         return self._word(addr) if self._inside(addr) else 0
 
     def read_regs(self, addresses: list[int]) -> list[int]:
@@ -134,8 +137,12 @@ class VirtualEfuses:
         delay_us: int = 0,
         delay_after_us: int = 0,
     ) -> None:
-        if not self._inside(addr):
-            return
+        if addr in self._aside:
+            self._aside[addr] = (self._aside[addr] & ~mask) | (value & mask)
+        elif self._inside(addr):
+            self._store(addr, value, mask)
+
+    def _store(self, addr: int, value: int, mask: int) -> None:
         self._set_word(addr, (self._word(addr) & ~mask) | (value & mask))
         if addr == self.table.registers["CMD"]:
             self._command(value)
@@ -145,8 +152,7 @@ class VirtualEfuses:
 
         That is what the files of `--path-efuse-file` hold since they exist.
         """
-        if addr not in self._unsettled:
-            self.write_reg(addr, new_val, mask)
+        self.write_reg(addr, new_val, mask)
 
     # --- chip facts ----------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from espefuse import schema
 from espefuse.schema import ChipTable, FieldDef
 
 FACTORY = ("MAC", "MAC_EXT", "MAC_EUI64", "CODING_SCHEME")
+#: Fields that the chip has and the public tool hides.
+OURS_ALONE = {"esp32c3": {"JTAG_SEL_ENABLE"}}
 NOT_ALWAYS = ("keyblocks_192", "adc_calibration", "custom_mac", "user", "calibration")
 
 
@@ -49,7 +51,11 @@ def burn_efuse(t: ChipTable, r: random.Random) -> list[str]:
     fields = [
         f
         for f in t.fields
-        if f.burnable and f.codec != "vref" and f.name not in FACTORY and f.group not in NOT_ALWAYS
+        if f.burnable
+        and f.name not in OURS_ALONE.get(t.key, ())
+        and f.codec != "vref"
+        and f.name not in FACTORY
+        and f.group not in NOT_ALWAYS
     ]
     pairs = ((f.name, value_for(f, r)) for f in r.sample(fields, r.randrange(1, 5)))
     return ["burn-efuse", *(word for pair in pairs for word in pair)]

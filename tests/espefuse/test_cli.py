@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from espefuse import schema
 from tests.espefuse.sequences import key_files
 from tests.espefuse.support import CHIPS, run
 
@@ -351,3 +352,28 @@ def test_reading_commands_run_again_after_a_burn() -> None:
     _code, out, _ = run(*base, "summary", "WR_DIS", "burn-efuse", "WR_DIS", "2")
     assert out.count('=== Run "summary" command ===') == 2
     assert "= 2 R/W (0x00000002)" in out
+
+
+@pytest.mark.parametrize(
+    ("chip", "sign"), [("esp32c5", "C5"), ("esp32h21", "H21"), ("esp32h4", "H4")]
+)
+def test_unsettled_timing_is_said_before_a_burn_and_kept_out_of_files(
+    chip: str, sign: str, tmp_path: Path
+) -> None:
+    memory = tmp_path / "memory"
+    base = ["--chip", chip, "--virt", "--path-efuse-file", str(memory), "--do-not-confirm"]
+    code, out, err = run(*base, "burn-bit", "BLOCK3", "1")
+    assert code == 0
+    assert f"disagree on the burn timing of ESP32-{sign}" in out + err
+    table = schema.load(chip)
+    at = [
+        len(memory.read_bytes()) - (table.registers[n] - table.base)
+        for n, *_ in table.unsettled_timing
+    ]
+    assert all(memory.read_bytes()[a - 4 : a] == bytes(4) for a in at)
+
+
+def test_a_lock_that_is_not_settled_is_not_offered() -> None:
+    code, _out, err = run("--chip", "esp32h4", "--virt", "write-protect-efuse", "LOCK_KM_KEY")
+    assert code == 2
+    assert "'LOCK_KM_KEY' is not one of" in err

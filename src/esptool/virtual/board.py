@@ -24,8 +24,9 @@ from esptool.virtual.lines import AutoReset, UsbJtagReset
 from esptool.virtual.nor import BrownoutError, Nor
 from esptool.virtual.options import Options, parse_url
 from esptool.virtual.parts import find
+from esptool.virtual.program import Silent
 from esptool.virtual.rom import RomLoader
-from esptool.virtual.soc import Silent, Soc
+from esptool.virtual.soc import Soc
 from esptool.virtual.state import load_state, save_state
 from esptool.virtual.watchdog import Watchdog
 
@@ -158,9 +159,7 @@ class Board:
             self.watchdog.settle()
 
     def _pending_s(self) -> float:
-        waits = self.lines.pending_s()
-        if (prints := getattr(self.soc.program, "pending_s", None)) is not None:
-            waits = min(waits, prints())
+        waits = min(self.lines.pending_s(), self.soc.program.pending_s())
         return waits if self.watchdog is None else min(waits, self.watchdog.pending_s())
 
     def _boot_by_strap(self, io0_low: bool) -> None:
@@ -246,9 +245,8 @@ class Board:
             limit = horizon
             if until_output and self._queue:
                 limit = min(limit, self._queue[0][0])
-            work = getattr(program, "next_work", None)
-            works_at = math.inf if work is None else work()
-            if takes_bytes := getattr(program, "takes_bytes", False):
+            works_at = program.next_work()
+            if takes_bytes := program.takes_bytes:
                 comes_at = self._inbound.next_bytes()
             else:
                 comes_at = self._inbound.next_frame()
@@ -260,21 +258,17 @@ class Board:
                 if comes_at <= max(works_at, self.clock.now) and not takes_bytes:
                     self._arrive(*self._inbound.take_frame())
                 else:
-                    program.work(limit)  # type: ignore[attr-defined]
+                    program.work(limit)
             except BrownoutError:
                 self._boot_after_brownout()
-            if self._cut_off():
+            if self.soc.program.cut:
                 return
-
-    def _cut_off(self) -> bool:
-        """The program still computes, and stopped only so that the board is looked at."""
-        return getattr(self.soc.program, "cut", False)
 
     def _work_off(self) -> None:
         """Where no time passes, a program does all its work at once."""
-        while (work := getattr(self.soc.program, "next_work", None)) and work() < math.inf:
+        while self.soc.program.next_work() < math.inf:
             try:
-                self.soc.program.work(math.inf)  # type: ignore[attr-defined]
+                self.soc.program.work(math.inf)
             except BrownoutError:
                 self._boot_after_brownout()
 
@@ -370,8 +364,8 @@ class Board:
             # What has come is handed out first: a program may take its time to start.
             if not (self._queue and self._queue[0][0] <= now):
                 self._run_to(now)
-        elif not self._queue and (go_on := getattr(self.soc.program, "resume", None)) is not None:
-            go_on()
+        elif not self._queue:
+            self.soc.program.resume()
         return self.arrived()
 
     def arrived(self) -> bytes:
@@ -402,7 +396,7 @@ class Board:
         if not self.clock.charged:
             due = self._queue[0][0] - time.monotonic() if self._queue else self._pending_s()
             return max(0.0, due)
-        if self._cut_off():
+        if self.soc.program.cut:
             return 0.0
         due = min(self._next_event(), self.moment() + max(0.0, self._pending_s()))
         return max(0.0, self.clock.host_reaches(due)) if due < math.inf else math.inf
@@ -416,7 +410,7 @@ class Board:
             self._run_to(horizon, until_output=True)
         if not self.clock.charged:
             return self._queue[0][0] - self.moment() if self._queue else self._pending_s()
-        if self._cut_off():
+        if self.soc.program.cut:
             return 0.0
         return min(self._next_event() - self.moment(), self._pending_s())
 
@@ -425,8 +419,7 @@ class Board:
         due = self._queue[0][0] if self._queue else math.inf
         if self.clock.timing is Timing.VIRTUAL:
             return due
-        work = getattr(self.soc.program, "next_work", None)
-        return min(due, self._inbound.next_bytes(), math.inf if work is None else work())
+        return min(due, self._inbound.next_bytes(), self.soc.program.next_work())
 
     def discard_input(self) -> None:
         """The host throws away what it has received so far."""

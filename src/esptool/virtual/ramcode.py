@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from esptool.errors import UsageError
-from esptool.virtual.soc import Silent
+from esptool.virtual.program import Program, Silent
 
 if TYPE_CHECKING:
     from esptool.virtual.board import Board
@@ -68,7 +68,7 @@ def _emulate(board: Board, entry: int) -> bool:
     return True
 
 
-class _Starting:
+class _Starting(Program):
     """A program about to start: making an engine takes longer than hosts wait for the loader's
     last answer, which must leave first."""
 
@@ -85,17 +85,18 @@ class _Starting:
         clock = self._board.clock
         return clock.now if clock.charged else math.inf
 
-    def work(self, _limit: float) -> None:
+    def work(self, limit: float) -> None:
         """Start."""
         self.resume()
 
     def resume(self) -> None:
         """The loader's answer has been read: run to where the program waits for the host."""
-        from esptool.virtual.emulator import CrashError, Program
+        from esptool.virtual.emulator import CrashError
+        from esptool.virtual.emulator import Program as Emulated
 
         soc = self._board.soc
         try:
-            soc.program = program = Program(soc, self._entry, skip_shim=self._ours)
+            soc.program = program = Emulated(soc, self._entry, skip_shim=self._ours)
             program.begin()
         except CrashError as e:
             soc.notes.append(str(e))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from esptool.virtual.framing import FrameReader, wrap
 from esptool.virtual.nor import SECTOR
+from esptool.virtual.program import Program
 
 if TYPE_CHECKING:
     from esptool.virtual.soc import Soc
@@ -69,7 +70,7 @@ def xor_sum(data: bytes) -> int:
     return value ^ 0xEF
 
 
-class RomLoader:
+class RomLoader(Program):
     """Download mode. One instance a boot: it holds what the commands leave behind."""
 
     def __init__(self, soc: Soc) -> None:

@@ -19,24 +19,13 @@ from esptool.virtual.efuse import EfuseController, OtpWords
 from esptool.virtual.efuse_map import MAPS
 from esptool.virtual.nor import Nor
 from esptool.virtual.options import Options
+from esptool.virtual.program import Program, Silent
 from esptool.virtual.rom import RomLoader
 from esptool.virtual.spi_mem import SpiController
 from esptool.virtual.uart import Uart
 from esptool.virtual.usb_jtag import BASES, UsbSerialJtag
 
 _OTP_BASE = 0x3FF00000
-
-
-class Program(Protocol):
-    """Code that the chip runs.
-
-    One that has work of its own besides also has `next_work()`, the moment at which it wants to go
-    on (infinity when it waits for the host), and `work(limit)`, which does a piece of it, where
-    time passes up to about `limit`. One with `takes_bytes` then fetches from `Soc.line` itself.
-    """
-
-    def receive(self, data: bytes) -> None:
-        """Bytes from the host have arrived."""
 
 
 class Line(Protocol):
@@ -50,13 +39,6 @@ class Line(Protocol):
 
     def leaves(self, data: bytes, moment: float) -> float:
         """Bytes of which the last one leaves the UART at `moment`; when the host has them."""
-
-
-class Silent:
-    """A chip held in reset, or a program that ignores the line."""
-
-    def receive(self, data: bytes) -> None:
-        """Nobody listens."""
 
 
 class Soc:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from esptool.virtual.framing import FrameReader, wrap
 from esptool.virtual.nor import SECTOR
+from esptool.virtual.program import Program
 from esptool.virtual.rom import xor_sum
 from esptool.virtual.stub_ext import Extensions
 from esptool.virtual.stub_status import (
@@ -46,7 +47,7 @@ _READ_RATE = 4e6
 Result = tuple[int, bytes]
 
 
-class StubModel:
+class StubModel(Program):
     """A stub that has just been started: it greets, and then serves requests.
 
     Attributes:

@@ -6,12 +6,17 @@ Callers in any thread hand over work and wait for it.
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
 _Job = tuple[Callable[[dict[str, Any]], Any], "SimpleQueue[tuple[Any, BaseException | None]]"]
+
+#: What a thread may take to drop an engine.
+_LONGEST_S = 5.0
+_ENDING: set[threading.Thread] = set()
 
 
 class Confined:
@@ -33,11 +38,25 @@ class Confined:
             raise error
         return result
 
-    def close(self) -> None:
-        """Drop what the dictionary holds and end the thread."""
+    def end(self) -> None:
+        """Drop what the dictionary holds and end the thread, soon.
+
+        Nothing is waited for: this is for finalizers, in which an interruption would be lost.
+        """
+        _ENDING.add(self._thread)
         self._jobs.put(None)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(5)
+
+
+def wait_for_ended() -> None:
+    """Wait until the threads that were told to end have dropped what they held."""
+    while _ENDING:
+        thread = _ENDING.pop()
+        if threading.current_thread() is not thread:
+            thread.join(_LONGEST_S)
+
+
+# An engine must not be at work while the interpreter is taken apart.
+atexit.register(wait_for_ended)
 
 
 def _work(jobs: SimpleQueue[_Job | None]) -> None:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from esptool import stubs
 from esptool.chips.spec import Arch
 from esptool.errors import UsageError
-from esptool.virtual.emulator.confined import Confined
+from esptool.virtual.emulator.confined import Confined, wait_for_ended
 from esptool.virtual.emulator.cpu import PAGE, Cpu, UnicornCpu, engines
 from esptool.virtual.emulator.cpu_clock import ClockTree
 from esptool.virtual.emulator.printf import render
 from esptool.virtual.emulator.rom_calls import CALLS
+from esptool.virtual.program import Program as Base
 
 if TYPE_CHECKING:
     from esptool.virtual.soc import Line, Soc
@@ -79,7 +80,7 @@ _ALIVE: weakref.WeakSet[Program] = weakref.WeakSet()
 _MANY = 8
 
 
-class Program:
+class Program(Base):
     """A running stub. `soc.program` of a chip whose RAM code is executed."""
 
     def __init__(
@@ -126,10 +127,11 @@ class Program:
             # Chips are held by themselves, so those that nobody uses any more must be looked for;
             # the collector does not know how much an engine takes.
             gc.collect()
+            wait_for_ended()
         _ALIVE.add(self)
         # The engine lives in a thread of its own, and this end of it holds nothing but a way there.
         self._engine = Confined()
-        weakref.finalize(self, self._engine.close)
+        weakref.finalize(self, self._engine.end)
         self._cpu: weakref.ref[Cpu] = self._engine.do(lambda box: self._load(box, engine))
         self._engine.do(lambda _box: self.cpu.start(entry + shim))
 

@@ -22,6 +22,9 @@ DIGEST_BLOCK = 128
 IMAGE_OFFSET = 0x1000
 """Where ESP32's bootloader stands in flash; the digest takes the space in front of it."""
 
+LARGEST_BOOTLOADER = 16 << 20
+"""The flash of an ESP32: a longer file is no bootloader."""
+
 _IMAGE_MAGIC = 0xE9
 _HEADER_SIZE = 24
 _SEGMENT = struct.Struct("<II")
@@ -71,7 +74,7 @@ def digested_bootloader(key: bytes, image: IO[bytes], iv: bytes | None = None) -
         iv = os.urandom(IV_SIZE)
     elif not 0 < len(iv) <= IV_SIZE or len(iv) % 16:
         raise UsageError(f"The IV has {len(iv)} bytes; {IV_SIZE} are needed.")
-    data = _without_hash(image.read(), streams.name_of(image))
+    data = _without_hash(streams.small(image, LARGEST_BOOTLOADER), streams.name_of(image))
     head = iv + bootloader_digest(key, data, iv)
     return head.ljust(IMAGE_OFFSET, b"\xff") + _filled(data)
 

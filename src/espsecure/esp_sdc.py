@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from espsecure import operations
+from espsecure import certificates
 from espsecure.cli.common import ask_pin
 from espsecure.cli.report import speak
 
@@ -23,7 +23,7 @@ def generate_sdc_certificate(
     pub_key_file: str | None = None,
 ) -> None:
     """Write a certificate."""
-    operations.make_certificate(
+    certificates.make_certificate(
         output_file,
         keyfile=private_key_file,
         hsm_config=hsm_config_file if hsm else None,
@@ -48,7 +48,7 @@ def digest_sdc_public_key(
     hsm_config_file: str | None = None,
 ) -> None:
     """Write the digest of a public key as eFuses hold it."""
-    operations.digest_certificate_key(
+    certificates.digest_certificate_key(
         output_file or "sdc_pub_key_digest.bin",
         keyfile=private_key_file,
         pub_key=public_key_file,

@@ -9,6 +9,7 @@ PIN comes from there, from the environment or from a prompt, and is never shown.
 from __future__ import annotations
 
 import configparser
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from espsecure import keys, signers, streams
 from esptool.errors import FatalError
+from esptool.textfile import read_text
 
 if TYPE_CHECKING:
     from espsecure.keys import PublicKey
@@ -73,7 +75,7 @@ def read_config(stream: IO[str]) -> list[HsmConfig]:
     parser = configparser.ConfigParser(interpolation=None)
     name = streams.name_of(stream)
     try:
-        parser.read_string(stream.read())
+        parser.read_string(stream.read().removeprefix("\ufeff"))
     except (configparser.Error, UnicodeDecodeError) as e:
         raise FatalError(f"HSM config file '{name}' cannot be read: {_first_line(e)}") from e
     sections = [
@@ -84,6 +86,17 @@ def read_config(stream: IO[str]) -> list[HsmConfig]:
     if not sections:
         raise FatalError(f"HSM config file '{name}' has no section [{SECTION}].")
     return [from_mapping(dict(parser[section]), f"[{section}] of '{name}'") for section in sections]
+
+
+def open_config(path: str | os.PathLike[str]) -> IO[str]:
+    """The text of a configuration file, as `read_config` takes it.
+
+    Raises:
+        FatalError: it cannot be read, or is not UTF-8.
+    """
+    text = io.StringIO(read_text(path, "HSM config file"))
+    text.name = os.fspath(path)
+    return text
 
 
 def from_mapping(values: Mapping[str, str], where: str = f"[{SECTION}]") -> HsmConfig:

@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from espsecure import digests, hsm, keys, sdc, signatures_v1, signatures_v2, signers, streams
-from esptool.errors import FatalError, UsageError, VerifyError
+from espsecure import digests, hsm, keys, signatures_v1, signatures_v2, signers, streams
+from esptool.errors import UsageError, VerifyError
 from esptool.events import Level, Listener, Message, ignore
 from esptool.files import atomic_writer
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     from espsecure.keys import PublicKey
 
 Report = dict[str, Any]
@@ -68,6 +66,15 @@ def choose_signers(
             listener(Message("Pre-calculated signatures found..."))
         if max(len(keyfiles), len(pub_keys), len(signatures)) > 1:
             raise UsageError("Secure Boot V1 only supports one signing key.")
+    useless = {
+        "--hsm-config": hsm_config is not None and not use_hsm,
+        "--signature": signatures and use_hsm,
+        "--signer-command": signer_command is not None and (use_hsm or signatures),
+        "--keyfile": keyfiles and (use_hsm or signatures or signer_command is not None),
+        "--pub-key": pub_keys and not (use_hsm or signatures or signer_command is not None),
+    }
+    for name in (name for name, found in useless.items() if found):
+        listener(Message(f"{name} has no effect beside what else was given.", Level.WARNING))
     if use_hsm:
         if hsm_config is None:
             raise UsageError("Config file is required to generate signature using an external HSM.")
@@ -87,11 +94,11 @@ def choose_signers(
                 "Signing needs a key: --keyfile, or --pub-key with --signature, or "
                 "--signer-command."
             )
-        key = keys.load_private_v1(keyfiles[0].read(), streams.name_of(keyfiles[0]))
+        key = keys.load_private_v1(streams.small(keyfiles[0]), streams.name_of(keyfiles[0]))
         return Signing([signers.KeySigner(key, deterministic=True)])
     return Signing(
         [
-            signers.KeySigner(keys.load_private(file.read(), streams.name_of(file)))
+            signers.KeySigner(keys.load_private(streams.small(file), streams.name_of(file)))
             for file in keyfiles
         ]
     )
@@ -163,7 +170,7 @@ def _sign(
 
 def _public(version: str, file: IO[bytes]) -> PublicKey:
     load = keys.load_public_v1 if version == "1" else keys.load_public
-    return load(file.read(), streams.name_of(file))
+    return load(streams.small(file), streams.name_of(file))
 
 
 def _stored_signers(
@@ -175,7 +182,7 @@ def _stored_signers(
             f"({len(signatures)})."
         )
     return [
-        signers.StoredSigner(_public(version, key), signature.read())
+        signers.StoredSigner(_public(version, key), streams.small(signature))
         for key, signature in zip(pub_keys, signatures, strict=True)
     ]
 
@@ -223,7 +230,7 @@ def verify_file(
     name = streams.name_of(data)
     data = streams.seekable(data)
     if version == "1" and keyfile is not None:
-        key = keys.load_public_v1(keyfile.read(), streams.name_of(keyfile))
+        key = keys.load_public_v1(streams.small(keyfile), streams.name_of(keyfile))
         result = signatures_v1.verify(data, key, listener)
         listener(Message("Signature is valid."))
         return {"version": 1, "datafile": name, "verified": True, "length": result.length}
@@ -240,7 +247,7 @@ def _verify_v2(
     listener: Listener,
 ) -> tuple[int, ...]:
     if hsm_config is None and keyfile is not None:
-        key = keys.load_public(keyfile.read(), streams.name_of(keyfile))
+        key = keys.load_public(streams.small(keyfile), streams.name_of(keyfile))
         return signatures_v2.verify(data, key, skip_padding=skip_padding, listener=listener)
     assert hsm_config is not None
     start = data.tell()
@@ -297,20 +304,20 @@ def extract_public_key(version: str, keyfile: IO[bytes]) -> bytes:
     """The public key of a private one: 64 raw bytes for version 1, PEM for version 2."""
     name = streams.name_of(keyfile)
     if version == "1":
-        return keys.point(keys.load_private_v1(keyfile.read(), name).public_key())
-    return keys.public_pem(keys.load_private(keyfile.read(), name).public_key())
+        return keys.point(keys.load_private_v1(streams.small(keyfile), name).public_key())
+    return keys.public_pem(keys.load_private(streams.small(keyfile), name).public_key())
 
 
 def public_key_digest(keyfile: IO[bytes]) -> bytes:
     """What an eFuse key block holds for the key in a PEM file."""
     return signatures_v2.public_key_digest(
-        keys.load_public(keyfile.read(), streams.name_of(keyfile))
+        keys.load_public(streams.small(keyfile), streams.name_of(keyfile))
     )
 
 
 def private_key_digest(keyfile: IO[bytes], key_bits: int) -> bytes:
     """The secure boot v1 key that is made from a signing key."""
-    key = keys.load_private_v1(keyfile.read(), streams.name_of(keyfile))
+    key = keys.load_private_v1(streams.small(keyfile), streams.name_of(keyfile))
     return digests.private_key_digest(key, key_bits)
 
 
@@ -323,195 +330,3 @@ def random_key(key_bits: int) -> bytes:
     if key_bits <= 0 or key_bits % 8:
         raise UsageError(f"A key of {key_bits} bits cannot be made: use 128, 192, 256 or 512.")
     return os.urandom(key_bits // 8)
-
-
-# --- secure debug controller -----------------------------------------------------------------
-
-
-def sdc_signer(
-    *,
-    keyfile: str | None,
-    hsm_config: str | None,
-    pub_key: str | None,
-    ask_pin: hsm.AskPin,
-) -> signers.Signer:
-    """The signer of a certificate: a PEM file or an HSM."""
-    if keyfile is not None:
-        return signers.KeySigner(keys.load_private(read_file(keyfile), keyfile))
-    if hsm_config is None:
-        raise UsageError("Either --keyfile or --hsm with --hsm-config must be provided")
-    config = _hsm_config(hsm_config)
-    public = None if pub_key is None else sdc_public(read_file(pub_key), pub_key)
-    return hsm.signer(config, ask_pin, public)
-
-
-def sdc_public_key(
-    *,
-    keyfile: str | None,
-    pub_key: str | None,
-    hsm_config: str | None,
-    ask_pin: hsm.AskPin,
-) -> ec.EllipticCurvePublicKey:
-    """The public key of a certificate's signer from one of three sources."""
-    if keyfile is not None:
-        key: PublicKey = keys.load_private(read_file(keyfile), keyfile).public_key()
-    elif pub_key is not None:
-        key = sdc_public(read_file(pub_key), pub_key)
-    elif hsm_config is not None:
-        key = hsm.public_key(_hsm_config(hsm_config), ask_pin)
-    else:
-        raise UsageError("One of --keyfile, --pub-key, or --hsm must be provided")
-    return sdc.require_p256(key, certificate=False)
-
-
-def sdc_public(data: bytes, name: str) -> PublicKey:
-    """A public key from PEM, and no private one.
-
-    Raises:
-        FatalError: another format.
-    """
-    if b"PUBLIC KEY-----" not in data:
-        raise FatalError(
-            "Unsupported public key format. Expected PEM format.",
-            remedy=f"'{name}' has no PEM header of a public key.",
-        )
-    return keys.load_public(data, name)
-
-
-def sdc_chip_info(
-    *, chip_info: str | None, mac: str | None, counter: int, listener: Listener = ignore
-) -> tuple[bytes, bytes]:
-    """What binds a certificate to a chip, and its nonce.
-
-    Raises:
-        FatalError: neither a file nor a MAC, or a malformed one.
-    """
-    if chip_info is not None:
-        if mac is not None or counter:
-            listener(
-                Message(
-                    "--mac and --sdc-session-counter are ignored when --chip-info is provided",
-                    Level.WARNING,
-                )
-            )
-        return sdc.read_chip_info(chip_info)
-    if mac is None:
-        raise UsageError("--mac is required when --chip-info is not provided")
-    nonce = os.urandom(sdc.NONCE_SIZE)
-    return sdc.chip_info(sdc.parse_mac(mac), counter, nonce), nonce
-
-
-def _hsm_config(path: str) -> hsm.HsmConfig:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return hsm.read_config(stream)[0]
-    except (OSError, UnicodeDecodeError) as e:
-        raise FatalError(f"Cannot read the HSM config file '{path}': {e}") from e
-
-
-def read_file(path: str) -> bytes:
-    """The content of a small file.
-
-    Raises:
-        FatalError: it cannot be read.
-    """
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError as e:
-        raise FatalError(f"Cannot read '{path}': {e.strerror or e}.") from e
-
-
-def make_certificate(
-    output: str,
-    *,
-    keyfile: str | None,
-    hsm_config: str | None,
-    pub_key: str | None,
-    usc: str | None,
-    enable_jtag: bool,
-    enable_download_reuse: bool,
-    enable_force_spi_boot: bool,
-    chip_info: str | None,
-    mac: str | None,
-    sdc_session_counter: int,
-    ask_pin: hsm.AskPin,
-    verbose: bool = False,
-    listener: Listener = ignore,
-) -> Report:
-    """Write a certificate of the secure debug controller.
-
-    Raises:
-        FatalError: the key is not P-256, or an input is malformed. Nothing is written then.
-    """
-    flags = sdc.Usc(enable_jtag, enable_download_reuse, enable_force_spi_boot)
-    if usc is not None:
-        flags = sdc.load_usc(usc, flags)
-    info, nonce = sdc_chip_info(
-        chip_info=chip_info, mac=mac, counter=sdc_session_counter, listener=listener
-    )
-    signer = sdc_signer(keyfile=keyfile, hsm_config=hsm_config, pub_key=pub_key, ask_pin=ask_pin)
-    made = sdc.certificate(signer, flags, info, nonce)
-    for source in (keyfile, chip_info, usc, hsm_config, pub_key):
-        streams.require_different(source, output)
-    with atomic_writer(output) as out:
-        out.write(made.data)
-    if verbose:
-        lines = [f"Nonce (32 bytes): {nonce.hex()}", f"Chip info (32 bytes): {info.hex()}"]
-        lines += [
-            f"{name}: {'Enabled' if on else 'Disabled'}" for name, on in flags.labels().items()
-        ]
-        lines += [f"Public key hash: {made.key_hash.hex()}"]
-        lines += [f"Certificate hash: {made.certificate_hash.hex()}"]
-        for line in lines:
-            listener(Message(f"  {line}"))
-    enabled = [name for name, on in flags.labels().items() if on]
-    listener(Message(f'SDC certificate generated successfully: "{output}"'))
-    listener(Message(f"Certificate size: {len(made.data)} bytes"))
-    listener(
-        Message(
-            f"Enabled features: {', '.join(enabled)}"
-            if enabled
-            else "No additional features enabled (default security configuration)"
-        )
-    )
-    return {
-        "output": output,
-        "length": len(made.data),
-        "features": enabled,
-        "nonce": nonce.hex(),
-        "chip_info": info.hex(),
-        "public_key_hash": made.key_hash.hex(),
-        "certificate_hash": made.certificate_hash.hex(),
-    }
-
-
-def digest_certificate_key(
-    output: str,
-    *,
-    keyfile: str | None,
-    pub_key: str | None,
-    hsm_config: str | None,
-    ask_pin: hsm.AskPin,
-    verbose: bool = False,
-    listener: Listener = ignore,
-) -> Report:
-    """Write the digest of a certificate signer's public key, as eFuses hold it.
-
-    Raises:
-        FatalError: the key is not P-256, or cannot be read.
-    """
-    key = sdc_public_key(keyfile=keyfile, pub_key=pub_key, hsm_config=hsm_config, ask_pin=ask_pin)
-    for source in (keyfile, pub_key, hsm_config):
-        streams.require_different(source, output)
-    hashed = sdc.key_hash(key)
-    if verbose:
-        listener(Message(f"Public key bytes (64 bytes): {keys.point(key).hex()}"))
-        listener(Message(f"Public key hash: {hashed.hex()}"))
-        listener(Message(f"Public key digest (reversed): {hashed[::-1].hex()}"))
-    with atomic_writer(output) as out:
-        out.write(hashed[::-1])
-    listener(Message(f'SDC public key digest generated successfully: "{output}"'))
-    listener(Message("Digest size: 32 bytes"))
-    listener(Message("Burn it with: espefuse burn-key <BLOCK> <digest_file> SDC_KEY_DIGEST"))
-    return {"output": output, "digest": hashed[::-1].hex()}

@@ -17,8 +17,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espsecure import keys, signers
+from espsecure import keys, signers, streams
 from esptool.errors import FatalError, UsageError
+from esptool.textfile import read_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -77,12 +78,11 @@ def load_usc(path: str | os.PathLike[str], base: Usc) -> Usc:
     Raises:
         FatalError: not such a file, another version, or an unknown or non-boolean flag.
     """
+    text = read_text(path, "USC JSON file")
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as e:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as e:
         raise FatalError(f"Invalid JSON in USC config file: {e}") from e
-    except (UnicodeDecodeError, OSError) as e:
-        raise FatalError(f"Cannot read the USC JSON file '{os.fspath(path)}': {e}") from e
     if not isinstance(document, dict):
         raise FatalError(f"USC JSON file must contain a JSON object, got {type(document).__name__}")
     version = document.get("version")
@@ -132,17 +132,17 @@ def parse_mac(text: str) -> bytes:
     Raises:
         FatalError: another length, or not hex digits.
     """
-    path = Path(text)
+    path = Path(text.replace("\0", ""))
     if path.is_file():
         if path.suffix != ".hex":
-            data = path.read_bytes()
+            data = streams.read_small(path)
             if len(data) != MAC_SIZE:
                 raise FatalError(
                     f"Invalid MAC file size: '{text}' contains {len(data)} bytes, "
                     f"expected {MAC_SIZE} bytes"
                 )
             return data
-        text = path.read_text(encoding="ascii", errors="replace")
+        text = read_text(path, "MAC file")
     digits = re.sub(r"[\s:-]", "", text)
     if len(digits) != 2 * MAC_SIZE:
         raise FatalError(
@@ -176,10 +176,7 @@ def read_chip_info(path: str | os.PathLike[str]) -> tuple[bytes, bytes]:
     Raises:
         FatalError: the file has not 64 bytes.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as e:
-        raise FatalError(f"Cannot read '{os.fspath(path)}': {e.strerror or e}.") from e
+    data = streams.read_small(path)
     if len(data) != CHIP_INFO_SIZE + NONCE_SIZE:
         raise FatalError(
             f"Invalid chip_info file size: expected {CHIP_INFO_SIZE + NONCE_SIZE} bytes "

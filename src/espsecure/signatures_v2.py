@@ -211,6 +211,8 @@ def _parse(raw: bytes) -> Block:
 def _rsa_key(n: int, e: int) -> rsa.RSAPublicKey | None:
     from cryptography.hazmat.primitives.asymmetric import rsa
 
+    if not n & 1:  # a product of two large primes is odd
+        return None
     try:
         key = rsa.RSAPublicNumbers(e, n).public_key()
     except ValueError:
@@ -293,6 +295,14 @@ def sign(
         )
     elif append:
         kept = _kept(data, length, start, listener)
+    elif not padding and _signed(data, length, start):
+        listener(
+            Message(
+                f'"{source}" is signed already: its signature sector is taken for data. Use '
+                "--append-signatures to add a block to it.",
+                Level.WARNING,
+            )
+        )
     if kept:
         length -= SECTOR_SIZE
     free = MAX_BLOCKS - len(kept)
@@ -343,6 +353,10 @@ def sign_block(signer: signers.Signer, found: dict[str, bytes]) -> bytes:
     key = signer.public_key
     digest = found[signers.digest_name(key)]
     return build_block(key, digest, signer.sign(digest))
+
+
+def _signed(data: IO[bytes], length: int, start: int) -> bool:
+    return bool(_kept(data, length, start, ignore))
 
 
 def _kept(data: IO[bytes], length: int, start: int, listener: Listener) -> list[Block]:

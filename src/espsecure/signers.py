@@ -7,8 +7,10 @@ one big-endian number, ECDSA as r then s, big-endian, each as long as the curve.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import subprocess
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +27,7 @@ PSS_SALT = 32
 """Length of the RSA-PSS salt that boot ROMs expect; hash and mask are SHA-256."""
 
 SIGNER_TIMEOUT_S = 300.0
+LONGEST_ANSWER = 0x10000
 
 
 class Signer(Protocol):
@@ -152,8 +155,8 @@ class StoredSigner:
             raw = b""
         if not verify(self.key, raw, digest):
             raise FatalError(
-                "Signature verification failed: Invalid Signature\n"
-                "The pre-calculated signature has not been signed using the given public key."
+                "Signature verification failed: Invalid Signature",
+                remedy=why_not(self.key, raw or self.signature, digest),
             )
         return raw
 
@@ -175,29 +178,18 @@ class CommandSigner:
         return self.key
 
     def sign(self, digest: bytes) -> bytes:
-        words = shlex.split(self.command)
+        try:
+            words = shlex.split(self.command)
+        except ValueError as e:
+            raise FatalError(f"--signer-command cannot be understood: {e}.") from e
         if not words:
             raise FatalError("--signer-command is empty: give a program and its arguments.")
+        answer = self._answer(words, digest)
         try:
-            done = subprocess.run(
-                words, input=digest, stdout=subprocess.PIPE, timeout=self.timeout_s, check=False
-            )
-        except OSError as e:
-            raise FatalError(f"Cannot run the signer '{words[0]}': {e.strerror or e}.") from e
-        except subprocess.TimeoutExpired as e:
-            raise FatalError(
-                f"The signer '{words[0]}' gave no answer in {self.timeout_s:g} seconds."
-            ) from e
-        if done.returncode:
-            raise FatalError(
-                f"The signer '{words[0]}' failed with exit code {done.returncode}.",
-                remedy="Its own message, if any, is above.",
-            )
-        try:
-            raw = as_raw(done.stdout, self.key)
+            raw = as_raw(answer, self.key)
         except ValueError as e:
             raise FatalError(
-                f"The signer '{words[0]}' answered {len(done.stdout)} bytes that are no ECDSA "
+                f"The signer '{words[0]}' answered {len(answer)} bytes that are no ECDSA "
                 f"signature for a {self.key.key_size} bit curve: print r and s, or ASN.1."
             ) from e
         if not verify(self.key, raw, digest):
@@ -207,6 +199,94 @@ class CommandSigner:
                 "the private key that belongs to --pub-key.",
             )
         return raw
+
+    def _answer(self, words: list[str], digest: bytes) -> bytes:
+        """What the program prints, as far as it may be a signature."""
+        try:
+            process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except (OSError, ValueError) as e:
+            reason = e.strerror if isinstance(e, OSError) and e.strerror else e
+            raise FatalError(f"Cannot run the signer '{words[0]}': {reason}.") from e
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(self.timeout_s, end)
+        with process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            timer.start()
+            try:
+                with contextlib.suppress(BrokenPipeError):  # one that does not read
+                    process.stdin.write(digest)
+                    process.stdin.close()
+                answer = process.stdout.read(LONGEST_ANSWER + 1)
+                if len(answer) > LONGEST_ANSWER:
+                    raise FatalError(f"The signer '{words[0]}' prints far more than a signature.")
+                process.wait()
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                timer.cancel()
+        if late.is_set():
+            raise FatalError(
+                f"The signer '{words[0]}' gave no answer in {self.timeout_s:g} seconds."
+            )
+        if process.returncode:
+            raise FatalError(
+                f"The signer '{words[0]}' failed with exit code {process.returncode}.",
+                remedy="Its own message, if any, is above.",
+            )
+        return answer
+
+
+def _is_pkcs1(key: PublicKey, signature: bytes, digest: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
+
+    if not isinstance(key, rsa.RSAPublicKey):
+        return False
+    try:
+        key.verify(signature, digest, padding.PKCS1v15(), utils.Prehashed(_hash_of(digest)))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _has_other_salt(key: PublicKey, signature: bytes, digest: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
+
+    if not isinstance(key, rsa.RSAPublicKey):
+        return False
+    any_salt = padding.PSS(mgf=padding.MGF1(_hash_of(digest)), salt_length=padding.PSS.AUTO)
+    try:
+        key.verify(signature, digest, any_salt, utils.Prehashed(_hash_of(digest)))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def why_not(key: PublicKey, signature: bytes, digest: bytes) -> str:
+    """What is wrong with a signature that does not verify."""
+    rsa = keys.is_rsa(key)
+    wanted = "RSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes"
+    length = (key.key_size + 7) // 8 * (1 if rsa else 2)
+    if rsa and len(signature) != length:
+        return f"It has {len(signature)} bytes; a signature by this key has {length}: {wanted}."
+    if not rsa and not signature:
+        return f"It is neither r and s ({length} bytes) nor ASN.1."
+    if _is_pkcs1(key, signature, digest):
+        return f"It is padded by PKCS#1 v1.5; needed is {wanted}."
+    if _has_other_salt(key, signature, digest):
+        return f"Its salt has another length; needed is {wanted}."
+    return (
+        "The pre-calculated signature has not been signed using the given public key, or is of "
+        "other data."
+    )
 
 
 def _hash_of(digest: bytes) -> hashes.HashAlgorithm:

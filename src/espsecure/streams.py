@@ -19,6 +19,9 @@ from esptool.files import write_atomic
 CHUNK = 1 << 20
 """Bytes read at a time; a multiple of every unit used here (16, 32, 128 and 4096)."""
 
+LARGEST_SMALL = 1 << 20
+"""More than any key, signature or certificate has."""
+
 
 def name_of(stream: IO[bytes] | IO[str] | None) -> str:
     """The path a stream was opened from, or "<stream>" where it has none (memory, a pipe)."""
@@ -37,6 +40,34 @@ def seekable(stream: IO[bytes]) -> IO[bytes]:
     _copy(stream, copy)
     copy.seek(0)
     return copy
+
+
+def small(stream: IO[bytes], most: int = LARGEST_SMALL) -> bytes:
+    """All that is left of a stream that should be a key, a signature or the like.
+
+    Raises:
+        FatalError: it is longer than `most` bytes, or perhaps without end.
+    """
+    data = stream.read(most + 1)
+    if len(data) > most:
+        raise FatalError(
+            f"'{name_of(stream)}' is longer than {most >> 10} KB: it is not what is needed here."
+        )
+    return data
+
+
+def read_small(path: str | os.PathLike[str]) -> bytes:
+    """The content of a small file.
+
+    Raises:
+        FatalError: it cannot be read, or is not small.
+    """
+    try:
+        with open(path, "rb") as stream:
+            return small(stream)
+    except (OSError, ValueError) as e:
+        reason = e.strerror if isinstance(e, OSError) and e.strerror else e
+        raise FatalError(f"Cannot read '{os.fspath(path)}': {reason}.") from e
 
 
 def remaining(stream: IO[bytes]) -> int:

@@ -323,7 +323,7 @@ def digest_private_key(keyfile: IO[bytes], keylen: int, digest_file: IO[bytes]) 
 
 def load_ecdsa_signing_key(keyfile: IO[bytes]) -> ec.EllipticCurvePrivateKey:
     """The ECDSA private key of a PEM file, on any of the supported curves."""
-    return keys.load_private_ecdsa(keyfile.read(), streams.name_of(keyfile))
+    return keys.load_private_ecdsa(streams.small(keyfile), streams.name_of(keyfile))
 
 
 def get_ecdsa_signing_key_raw_bytes(sk: ec.EllipticCurvePrivateKey) -> bytes:
@@ -392,7 +392,7 @@ def digest_secure_bootloader(
     if iv_file is not None:
         speak(Message("--iv argument is for TESTING PURPOSES ONLY", Level.WARNING))
     key = _load_hardware_key(keyfile, False)
-    iv = None if iv_file is None else iv_file.read()
+    iv = None if iv_file is None else streams.small(iv_file)
     result = digests.digested_bootloader(key, image, iv)
     with atomic_writer(target) as out:
         out.write(result)
@@ -421,7 +421,7 @@ def _load_hardware_key(
     keyfile: IO[bytes], is_flash_encryption_key: bool, aes_xts: bool = False
 ) -> bytes:
     return flash_encryption.load_key(
-        keyfile.read(),
+        streams.small(keyfile),
         speak,
         flash_encryption=is_flash_encryption_key,
         aes_xts=aes_xts,
@@ -430,7 +430,7 @@ def _load_hardware_key(
 
 
 def _get_sbv2_pub_key(keyfile: IO[bytes]) -> PublicKey:
-    return keys.load_public(keyfile.read(), streams.name_of(keyfile))
+    return keys.load_public(streams.small(keyfile), streams.name_of(keyfile))
 
 
 def _load_sbv2_pub_key(keydata: bytes) -> PublicKey:
@@ -442,11 +442,11 @@ def _load_sbv2_signing_key(keydata: bytes) -> PrivateKey:
 
 
 def _load_ecdsa_signing_key(keyfile: IO[bytes]) -> ec.EllipticCurvePrivateKey:
-    return keys.load_private_v1(keyfile.read(), streams.name_of(keyfile))
+    return keys.load_private_v1(streams.small(keyfile), streams.name_of(keyfile))
 
 
 def _load_ecdsa_verifying_key(keyfile: IO[bytes]) -> ec.EllipticCurvePublicKey:
-    return keys.load_public_v1(keyfile.read(), streams.name_of(keyfile))
+    return keys.load_public_v1(streams.small(keyfile), streams.name_of(keyfile))
 
 
 def _digest_sbv2_public_key(keyfile: IO[bytes]) -> bytes:

@@ -80,10 +80,16 @@ def test_an_option_takes_many_files_in_every_way(
         assert "3 signing key(s) found." in ok("sign-data", "-v", "2", *words).out
         for key in (a, b, c):
             ok("verify-signature", "-v", "2", "-k", key, out)
-    eaten = run("sign-data", "-v", "2", "-k", a, data)
-    assert eaten.code == 2
-    assert "Missing argument" in eaten.err
-    assert data.read_bytes() == bytes(10)
+    for words in (["-k", a, b, data], ["-k", a, data, "--output", out]):
+        data.write_bytes(bytes(10))
+        ok("sign-data", "-v", "2", *words)
+        ok("verify-signature", "-v", "2", "-k", a, out if out in words else data)
+    before = b.read_bytes()
+    for words in (["-k", a, b], ["-k", a]):  # a key is never taken for the data
+        eaten = run("sign-data", "-v", "2", *words)
+        assert eaten.code == 2
+        assert "Missing argument 'DATAFILE'" in eaten.err
+    assert b.read_bytes() == before
 
 
 def test_reports_come_as_one_json_document(

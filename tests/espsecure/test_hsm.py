@@ -248,7 +248,7 @@ def test_config_files_that_are_none_are_refused(refused: Run, data: Path, tmp_pa
         (b"", "no section"),
         (b"[other]\nslot = 1\n", "no section"),
         (b"slot = 1\n", "cannot be read"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff\xfe", "UTF-16"),
     ):
         config.write_bytes(content)
         line = ["-v", "2", "--hsm", "--hsm-config", config, data]

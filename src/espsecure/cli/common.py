@@ -23,6 +23,17 @@ from esptool.files import atomic_writer
 OUTPUT = OutputFile(allow_dash=True)
 
 
+class HsmConfigFile(click.ParamType):  # type: ignore[type-arg] # older ones take none
+    """The text of the file that says which HSM and which key."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from espsecure.hsm import open_config
+
+        return open_config(value)
+
+
 class Command(common.Command):
     """A command whose result can also be had as a JSON document."""
 

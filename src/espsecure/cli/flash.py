@@ -97,7 +97,7 @@ def _crypt(
     streams.require_different(streams.name_of(source), target)
     streams.require_different(streams.name_of(keyfile), target)
     key = flash_encryption.load_key(
-        keyfile.read(), ctx.obj, aes_xts=aes_xts, name=streams.name_of(keyfile)
+        streams.small(keyfile), ctx.obj, aes_xts=aes_xts, name=streams.name_of(keyfile)
     )
     run = flash_encryption.decrypt if decrypting else flash_encryption.encrypt
     with output(target) as out:
@@ -160,9 +160,9 @@ def digest_secure_bootloader(
     if iv is not None:
         ctx.obj(Message("--iv argument is for TESTING PURPOSES ONLY", Level.WARNING))
     key = flash_encryption.load_key(
-        keyfile.read(), ctx.obj, flash_encryption=False, name=streams.name_of(keyfile)
+        streams.small(keyfile), ctx.obj, flash_encryption=False, name=streams.name_of(keyfile)
     )
-    result = digests.digested_bootloader(key, image, None if iv is None else iv.read())
+    result = digests.digested_bootloader(key, image, None if iv is None else streams.small(iv))
     with output(target) as out:
         out.write(result)
     ctx.obj.say(f'Digest + image written to "{target}"')

@@ -80,7 +80,7 @@ def _keep_old(path: str, listener: Listener) -> None:
     """Losing the only copy of a key that is burned into chips cannot be undone."""
     if not os.path.isfile(path) or not os.path.getsize(path):
         return
-    data = operations.read_file(path)
+    data = streams.read_small(path)
     names = itertools.chain((f"{path}.old",), (f"{path}.old{n}" for n in itertools.count(2)))
     kept = next(name for name in names if not os.path.lexists(name))
     streams.write_private(kept, data, overwrite=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from espsecure import operations
+from espsecure import certificates, operations
 from espsecure.cli.common import OUTPUT, Command, ask_pin, bad_parameter
 from esptool.cli.params import AnyInt
 
@@ -81,7 +81,7 @@ def generate_sdc_certificate(
         )
     if not options["chip_info"] and not options["mac"]:
         bad_parameter(ctx, "--mac", "--mac is required when --chip-info is not provided")
-    return operations.make_certificate(
+    return certificates.make_certificate(
         output,
         keyfile=keyfile,
         hsm_config=hsm_config,
@@ -126,7 +126,7 @@ def digest_sdc_public_key(
         )
     if hsm and not hsm_config:
         bad_parameter(ctx, "--hsm-config", "--hsm-config is required when using --hsm")
-    return operations.digest_certificate_key(
+    return certificates.digest_certificate_key(
         output,
         keyfile=keyfile,
         pub_key=pub_key,

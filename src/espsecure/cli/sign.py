@@ -10,8 +10,9 @@ from typing import IO, Any
 import click
 
 from espsecure import operations, streams
-from espsecure.cli.common import Command, ask_pin
+from espsecure.cli.common import Command, HsmConfigFile, ask_pin
 from espsecure.cli.report import Reporter
+from espsecure.keys import V1_POINT_SIZE
 from esptool.cli.common import EatAll
 
 _VERSION = click.option(
@@ -23,7 +24,7 @@ _VERSION = click.option(
 )
 _HSM = click.option("--hsm", is_flag=True, help="Use a key in an HSM, through PKCS#11.")
 _HSM_CONFIG = click.option(
-    "--hsm-config", type=click.File("r"), help="File that says which HSM and which key."
+    "--hsm-config", type=HsmConfigFile(), help="File that says which HSM and which key."
 )
 
 
@@ -95,7 +96,14 @@ def sign_data(
     another option in between.
     """
     if not datafile:  # not `required`, or a key file would be taken for the data
-        raise click.MissingParameter(ctx=ctx, param_hint="'DATAFILE'", param_type="argument")
+        keyfile, pub_key, signature, datafile = _data_among(keyfile, pub_key, signature)
+    if not datafile:
+        raise click.MissingParameter(
+            "Put it before options that take several files, or another option in between.",
+            ctx=ctx,
+            param_hint="'DATAFILE'",
+            param_type="argument",
+        )
     reporter: Reporter = ctx.obj
     several = len(datafile) > 1
     if several and signature:
@@ -126,6 +134,34 @@ def sign_data(
         for data in datafile
     ]
     return {"files": reports} if several else reports[0]
+
+
+_Files = tuple[IO[bytes], ...]
+
+
+def _data_among(
+    keyfile: _Files, pub_key: _Files, signature: _Files
+) -> tuple[_Files, _Files, _Files, _Files]:
+    """Take the data file from the end of what an option with several files took too much.
+
+    A file with a key in it is never taken: signing in place would destroy it.
+    """
+    if signature:
+        if len(signature) == len(pub_key) + 1:
+            return keyfile, pub_key, signature[:-1], signature[-1:]
+    elif len(keyfile) > 1 and not _holds_a_key(keyfile[-1]):
+        return keyfile[:-1], pub_key, signature, keyfile[-1:]
+    elif len(pub_key) > 1 and not _holds_a_key(pub_key[-1]):
+        return keyfile, pub_key[:-1], signature, pub_key[-1:]
+    return keyfile, pub_key, signature, ()
+
+
+def _holds_a_key(file: IO[bytes]) -> bool:
+    if not file.seekable():
+        return True  # nobody knows
+    start = file.read(0x10000)
+    file.seek(0)
+    return b"-----BEGIN" in start or len(start) == V1_POINT_SIZE
 
 
 def _target(output: str | None, data: IO[bytes]) -> str | IO[bytes] | None:

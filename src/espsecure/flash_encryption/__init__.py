@@ -150,6 +150,9 @@ def _run(
             )
         )
     if aes_xts:
+        if crypt_conf not in (None, DEFAULT_CRYPT_CONF):
+            text = "--flash-crypt-conf has no effect on AES-XTS, only on the scheme of ESP32."
+            listener(Message(text, Level.WARNING))
         from espsecure.flash_encryption import xts
 
         crypt = xts.stream(key, address, decrypting)
@@ -158,6 +161,10 @@ def _run(
         from espsecure.flash_encryption import esp32
 
         conf = DEFAULT_CRYPT_CONF if crypt_conf is None else crypt_conf
+        if conf != conf & DEFAULT_CRYPT_CONF:
+            conf &= DEFAULT_CRYPT_CONF
+            text = f"FLASH_CRYPT_CONFIG has 4 bits: of {crypt_conf} only {conf:#x} counts."
+            listener(Message(text, Level.WARNING))
         if not conf:
             listener(Message("Setting FLASH_CRYPT_CONF to zero is not recommended.", Level.WARNING))
         crypt = esp32.stream(key, address, conf, decrypting)

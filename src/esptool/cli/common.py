@@ -175,14 +175,27 @@ class Command(HelpMixin, click.Command):
         if not any(isinstance(o, EatAll) for o in known.values()):
             return super().parse_args(ctx, words)
         required = sum(1 for p in self.params if isinstance(p, click.Argument) and p.required)
+        missing: click.MissingParameter | None = None
         for spare in range(required + 1):
             try:
                 return super().parse_args(ctx, _spread(words, known, spare, lambda _: False))
             except click.MissingParameter as e:
-                if not isinstance(e.param, click.Argument) or spare == required:
+                if not isinstance(e.param, click.Argument):
                     raise
-                ctx.params.clear()
-        raise AssertionError("unreachable")
+                missing = missing or e
+            except click.UsageError:
+                if missing is None:
+                    raise
+            ctx.params.clear()
+        assert missing is not None
+        taken = [o.opts[0] for o in known.values() if isinstance(o, EatAll) and o.opts[0] in words]
+        if taken:
+            hint = (
+                f"The words behind {taken[-1]} belong to that option: put these arguments in "
+                "front of it."
+            )
+            raise click.MissingParameter(hint, ctx=missing.ctx, param=missing.param) from None
+        raise missing
 
 
 def _joined_short(word: str, known: Mapping[str, Any]) -> str:

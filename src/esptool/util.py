@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
 from esptool import errors as _errors
+from esptool.chips import normalize
 from esptool.errors import FatalError as FatalError
 from esptool.errors import NANDEraseFailed as NANDEraseFailed
 from esptool.errors import NANDProgramFailed as NANDProgramFailed
@@ -106,7 +107,7 @@ def expand_chip_name(chip_name: str) -> str:
 
 def strip_chip_name(chip_name: str) -> str:
     """'ESP32-S3' as options write it: 'esp32s3'."""
-    return re.sub(r"[-()]", "", chip_name.lower())
+    return normalize(chip_name)
 
 
 def get_file_size(path_to_file: str | os.PathLike[str]) -> int:

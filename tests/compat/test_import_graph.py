@@ -66,6 +66,30 @@ DOORS = {
 #: Inside a room: the rungs of its ladder, lowest first. A module imports only from rungs below its
 #: own; the names are relative to the room, "" is its front door.
 LADDERS: dict[str, list[set[str]]] = {
+    "esptool.cli": [
+        {"", "completion", "ending", "help", "modes"},
+        {"common", "connection"},
+        {"params", "state", "version", "virtual_chip"},
+        {
+            *("options", "main", "chip_id", "dump_mem", "get_security_info", "load_ram"),
+            *("read_mac", "read_mem", "read_sdc_chip_info", "run"),
+            *("verify_sdc_certificate", "write_mem"),
+        },
+        {
+            *("elf2image", "dump_bbm", "erase_flash", "erase_region", "flash_id", "read_flash"),
+            *("read_flash_sfdp", "read_flash_status", "read_nand_spare", "verify_flash"),
+            *("write_flash", "write_flash_status", "write_nand_spare"),
+        },
+        {"image_info", "merge_bin"},
+    ],
+    "esptool.image": [
+        {"", "content", "descriptors", "header", "regions", "signatures", "uf2"},
+        {"hexfile", "model", "writer"},
+        {"elf", "esp32", "reader", "sources"},
+        {"app", "esp8266", "info"},
+        {"convert", "merge", "report"},
+        {"jobs"},
+    ],
     "espsecure": [
         {"streams", "cli.report", "flash_encryption.esp32", "flash_encryption.xts"},
         {"keys", "digests", "flash_encryption"},
@@ -85,7 +109,6 @@ KNOWN_CIRCLES: set[frozenset[str]] = {
     frozenset({"espefuse.commands", "espefuse.efuse_interface", "espefuse.key_commands"}),
     frozenset(f"esptool.device.{name}" for name in ("connect", "recover", "session")),
     frozenset({"esptool.bin_image", "esptool.targets"}),
-    frozenset({"esptool.cli.connection", "esptool.cli.state"}),
 }
 #: What the other programs use of this package.
 OTHERS: dict[str, set[str]] = {

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from esptool import cmds
-from esptool.cli.state import ESP_ROM_BAUD, NO_RESET_AFTER, SDC_COMMANDS, SECURE_DOWNLOAD_COMMANDS
+from esptool.cli.modes import ESP_ROM_BAUD, NO_RESET_AFTER, SDC_COMMANDS, SECURE_DOWNLOAD_COMMANDS
 from esptool.errors import FatalError, NotSupportedError, UsageError
 from esptool.events import Event, Listener, Message
 from esptool.loader import StubFlasher

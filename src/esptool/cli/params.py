@@ -116,7 +116,9 @@ class Chip(_StrChoice):
     name = "chip"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return super().convert(str(value).lower().replace("-", ""), param, ctx)
+        from esptool.chips import normalize
+
+        return super().convert(normalize(str(value)), param, ctx)
 
 
 class OldSpellingChoice(_StrChoice):

@@ -8,28 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from esptool.cli.modes import FLASH_WRITERS
 from esptool.errors import FatalError
 from esptool.logger import log
 
 if TYPE_CHECKING:
     from esptool.loader import ESPLoader
-
-SECURE_DOWNLOAD_COMMANDS = frozenset(
-    (
-        "get-security-info",
-        "write-flash",
-        "erase-region",
-        "verify-sdc-certificate",
-        "read-sdc-chip-info",
-    )
-)
-SDC_COMMANDS = frozenset(("verify-sdc-certificate", "read-sdc-chip-info"))
-#: Commands after which the chip is left alone: it runs something else now.
-NO_RESET_AFTER = frozenset(("load-ram", *SDC_COMMANDS))
-#: Commands that may leave flash half written or erased when they are interrupted.
-FLASH_WRITERS = frozenset(("write-flash", "erase-flash", "erase-region"))
-#: Commands that need no fast link and no stub to be quick.
-ESP_ROM_BAUD = 115200
 
 
 class Globals:

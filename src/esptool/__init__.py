@@ -84,9 +84,30 @@ _HOMES: dict[str, str] = {
     **dict.fromkeys(("cli",), "esptool.cli.main"),
 }
 
+#: Kinds of options, which wrappers of the command line import from here.
+_CLI_NAMES = (
+    "AddrFilenamePairType",
+    "AnyIntType",
+    "AutoHex2BinType",
+    "AutoSizeType",
+    "BaudRateType",
+    "ChipType",
+    "DiffWithType",
+    "EsptoolGroup",
+    "MutuallyExclusiveOption",
+    "OptionEatAll",
+    "ResetModeType",
+    "SerialPortType",
+    "SpiConnectionType",
+    "parse_port_filters",
+    "parse_size_arg",
+    "prepare_esp_object",
+)
+_HOMES |= dict.fromkeys(_CLI_NAMES, "esptool.cli_util")
+
 #: Modules that used to be reachable as attributes after `import esptool`.
 _MODULES = frozenset(
-    ("bin_image", "cmds", "config", "loader", "logger", "reset", "targets", "util")
+    ("bin_image", "cli_util", "cmds", "config", "loader", "logger", "reset", "targets", "util")
 )
 
 __all__ = [
@@ -106,6 +127,13 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(home), name)
     elif name in _MODULES:
         value = import_module(f"esptool.{name}")
+    elif name.endswith("_cli"):
+        # Wrappers take commands of the command line, such as `write_flash_cli`, from here.
+        commands = __getattr__("cli").commands
+        command = name.removesuffix("_cli").replace("_", "-")
+        if command not in commands:
+            raise AttributeError(f"module 'esptool' has no attribute '{name}'")
+        value = commands[command]
     elif name.startswith("ESP") and name.endswith("ROM"):
         value = getattr(import_module("esptool.targets"), name)
     else:
@@ -151,8 +179,11 @@ def main(argv: list[str] | None = None, esp: Any = None) -> None:
         # Asked for by build systems on every run: it need not wait for the command line's parser.
         _version_in_a_hurry()
         return
+    from esptool.cli.main import cli as group
     from esptool.cli.main import main as run
 
+    # The import has put the package of this name here; programs expect the group of commands.
+    globals()["cli"] = group
     run(words, esp)
 
 

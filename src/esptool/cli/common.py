@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from importlib import import_module
 from itertools import zip_longest
 from typing import Any
@@ -222,6 +222,43 @@ class Entry:
     needs: str = ""
 
 
+class LazyCommands(MutableMapping[str, click.Command]):
+    """Commands by name, in order; each is imported when it is asked for.
+
+    Programs look at `esptool.cli.commands` to learn which words are commands.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self._entries = dict(entries)
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._loaded:
+            module, _, attribute = self._entries[name].target.partition(":")
+            command = getattr(import_module(module), attribute or "command")
+            assert isinstance(command, click.Command)
+            command.name = command.name or name
+            self._loaded[name] = command
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        self._loaded.pop(name, None)
+        self._entries.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._entries
+        yield from (name for name in self._loaded if name not in self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries.keys() | self._loaded.keys())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._loaded
+
+
 class Group(HelpMixin, click.Group):
     """A group whose commands are loaded when asked for, in dash or underscore form.
 
@@ -240,23 +277,16 @@ class Group(HelpMixin, click.Group):
         self.entries = dict(entries or {})
         self.renamed = dict(renamed or {})
         super().__init__(*args, **kwargs)
+        given = self.commands
+        self.commands = LazyCommands(self.entries)
+        self.commands.update(given)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self.entries, *(n for n in self.commands if n not in self.entries)]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = self.entries.get(cmd_name)
-        if entry is None or cmd_name in self.commands:
-            return self.commands.get(cmd_name)
-        module, _, attribute = entry.target.partition(":")
-        command = getattr(import_module(module), attribute or "command")
-        assert isinstance(command, click.Command)
-        self.add_command(command, cmd_name)
-        return command
+        return list(self.commands)
 
     def is_command(self, word: str) -> bool:
         """Whether `word` names a command, in either spelling."""
-        return any(n in self.entries or n in self.commands for n in (word, word.replace("_", "-")))
+        return any(n in self.commands for n in (word, word.replace("_", "-")))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

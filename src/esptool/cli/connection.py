@@ -13,6 +13,8 @@ from esptool.loader import StubFlasher
 from esptool.logger import log
 
 if TYPE_CHECKING:
+    import click
+
     from esptool.cli.state import Globals
     from esptool.loader import ESPLoader
 
@@ -177,3 +179,20 @@ def end(state: Globals, esp: ESPLoader) -> None:
     cmds.reset_chip(esp, after)
     if after not in ("no-reset", "no-reset-stub"):
         esp.__dict__["_left"] = True
+
+
+def prepare_esp_object(ctx: click.Context) -> None:
+    """Connect for a command that a program has added to `esptool.cli`.
+
+    Afterwards `ctx.obj["esp"]` is the loader object; the chip is reset when the context closes.
+    """
+    state: Globals = ctx.find_root().obj
+    esp = begin(state, stub=True)
+    state["esp"] = esp
+
+    def leave() -> None:
+        end(state, esp)
+        if state.esp is None:
+            esp.session.close()
+
+    ctx.call_on_close(leave)

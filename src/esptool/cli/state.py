@@ -32,6 +32,20 @@ class Globals:
         self.esp = esp
         self.stub_plugins: list[str] = []
 
+    def __getitem__(self, name: str) -> Any:
+        """An option's value: commands of other programs take `ctx.obj` for a dict of them."""
+        return {"esp": self.esp, "invoked_subcommand": self.command, **self.options}[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.options[name] = value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """An option's value, or `default`."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
     @property
     def chip(self) -> str:
         """The chip that --chip names, or "auto"."""

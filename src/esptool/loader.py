@@ -24,7 +24,6 @@ from esptool.faces.chip import ChipFace
 from esptool.faces.constants import *  # noqa: F403
 from esptool.faces.constants import DEFAULT_CONNECT_ATTEMPTS, ESP_ROM_BAUD
 from esptool.faces.flash import FlashFace
-from esptool.faces.live import chosen_write_size
 from esptool.faces.memory import MemoryFace
 from esptool.faces.nand import DebugFace, NandFace
 from esptool.faces.stub import StubFlasher as StubFlasher
@@ -109,10 +108,6 @@ class ESPLoader(MemoryFace, FlashFace, NandFace, ChipFace, DebugFace):
         esp._trace_enabled = session.link.trace is not None
         esp._take(session)
         return esp
-
-    def _take(self, session: Session) -> None:
-        self.session = session
-        session.chosen_write_size = lambda: chosen_write_size(self)
 
     def __enter__(self) -> ESPLoader:
         return self

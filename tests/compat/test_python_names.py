@@ -52,17 +52,13 @@ MODULES = (
 )
 #: Workings of the public tool which are no part of its documented interface.
 INSIDES = {
-    "esptool.cmds": {"check_flash_size", "print_flash_id"},
-    "esptool.loader": {
-        *("HexFormatter", "StubMixin", "check_supported_function", "slip_reader"),
-        *("stub_and_esp32_function_only", "stub_function_only", "get_chip_spi_pads"),
-        *("get_usb_vid_pid", "use_usb_otg_block", "flash_type"),
-    },
+    "esptool.cmds": {"check_flash_size"},
+    "esptool.loader": {"use_usb_otg_block"},
     "esptool.util": {"check_deprecated_py_suffix"},
     "esptool.uf2_writer": {"div_roundup"},
-    # Here a loader object and its stub are one object of one class.
-    "esptool.targets.esp32": {"ESP32StubLoader", "StubMixin", "ESPLoader", "FatalError"},
-    "esptool.targets.esp8266": {"ESP8266StubLoader", "StubMixin", "ESPLoader", "FatalError"},
+    # What the modules of chips import themselves.
+    "esptool.targets.esp32": {"StubMixin", "ESPLoader", "FatalError"},
+    "esptool.targets.esp8266": {"StubMixin", "ESPLoader", "FatalError"},
 }
 #: Parameters with another default, each with its reason.
 OTHER_DEFAULTS = {

@@ -10,7 +10,7 @@ from esptool.chips.spec import ChipSpec
 from esptool.errors import ChipResponseError, FatalError, UsageError
 from esptool.faces import old
 from esptool.faces.constants import DEFAULT_TIMEOUT, ESP_ROM_BAUD
-from esptool.faces.live import Live, WriteSize
+from esptool.faces.live import Live, WriteSize, chosen_write_size
 from esptool.logger import log
 from esptool.protocol.opcodes import Cmd
 from esptool.protocol.packets import checksum
@@ -84,6 +84,11 @@ class FaceBase:
     _trace_enabled: bool
     #: What the next frames are read from, where a program put a generator of its own.
     _slip_reader = old.FrameSource()
+
+    def _take(self, session: Session) -> None:
+        """Work with this session from now on."""
+        self.session = session
+        session.chosen_write_size = lambda: chosen_write_size(self)
 
     # --- the port ----------------------------------------------------------------------------
 

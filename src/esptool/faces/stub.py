@@ -14,7 +14,8 @@ from esptool.faces.live import WriteSize
 if TYPE_CHECKING:
     from esptool.loader import ESPLoader
 
-_STUB_DATA = str(stubs.DATA)
+#: Holds the built-in stubs as `2/<chip>.json`: installers and tests of plug-ins look there.
+_STUB_DATA = str(stubs.DATA.with_name("public"))
 
 
 class StubFlasher:
@@ -84,6 +85,7 @@ class StubMixin(FaceBase):
 
     def __init__(self, rom_loader: Any) -> None:
         self.__dict__.update(rom_loader.__dict__)
+        self._take(rom_loader.session)
 
     def stub_json_name(self) -> str:
         """Name of the stub's file."""

@@ -2,7 +2,8 @@
 """Lets this folder stand in for a package folder that holds `esptool.py` (PlatformIO's
 `tool-esptoolpy`): as a script it runs the tool, and imported from this folder it is the package.
 
-Nothing of it is installed.
+Nothing of it is installed. A Python that is started in this folder finds it before its own packages:
+then whatever `esptool` it has itself comes first.
 """
 
 import os
@@ -10,16 +11,19 @@ import sys
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _SOURCES = os.path.join(_HERE, "src")
-_PLACES = [os.path.abspath(place or os.curdir) for place in sys.path]
+_BY_CHANCE = os.getcwd() == _HERE and (__name__ != "__main__" or __spec__ is not None)
 
-# In front of this folder, by which this file was found: so the package is found before it.
-sys.path.insert(_PLACES.index(_HERE) if _HERE in _PLACES else 0, _SOURCES)
-
+_path = sys.path[:]
+_others = [place for place in _path if os.path.abspath(place or os.curdir) != _HERE]
+sys.path[:] = [*_others, _SOURCES] if _BY_CHANCE else [_SOURCES, *_others]
 if __name__ == "__main__":
     from esptool import _main
 
     _main()
 else:
-    # Import again, by the path that leads to the package now; whoever imports gets what is there.
+    # Import again; whoever asked gets what is there then.
     del sys.modules[__name__]
-    __import__(__name__)
+    try:
+        __import__(__name__)
+    finally:
+        sys.path[:] = [*_path, _SOURCES]

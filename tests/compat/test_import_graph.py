@@ -116,7 +116,7 @@ KNOWN_CIRCLES: set[frozenset[str]] = {
 OTHERS: dict[str, set[str]] = {
     "espefuse": {*BELOW_FACES, *FACES, "cli", ""},
     "espsecure": {*GROUND, "image", "chips", "util", "logger", "cli", ""},
-    "esp_rfc2217_server": {*GROUND, "transport", "logger", "cli", ""},
+    "esp_rfc2217_server": {*GROUND, "transport", "config", "logger", "cli", ""},
 }
 
 

@@ -117,7 +117,7 @@ def test_every_option_parses_alike_in_both_spellings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = tmp_path / "file.bin"
-    file.write_bytes(b"\xe9" + bytes(64))
+    file.write_bytes(b"[hsm_config]\n")  # some options read their file as text
     row = TABLE[program]["commands"][name]
     ctx, command = load(program, name)
     for option in row["options"]:

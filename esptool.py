@@ -2,8 +2,8 @@
 """Lets this folder stand in for a package folder that holds `esptool.py` (PlatformIO's
 `tool-esptoolpy`): as a script it runs the tool, and imported from this folder it is the package.
 
-Nothing of it is installed. A Python that is started in this folder finds it before its own packages:
-then whatever `esptool` it has itself comes first.
+Nothing of it is installed. A Python that is started in this folder finds it before its own
+packages: then whatever `esptool` it has itself comes first.
 """
 
 import os

@@ -65,7 +65,9 @@ def protect(t: ChipTable, r: random.Random) -> list[str]:
     if r.random() < 0.3:
         names = [f.name for f in t.fields if f.rd_dis and f.group not in NOT_ALWAYS]
         return ["read-protect-efuse", r.choice(names)]
+    alone = OURS_ALONE.get(t.key, set())
     names = [f.name for f in t.fields if f.wr_dis is not None and f.group not in NOT_ALWAYS]
+    names = [name for name in names if name not in alone]
     return ["write-protect-efuse", *r.sample(names, r.randrange(1, 4))]
 
 

@@ -1,0 +1,639 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the two witnesses of `facts/` say of the same thing: rows of (chip, name, host, silicon).
+
+The host's files are `host.json` and `efuse.json`; `silicon.json` was written from other sources. A
+silicon value whose source says that it has none of its own is no witness and gives no row.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from espefuse import schema  # noqa: E402
+from esptool.chips.spec import ChipSpec, MacLayout, Op, Piece, Step  # noqa: E402
+from generate import firmware, host  # noqa: E402
+from generate.files import chips, load  # noqa: E402
+
+NO_WITNESS = ("no second source", "host")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fact that both hold."""
+
+    chip: str
+    name: str
+    host: Any
+    silicon: Any
+
+
+class Silicon:
+    """The values of one `silicon.json` that have a source of their own."""
+
+    def __init__(self, facts: Path, chip: str) -> None:
+        raw = json.loads((facts / chip / "silicon.json").read_text(encoding="utf-8"))
+        self.values = {
+            name: plain(entry["v"])
+            for name, entry in raw["values"].items()
+            if not entry["src"].startswith(NO_WITNESS)
+        }
+        self.efuses: dict[int, dict[str, Any]] = {
+            int(since): {
+                name: entry
+                for name, entry in fields.items()
+                if name != "src" and not entry["src"].startswith(NO_WITNESS)
+            }
+            for since, fields in raw["efuses"].items()
+        }
+
+    def get(self, name: str) -> Any:
+        return self.values.get(name)
+
+    def versions(self, name: str) -> dict[int, Any]:
+        """A value by the first revision that has it: `rom.X` and `rom@101.X`."""
+        head, _, tail = name.partition(".")
+        found = {}
+        for key, value in self.values.items():
+            prefix, _, rest = key.partition(".")
+            kind, _, since = prefix.partition("@")
+            if (kind, rest) == (head, tail):
+                found[int(since or 0)] = value
+        return found
+
+    def register(self, block: int, bit: int) -> tuple[int, int] | None:
+        """(address, shift) of a bit of an eFuse block."""
+        name = {0: "rd_wr_dis", 10: "rd_sys_part2"}.get(block, f"rd_block{block}")
+        base = self.get(f"efuse.{name}")
+        return None if base is None else (base + bit // 32 * 4, bit % 32)
+
+    def field(self, revision: int, *names: str) -> list[tuple[int, int]] | None:
+        """The bits of an eFuse field as (address, shift), from bit 0 up; None if not known."""
+        since = max((s for s in self.efuses if s <= revision), default=None)
+        if since is None:
+            return None
+        bits: list[tuple[int, int]] = []
+        for name in names:
+            entry = self.efuses[since].get(name)
+            if entry is None:
+                return None
+            block, spans = entry["at"]
+            for start, length in spans:
+                for bit in range(start, start + length):
+                    place = self.register(block, bit)
+                    if place is None:
+                        return None
+                    bits.append(place)
+        return bits
+
+
+def plain(value: Any) -> Any:
+    """Numbers that are written as texts, as numbers."""
+    if isinstance(value, str) and value.startswith("0x"):
+        return int(value, 16)
+    if isinstance(value, list):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    return value
+
+
+def rows(facts: Path) -> Iterator[Row]:
+    """Every fact that both witnesses hold, of all chips."""
+    for spec in host.specs(facts):
+        silicon = Silicon(facts, spec.key)
+        made: list[Callable[[ChipSpec, Silicon], Iterator[tuple[str, Any, Any]]]] = [
+            *(_identity, _uart, _spi, _memory, _image, _security, _watchdog, _strapping, _clock)
+        ]
+        for rule in made:
+            yield from _both(spec.key, rule(spec, silicon))
+        if spec.stub.available:
+            yield from _both(spec.key, _stub(spec, firmware.read(facts, spec), silicon))
+        if spec.key in chips(facts, "efuse"):
+            yield from _both(spec.key, _efuse(load(facts, spec.key, "efuse"), spec, silicon))
+
+
+def _both(chip: str, pairs: Iterator[tuple[str, Any, Any]]) -> Iterator[Row]:
+    for name, ours, theirs in pairs:
+        if ours is not None and theirs is not None:
+            yield Row(chip, name, ours, theirs)
+
+
+Pairs = Iterator[tuple[str, Any, Any]]
+
+#: Fields of the host's identity, and the eFuse fields of which they are made, from bit 0 up.
+IDENTITY: dict[str, tuple[tuple[str, ...], ...]] = {
+    "pkg": (("PKG_VERSION",), ("CHIP_PACKAGE", "CHIP_PACKAGE_4BIT")),
+    "minor": (
+        ("WAFER_VERSION_MINOR",),
+        ("WAFER_VERSION_MINOR_LO", "WAFER_VERSION_MINOR_HI"),
+    ),
+    "major": (("WAFER_VERSION_MAJOR",), ("WAFER_VERSION_MAJOR_LO", "WAFER_VERSION_MAJOR_HI")),
+    "raw_minor": (("WAFER_VERSION_MINOR_LO", "WAFER_VERSION_MINOR_HI"),),
+    "raw_minor_low3": (("WAFER_VERSION_MINOR_LO",),),
+    "raw_major": (("WAFER_VERSION_MAJOR",),),
+    "flash_cap": (("FLASH_CAP",), ("FLASH_VERSION",)),
+    "flash_vendor": (("FLASH_VENDOR",),),
+    "psram_cap": (("PSRAM_CAP", "PSRAM_CAP_3"), ("PSRAM_CAP",), ("PSRAM_VERSION",)),
+    "psram_vendor": (("PSRAM_VENDOR",),),
+    "temp": (("TEMP",), ("FLASH_TEMP",)),
+    "block2_version": (("BLK_VERSION_MINOR",), ("BLOCK2_VERSION",)),
+    "blk_version_major": (("BLK_VERSION_MAJOR",),),
+    "blk_version_minor": (("BLK_VERSION_MINOR",),),
+    "dis_app_cpu": (("DISABLE_APP_CPU",),),
+    "dis_bt": (("DISABLE_BT",),),
+    "cpu_freq_rated": (("CHIP_CPU_FREQ_RATED",),),
+    "cpu_freq_low": (("CHIP_CPU_FREQ_LOW",),),
+    "adc_vref": (("ADC_VREF",),),
+    "blk3_part_reserve": (("BLK3_PART_RESERVE",),),
+    "coding_scheme": (("CODING_SCHEME",),),
+    "flash_crypt_config": (("FLASH_CRYPT_CONFIG",),),
+    "ck8m_freq": (("CLK8M_FREQ",), ("CK8M_FREQ",)),
+    "spi_pad_clk": (("SPI_PAD_CONFIG_CLK",),),
+    "spi_pad_q": (("SPI_PAD_CONFIG_Q",),),
+    "spi_pad_d": (("SPI_PAD_CONFIG_D",),),
+    "spi_pad_cs": (("SPI_PAD_CONFIG_CS",), ("SPI_PAD_CONFIG_CS0",)),
+    "spi_pad_hd": (("SPI_PAD_CONFIG_HD",),),
+}
+
+
+def _bits(pieces: tuple[Piece, ...]) -> list[tuple[int, int]]:
+    """The bits of a host's field as (address, shift), from bit 0 up."""
+    found = {}
+    for piece in pieces:
+        for i in range(piece.width):
+            found[piece.out_shift + i] = (piece.address, piece.shift + i)
+    return [found[i] for i in sorted(found)]
+
+
+def _place(
+    pieces: tuple[Piece, ...], silicon: Silicon, options: tuple[tuple[str, ...], ...]
+) -> Any:
+    """What silicon says of a field that has one of several names: the longest known one."""
+    for revision in sorted(silicon.efuses, reverse=True):
+        for names in options:
+            bits = silicon.field(revision, *names)
+            if bits is not None and len(bits) == len(_bits(pieces)):
+                return bits
+    return next((b for names in options if (b := silicon.field(10**6, *names)) is not None), None)
+
+
+def _identity(spec: ChipSpec, silicon: Silicon) -> Pairs:
+    yield "image_chip_id", spec.image_chip_id, silicon.get("image.chip_id")
+    yield "uf2_family_id", spec.uf2_family_id, silicon.get("image.uf2_family")
+    yield "crystal.mhz", spec.crystal.mhz, silicon.get("board.crystal_mhz")
+    yield "rom.magic", spec.rom.magic, silicon.get("rom.magic")
+    yield "rom.security_info", spec.rom.security_info, silicon.get("loader.security_info")
+    for name, pieces in spec.identity.fields.items():
+        if name in IDENTITY and pieces:
+            yield f"identity.{name}", _bits(pieces), _place(pieces, silicon, IDENTITY[name])
+    mac = spec.identity.mac
+    if mac.layout is MacLayout.OTP_8266:
+        yield "identity.mac.word0", mac.word0, silicon.get("efuse.ESP_OTP_MAC0")
+        yield "identity.mac.word1", mac.word1, silicon.get("efuse.ESP_OTP_MAC1")
+        return
+    place = silicon.field(0, "MAC")
+    if place is not None:
+        words = sorted({address for address, _ in place})
+        yield "identity.mac", [mac.word0, mac.word1], words
+    yield "identity.mac.word0", mac.word0, silicon.get("efuse.mac_word0")
+
+
+def _uart(spec: ChipSpec, silicon: Silicon) -> Pairs:
+    yield "uart.clkdiv_reg", spec.uart.clkdiv_reg, silicon.get("uart0.clkdiv")
+    yield "uart.date_reg", spec.uart.date_reg, silicon.get("uart0.date")
+    yield "uart base", spec.uart.clkdiv_reg & ~0xFF, silicon.get("uart0.base")
+
+
+def _spi(spec: ChipSpec, silicon: Silicon) -> Pairs:
+    spi = spec.spi
+    yield "spi.base", spi.base, silicon.get("spi1.base")
+    registers = {
+        "usr_offs": "user",
+        "usr1_offs": "user1",
+        "usr2_offs": "user2",
+        "w0_offs": "w0",
+        "mosi_dlen_offs": "mosi_dlen",
+        "miso_dlen_offs": "miso_dlen",
+    }
+    for ours, theirs in registers.items():
+        offset = getattr(spi, ours)
+        address = None if offset is None else spi.base + offset
+        yield f"spi.{ours}", address, silicon.get(f"spi1.{theirs}")
+
+
+#: Kinds of the host's memory map, and silicon's names; the last that is there counts.
+MEMORY = {
+    "DROM": ("drom",),
+    "IROM": ("irom",),
+    "DRAM": ("dram",),
+    "IRAM": ("iram",),
+    "BYTE_ACCESSIBLE": ("byte",),
+    "DROM_MASK": ("drom_mask",),
+    "IROM_MASK": ("irom_mask",),
+    "RTC_IRAM": ("rtc_iram",),
+    "RTC_DRAM": ("rtc_dram",),
+    "RTC_DATA": ("rtc_data",),
+    "CACHE_PRO": ("cache_pro",),
+    "CACHE_APP": ("cache_app",),
+    "DIRAM_DRAM": ("diram_dram",),
+    "DIRAM_IRAM": ("diram_iram",),
+    "EXTRAM_DATA": ("extram",),
+}
+
+
+def _memory(spec: ChipSpec, silicon: Silicon) -> Pairs:
+    for r in spec.memory_map:
+        for name in MEMORY.get(r.kind, ()):
+            low, high = silicon.get(f"mem.{name}_low"), silicon.get(f"mem.{name}_high")
+            if low is not None and high is not None and low < high:
+                yield f"memory_map {r.kind}", [r.start, r.end], [low, high]
+
+
+def _image(spec: ChipSpec, silicon: Silicon) -> Pairs:
+    yield "bootloader_offset", spec.flash.bootloader_offset, silicon.get("image.bootloader_offset")
+    sizes = silicon.get("image.mmu_page_sizes") or silicon.get("image.mmu_kconfig_sizes")
+    if spec.image.mmu_page_sizes:
+        yield "image.mmu_page_sizes", list(spec.image.mmu_page_sizes), sizes
+    ours = sorted({*spec.image.irom, *spec.image.drom})
+    ends = [silicon.get(f"mem.{n}_{e}") for n in ("irom", "drom") for e in ("low", "high")]
+    if spec.image.extended_header and None not in ends:
+        yield "image mapped from", ours[0], min(ends)
+        yield "image mapped to", ours[-1], max(ends)
+
+
+def _mask_bits(address: int, mask: int) -> list[tuple[int, int]]:
+    return [(address, bit) for bit in range(32) if mask >> bit & 1]
+
+
+def _security(spec: ChipSpec, silicon: Silicon) -> Pairs:
+    security = spec.security
+    masks = {
+        "secure_boot": ("SECURE_BOOT_EN", "ABS_DONE_0"),
+        "secure_boot_v2": ("ABS_DONE_1",),
+        "crypt_cnt": ("SPI_BOOT_CRYPT_CNT", "FLASH_CRYPT_CNT"),
+        "no_manual_encrypt": ("DIS_DOWNLOAD_MANUAL_ENCRYPT", "DISABLE_DL_ENCRYPT"),
+    }
+    for name, fields in masks.items():
+        bits = getattr(security, name)
+        if bits is None:
+            continue
+        ours = _mask_bits(bits.address, bits.mask)
+        theirs = [p for f in fields if (p := silicon.field(10**6, f)) is not None]
+        if theirs:
+            yield f"security.{name}", ours, theirs[0]
+    for i, piece in enumerate(security.purpose_fields):
+        theirs_i = _place((piece,), silicon, ((f"KEY_PURPOSE_{i}",),))
+        yield f"security.purpose_fields[{i}]", _bits((piece,)), theirs_i
+    if security.key_manager is not None:
+        theirs_km = silicon.field(10**6, "FORCE_USE_KEY_MANAGER_KEY")
+        ours_km = (security.key_manager.address, security.key_manager.shift)
+        yield "security.key_manager", ours_km, theirs_km[0] if theirs_km else None
+    if spec.efuse is None:
+        return
+    efuse = spec.efuse
+    yield "efuse.base", efuse.base, silicon.get("efuse.base")
+    yield "efuse.block1", efuse.block1, silicon.get("efuse.rd_block1")
+    first = silicon.get("efuse.rd_repeat_data0") or silicon.get("efuse.rd_wr_dis")
+    yield "efuse.rd_reg_base", efuse.rd_reg_base, first
+    purposes = silicon.get("efuse.key_purposes") or {}
+    numbers = {number: name for name, number in purposes.items()}
+    for number, name in efuse.key_purposes.items():
+        shown = "USER/EMPTY" if numbers.get(number) == "USER" else numbers.get(number)
+        yield f"efuse.key_purposes[{number}]", name, shown
+    if spec.voltage is not None:
+        for ours_v, field in (
+            (spec.voltage.efuse_force, "VDD_SPI_FORCE"),
+            (spec.voltage.efuse_xpd, "VDD_SPI_XPD"),
+            (spec.voltage.efuse_tieh, "VDD_SPI_TIEH"),
+        ):
+            place = silicon.field(10**6, field) or silicon.field(
+                10**6, field.replace("VDD_SPI_", "XPD_SDIO_").replace("_SDIO_XPD", "_SDIO_REG")
+            )
+            yield f"voltage.{field}", _mask_bits(spec.voltage.efuse_reg, ours_v), place
+    if spec.octal_flash is not None:
+        octal = _mask_bits(spec.octal_flash.address, spec.octal_flash.mask)
+        yield "octal_flash", octal, silicon.field(10**6, "FLASH_TYPE")
+
+
+def _watchdog(spec: ChipSpec, silicon: Silicon) -> Pairs:
+    """Each step of a recipe as (name of the register, value), against what the register is."""
+    names = {
+        silicon.get(f"wdt.{name}"): name
+        for name in ("config0", "config1", "wprotect", "swd_conf", "swd_wprotect", "feed")
+    }
+    names |= {silicon.get(f"timg0.{name}"): f"timg0 {name}" for name in TIMER_REGISTERS}
+    names.pop(None, None)
+    if not names:
+        return
+    recipes = {"quiet": spec.reset.quiet_watchdogs}
+    if spec.reset.watchdog is not None:
+        recipes["reset"] = spec.reset.watchdog.steps
+    for recipe, steps in recipes.items():
+        for i, (step, (register, value)) in enumerate(
+            zip(steps, _expected(recipe, steps, silicon), strict=True)
+        ):
+            found = (names.get(step.address, hex(step.address)), step.value)
+            yield f"reset {recipe}[{i}]", found, (register, value)
+    constants = {
+        "WDTCONFIG0_REG": "wdt.config0",
+        "WDTCONFIG1_REG": "wdt.config1",
+        "WDTWPROTECT_REG": "wdt.wprotect",
+        "WDT_WKEY": "wdt.wkey",
+        "SWD_CONF_REG": "wdt.swd_conf",
+        "SWD_WPROTECT_REG": "wdt.swd_wprotect",
+        "SWD_WKEY": "wdt.swd_wkey",
+    }
+    for ours, theirs in constants.items():
+        yield (
+            f"registers.RTC_CNTL_{ours}",
+            spec.registers.get(f"RTC_CNTL_{ours}"),
+            silicon.get(theirs),
+        )
+    feed = silicon.get("wdt.swd.auto_feed_en")
+    bit = spec.registers.get("RTC_CNTL_SWD_AUTO_FEED_EN")
+    yield "registers.RTC_CNTL_SWD_AUTO_FEED_EN", bit, None if feed is None else 1 << feed[0]
+
+
+TIMER_REGISTERS = ("wdtconfig0", "wdtwprotect")
+#: What a reset by the watchdog writes into CONFIG1 (its wait) and CONFIG0: enabled, stage 0 resets
+#: the system, the reset signals take a while. Their bits differ a little between chips.
+RESET_VALUES = {"config1": 2000}
+
+
+def _expected(recipe: str, steps: tuple[Step, ...], silicon: Silicon) -> list[tuple[str, int]]:
+    """What a recipe must do on this silicon: unlock, set, lock, watchdog by watchdog."""
+    key, swd_key = silicon.get("wdt.wkey"), silicon.get("wdt.swd_wkey") or silicon.get("wdt.wkey")
+    if recipe == "reset":
+        enable = 1 << (silicon.get("wdt.config0.en") or [31])[0]
+        stage = 5 << (silicon.get("wdt.config0.stg0") or [28])[0]
+        width = steps[2].value & 0x1FF
+        return [
+            ("wprotect", key),
+            ("config1", RESET_VALUES["config1"]),
+            ("config0", enable | stage | width),
+            ("wprotect", 0),
+        ]
+    found: list[tuple[str, int]] = []
+    if steps:
+        found += [("wprotect", key), ("config0", 0), ("wprotect", 0)]
+    if len(steps) > 6:
+        found += [("timg0 wdtwprotect", key), ("timg0 wdtconfig0", 0), ("timg0 wdtwprotect", 0)]
+    if any(step.op is Op.SET_BITS for step in steps):
+        feed = silicon.get("wdt.swd.auto_feed_en") or [31]
+        found += [("swd_wprotect", swd_key), ("swd_conf", 1 << feed[0]), ("swd_wprotect", 0)]
+    return found
+
+
+def _strapping(spec: ChipSpec, silicon: Silicon) -> Pairs:
+    strap = silicon.get("gpio.strap")
+    if spec.voltage is not None:
+        yield "voltage.strap", spec.voltage.strap.address, strap
+        yield "voltage.rtc_reg", spec.voltage.rtc_reg, silicon.get("rtc.sdio_conf")
+    if spec.reset.otg_strap is not None:
+        yield "reset.otg_strap", spec.reset.otg_strap.address, strap
+    forced = spec.reset.otg_forced
+    if forced is not None:
+        for register, field in (
+            ("rtc.option1", "rtc.option1.force_download_boot"),
+            ("lp_sys.sys_ctrl", "lp_sys.sys_ctrl.force_download_boot"),
+        ):
+            yield "reset.otg_forced", forced.address, silicon.get(register)
+            bit = silicon.get(field)
+            yield "reset.otg_forced bit", forced.mask, None if bit is None else 1 << bit[0]
+    for step in spec.reset.before_hard:
+        yield "reset.before_hard", step.address, silicon.get("rtc.option1")
+    if silicon.get("usb.vid") is not None:
+        yield "usb.serial_jtag", spec.usb.serial_jtag, bool(silicon.get("usb.serial_jtag"))
+        yield "usb.otg", spec.usb.otg, silicon.get("usb.rom_pid") is not None
+    names = {
+        "GPIO_STRAP_REG": strap,
+        "RTC_CNTL_OPTION1_REG": silicon.get("rtc.option1") or silicon.get("lp_sys.sys_ctrl"),
+        "RTCCNTL_BASE_REG": silicon.get("rtc.base"),
+        "DR_REG_LP_WDT_BASE": silicon.get("lp_wdt.base"),
+        "DR_REG_LP_SYS_BASE": silicon.get("lp_sys.base"),
+        "DR_REG_PMU_BASE": silicon.get("pmu.base"),
+        "DR_REG_SYSCON_BASE": silicon.get("syscon.base"),
+        "DR_REG_TIMG_BASE": silicon.get("timg0.base"),
+        "APB_CTL_DATE_ADDR": silicon.get("syscon.date"),
+        "RTCCALICFG1": silicon.get("timg0.rtccalicfg1"),
+        "PCR_SYSCLK_CONF_REG": silicon.get("pcr.sysclk_conf"),
+        "MAC_EFUSE_REG": silicon.get("efuse.mac_word0"),
+        "EFUSE_BLOCK2_ADDR": silicon.get("efuse.rd_block2"),
+        "ESP_OTP_MAC0": silicon.get("efuse.ESP_OTP_MAC0"),
+        "ESP_OTP_MAC1": silicon.get("efuse.ESP_OTP_MAC1"),
+        "ESP_OTP_MAC3": silicon.get("efuse.ESP_OTP_MAC3"),
+    }
+    for name, theirs in names.items():
+        yield f"registers.{name}", spec.registers.get(name), theirs
+    calibration = silicon.get("timg0.rtc_cali_value")
+    if calibration is not None:
+        shift, width = calibration
+        yield (
+            "registers.TIMERS_RTC_CALI_VALUE_S",
+            spec.registers.get("TIMERS_RTC_CALI_VALUE_S"),
+            shift,
+        )
+        value = spec.registers.get("TIMERS_RTC_CALI_VALUE")
+        yield "registers.TIMERS_RTC_CALI_VALUE", value, (1 << width) - 1
+    xtal = silicon.get("pcr.sysclk.clk_xtal_freq")
+    if xtal is not None:
+        shift, width = xtal
+        yield (
+            "registers.PCR_SYSCLK_XTAL_FREQ_S",
+            spec.registers.get("PCR_SYSCLK_XTAL_FREQ_S"),
+            shift,
+        )
+        mask = spec.registers.get("PCR_SYSCLK_XTAL_FREQ_V")
+        yield "registers.PCR_SYSCLK_XTAL_FREQ_V", mask, ((1 << width) - 1) << shift
+    for name, field in SDIO.items():
+        place = silicon.get(f"rtc.sdio.{field}")
+        mask = None if place is None else ((1 << place[1]) - 1) << place[0]
+        yield f"registers.{name}", spec.registers.get(name), mask
+
+
+SDIO = {
+    "RTC_CNTL_XPD_SDIO_REG": "xpd",
+    "RTC_CNTL_DREFH_SDIO_M": "drefh",
+    "RTC_CNTL_DREFM_SDIO_M": "drefm",
+    "RTC_CNTL_DREFL_SDIO_M": "drefl",
+    "RTC_CNTL_SDIO_FORCE": "force",
+    "RTC_CNTL_SDIO_PD_EN": "pd_en",
+}
+
+
+def _clock(spec: ChipSpec, silicon: Silicon) -> Pairs:
+    clock = spec.stub.cpu_clock
+    if clock is None:
+        return
+    select = silicon.get("pcr.sysclk.soc_clk_sel")
+    yield "cpu_clock.select", clock.select.address, silicon.get("pcr.sysclk_conf")
+    mask = None if select is None else ((1 << select[1]) - 1) << select[0]
+    yield "cpu_clock.select bits", clock.select.mask, mask
+    yield "cpu_clock.bus_divider", clock.bus_divider, silicon.get("pcr.ahb_freq_conf")
+    yield "cpu_clock.update", clock.update.address, silicon.get("pcr.bus_clk_update")
+    bit = silicon.get("pcr.bus_clk_update.bit")
+    yield "cpu_clock.update bit", clock.update.mask, None if bit is None else 1 << bit[0]
+    if spec.crystal.mhz is not None:
+        yield "cpu_clock.times", clock.mhz, clock.times * spec.crystal.mhz
+
+
+def _stub(spec: ChipSpec, facts: firmware.Firmware, silicon: Silicon) -> Pairs:
+    read, write = facts.uart_fifo
+    ahb = silicon.get("uart0.fifo_ahb")
+    fifos = [f for f in (silicon.get("uart0.fifo"), ahb) if f is not None]
+    if fifos:
+        yield "firmware.uart_fifo read", True, read in fifos
+        yield "firmware.uart_fifo write", True, write in fifos
+    base = spec.uart.clkdiv_reg & ~0xFF
+    if facts.uart_update is not None:
+        offset, bit = facts.uart_update
+        place = silicon.get("uart0.update.bit")
+        register = silicon.get("uart0.update") or silicon.get("uart0.id")
+        yield "firmware.uart_update", base + offset, register
+        yield "firmware.uart_update bit", bit, None if place is None else place[0]
+    if facts.spi_hold is not None:
+        offset, bit = facts.spi_hold
+        place = silicon.get("spi1.misc.cs_keep_active")
+        yield "firmware.spi_hold", spec.spi.base + offset, silicon.get("spi1.misc")
+        yield "firmware.spi_hold bit", bit, None if place is None else place[0]
+    yield "firmware.usb_jtag_base", facts.usb_jtag_base, silicon.get("usj.base")
+    calls = {
+        "delay": ("rom.ets_delay_us",),
+        "restart": ("rom.software_reset", "rom.rom_software_reboot"),
+        "attach": ("rom.spi_flash_attach",),
+        "encrypt": ("rom.esp_rom_spiflash_write_encrypted", "rom.SPI_Encrypt_Write"),
+        "pins": ("rom.ets_efuse_get_spiconfig",),
+        "select": ("rom.SelectSpiFunction",),
+    }
+    for ours, names in calls.items():
+        theirs = next((v for n in names if (v := silicon.get(n)) is not None), None)
+        yield f"firmware.rom.{ours}", getattr(facts.rom, ours), theirs
+    if facts.security_info is not None:
+        known = silicon.versions("rom.GetSecurityInfoProc")
+        for since, address in facts.security_info.function:
+            yield f"firmware.security_info@{since}", address, known.get(since)
+    for stub, otg in (facts.otg or {}).items():
+        ends = {name: end for end, name in spec.stub.variants}
+        since = 0 if stub in ends or not ends else max(ends.values())
+        for ours, name in OTG.items():
+            yield f"firmware.otg.{stub}.{ours}", getattr(otg, ours), _at(silicon, name, since)
+        yield f"firmware.otg.{stub}.link_value", otg.link_value, silicon.get("rom.buff_uart_no_otg")
+        device = _at(silicon, "rom.UartDev", since)
+        link = None if device is None else device + 0x18
+        yield f"firmware.otg.{stub}.link", otg.link[0][1], link
+
+
+OTG = {
+    "fill": "rom.cdc_acm_fifo_fill",
+    "count": "rom.cdc_acm_rx_fifo_cnt",
+    "read": "rom.cdc_acm_fifo_read",
+    "poll": "rom.usb_dc_check_poll_for_interrupts",
+    "device": "rom.uart_acm_dev",
+}
+
+
+def _at(silicon: Silicon, name: str, revision: int) -> Any:
+    known = silicon.versions(name)
+    since = max((s for s in known if s <= revision), default=None)
+    return None if since is None else known[since]
+
+
+#: Registers of the controller: the host's names, and silicon's.
+CONTROLLER = {
+    "CMD": "cmd",
+    "CONF": "conf",
+    "CLK": "clk",
+    "STATUS": "status",
+    "DAC_CONF": "dac_conf",
+    "DEC_STATUS": "dec_status",
+    "CHECK_VALUE0": "check_value0",
+    "PGM_DATA0": "pgm_data0",
+    "RD_TIM_CONF": "rd_tim_conf",
+    "WR_TIM_CONF0": "wr_tim_conf0",
+    "WR_TIM_CONF1": "wr_tim_conf1",
+    "WR_TIM_CONF2": "wr_tim_conf2",
+    "RD_RS_ERR0": "rd_rs_err0",
+    "RD_RS_ERR1": "rd_rs_err1",
+    **{f"RD_REPEAT_ERR{i}": f"rd_repeat_err{i}" for i in range(8)},
+}
+TIMING = {
+    ("DAC_CONF", "dac.num"): "dac_num",
+    ("DAC_CONF", "dac.clk_div"): "dac_clk_div",
+    ("WR_TIM_CONF1", "wr.pwr_on_num"): "pwr_on_num",
+    ("WR_TIM_CONF2", "wr.pwr_off_num"): "pwr_off_num",
+}
+
+
+def _efuse(raw: dict[str, Any], spec: ChipSpec, silicon: Silicon) -> Pairs:
+    table = schema.build(raw, {}, None)
+    yield "efuse table base", table.base, silicon.get("efuse.base")
+    if spec.efuse is not None:
+        yield "efuse bases", spec.efuse.base, table.base
+    for ours, theirs in CONTROLLER.items():
+        yield f"efuse.registers.{ours}", table.registers.get(ours), silicon.get(f"efuse.{theirs}")
+    for block in table.blocks:
+        place = silicon.register(block.index, 0)
+        yield f"efuse.blocks[{block.index}].read", block.read_addr, place[0] if place else None
+        lock = silicon.get(f"efuse.block{block.index}.wr_dis")
+        yield f"efuse.blocks[{block.index}].wr_dis", block.wr_dis, lock
+        hide = silicon.get(f"efuse.block{block.index}.rd_dis")
+        if hide is not None:
+            yield f"efuse.blocks[{block.index}].rd_dis", list(block.rd_dis), hide
+    for purpose in table.purposes:
+        number = (silicon.get("efuse.key_purposes") or {}).get(purpose.name)
+        yield f"efuse.purposes.{purpose.name}", purpose.value, number
+    for register, mask, value in (*table.timing, *table.unsettled_timing):
+        for (name, field), timing in TIMING.items():
+            place = silicon.get(f"efuse.{field}")
+            if name == register and place and mask == ((1 << place[1]) - 1) << place[0]:
+                theirs = silicon.get(f"efuse.timing.{timing}")
+                yield f"efuse.timing.{timing}", value, theirs
+    for since, fields in silicon.efuses.items():
+        yield from _fields(schema.build(raw, {}, since), since, fields)
+
+
+#: The upper part of a field that silicon has in two places; elsewhere its name ends in _H.
+UPPER = {"PSRAM_CAP": "PSRAM_CAP_3"}
+
+
+#: The halves of ESP32-C2's key block: for flash encryption, and for secure boot.
+HALVES = {"BLOCK_KEY0_LOW_128": ("KEY0.FE_128BIT",), "BLOCK_KEY0_HI_128": ("KEY0.SB_128BIT",)}
+
+
+def _block_bits(field: schema.FieldDef) -> list[tuple[int, int]]:
+    start = field.bit or 0
+    return [(field.block, bit) for bit in range(start, start + field.length)]
+
+
+def _fields(table: schema.ChipTable, since: int, known: dict[str, Any]) -> Pairs:
+    by_name = {field.name: field for field in table.fields}
+    first = known["RD_DIS"]["at"][1][0][0] if "RD_DIS" in known else 0
+    for field in table.fields:
+        called = (field.name, *HALVES.get(field.name, field.alt))
+        names = [n for n in called if n in known and (n == field.name or n not in by_name)]
+        if not names or field.bit is None or field.group.startswith("keyblocks"):
+            continue
+        entry = known[names[0]]
+        block, spans = entry["at"]
+        theirs = [(block, bit) for start, count in spans for bit in range(start, start + count)]
+        ours = _block_bits(field)
+        rest = by_name.get(UPPER.get(field.name, f"{field.name}_H"))
+        if rest is not None and len(theirs) > len(ours):
+            ours += _block_bits(rest)
+        if field.codec == "mac":
+            # Sources list the bytes of an address in the order of its text.
+            theirs = sorted(theirs)
+        name = f"efuse.{field.name}@{since}"
+        yield name, ours, theirs
+        yield f"{name}.wr_dis", field.wr_dis, entry["wr_dis"]
+        hidden = [bit - first for bit in entry["rd_dis"]]
+        if hidden:
+            yield f"{name}.rd_dis", list(field.rd_dis), hidden

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from espefuse import token
+from espefuse import risks, token
 from espefuse.checks import check_block
-from espefuse.efuses import BURN_ATTEMPTS, BurnError, Efuses
 from espefuse.fields import Block
 from espefuse.proof import changed_names, prove_state, settle, visible
+from espefuse.state import BURN_ATTEMPTS, BurnError, EfuseState
 from esptool.errors import FatalError
 
 #: Fields that cut this tool off once the chip obeys them.
@@ -31,7 +31,7 @@ LOOK = (
 )
 
 
-def burn_all(efuses: Efuses) -> bool:
+def burn_staged(efuses: EfuseState) -> bool:
     """Check, confirm and burn everything staged. True when it is all on the chip.
 
     Raises:
@@ -54,9 +54,7 @@ def burn_all(efuses: Efuses) -> bool:
     if efuses.show_token:
         efuses.emit("\neFuse token for burning:")
         efuses.emit(token.staged(efuses))
-    from espefuse import plan
-
-    for warning in plan.warnings(efuses):
+    for warning in risks.warnings(efuses):
         efuses.warn(warning)
     if efuses.before_burn is not None and not efuses.before_burn():
         drop(efuses)
@@ -67,7 +65,7 @@ def burn_all(efuses: Efuses) -> bool:
     return True
 
 
-def drop(efuses: Efuses) -> None:
+def drop(efuses: EfuseState) -> None:
     """Forget what is staged."""
     for block in efuses.blocks:
         block.drop()
@@ -83,7 +81,7 @@ class Burn:
         closed: fields that cut the link off, so that the last block could not be read back.
     """
 
-    def __init__(self, efuses: Efuses) -> None:
+    def __init__(self, efuses: EfuseState) -> None:
         assert efuses.controller is not None
         self.efuses = efuses
         self.controller = efuses.controller

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from espefuse.efuses import Efuses
 from espefuse.fields import Block
+from espefuse.state import EfuseState
 from esptool.errors import FatalError
 
 
-def check_block(efuses: Efuses, block: Block) -> bool:
+def check_block(efuses: EfuseState, block: Block) -> bool:
     """Say what is going to happen to a block; True where it gets new bits."""
     new, old = block.pending, block.data
     if not new:
@@ -45,7 +45,7 @@ def check_block(efuses: Efuses, block: Block) -> bool:
     return bool(block.pending)
 
 
-def refuse_stuck(efuses: Efuses, block: Block) -> None:
+def refuse_stuck(efuses: EfuseState, block: Block) -> None:
     """Refuse what bits that are burned turn into another value; see `Block.stuck`.
 
     Raises:
@@ -63,7 +63,7 @@ def refuse_stuck(efuses: Efuses, block: Block) -> None:
     efuses.refuse(text)
 
 
-def check_coding(efuses: Efuses, block: Block) -> None:
+def check_coding(efuses: EfuseState, block: Block) -> None:
     """Refuse new bits in a coded unit that was written before: its check bits would not fit."""
     clash = block.scheme.clash(block.data, block.pending, block.words)
     if clash is None:

@@ -108,6 +108,11 @@ def to_words(value: int, count: int) -> list[int]:
     return [(value >> 32 * i) & 0xFFFFFFFF for i in range(count)]
 
 
+def bits_of(value: int) -> list[int]:
+    """The numbers of the bits that are set, lowest first."""
+    return [bit for bit in range(value.bit_length()) if value >> bit & 1]
+
+
 def from_words(words: list[int]) -> int:
     """The integer whose lowest 32 bits are the first word."""
     value = 0

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Protocol
 
 from espefuse import coding
 from espefuse.codecs import Value, bit_text, codec_of
@@ -11,16 +12,38 @@ from espefuse.coding import CodingScheme
 from espefuse.schema import BlockDef, ChipTable, FieldDef
 from esptool.errors import FatalError
 
-if TYPE_CHECKING:
-    from espefuse.efuses import Efuses
-
 PROTECTION_FIELDS = ("WR_DIS", "RD_DIS")
+
+
+class Owner(Protocol):
+    """What fields and blocks ask of the chip that they belong to."""
+
+    table: ChipTable
+    blocks: list[Block]
+    emit: Callable[[str], None]
+    status: dict[int, int]
+
+    def __getitem__(self, name: str) -> Field: ...
+
+    def refuse(self, message: str) -> None: ...
+
+    def rd_dis_value(self) -> int: ...
+
+    def wr_dis_value(self) -> int: ...
+
+    def date_bit(self) -> int: ...
+
+    def high_part(self, field: Field) -> Field | None: ...
+
+    def scheme_of(self, block: BlockDef) -> CodingScheme: ...
+
+    def burn_all(self, check_batch_mode: bool = False) -> bool: ...
 
 
 class Guard:
     """What fields and blocks share: protection by bits of WR_DIS and RD_DIS."""
 
-    owner: Efuses
+    owner: Owner
     name: str
     wr_dis: int | None
     rd_dis: tuple[int, ...]
@@ -87,7 +110,7 @@ class Guard:
 class Block(Guard):
     """A block's data as read and the bits that are staged for it."""
 
-    def __init__(self, owner: Efuses, d: BlockDef) -> None:
+    def __init__(self, owner: Owner, d: BlockDef) -> None:
         self.owner = owner
         self.d = d
         self.name, self.alias, self.id = d.name, list(d.alias), d.index
@@ -162,7 +185,7 @@ class Block(Guard):
 class Field(Guard):
     """A named run of bits, or a value computed from other fields."""
 
-    def __init__(self, owner: Efuses, d: FieldDef) -> None:
+    def __init__(self, owner: Owner, d: FieldDef) -> None:
         self.owner = owner
         self.d = d
         self.name, self.description, self.category = d.name, d.description, d.category
@@ -183,7 +206,7 @@ class Field(Guard):
         return [self.name, *self.alt_names]
 
     @property
-    def parent(self) -> Efuses:
+    def parent(self) -> Owner:
         return self.owner
 
     def get_info(self) -> str:

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+from espefuse.coding import bits_of
 from espefuse.device import drain
-from espefuse.efuses import Efuses
+from espefuse.state import EfuseState
 from esptool.errors import FatalError
 
 SETTLE_READS = 6
 
 
-def prove_state(efuses: Efuses) -> None:
+def prove_state(efuses: EfuseState) -> None:
     """Read all blocks once more: what they held when the burn was planned must be true.
 
     Raises:
@@ -34,7 +35,7 @@ def prove_state(efuses: Efuses) -> None:
     )
 
 
-def settle(efuses: Efuses) -> None:
+def settle(efuses: EfuseState) -> None:
     """Read all blocks and error registers until two readings in a row agree.
 
     Raises:
@@ -55,12 +56,12 @@ def settle(efuses: Efuses) -> None:
     )
 
 
-def snapshot(efuses: Efuses) -> tuple[object, ...]:
+def snapshot(efuses: EfuseState) -> tuple[object, ...]:
     """All that was read, for comparison."""
     return [block.data for block in efuses.blocks], dict(efuses.status), efuses.coding_scheme
 
 
-def visible(efuses: Efuses, values: list[int]) -> list[int]:
+def visible(efuses: EfuseState, values: list[int]) -> list[int]:
     """What the read registers show of blocks that hold `values`: hidden parts read as zero."""
     rd_dis = efuses.table.field("RD_DIS")
     hidden = (values[0] >> (rd_dis.bit or 0)) & rd_dis.mask
@@ -76,15 +77,10 @@ def visible(efuses: Efuses, values: list[int]) -> list[int]:
     return shown
 
 
-def changed_names(efuses: Efuses, one: list[int], other: list[int]) -> list[str]:
+def changed_names(efuses: EfuseState, one: list[int], other: list[int]) -> list[str]:
     """The fields whose bits differ between two readings, without their values."""
     names: dict[str, None] = {}
     for block, a, b in zip(efuses.blocks, one, other, strict=True):
         for bit in bits_of(a ^ b):
             names[f"{efuses.table.owner_of(block.id, bit)} (BLOCK{block.id})"] = None
     return list(names)
-
-
-def bits_of(value: int) -> list[int]:
-    """The numbers of the bits that are set, lowest first."""
-    return [bit for bit in range(value.bit_length()) if value >> bit & 1]

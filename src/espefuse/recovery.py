@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from espefuse.efuses import BURN_ATTEMPTS, BurnError, Efuses
 from espefuse.fields import Block
 from espefuse.proof import changed_names, prove_state, settle
+from espefuse.state import BURN_ATTEMPTS, BurnError, EfuseState
 
 
-def recover(efuses: Efuses, do_not_confirm: bool) -> None:
+def recover(efuses: EfuseState, do_not_confirm: bool) -> None:
     """Write each block that has coding errors once more, as it reads now, to mend its bits.
 
     In a plan or dry run nothing is written.
@@ -30,7 +30,7 @@ def recover(efuses: Efuses, do_not_confirm: bool) -> None:
     efuses.read()
 
 
-def _recover_block(efuses: Efuses, block: Block) -> None:
+def _recover_block(efuses: EfuseState, block: Block) -> None:
     assert efuses.controller is not None
     words = block.scheme.encode(block.data, block.d.words)
     before = [b.data for b in efuses.blocks]

@@ -11,13 +11,10 @@ import base64
 import binascii
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from espefuse.device import chip_key
+from espefuse.state import EfuseState
 from esptool.errors import FatalError
-
-if TYPE_CHECKING:
-    from espefuse.efuses import Efuses
 
 READ = "EFSR"
 WRITE = "EFSW"
@@ -82,18 +79,18 @@ def parse(text: str) -> Token:
     return Token(parts[0], chip_key(parts[1]), int(parts[2]), tuple(pieces[:-1]), pieces[-1])
 
 
-def current(efuses: Efuses) -> str:
+def current(efuses: EfuseState) -> str:
     """An EFSR token of the blocks as read."""
     errors = b"".join(value.to_bytes(4, "little") for value in efuses.status.values())
     blocks = tuple(b.data.to_bytes(b.bits // 8, "little") for b in efuses.blocks)
     return make(_token(efuses, READ, blocks, errors))
 
 
-def staged(efuses: Efuses) -> str:
+def staged(efuses: EfuseState) -> str:
     """An EFSW token of what is going to be burned."""
     blocks = tuple(b.pending.to_bytes(b.bits // 8, "little") for b in efuses.blocks)
     return make(_token(efuses, WRITE, blocks, b""))
 
 
-def _token(efuses: Efuses, kind: str, blocks: tuple[bytes, ...], errors: bytes) -> Token:
+def _token(efuses: EfuseState, kind: str, blocks: tuple[bytes, ...], errors: bytes) -> Token:
     return Token(kind, efuses.table.key, efuses.get_chip_version(), blocks, errors)

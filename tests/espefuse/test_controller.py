@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from espefuse import plan, schema
+from espefuse.apply import apply
 from espefuse.efuse_interface import get_esp
 from tests.espefuse.sequences import key_files, sequence, with_files
 from tests.espefuse.support import CHIPS, ControllerDevice, commands_on, quietly, run
@@ -99,7 +100,7 @@ def test_a_plan_finishes_whatever_access_the_link_was_lost_at(chip: str, tmp_pat
         except Exception:
             assert not any(map(any, device.blocks()))
             continue
-        _, _, failure = quietly(lambda c=first: plan.apply(c.efuses, str(path)))
+        _, _, failure = quietly(lambda c=first: apply(c.efuses, str(path)))
         if failure is None:
             assert device.blocks() == complete
             continue
@@ -107,7 +108,7 @@ def test_a_plan_finishes_whatever_access_the_link_was_lost_at(chip: str, tmp_pat
             assert "broke off" in str(failure)
         device.fail_at = None
         again = commands_on(device)
-        _, _, failure = quietly(lambda c=again: plan.apply(c.efuses, str(path)))
+        _, _, failure = quietly(lambda c=again: apply(c.efuses, str(path)))
         assert failure is None, (step, failure)
         assert device.blocks() == complete, step
 
@@ -119,11 +120,11 @@ def test_a_plan_applied_twice_burns_nothing_the_second_time(tmp_path: Path) -> N
     commands.efuses.before_burn = lambda: plan.show_or_save(commands.efuses, str(path))
     quietly(lambda: commands.burn_efuse({"DIS_ICACHE": 1, "SECURE_VERSION": 3}))
     assert path.stat().st_mode & 0o777 == 0o600
-    quietly(lambda: plan.apply(commands_on(device).efuses, str(path)))
+    quietly(lambda: apply(commands_on(device).efuses, str(path)))
     burned = device.blocks()
     programs: list[int] = []
     device.controller._program = programs.append  # type: ignore[method-assign,assignment]
-    out, _, failure = quietly(lambda: plan.apply(commands_on(device).efuses, str(path)))
+    out, _, failure = quietly(lambda: apply(commands_on(device).efuses, str(path)))
     assert failure is None
     assert "burned already" in out
     assert device.blocks() == burned
@@ -137,16 +138,16 @@ def test_a_plan_is_refused_on_another_state_or_chip(tmp_path: Path) -> None:
     commands.efuses.before_burn = lambda: plan.show_or_save(commands.efuses, str(path))
     quietly(lambda: commands.burn_efuse({"DIS_ICACHE": 1}))
     other = ControllerDevice("esp32c6")
-    _, _, failure = quietly(lambda: plan.apply(commands_on(other).efuses, str(path)))
+    _, _, failure = quietly(lambda: apply(commands_on(other).efuses, str(path)))
     assert "is for esp32c3" in str(failure)
     other_mac = ControllerDevice("esp32c3")
     other_mac.controller.burn(1, b"\1")
     other_mac.controller.refresh()
-    _, _, failure = quietly(lambda: plan.apply(commands_on(other_mac).efuses, str(path)))
+    _, _, failure = quietly(lambda: apply(commands_on(other_mac).efuses, str(path)))
     assert "another chip" in str(failure)
     device.controller.burn(0, bytes(8) + b"\4")
     device.controller.refresh()
-    _, _, failure = quietly(lambda: plan.apply(commands_on(device).efuses, str(path)))
+    _, _, failure = quietly(lambda: apply(commands_on(device).efuses, str(path)))
     assert "differs from the plan" in str(failure)
 
 

@@ -339,7 +339,7 @@ def _plan_commands() -> list[click.Command]:
         ),
         command(
             "apply",
-            lambda c, p: _apply(c, p),
+            _apply,
             [
                 click.Argument(["plan_file"], type=click.Path(exists=True, dir_okay=False)),
                 DRY_RUN,
@@ -422,9 +422,10 @@ def _burn_key_digest(commands: Any, p: dict[str, Any]) -> None:
 
 
 def _apply(commands: Any, p: dict[str, Any]) -> None:
-    from espefuse import plan
+    from espefuse.apply import apply
 
-    plan.apply(commands.efuses, p["plan_file"])
+    if apply(commands.efuses, p["plan_file"]):
+        commands.tell_success()
 
 
 def resolve_pairs(ctx: click.Context, efuses: Any) -> None:

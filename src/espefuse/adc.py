@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from espefuse.efuses import Efuses
+from espefuse.state import EfuseState
 
 
-def report(efuses: Efuses) -> Iterator[str]:
+def report(efuses: EfuseState) -> Iterator[str]:
     """Lines that tell the calibration of a chip's ADC, as far as it was burned."""
     table = efuses.table
     if table.controller == "direct":
@@ -35,7 +35,7 @@ def report(efuses: Efuses) -> Iterator[str]:
             yield f"{row[0]} {efuses[row[1]].get()}{row[2] if len(row) > 2 else ''}"
 
 
-def _two_points(efuses: Efuses) -> Iterator[str]:
+def _two_points(efuses: EfuseState) -> Iterator[str]:
     vref = efuses["ADC_VREF"]
     if vref.raw():
         yield f"ADC VRef calibration: {vref.get()}mV"

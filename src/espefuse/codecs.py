@@ -272,7 +272,7 @@ def parse_mac(text: str, size: int = MAC_BYTES, name: str = "CUSTOM_MAC") -> byt
     """The bytes of "AA:BB:...", first byte first.
 
     Raises:
-        FatalError: another form or length, or a multicast address for a custom MAC.
+        FatalError: another form or length, or a custom MAC that is multicast or all zeros.
     """
     parts = text.split(":")
     if len(parts) != size or any(len(p) != 2 for p in parts):
@@ -285,6 +285,8 @@ def parse_mac(text: str, size: int = MAC_BYTES, name: str = "CUSTOM_MAC") -> byt
         raise FatalError(f"MAC Address '{text}' holds a non-hexadecimal digit!") from None
     if name == "CUSTOM_MAC" and data[0] & 1:
         raise FatalError("Custom MAC must be a unicast MAC!")
+    if name == "CUSTOM_MAC" and not any(data):
+        raise FatalError("Custom MAC must not be all zeros: that is what a blank chip holds.")
     return data
 
 

@@ -7,16 +7,16 @@ to the logger; nothing here asks for a key press except through `confirm`.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO, ClassVar, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 from espefuse import keys, output
 from espefuse.codecs import bit_text, crc8, parse_mac
-from espefuse.device import RegisterAccess
-from espefuse.efuses import Efuses
 from espefuse.fields import Field
+from espefuse.reading import ReadCommands
 from espefuse.schema import Purpose
+from espefuse.state import unknown_field
 from esptool.errors import FatalError
 
 HIDDEN = "Sensitive data will be hidden (see --show-sensitive-info)"
@@ -35,191 +35,33 @@ CLOSING_FIELDS = {
 }
 
 
-class BaseCommands:
-    """One chip's eFuse commands; a context manager that closes the port it opened.
+P = ParamSpec("P")
+T = TypeVar("T")
 
-    Attributes:
-        esp: the chip (`ESPLoader` or the virtual one).
-        efuses: the engine; `efuses["NAME"].get()` reads a field.
-        external_esp: the caller owns `esp`: it stays open.
-    """
 
-    CHIP_NAME: ClassVar[str] = ""
+def all_or_nothing(method: Callable[P, T]) -> Callable[P, T]:
+    """Let a burn command stage nothing where it fails: no later one burns a part of it."""
 
-    def __init__(self) -> None:
-        self.esp: Any = None
-        self.external_esp = False
-        self.efuses: Efuses = None  # type: ignore[assignment]
+    @wraps(method)
+    def whole(*args: P.args, **kwargs: P.kwargs) -> T:
+        commands = args[0]
+        assert isinstance(commands, ReadCommands)
+        before = commands.efuses.checkpoint()
+        try:
+            return method(*args, **kwargs)
+        except BaseException:
+            commands.efuses.restore(before)
+            raise
 
-    def __enter__(self) -> BaseCommands:
-        return self
+    return whole
 
-    def __exit__(self, *exc: object) -> None:
-        BaseCommands._close_port(self.esp, self.external_esp)
 
-    @staticmethod
-    def _close_port(esp: Any, external_esp: bool = False) -> None:
-        """Close the port of a real chip that this program opened."""
-        port = getattr(esp, "_port", None)
-        if port is not None and not external_esp:
-            port.close()
-
-    def get_efuses(
-        self,
-        skip_connect: bool = False,
-        debug_mode: bool = False,
-        do_not_confirm: bool = False,
-        extend_efuse_table: TextIO | None = None,
-    ) -> None:
-        """Read the chip's eFuses (or only load its table with `skip_connect`)."""
-        from espefuse.efuse_interface import load_efuses
-
-        self.efuses = load_efuses(
-            self.esp, self.CHIP_NAME, skip_connect, debug_mode, do_not_confirm, extend_efuse_table
-        )
-
-    # --- batch mode ----------------------------------------------------------------------------
-
-    def use_batch_mode(self) -> None:
-        """Only stage from now on; `burn_all` burns. Calls may be nested."""
-        self.efuses.use_batch_mode()
-
-    def burn_all(self, check_batch_mode: bool = False) -> bool:
-        """Burn all that is staged (in nested batch mode: once the outermost asks for it)."""
-        return self.efuses.burn_all(check_batch_mode)
-
-    def finish(self) -> None:
-        """Burn what is staged unless batch mode is on, and say that it worked."""
-        if self.burn_all(check_batch_mode=True):
-            self.tell_success()
-
-    def tell_success(self) -> None:
-        """Say that a burn worked, or what of it could not be read back."""
-        unproved = self.efuses.unproved
-        if unproved:
-            output.emit(f"Burned, but {', '.join(unproved)} could not be read back and compared.")
-        else:
-            output.emit("Successful.")
-
-    # --- reading -------------------------------------------------------------------------------
-
-    def summary(
-        self,
-        efuses_to_show: Sequence[str] = (),
-        format: str = "summary",
-        file: TextIO | None = None,
-        active: bool = False,
-    ) -> None:
-        """Show all or some fields as a table, as JSON, or one field's value alone."""
-        from espefuse import summary
-
-        names = list(efuses_to_show)
-        if format == "value_only" and len(names) != 1:
-            raise FatalError("The 'value_only' format can be used exactly for one eFuse.")
-        found = self.get_error_summary()
-        fields = summary.select(self.efuses, names)
-        if format == "value_only":
-            lines = [str(f.get_meaning()) for f in fields]
-        elif format == "json":
-            lines = [summary.as_json(fields)]
-        else:
-            lines = summary.as_text(self.efuses, fields, active)
-        to_file = file is not None and file is not sys.stdout
-        if to_file:
-            assert file is not None
-            output.emit(f"Saving eFuse values to {getattr(file, 'name', 'file')}")
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            output.emit("Done")
-        else:
-            output.emit("\n".join(lines))
-        if found:
-            output.warn("Coding scheme has encoding bit error warnings")
-
-    def get_error_summary(self) -> bool:
-        """Say which blocks have errors; True if there are any."""
-        return self.efuses.get_coding_scheme_warnings()
-
-    def dump(self, format: str = "default", file_name: str | None = None) -> None:
-        """Show or save the raw blocks: words, one file a block, one file, or a token."""
-        from espefuse import token
-        from esptool.files import write_atomic
-
-        blocks = self.efuses.blocks
-        if format == "token":
-            text = token.current(self.efuses)
-            if file_name is None:
-                output.emit(text)
-            else:
-                output.emit(f"eFuse token dump -> {file_name}")
-                write_atomic(file_name, text.encode())
-        elif file_name is None:
-            if format == "default":
-                self.efuses.print_blocks("dump")
-            else:
-                for block in blocks:
-                    output.emit(block.get_raw().hex())
-        elif format == "joint":
-            output.emit(f"Dump eFuse blocks -> {file_name}")
-            write_atomic(file_name, b"".join(block.get_raw() for block in blocks))
-        else:
-            stem, dot, suffix = file_name.rpartition(".")
-            for block in blocks:
-                name = f"{stem}{block.id}{dot}{suffix}" if dot else f"{file_name}{block.id}"
-                output.emit(f"Dump eFuse block{block.id} -> {name}")
-                write_atomic(name, block.get_raw())
-
-    def get_custom_mac(self) -> None:
-        """Show the MAC address that the user burned."""
-        if "MAC_VERSION" not in self.efuses:
-            output.emit(f"Custom MAC Address: {self.efuses['CUSTOM_MAC'].get()}")
-            return
-        version = self.efuses["MAC_VERSION"].raw()
-        if not version or not self.efuses["CUSTOM_MAC"].raw():
-            output.emit("Custom MAC Address is not set in the device.")
-        else:
-            mac = self.efuses["CUSTOM_MAC"].get()
-            output.emit(f"Custom MAC Address version {version}: {mac}")
-
-    def adc_info(self) -> None:
-        """Show the calibration values of the ADC."""
-        from espefuse import adc
-
-        for line in adc.report(self.efuses):
-            output.emit(line)
-
-    def check_error(self, recovery: bool = False, do_not_confirm: bool = False) -> None:
-        """Tell of coding errors, and with `recovery` try to mend them.
-
-        Raises:
-            FatalError: errors remain.
-        """
-        found = self.get_error_summary()
-        if found:
-            self._show_broken()
-            if recovery:
-                from espefuse.recovery import recover
-
-                recover(self.efuses, do_not_confirm)
-                found = self.get_error_summary()
-                if found:
-                    self._show_broken()
-        if found:
-            raise FatalError("Error(s) were detected in eFuses.")
-        output.emit("No errors detected.")
-
-    def _show_broken(self) -> None:
-        for block in self.efuses.blocks:
-            if block.id and (block.fail or block.num_errors):
-                head = (
-                    f"BLOCK{block.id} : {block.name} "
-                    f"[ERRORS:{block.num_errors} FAIL:{int(block.fail)}]"
-                )
-                state = "writable" if block.is_writeable() else "write-protected"
-                output.emit(f"{head:<50}= {block.hex(block.data)} ({state})")
+class BaseCommands(ReadCommands):
+    """All commands of a chip but those that burn keys, which `key_commands` adds."""
 
     # --- fields --------------------------------------------------------------------------------
 
+    @all_or_nothing
     def burn_efuse(self, name_value_pairs: Mapping[str, Any], force: bool = False) -> None:
         """Burn fields, given by name, with values as text or numbers (None: the next step)."""
         wishes = self.parse_pairs(name_value_pairs)
@@ -328,6 +170,7 @@ class BaseCommands:
             raise FatalError("The burn was not successful.")
         self.tell_success()
 
+    @all_or_nothing
     def burn_bit(self, block: str, bit_number: Sequence[int]) -> None:
         """Burn single bits of a block, given by number."""
         target = self.efuses.block_of(block)
@@ -343,6 +186,7 @@ class BaseCommands:
         target.stage(value)
         self.finish()
 
+    @all_or_nothing
     def burn_block_data(
         self, block_names: Sequence[str], datafiles: Sequence[BinaryIO], offset: int = 0
     ) -> None:
@@ -391,6 +235,7 @@ class BaseCommands:
             target.stage(int.from_bytes(full, "little"), given)
         self.finish()
 
+    @all_or_nothing
     def burn_custom_mac(self, mac: str | bytes) -> None:
         """Burn the user's MAC address, with its checksum and mark where the chip has them."""
         data = self._convert_mac_to_bytes(mac)
@@ -439,6 +284,7 @@ class BaseCommands:
             mac = ":".join(f"{b:02x}" for b in mac)
         return parse_mac(mac)
 
+    @all_or_nothing
     def set_flash_voltage(self, voltage: str) -> None:
         """Take the flash voltage from eFuses for good: 1.8V, 3.3V or OFF."""
         rule = self.efuses.table.flash_voltage
@@ -483,6 +329,7 @@ class BaseCommands:
 
     # --- protection ----------------------------------------------------------------------------
 
+    @all_or_nothing
     def read_protect_efuse(self, efuse_names: Sequence[str]) -> None:
         """Hide fields (with all that share their bit of RD_DIS) from software."""
         for name in efuse_names:
@@ -491,7 +338,7 @@ class BaseCommands:
                 output.emit(f"Efuse {field.name} is already read protected")
                 continue
             self._check_may_hide(field)
-            shared = self._sharing(field, "rd_dis")
+            shared = [f.name for f in self.efuses if f.rd_dis == field.rd_dis]
             plural = "s" if len(shared) > 1 else ""
             output.emit(f"Permanently read-disabling eFuse{plural} {', '.join(shared)}")
             field.disable_read()
@@ -530,11 +377,7 @@ class BaseCommands:
         name = field.get()
         return next((p for p in self.efuses.table.purposes if p.name == name), None)
 
-    def _sharing(self, field: Field, attribute: str) -> list[str]:
-        """The names of all fields that the same protection bits cover."""
-        mine = getattr(field.d, attribute)
-        return [f.name for f in self.efuses if getattr(f.d, attribute) == mine]
-
+    @all_or_nothing
     def write_protect_efuse(self, efuse_names: Sequence[str]) -> None:
         """Lock fields (with all that share their bit of WR_DIS) as they are."""
         for name in efuse_names:
@@ -542,7 +385,7 @@ class BaseCommands:
             if not field.is_writeable():
                 output.emit(f"Efuse {field.name} is already write protected.")
                 continue
-            shared = self._sharing(field, "wr_dis")
+            shared = [f.name for f in self.efuses if f.wr_dis == field.wr_dis]
             plural = "s" if len(shared) > 1 else ""
             output.emit(f"Permanently write-disabling eFuse{plural} {', '.join(shared)}")
             field.disable_write()
@@ -570,19 +413,3 @@ class BaseCommands:
     def burn_key_digest(self, *args: Any, **kwargs: Any) -> None:
         """Burn the digests of public keys; the arguments differ by chip."""
         raise FatalError(f"burn_key_digest is not supported for {self.CHIP_NAME}")
-
-
-def unknown_field(efuses: Efuses, name: str) -> FatalError:
-    """The error for a name that no field has, with the nearest that exist."""
-    from difflib import get_close_matches
-
-    names = [n for f in efuses for n in f.all_names]
-    close = get_close_matches(name.upper(), names, n=3)
-    hint = f"Did you mean {' or '.join(close)}?" if close else None
-    return FatalError(f"Invalid eFuse name '{name}'. Available eFuse names: {names}", remedy=hint)
-
-
-def attach(commands: BaseCommands, esp: RegisterAccess | None, external: bool) -> None:
-    """Give commands their chip."""
-    commands.esp = esp
-    commands.external_esp = external

@@ -6,15 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
-from typing import TYPE_CHECKING, Any, TextIO
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any
 
-from espefuse import output, schema
+from espefuse import schema
 from espefuse._index import CHIP_ALIASES, CHIP_NAMES
 from espefuse.commands import BaseCommands
-from espefuse.device import RegisterAccess, chip_key
-from espefuse.efuses import Efuses
+from espefuse.device import chip_key
 from espefuse.key_commands import commands_for
+from espefuse.reading import close_port
 from esptool.errors import FatalError
 
 if TYPE_CHECKING:
@@ -34,10 +33,6 @@ SUPPORTED_BURN_COMMANDS = [
 SUPPORTED_READ_COMMANDS = ["summary", "dump", "get_custom_mac", "adc_info", "check_error"]
 SUPPORTED_COMMANDS = [*SUPPORTED_READ_COMMANDS, *SUPPORTED_BURN_COMMANDS]
 DEPRECATED_COMMANDS = ["execute_scripts"]
-SECURE_DOWNLOAD_REMEDY = (
-    "In Secure Download Mode registers cannot be reached. An application on the chip can print an "
-    "eFuse token; 'espefuse --token' shows it."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +71,6 @@ class _SupportedChips(Mapping[str, DefChip]):
 
 SUPPORTED_CHIPS = _SupportedChips()
 
-_shared: WeakKeyDictionary[Any, Efuses] = WeakKeyDictionary()
-
 
 def _command_type(chip: str) -> type[BaseCommands]:
     table = schema.load(chip)
@@ -98,83 +91,6 @@ def _get_command_class(chip_name: str) -> BaseCommands:
             f"get_efuses: Unsupported chip ({chip_name}). Supported: {', '.join(CHIP_NAMES)}."
         )
     return _command_type(key)()
-
-
-def load_efuses(
-    esp: RegisterAccess | None,
-    chip_name: str,
-    skip_connect: bool,
-    debug: bool,
-    do_not_confirm: bool,
-    extend: TextIO | None,
-) -> Efuses:
-    """Read a chip's eFuses; commands on the same chip share what is staged."""
-    key = chip_key(chip_name)
-    if skip_connect or esp is None:
-        table = schema.load(key)
-        device = None
-    else:
-        shared = _find_shared(esp)
-        if shared is not None and shared.batch_mode_cnt:
-            return shared
-        device = esp
-        check_reachable(esp)
-        table = schema.load(key, esp.get_chip_revision() if _has_revisions(key) else None)
-        if _has_revisions(key, "revision_ge"):
-            revision = esp.get_chip_revision()
-            output.emit(f"Loading eFuses for {table.chip} v{revision // 100}.{revision % 100}...")
-    if extend is not None:
-        from espefuse.custom_table import read_table
-
-        table = table.with_fields(read_table(extend.read(), table))
-    efuses = Efuses(
-        table,
-        device,
-        emit=output.emit,
-        warn=output.warn,
-        confirm=output.ask,
-        debug=debug,
-        do_not_confirm=do_not_confirm,
-    )
-    if device is not None:
-        if debug:
-            efuses.print_blocks()
-        efuses.get_coding_scheme_warnings()
-        _share(esp, efuses)
-    return efuses
-
-
-def _has_revisions(key: str, kind: str = "revision") -> bool:
-    """Whether the fields of a chip depend on its silicon revision."""
-    text = (schema.TABLES / f"{key}.json").read_text(encoding="ascii")
-    return f'"when": {{"{kind}' in text
-
-
-def _find_shared(esp: Any) -> Efuses | None:
-    try:
-        return _shared.get(esp)
-    except TypeError:
-        return None
-
-
-def _share(esp: Any, efuses: Efuses) -> None:
-    try:
-        _shared[esp] = efuses
-    except TypeError:
-        return
-
-
-def check_reachable(esp: Any) -> None:
-    """Refuse a chip whose registers cannot be reached.
-
-    Raises:
-        FatalError: Secure Download Mode is on.
-    """
-    if getattr(esp, "secure_download_mode", False):
-        raise FatalError(
-            "Secure Download Mode is enabled. The tool can not read eFuses.",
-            remedy=SECURE_DOWNLOAD_REMEDY,
-        )
 
 
 def get_esp(
@@ -231,7 +147,7 @@ def _connect(port: str | None, baud: int, before: str, key: str, trace: bool) ->
     try:
         esp.connect(before)
     except BaseException:
-        BaseCommands._close_port(esp)
+        close_port(esp)
         raise
     return esp
 
@@ -256,15 +172,8 @@ def from_token(text: str, chip: str, path: str | None) -> VirtualEfuses:
     esp = VirtualEfuses(content.chip)
     esp.load_token(content)
     if path:
-        esp.path = _path(path)
-    esp.save()
+        esp.keep_in(path)
     return esp
-
-
-def _path(path: str) -> Any:
-    from pathlib import Path
-
-    return Path(path)
 
 
 def init_commands(
@@ -316,6 +225,6 @@ def init_commands(
         if "postpone" in kwargs:
             commands.efuses.postpone = bool(kwargs["postpone"])
     except BaseException:
-        BaseCommands._close_port(commands.esp, commands.external_esp)
+        close_port(commands.esp, commands.external_esp)
         raise
     return commands

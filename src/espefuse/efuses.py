@@ -3,11 +3,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from espefuse.fields import Staged
 from espefuse.state import AbortedError as AbortedError
 from espefuse.state import BurnError as BurnError
 from espefuse.state import EfuseState
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is staged, and how the next burn is to be made, at one moment."""
+
+    batch_mode_cnt: int
+    staged: tuple[Staged, ...]
+    before_burn: Callable[[], bool] | None
+    show_token: bool
+    force_write_always: bool | None
+    postpone: bool
 
 
 class Efuses(EfuseState):
@@ -42,3 +57,25 @@ class Efuses(EfuseState):
         from espefuse.burn import burn_staged  # only a burn needs it
 
         return burn_staged(self)
+
+    def checkpoint(self) -> Checkpoint:
+        """What `restore` takes back to."""
+        return Checkpoint(
+            self.batch_mode_cnt,
+            tuple(block.staged() for block in self.blocks),
+            self.before_burn,
+            self.show_token,
+            self.force_write_always,
+            self.postpone,
+        )
+
+    def restore(self, before: Checkpoint, *, staged: bool = True) -> None:
+        """Go back to the settings of a checkpoint, and with `staged` to what was staged then."""
+        self.before_burn = before.before_burn
+        self.show_token = before.show_token
+        self.force_write_always = before.force_write_always
+        self.postpone = before.postpone
+        if staged:
+            self.batch_mode_cnt = before.batch_mode_cnt
+            for block, then in zip(self.blocks, before.staged, strict=True):
+                block.stage_only(then)

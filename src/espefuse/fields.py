@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from espefuse import coding
@@ -107,6 +108,16 @@ class Guard:
             self.owner.refuse(f"\t{self.name} is write-protected. Burn is not possible.")
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What a block holds for the next burn; see `Block`."""
+
+    pending: int
+    exact: int
+    secret: bool
+    resumed: bool
+
+
 class Block(Guard):
     """A block's data as read and the bits that are staged for it."""
 
@@ -169,6 +180,15 @@ class Block(Guard):
         """Forget what is staged."""
         self.pending = self.exact = 0
         self.secret = self.resumed = False
+
+    def staged(self) -> Staged:
+        """What is staged now."""
+        return Staged(self.pending, self.exact, self.secret, self.resumed)
+
+    def stage_only(self, staged: Staged) -> None:
+        """Forget what is staged, and stage this."""
+        self.pending, self.exact = staged.pending, staged.exact
+        self.secret, self.resumed = staged.secret, staged.resumed
 
     def stuck(self) -> int:
         """Bits that are burned already and make what is staged another value; they stay."""

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from espefuse import keys, output
 from espefuse.codecs import bit_text
-from espefuse.commands import HIDDEN, BaseCommands
+from espefuse.commands import HIDDEN, BaseCommands, all_or_nothing
 from espefuse.fields import Block, Field
 from espefuse.schema import ChipTable, Purpose
 from esptool.errors import FatalError
@@ -73,6 +73,7 @@ def burn_staged(commands: BaseCommands, keep_writeable: bool, keep_readable: boo
 class PurposeCommands(BaseCommands):
     """Chips whose key blocks have a purpose field each."""
 
+    @all_or_nothing
     def burn_key(
         self,
         blocks: list[str],
@@ -94,6 +95,7 @@ class PurposeCommands(BaseCommands):
             self._stage_key(wish, no_write_protect, no_read_protect, show)
         burn_staged(self, no_write_protect, no_read_protect)
 
+    @all_or_nothing
     def burn_key_digest(
         self,
         blocks: list[str],
@@ -287,6 +289,7 @@ class PurposeCommands(BaseCommands):
 class DirectCommands(BaseCommands):
     """ESP32: a key block's name says what it is for."""
 
+    @all_or_nothing
     def burn_key(
         self,
         block: list[str],
@@ -298,6 +301,7 @@ class DirectCommands(BaseCommands):
         wishes = [(name, keys.read(file)) for name, file in zip(block, keyfile, strict=True)]
         self._burn_keys(wishes, no_protect_key, show_sensitive_info)
 
+    @all_or_nothing
     def burn_key_digest(
         self, keyfile: BinaryIO, no_protect_key: bool = False, show_sensitive_info: bool = False
     ) -> None:
@@ -364,6 +368,7 @@ class DirectCommands(BaseCommands):
 class HalvesCommands(BaseCommands):
     """ESP32-C2: one key block, used whole or in halves, and no purpose field."""
 
+    @all_or_nothing
     def burn_key(
         self,
         blocks: list[str],
@@ -429,6 +434,7 @@ class HalvesCommands(BaseCommands):
             field.disable_write()
         output.emit("")
 
+    @all_or_nothing
     def burn_key_digest(
         self,
         keyfile: BinaryIO,

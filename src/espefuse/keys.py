@@ -17,6 +17,8 @@ PAD_P192 = 8
 PAD_P384 = 16
 KEY_BYTES = 32
 DOUBLE_KEY_BYTES = 64
+#: Larger than any key, digest or block in any form.
+LARGEST_FILE = 64 << 10
 
 
 def ecdsa_private_key(data: bytes) -> bytes:
@@ -25,13 +27,14 @@ def ecdsa_private_key(data: bytes) -> bytes:
     Raises:
         FatalError: not PEM, or no ECDSA private key on a known curve.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     problem = "Incorrect ECDSA private key specified. Please check algorithm and/or format."
     try:
         key = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError) as e:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as e:
         raise FatalError(problem) from e
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise FatalError(problem)
@@ -91,15 +94,16 @@ _CURVES = {"secp192r1": (1, 24), "secp256r1": (2, 32), "secp384r1": (3, 48)}
 
 
 def _public_key(data: bytes) -> object:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
     try:
         return serialization.load_pem_private_key(data, password=None).public_key()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         pass
     try:
         return serialization.load_pem_public_key(data)
-    except (ValueError, TypeError) as e:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as e:
         raise FatalError(
             "Verification key does not appear to be an RSA Private or Public key in PEM format. "
             "Unsupported."
@@ -109,6 +113,10 @@ def _public_key(data: bytes) -> object:
 def _rsa_block(key: RSAPublicKey) -> bytes:
     numbers = key.public_numbers()
     n = numbers.n
+    if not n & 1 or numbers.e >> 32:
+        raise FatalError(
+            "The RSA key is unusable: its modulus is even, or its exponent has more than 32 bits."
+        )
     r = pow(1 << 3072, 2, n)
     m = -pow(n, -1, 1 << 32) & 0xFFFFFFFF
     parts = ((n, 384), (numbers.e, 4), (r, 384), (m, 4))
@@ -116,6 +124,20 @@ def _rsa_block(key: RSAPublicKey) -> bytes:
 
 
 def read(file: BinaryIO) -> bytes:
-    """All bytes of an open key file, from its start."""
-    file.seek(0)
-    return file.read()
+    """All bytes of an open key file, from its start.
+
+    Raises:
+        FatalError: it is larger than any key, or cannot be read.
+    """
+    name = getattr(file, "name", "of a key")
+    try:
+        if file.seekable():
+            file.seek(0)
+        data = file.read(LARGEST_FILE + 1)
+    except OSError as e:
+        raise FatalError(f"Cannot read the file {name!r}: {e.strerror or e}.") from e
+    if len(data) > LARGEST_FILE:
+        raise FatalError(
+            f"The file {name!r} is larger than {LARGEST_FILE >> 10} KB, so it is no key."
+        )
+    return data

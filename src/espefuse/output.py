@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from esptool.cli.ending import output_is_lost
 from esptool.logger import log
@@ -33,3 +35,14 @@ def ask(question: str) -> bool:
 def deprecated(text: str) -> None:
     """Note an old spelling on standard error."""
     log.warning(f"Deprecated: {text}")
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Nothing but errors is shown meanwhile: what follows is a report for programs."""
+    before = getattr(log, "_verbosity", "auto")
+    log.set_verbosity("silent")
+    try:
+        yield
+    finally:
+        log.set_verbosity(before)

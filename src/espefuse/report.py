@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from espefuse import output, token
-from espefuse.efuses import Efuses
+from espefuse.state import EfuseState
 
 
 def show(value: Any) -> None:
@@ -15,7 +15,7 @@ def show(value: Any) -> None:
     output.emit(json.dumps(value, indent=4, sort_keys=True))
 
 
-def blocks(efuses: Efuses) -> dict[str, Any]:
+def blocks(efuses: EfuseState) -> dict[str, Any]:
     """All blocks as hex (first byte first) with their protection, and the token of all."""
     return {
         "chip": efuses.table.chip,
@@ -35,7 +35,7 @@ def blocks(efuses: Efuses) -> dict[str, Any]:
     }
 
 
-def custom_mac(efuses: Efuses) -> dict[str, Any]:
+def custom_mac(efuses: EfuseState) -> dict[str, Any]:
     """The user's MAC address; null where none was burned."""
     field = efuses["CUSTOM_MAC"]
     raw = field.raw()
@@ -49,7 +49,7 @@ def custom_mac(efuses: Efuses) -> dict[str, Any]:
     }
 
 
-def calibration(efuses: Efuses) -> dict[str, Any]:
+def calibration(efuses: EfuseState) -> dict[str, Any]:
     """The values of all calibration fields that exist on this chip."""
     groups = ("calibration", "adc_calibration")
     return {
@@ -60,7 +60,7 @@ def calibration(efuses: Efuses) -> dict[str, Any]:
     }
 
 
-def errors(efuses: Efuses) -> dict[str, Any]:
+def errors(efuses: EfuseState) -> dict[str, Any]:
     """Coding errors by block."""
     return {
         "ok": not efuses.get_coding_scheme_warnings(silent=True),

@@ -219,10 +219,24 @@ def load(chip: str, revision: int | None = None) -> ChipTable:
 
     Without a revision the newest field table counts. Raises KeyError for an unknown chip.
     """
+    return build(_raw(chip), _descriptions(), revision)
+
+
+def revision_rules(chip: str) -> frozenset[str]:
+    """The kinds of conditions ("revision_ge", ...) by which a chip's revision chooses its fields.
+
+    Raises KeyError for an unknown chip.
+    """
+    return frozenset(kind for table in _raw(chip)["tables"] for kind in table["when"])
+
+
+@lru_cache(maxsize=8)
+def _raw(chip: str) -> dict[str, Any]:
     path = TABLES / f"{chip}.json"
     if not path.is_file():
         raise KeyError(chip)
-    return build(json.loads(path.read_bytes()), _descriptions(), revision)
+    raw: dict[str, Any] = json.loads(path.read_bytes())
+    return raw
 
 
 def build(raw: dict[str, Any], texts: dict[str, str], revision: int | None) -> ChipTable:

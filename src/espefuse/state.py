@@ -292,3 +292,13 @@ class EfuseState(ABC):
             return
         if self.ask is None or not self.ask("Type 'BURN' (all capitals) to continue."):
             raise AbortedError
+
+
+def unknown_field(efuses: EfuseState, name: str) -> FatalError:
+    """The error for a name that no field has, with the nearest that exist."""
+    from difflib import get_close_matches
+
+    names = [n for f in efuses for n in f.all_names]
+    close = get_close_matches(name.upper(), names, n=3)
+    hint = f"Did you mean {' or '.join(close)}?" if close else None
+    return FatalError(f"Invalid eFuse name '{name}'. Available eFuse names: {names}", remedy=hint)

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable
 
 from espefuse.codecs import bit_text
-from espefuse.efuses import Efuses
 from espefuse.fields import Field
+from espefuse.state import EfuseState, unknown_field
 
 NAME_WIDTH = 50
 TEXT_WIDTH = 50
@@ -19,16 +19,33 @@ HEADER = (
 )
 
 
-def select(efuses: Efuses, names: Iterable[str]) -> list[Field]:
-    """The fields to show: all, or those named (by any name) that exist."""
-    wanted = set(names)
-    return [f for f in efuses if not wanted or wanted & set(f.all_names)]
+def select(efuses: EfuseState, names: Iterable[str]) -> list[Field]:
+    """The fields to show: all, or those named (by any name, in any case).
+
+    Raises:
+        FatalError: a name that matches nothing on this chip.
+    """
+    wanted = list(names)
+    if not wanted:
+        return list(efuses)
+    known = {name: field for field in efuses for name in field.all_names}
+    chosen = set()
+    for name in wanted:
+        found = known.get(name) or known.get(name.upper())
+        if found is None:
+            raise unknown_field(efuses, name)
+        chosen.add(found.name)
+    return [f for f in efuses if f.name in chosen]
 
 
 def as_json(fields: list[Field]) -> str:
     """Fields by name with value, raw value and protection, keys sorted."""
-    out = {f.name: entry(f) for f in fields}
-    return json.dumps(out, sort_keys=True, indent=4)
+    return json.dumps(entries(fields), sort_keys=True, indent=4)
+
+
+def entries(fields: list[Field]) -> dict[str, dict[str, object]]:
+    """What JSON shows of fields, by their names."""
+    return {f.name: entry(f) for f in fields}
 
 
 def entry(field: Field) -> dict[str, object]:
@@ -57,7 +74,7 @@ def raw_hex(field: Field) -> str:
     return f"0x{raw:0{(field.bit_len + 3) // 4}x}"
 
 
-def as_text(efuses: Efuses, fields: list[Field], active: bool) -> list[str]:
+def as_text(efuses: EfuseState, fields: list[Field], active: bool) -> list[str]:
     """The lines of the table, a group a category, and the chip's closing remark."""
     lines = list(HEADER)
     categories = sorted({f.category.title() for f in fields})
@@ -94,7 +111,7 @@ def field_errors(field: Field) -> int:
     return ((errors >> field.d.bit) & field.d.mask).bit_count()
 
 
-def row(efuses: Efuses, field: Field) -> list[str]:
+def row(efuses: EfuseState, field: Field) -> list[str]:
     block = efuses.blocks[field.block]
     name = f"{field.name} (BLOCK{field.block})"
     wrong = field_errors(field)
@@ -113,7 +130,7 @@ def row(efuses: Efuses, field: Field) -> list[str]:
     return [first, *(f"{indent}{chunk:<{TEXT_WIDTH}}" for chunk in chunks[1:])]
 
 
-def closing(efuses: Efuses) -> str:
+def closing(efuses: EfuseState) -> str:
     """What powers the flash, on chips whose eFuses decide it."""
     rule = efuses.table.flash_voltage
     if not rule:

@@ -10,7 +10,7 @@ chip; `esptool.virtual` is.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from espefuse import schema
@@ -23,6 +23,7 @@ from espefuse.coding import (
     rs_parity,
     to_words,
 )
+from espefuse.memory_file import MemoryFile
 from espefuse.schema import BlockDef, ChipTable, FieldDef
 from esptool.errors import FatalError
 
@@ -46,40 +47,39 @@ class VirtualEfuses:
     def __init__(self, chip: str, path: str | os.PathLike[str] | None = None) -> None:
         self.table: ChipTable = schema.load(chip)
         self.CHIP_NAME = self.table.chip
-        self.path = Path(path) if path else None
+        self.file = MemoryFile(path) if path else None
         self.mem = bytearray(self.table.memory_bytes)
         registers = self.table.registers
         #: Registers that no file keeps (see `ChipTable.unsettled_timing`).
         self._aside = {registers[name]: 0 for name, _, _ in self.table.unsettled_timing}
         self.fields: dict[str, FieldDef] = {f.name: f for f in self.table.fields}
-        if self.path is not None:
-            self._load()
+        if self.file is not None:
+            self._load(self.file)
 
     # --- the file ------------------------------------------------------------------------------
 
-    def _load(self) -> None:
-        assert self.path is not None
-        try:
-            stored = self.path.read_bytes() if self.path.exists() else b""
-        except OSError as e:
-            raise FatalError(f"Cannot read the eFuse file '{self.path}': {e.strerror or e}.") from e
+    def _load(self, file: MemoryFile) -> None:
+        stored = file.load()
         if not stored:
             self.save()
         elif len(stored) != len(self.mem):
             raise FatalError(
-                f"The eFuse file '{self.path}' has {len(stored)} bytes, but that of "
+                f"The eFuse file '{file.path}' has {len(stored)} bytes, but that of "
                 f"{self.table.chip} has {len(self.mem)}: it belongs to another chip.",
                 remedy="Name another file, or delete this one to start with blank eFuses.",
             )
         else:
             self.mem[:] = stored[::-1]
 
+    def keep_in(self, path: str | os.PathLike[str]) -> None:
+        """Keep the memory in this file from now on, whatever it held."""
+        self.file = MemoryFile(path)
+        self.save()
+
     def save(self) -> None:
         """Write the memory to its file, if it has one."""
-        if self.path is not None:
-            from esptool.files import write_atomic
-
-            write_atomic(self.path, bytes(self.mem[::-1]))
+        if self.file is not None:
+            self.file.save(bytes(self.mem[::-1]))
 
     def load_token(self, token: Token) -> None:
         """Take over the blocks and error registers of a token.
@@ -198,15 +198,14 @@ class VirtualEfuses:
     def _command(self, value: int) -> None:
         registers = self.table.registers
         conf = self._word(registers["CONF"])
-        if value & 0x02 and conf == 0x5A5A:
-            if self.table.controller == "direct":
+        burns = bool(value & 0x02) and conf == 0x5A5A
+        if not burns and not (value & 0x01 and conf == 0x5AA5):
+            return
+        with self.file.change() if self.file is not None else nullcontext():
+            if burns and self.table.controller == "direct":
                 self._burn_direct()
-            else:
+            elif burns:
                 self._burn_window(value >> 2)
-            self._hide()
-            self._set_word(registers["CMD"], 0)
-            self.save()
-        elif value & 0x01 and conf == 0x5AA5:
             self._hide()
             self._set_word(registers["CMD"], 0)
             self.save()

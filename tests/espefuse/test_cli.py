@@ -211,7 +211,7 @@ def test_the_json_of_a_summary_follows_its_heading_alone(base: list[str]) -> Non
     fields = json.loads(text)
     assert fields["MAC"]["value"] == "00:00:00:00:00:00 (OK)"
     _, again, _ = run(*base, "summary", "--json")
-    assert json.loads(again.partition("===\n")[2]) == fields
+    assert json.loads(again) == fields
 
 
 @pytest.mark.parametrize("command", ["dump", "get-custom-mac", "adc-info", "check-error"])
@@ -219,7 +219,7 @@ def test_the_json_of_a_summary_follows_its_heading_alone(base: list[str]) -> Non
 def test_every_report_has_a_json_form(chip: str, command: str) -> None:
     code, out, _ = run("--chip", chip, "--virt", command, "--json")
     assert code == 0
-    assert json.loads(out.partition("command ===\n")[2])
+    assert json.loads(out)
 
 
 def test_summary_and_dump_go_to_files(base: list[str], tmp_path: Path) -> None:
@@ -287,11 +287,59 @@ def test_a_file_that_is_no_plan_is_refused(text: str, base: list[str], tmp_path:
             ["burn-efuse", "DIS_DOWNLOAD_MODE", "1", "DIS_PAD_JTAG", "1", "DIS_USB_JTAG", "1"],
             "no port of this chip",
         ),
+        ("esp32", ["burn-efuse", "ABS_DONE_0", "1"], "Secure boot V1 is enabled, but no key"),
+        ("esp32c6", ["burn-efuse", "ENABLE_SECURITY_DOWNLOAD", "1"], "is for ever"),
+        ("esp32s2", ["burn-efuse", "VDD_SPI_FORCE", "1"], "voltage of the flash chip"),
+        ("esp32", ["set-flash-voltage", "3.3V"], "voltage of the flash chip"),
+        ("esp32c3", ["burn-efuse", "SPI_PAD_CONFIG_CLK", "5"], "pins of the flash chip"),
+        ("esp32s3", ["burn-efuse", "FLASH_TYPE", "1"], "8 data lines"),
+        ("esp32c3", ["burn-efuse", "SECURE_VERSION", "65535"], "can never grow again"),
     ],
 )
 def test_known_ways_to_lose_a_chip_are_warned_of(chip: str, command: list[str], words: str) -> None:
     _code, _out, err = run("--chip", chip, "--virt", "--do-not-confirm", *command)
     assert words in err
+
+
+DIGEST = ["burn-key", "BLOCK_KEY0", "{}/k32", "SECURE_BOOT_DIGEST0"]
+LATER = [
+    ("esp32c3", DIGEST, ["SECURE_BOOT_EN", "1", "SECURE_BOOT_KEY_REVOKE0", "1"], "is revoked"),
+    ("esp32c3", [*DIGEST, "--no-write-protect"], ["RD_DIS", "1"], "secure boot must read"),
+    ("esp32c2", ["burn-efuse", "SECURE_BOOT_EN", "1"], ["RD_DIS", "2"], "secure boot must read"),
+    ("esp32", ["burn-efuse", "ABS_DONE_1", "1"], ["RD_DIS", "2"], "secure boot must read"),
+    (
+        "esp32s3",
+        ["burn-key", "BLOCK_KEY0", "{}/k32", "XTS_AES_256_KEY_1"],
+        ["SPI_BOOT_CRYPT_CNT", "1"],
+        "only a half of its key",
+    ),
+]
+
+
+@pytest.mark.parametrize(("chip", "first", "then", "words"), LATER)
+def test_warnings_look_at_what_was_burned_before(
+    chip: str, first: list[str], then: list[str], words: str, tmp_path: Path
+) -> None:
+    key_files(tmp_path)
+    base = ["--chip", chip, "--virt", "--path-efuse-file", tmp_path / "m", "--do-not-confirm"]
+    assert run(*base, *(word.format(tmp_path) for word in first))[0] == 0
+    _, out, err = run(*base, "burn-efuse", "--dry-run", *then)
+    assert words in out
+    assert words in err
+
+
+def test_a_sound_set_of_keys_gives_no_warning(tmp_path: Path) -> None:
+    key_files(tmp_path)
+    memory = tmp_path / "m"
+    base = ["--chip", "esp32s3", "--virt", "--path-efuse-file", memory, "--do-not-confirm"]
+    keys = [
+        *("burn-key", "BLOCK_KEY0", tmp_path / "k64", "XTS_AES_256_KEY"),
+        *("burn-key", "BLOCK_KEY3", tmp_path / "k32", "SECURE_BOOT_DIGEST1"),
+        *("burn-efuse", "SPI_BOOT_CRYPT_CNT", "1", "SECURE_BOOT_EN", "1"),
+        *("burn-efuse", "SECURE_BOOT_KEY_REVOKE0", "1"),
+    ]
+    code, _, err = run(*base, *keys)
+    assert (code, err) == (0, "")
 
 
 def cli(args: list[str], answer: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -377,3 +425,145 @@ def test_a_lock_that_is_not_settled_is_not_offered() -> None:
     code, _out, err = run("--chip", "esp32h4", "--virt", "write-protect-efuse", "LOCK_KM_KEY")
     assert code == 2
     assert "'LOCK_KM_KEY' is not one of" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["summary", "--format", "summary"],
+        ["summary", "--file", "dump"],
+        ["dump", "--file-name", "dump", "--format", "joint"],
+        ["plan", "plan", "burn-efuse", "DIS_ICACHE", "1"],
+        ["burn-block-data", "BLOCK3", "summary", "dump"],
+    ],
+)
+def test_a_value_may_be_named_like_a_command(
+    words: list[str], base: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("summary").write_bytes(bytes(31) + b"\1")
+    code, _, err = run(*base, *words)
+    assert code == 0, err
+    if "--file" in words or "--file-name" in words:
+        assert Path("dump").stat().st_size
+    if words[0] == "plan":
+        assert json.loads(Path("plan").read_text())["blocks"]
+
+
+@pytest.mark.parametrize("form", [[], ["--format", "json"], ["--format", "value_only"], ["--json"]])
+def test_a_name_that_matches_nothing_is_an_error(form: list[str], base: list[str]) -> None:
+    code, _, err = run(*base, "summary", *form, "DIS_ICACH")
+    assert code == 2
+    assert "Did you mean DIS_ICACHE" in err
+
+
+@pytest.mark.parametrize(
+    ("chip", "command"),
+    [
+        ("esp32", ["burn-custom-mac"]),
+        ("esp32c3", ["burn-custom-mac"]),
+        ("esp32c3", ["burn-efuse", "CUSTOM_MAC"]),
+    ],
+)
+def test_a_mac_of_zeros_is_refused(chip: str, command: list[str], tmp_path: Path) -> None:
+    memory = tmp_path / "m"
+    base = ["--chip", chip, "--virt", "--path-efuse-file", memory, "--do-not-confirm"]
+    code, _, err = run(*base, *command, "00:00:00:00:00:00")
+    assert code == 2
+    assert "all zeros" in err
+    assert not any(memory.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("USER.A, EFUSE_BLK3, 0, 8, Größe\n".encode("latin-1"), "UTF-8"),
+        ("USER.A, EFUSE_BLK3, 0, 8, x\n".encode("utf-16"), "UTF-16"),
+        (b"#" * (2 << 20), "larger than"),
+    ],
+)
+def test_a_custom_table_in_another_encoding_is_one_error(
+    content: bytes, said: str, base: list[str], tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_bytes(content)
+    code, _, err = run(*base, "--extend-efuse-table", table, "summary")
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_a_custom_table_may_have_a_mark_and_any_line_ends(
+    ends: str, base: list[str], tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_bytes(("\ufeff" + CSV.replace("\n", ends)).encode())
+    code, out, err = run(*base, "--extend-efuse-table", table, "summary")
+    assert code == 0, err
+    assert "MODULE_VERSION (BLOCK3)" in out
+
+
+def pem_of_rsa(modulus: int, exponent: int) -> bytes:
+    """A public key as no library makes it."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    return key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+@pytest.mark.parametrize("kind", ["even", "exponent", "large", "folder"])
+def test_a_key_that_no_chip_can_use_is_one_error(
+    kind: str, base: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "key.pem"
+    if kind == "large":
+        path.write_bytes(bytes(1 << 20))
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        modulus = (1 << 3071) + (0 if kind == "even" else 1)
+        path.write_bytes(pem_of_rsa(modulus, (1 << 40) + 1 if kind == "exponent" else 65537))
+    done = cli([*base, "burn-key-digest", "BLOCK_KEY0", str(path), "SECURE_BOOT_DIGEST0"])
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "unexpected" not in done.stderr
+    assert not any((tmp_path / "memory").read_bytes())
+
+
+@pytest.mark.parametrize("command", ["dump", "get-custom-mac", "check-error", "summary"])
+def test_json_is_all_there_is_on_standard_output(command: str) -> None:
+    done = cli(["--port", "virtual://esp32c3", command, "--json"])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+
+
+def test_two_programs_on_one_file_do_not_lose_bits(tmp_path: Path) -> None:
+    from espefuse.efuse_interface import get_esp
+    from tests.espefuse.support import commands_on, quietly
+
+    memory = str(tmp_path / "m")
+    one, two = (
+        commands_on(get_esp(chip="esp32c3", virt=True, virt_efuse_file=memory)) for _ in range(2)
+    )
+    assert quietly(lambda: one.burn_efuse({"DIS_ICACHE": 1}))[2] is None
+    _, _, failure = quietly(lambda: two.burn_efuse({"DIS_TWAI": 1}))
+    assert "changed by another program" in str(failure)
+    three = commands_on(get_esp(chip="esp32c3", virt=True, virt_efuse_file=memory))
+    assert three.efuses["DIS_ICACHE"].get() is True
+    assert three.efuses["DIS_TWAI"].get() is False
+
+
+def test_the_v5_classes_of_virtual_efuses_are_there() -> None:
+    import importlib
+
+    base = importlib.import_module("espefuse.efuse.emulate_efuse_controller_base")
+    for chip in CHIPS:
+        module = importlib.import_module(f"espefuse.efuse.{chip}.emulate_efuse_controller")
+        package = importlib.import_module(f"espefuse.efuse.{chip}")
+        made = module.EmulateEfuseController(None)
+        assert isinstance(made, base.EmulateEfuseControllerBase)
+        assert isinstance(package.EmulateEfuseController(), base.EmulateEfuseControllerBase)
+        assert made.CHIP_NAME.lower().replace("-", "") == chip

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 
 from espefuse.cli.types import Groups, MacType, PairsType, file, pairs
 from espefuse.schema import ChipTable, FieldDef
+from esptool.errors import FatalError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 Runner = Callable[[Any, dict[str, Any]], None]
@@ -32,11 +32,15 @@ SENSITIVE = click.Option(
 )
 
 
-def command(name: str, run: Runner, params: list[click.Parameter], text: str) -> click.Command:
-    """A click command whose `run` method gets the eFuse commands and the parsed values."""
-    made = click.Command(name, params=params, help=text, context_settings=dict(CONTEXT))
-    made.run = run  # type: ignore[attr-defined]
-    return made
+class EfuseCommand(click.Command):
+    """A command whose `run` gets the eFuse commands of a chip and the parsed values."""
+
+    def __init__(self, name: str, run: Runner, params: list[click.Parameter], text: str) -> None:
+        super().__init__(name, params=params, help=text, context_settings=dict(CONTEXT))
+        self.run = run
+
+
+command = EfuseCommand
 
 
 def names_with(
@@ -50,7 +54,7 @@ def names_with(
     return click.Choice(list(names))
 
 
-def make_all(table: ChipTable, present: set[str] | None = None) -> dict[str, click.Command]:
+def make_all(table: ChipTable, present: set[str] | None = None) -> dict[str, EfuseCommand]:
     """All commands for one chip by name; see `names_with` for `present`."""
     made = [
         *_read_commands(table),
@@ -65,7 +69,7 @@ def _json_option() -> click.Option:
     return click.Option(["--json", "as_json"], is_flag=True, help="Report as JSON.")
 
 
-def _read_commands(table: ChipTable) -> list[click.Command]:
+def _read_commands(table: ChipTable) -> list[EfuseCommand]:
     return [
         command(
             "summary",
@@ -83,7 +87,9 @@ def _read_commands(table: ChipTable) -> list[click.Command]:
                     is_flag=True,
                     help="Show only fields that are set, protected or damaged.",
                 ),
-                click.Option(["--file"], type=click.File("w"), help="Write to this file."),
+                click.Option(
+                    ["--file"], type=click.Path(allow_dash=True), help="Write to this file."
+                ),
                 _json_option(),
             ],
             "Print human-readable summary of eFuse values.",
@@ -133,7 +139,7 @@ def _read_commands(table: ChipTable) -> list[click.Command]:
     ]
 
 
-def _burn_commands(table: ChipTable, present: set[str] | None) -> list[click.Command]:
+def _burn_commands(table: ChipTable, present: set[str] | None) -> list[EfuseCommand]:
     blocks = click.Choice(list(table.burn_block_names))
     read_choice = names_with(table, lambda f: bool(f.rd_dis), present)
     write_choice = names_with(table, lambda f: f.wr_dis is not None, present)
@@ -229,7 +235,7 @@ def _burn_commands(table: ChipTable, present: set[str] | None) -> list[click.Com
     ]
 
 
-def _key_commands(table: ChipTable) -> list[click.Command]:
+def _key_commands(table: ChipTable) -> list[EfuseCommand]:
     blocks = click.Choice(list(table.burn_key_names))
     names = f"Blocks: {', '.join(table.burn_key_names)}"
     if not table.purposes:
@@ -329,7 +335,7 @@ def _key_commands(table: ChipTable) -> list[click.Command]:
     return [burn_key, digest]
 
 
-def _plan_commands() -> list[click.Command]:
+def _plan_commands() -> list[EfuseCommand]:
     return [
         command(
             "plan",
@@ -353,8 +359,14 @@ def _plan_commands() -> list[click.Command]:
 
 
 def _summary(commands: Any, p: dict[str, Any]) -> None:
+    to_file = p["file"] not in (None, "-")
+    if p["as_json"] and not to_file:
+        from espefuse import report, summary
+
+        report.show(summary.entries(summary.select(commands.efuses, p["efuses_to_show"])))
+        return
     kind = "json" if p["as_json"] else p["format"]
-    commands.summary(p["efuses_to_show"], kind, p["file"] or sys.stdout, p["active"])
+    commands.summary(p["efuses_to_show"], kind, p["file"] if to_file else None, p["active"])
 
 
 def _dump(commands: Any, p: dict[str, Any]) -> None:
@@ -387,11 +399,15 @@ def _adc_info(commands: Any, p: dict[str, Any]) -> None:
 def _check_error(commands: Any, p: dict[str, Any]) -> None:
     from espefuse import report
 
-    if p["as_json"]:
-        report.show(report.errors(commands.efuses))
-        if not p["recovery"]:
-            return
-    commands.check_error(p["recovery"], commands.efuses.do_not_confirm)
+    if not p["as_json"]:
+        commands.check_error(p["recovery"], commands.efuses.do_not_confirm)
+        return
+    if p["recovery"]:
+        commands.recover(commands.efuses.do_not_confirm)
+    found = report.errors(commands.efuses)
+    report.show(found)
+    if not found["ok"]:
+        raise FatalError("Error(s) were detected in eFuses.")
 
 
 def _burn_efuse(commands: Any, p: dict[str, Any]) -> None:

@@ -9,36 +9,25 @@ reading commands run again.
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
 from espefuse import output, schema
 from espefuse._index import CHIP_ALIASES
-from espefuse.cli.commands import CONTEXT, make_all, resolve_pairs
+from espefuse.cli.commands import CONTEXT, EfuseCommand, make_all, resolve_pairs
 from espefuse.cli.types import ChipType, ModeChoice
+from espefuse.cli.words import BURN_ORDER, PLAN_ORDER, READ_ORDER, REMOVED, Segment, chip_of, split
+from espefuse.commands import BaseCommands
 from espefuse.efuse_interface import SUPPORTED_CHIPS, init_commands
 from espefuse.efuses import AbortedError
 from esptool._version import __version__
 from esptool.cli.help import HelpMixin
 from esptool.errors import FatalError
+from esptool.files import check_output
 
-BURN_ORDER = (
-    "read-protect-efuse",
-    "write-protect-efuse",
-    "burn-efuse",
-    "burn-block-data",
-    "burn-bit",
-    "burn-key",
-    "burn-key-digest",
-    "burn-custom-mac",
-    "set-flash-voltage",
-)
-READ_ORDER = ("summary", "dump", "get-custom-mac", "adc-info", "check-error")
-PLAN_ORDER = ("plan", "apply")
-OLD_OPTIONS = {"--file_name": "--file-name"}
 DEFAULT_HELP_CHIP = "esp32"
-REMOVED = {"execute-scripts"}
 
 
 def _options() -> list[click.Parameter]:
@@ -88,7 +77,7 @@ def _options() -> list[click.Parameter]:
         ),
         click.Option(
             ["--extend-efuse-table"],
-            type=click.File("r"),
+            type=click.File("rb"),
             help="CSV file with your own fields (esp_efuse_custom_table.csv).",
         ),
     ]
@@ -112,7 +101,7 @@ class EspefuseGroup(HelpMixin, click.Group):
 
     def load(self, chip: str) -> None:
         self.table = schema.load(CHIP_ALIASES.get(chip, chip))
-        self.commands = make_all(self.table)
+        self.commands = dict(make_all(self.table))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*BURN_ORDER, *READ_ORDER, *PLAN_ORDER]
@@ -140,7 +129,7 @@ class EspefuseGroup(HelpMixin, click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Options of the group may be repeated; those that follow a command belong to it.
-        chip = _chip_of(args)
+        chip = chip_of(args, self.params)
         if chip is None and {"-h", "--help"} & set(args):
             click.echo(
                 "NOTE: Chip not specified, showing commands for ESP32 by default. "
@@ -155,7 +144,8 @@ class EspefuseGroup(HelpMixin, click.Group):
         return click.Command.parse_args(self, ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        segments = split(ctx.args)
+        known = ctx.params["chip"] != "auto" or ctx.params["virt"]
+        segments = split(ctx.args, lambda name: self.get_command(ctx, name), known)
         ctx.obj = ctx.params
         with_help = any({"-h", "--help"} & set(rest) for _, rest in segments)
         if with_help:
@@ -166,9 +156,7 @@ class EspefuseGroup(HelpMixin, click.Group):
             return None
         return run(self, ctx, segments)
 
-    def _contexts(
-        self, ctx: click.Context, segments: list[tuple[str, list[str]]]
-    ) -> list[click.Context]:
+    def _contexts(self, ctx: click.Context, segments: list[Segment]) -> list[click.Context]:
         made = []
         for name, rest in segments:
             found = self.get_command(ctx, name)
@@ -178,54 +166,7 @@ class EspefuseGroup(HelpMixin, click.Group):
         return made
 
 
-def _chip_of(args: list[str]) -> str | None:
-    """The chip named by the group's options or the environment, None where none is."""
-    import os
-
-    found = os.environ.get("ESPTOOL_CHIP")
-    for i, word in enumerate(args):
-        if word in ALL_NAMES:
-            break
-        if word in ("--chip", "-c") and i + 1 < len(args):
-            found = args[i + 1]
-        elif word.startswith("--chip="):
-            found = word[7:]
-    if found is None:
-        return None
-    key = "".join(c for c in found.lower() if c.isalnum())
-    return key if key in SUPPORTED_CHIPS else None
-
-
-ALL_NAMES = frozenset(
-    spelling
-    for name in (*BURN_ORDER, *READ_ORDER, *PLAN_ORDER, *REMOVED)
-    for spelling in (name, name.replace("-", "_"))
-)
-
-
-def split(words: list[str]) -> list[tuple[str, list[str]]]:
-    """The words of one run as (command, its words), with old spellings replaced and noted.
-
-    A word that is a command's name begins a command; values are never named so.
-    """
-    segments: list[tuple[str, list[str]]] = []
-    for word in words:
-        if word in ALL_NAMES:
-            name = word.replace("_", "-")
-            if name != word:
-                output.deprecated(f"Command '{word}' is deprecated. Use '{name}' instead.")
-            segments.append((name, []))
-        elif not segments:
-            raise click.UsageError(f"No such command '{word}'.")
-        else:
-            new = OLD_OPTIONS.get(word, word)
-            if new != word:
-                output.deprecated(f"Option '{word}' is deprecated. Use '{new}' instead.")
-            segments[-1][1].append(new)
-    return segments
-
-
-def run(group: EspefuseGroup, ctx: click.Context, segments: list[tuple[str, list[str]]]) -> None:
+def run(group: EspefuseGroup, ctx: click.Context, segments: list[Segment]) -> None:
     """Connect, parse all commands, run them, and burn what they gathered."""
     if any(name in REMOVED for name, _ in segments):
         raise FatalError(
@@ -243,24 +184,27 @@ def run(group: EspefuseGroup, ctx: click.Context, segments: list[tuple[str, list
             "chip.",
             ctx=ctx,
         )
-    output.emit(f"espefuse v{__version__}")
-    commands = init_commands(
-        port=params["port"],
-        baud=params["baud"],
-        before=params["before"],
-        chip=params["chip"],
-        esp=external,
-        virt=params["virt"],
-        token=params["token"],
-        debug=params["debug"],
-        virt_efuse_file=params["path_efuse_file"],
-        do_not_confirm=params["do_not_confirm"],
-        postpone=params["postpone"],
-        extend_efuse_table=params["extend_efuse_table"],
-    )
+    _check_plans(segments)
+    quiet = all(name in READ_ORDER and "--json" in rest for name, rest in segments)
+    with output.hushed() if quiet else nullcontext():
+        output.emit(f"espefuse v{__version__}")
+        commands = init_commands(
+            port=params["port"],
+            baud=params["baud"],
+            before=params["before"],
+            chip=params["chip"],
+            esp=external,
+            virt=params["virt"],
+            token=params["token"],
+            debug=params["debug"],
+            virt_efuse_file=params["path_efuse_file"],
+            do_not_confirm=params["do_not_confirm"],
+            postpone=params["postpone"],
+            extend_efuse_table=params["extend_efuse_table"],
+        )
     with commands:
         group.table = commands.efuses.table
-        group.commands = make_all(group.table, commands.efuses.present())
+        group.commands = dict(make_all(group.table, commands.efuses.present()))
         contexts = group._contexts(ctx, segments)
         try:
             for sub in contexts:
@@ -269,47 +213,97 @@ def run(group: EspefuseGroup, ctx: click.Context, segments: list[tuple[str, list
                     commands.parse_pairs(sub.params["name_value_pairs"])
                 elif sub.info_name == "burn-custom-mac":
                     commands._convert_mac_to_bytes(sub.params["mac"])
-            run_all(commands, contexts)
+            Run(commands, contexts, quiet).all()
         finally:
             for sub in contexts:
                 sub.close()
-        _reset(commands, params["after"], params["virt"] or params["token"])
+        with output.hushed() if quiet else nullcontext():
+            _reset(commands, params["after"], params["virt"] or params["token"])
 
 
-def run_all(commands: Any, contexts: list[click.Context]) -> None:
-    """The commands in order; several burns become one at the end, then the reading ones again."""
-    burns = [c for c in contexts if c.info_name in BURN_ORDER]
-    plans = [c for c in contexts if c.info_name == "plan"]
-    batch = len(burns) > 1
-    if plans or any(c.params.get("dry_run") for c in contexts):
-        from espefuse import plan
-
-        path = plans[0].params["plan_file"] if plans else None
-        commands.efuses.before_burn = lambda: plan.show_or_save(commands.efuses, path)
-    if batch:
-        commands.use_batch_mode()
-    for context in contexts:
-        if context.info_name != "plan":
-            run_one(commands, context)
-    done = True
-    if batch:
-        done = commands.burn_all()
-        if done:
-            commands.tell_success()
-    if burns and done:
-        for context in contexts:
-            if context.info_name in READ_ORDER:
-                run_one(commands, context)
+def _check_plans(segments: list[Segment]) -> None:
+    """Refuse a plan of nothing, and two places for one plan."""
+    names = [name for name, _ in segments]
+    if names.count("plan") > 1:
+        raise click.UsageError("A run makes one plan: name 'plan' once.")
+    if "plan" in names and not {*BURN_ORDER, "apply"} & set(names):
+        raise click.UsageError("Nothing to plan: name the burn commands in the same line.")
 
 
-def run_one(commands: Any, context: click.Context) -> None:
-    output.emit(f'\n=== Run "{context.info_name}" command ===')
-    params = context.params
-    has_force = any(p.name == "force_write_always" for p in context.command.params)
-    commands.efuses.force_write_always = params["force_write_always"] if has_force else None
-    if params.get("show_token"):
-        commands.efuses.show_token = True
-    context.command.run(commands, params)  # type: ignore[attr-defined]
+def _check_outputs(contexts: list[click.Context]) -> None:
+    """Refuse output files that cannot be written, before anything is burned."""
+    for sub in contexts:
+        for name in ("file", "file_name", *(("plan_file",) if sub.info_name == "plan" else ())):
+            path = sub.params.get(name)
+            if path not in (None, "-"):
+                check_output(path)
+
+
+class Run:
+    """The commands of one line: several burns become one at the end, then reading ones run again.
+
+    What is staged when a command fails, and what a plan or dry run stages, is taken back: nothing
+    of it is left for a later run on the same chip.
+    """
+
+    def __init__(self, commands: BaseCommands, contexts: list[click.Context], quiet: bool) -> None:
+        self.commands = commands
+        self.contexts = contexts
+        self.quiet = quiet
+        self.planning = any(
+            c.info_name == "plan" or c.params.get("dry_run", False) for c in contexts
+        )
+
+    def all(self) -> None:
+        efuses = self.commands.efuses
+        _check_outputs(self.contexts)
+        before = efuses.checkpoint()
+        finished = False
+        try:
+            if self.planning:
+                from espefuse import plan
+
+                path = next(
+                    (c.params["plan_file"] for c in self.contexts if c.info_name == "plan"), None
+                )
+                efuses.before_burn = lambda: plan.show_or_save(efuses, path)
+            self._all()
+            if self.planning and efuses.batch_mode_cnt and efuses.before_burn is not None:
+                # Somebody else's batch goes on: it must not burn what was only planned.
+                efuses.before_burn()
+            finished = True
+        finally:
+            efuses.restore(before, staged=self.planning or not finished)
+
+    def _all(self) -> None:
+        burns = [c for c in self.contexts if c.info_name in BURN_ORDER]
+        batch = len(burns) > 1
+        if batch:
+            self.commands.use_batch_mode()
+        for context in self.contexts:
+            if context.info_name != "plan":
+                self._one(context)
+        done = True
+        if batch:
+            done = self.commands.burn_all()
+            if done:
+                self.commands.tell_success()
+        if burns and done:
+            for context in self.contexts:
+                if context.info_name in READ_ORDER:
+                    self._one(context)
+
+    def _one(self, context: click.Context) -> None:
+        command = context.command
+        assert isinstance(command, EfuseCommand)
+        if not self.quiet:
+            output.emit(f'\n=== Run "{context.info_name}" command ===')
+        efuses, params = self.commands.efuses, context.params
+        has_force = any(p.name == "force_write_always" for p in command.params)
+        efuses.force_write_always = params["force_write_always"] if has_force else None
+        if params.get("show_token"):
+            efuses.show_token = True
+        command.run(self.commands, params)
 
 
 def _reset(commands: Any, after: str, virtual: Any) -> None:

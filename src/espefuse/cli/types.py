@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -100,7 +100,7 @@ def _known(name: str, known: Any, ctx: click.Context, param: click.Parameter) ->
     for spelling in (name, name.upper()):
         if spelling in present:
             return spelling
-    from espefuse.commands import unknown_field
+    from espefuse.state import unknown_field
 
     raise click.BadParameter(str(unknown_field(known, name)), ctx=ctx, param=param)
 
@@ -113,6 +113,3 @@ class MacType(click.ParamType):  # type: ignore[type-arg]
 
 def file(mode: str) -> click.File:
     return click.File(mode)
-
-
-OpenFile = IO[bytes]

@@ -32,6 +32,7 @@ class EmulateEfuseControllerBase(VirtualEfuses):
         super().__init__(self.KEY, efuse_file)
         if token_dump is not None:
             self.load_token(token.parse(token_dump))
+            self.save()
 
     def read_efuse(self, n: int, block: int = 0) -> int:
         """Word `n` of a block, as it can be read."""

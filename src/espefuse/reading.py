@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all commands share, and those that only read. Texts go to the logger."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar, TextIO, TypeVar
+
+from espefuse import output
+from espefuse.efuses import Efuses
+from espefuse.loading import load_efuses
+from esptool.errors import FatalError
+
+Commands = TypeVar("Commands", bound="ReadCommands")
+
+
+def close_port(esp: Any, external_esp: bool = False) -> None:
+    """Close the port of a real chip that this program opened."""
+    port = getattr(esp, "_port", None)
+    if port is not None and not external_esp:
+        port.close()
+
+
+class ReadCommands:
+    """One chip's eFuse commands; a context manager that closes the port it opened.
+
+    Attributes:
+        esp: the chip (`ESPLoader` or the virtual one).
+        efuses: the engine; `efuses["NAME"].get()` reads a field.
+        external_esp: the caller owns `esp`: it stays open.
+    """
+
+    CHIP_NAME: ClassVar[str] = ""
+
+    def __init__(self) -> None:
+        self.esp: Any = None
+        self.external_esp = False
+        self._efuses: Efuses | None = None
+
+    @property
+    def efuses(self) -> Efuses:
+        """The eFuses; `get_efuses` (or `init_commands`) reads them."""
+        if self._efuses is None:
+            raise FatalError("The eFuses have not been read: call get_efuses() first.")
+        return self._efuses
+
+    @efuses.setter
+    def efuses(self, value: Efuses) -> None:
+        self._efuses = value
+
+    def __enter__(self: Commands) -> Commands:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        close_port(self.esp, self.external_esp)
+
+    @staticmethod
+    def _close_port(esp: Any, external_esp: bool = False) -> None:
+        """The v5 name of `close_port`."""
+        close_port(esp, external_esp)
+
+    def get_efuses(
+        self,
+        skip_connect: bool = False,
+        debug_mode: bool = False,
+        do_not_confirm: bool = False,
+        extend_efuse_table: TextIO | None = None,
+    ) -> None:
+        """Read the chip's eFuses (or only load its table with `skip_connect`)."""
+        self.efuses = load_efuses(
+            self.esp, self.CHIP_NAME, skip_connect, debug_mode, do_not_confirm, extend_efuse_table
+        )
+
+    # --- batch mode ----------------------------------------------------------------------------
+
+    def use_batch_mode(self) -> None:
+        """Only stage from now on; `burn_all` burns. Calls may be nested."""
+        self.efuses.use_batch_mode()
+
+    def burn_all(self, check_batch_mode: bool = False) -> bool:
+        """Burn all that is staged (in nested batch mode: once the outermost asks for it)."""
+        return self.efuses.burn_all(check_batch_mode)
+
+    def finish(self) -> None:
+        """Burn what is staged unless batch mode is on, and say that it worked."""
+        if self.burn_all(check_batch_mode=True):
+            self.tell_success()
+
+    def tell_success(self) -> None:
+        """Say that a burn worked, or what of it could not be read back."""
+        unproved = self.efuses.unproved
+        if unproved:
+            output.emit(f"Burned, but {', '.join(unproved)} could not be read back and compared.")
+        else:
+            output.emit("Successful.")
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def summary(
+        self,
+        efuses_to_show: Sequence[str] = (),
+        format: str = "summary",
+        file: TextIO | str | None = None,
+        active: bool = False,
+    ) -> None:
+        """Show all or some fields as a table, as JSON, or one field's value alone.
+
+        Args:
+            efuses_to_show: names of fields; none for all.
+            format: "summary", "json" or "value_only".
+            file: where to, an open file or a path; None for the terminal.
+            active: leave out what is neither set, protected nor damaged.
+
+        Raises:
+            FatalError: a name matches nothing, or the file cannot be written.
+        """
+        from espefuse import summary
+        from esptool.files import write_atomic
+
+        names = list(efuses_to_show)
+        if format == "value_only" and len(names) != 1:
+            raise FatalError("The 'value_only' format can be used exactly for one eFuse.")
+        found = self.get_error_summary()
+        fields = summary.select(self.efuses, names)
+        if format == "value_only":
+            lines = [str(f.get_meaning()) for f in fields]
+        elif format == "json":
+            lines = [summary.as_json(fields)]
+        else:
+            lines = summary.as_text(self.efuses, fields, active)
+        text = "\n".join(lines)
+        if file is None or file is sys.stdout:
+            output.emit(text)
+        else:
+            name = file if isinstance(file, str) else getattr(file, "name", "file")
+            output.emit(f"Saving eFuse values to {name}")
+            if isinstance(file, str):
+                write_atomic(file, (text + "\n").encode())
+            else:
+                file.write(text + "\n")
+                file.flush()
+            output.emit("Done")
+        if found:
+            output.warn("Coding scheme has encoding bit error warnings")
+
+    def get_error_summary(self) -> bool:
+        """Say which blocks have errors; True if there are any."""
+        return self.efuses.get_coding_scheme_warnings()
+
+    def dump(self, format: str = "default", file_name: str | None = None) -> None:
+        """Show or save the raw blocks: words, one file a block, one file, or a token."""
+        from espefuse import token
+        from esptool.files import write_atomic
+
+        blocks = self.efuses.blocks
+        if format == "token":
+            text = token.current(self.efuses)
+            if file_name is None:
+                output.emit(text)
+            else:
+                output.emit(f"eFuse token dump -> {file_name}")
+                write_atomic(file_name, text.encode())
+        elif file_name is None:
+            if format == "default":
+                self.efuses.print_blocks("dump")
+            else:
+                for block in blocks:
+                    output.emit(block.get_raw().hex())
+        elif format == "joint":
+            output.emit(f"Dump eFuse blocks -> {file_name}")
+            write_atomic(file_name, b"".join(block.get_raw() for block in blocks))
+        else:
+            stem, dot, suffix = file_name.rpartition(".")
+            for block in blocks:
+                name = f"{stem}{block.id}{dot}{suffix}" if dot else f"{file_name}{block.id}"
+                output.emit(f"Dump eFuse block{block.id} -> {name}")
+                write_atomic(name, block.get_raw())
+
+    def get_custom_mac(self) -> None:
+        """Show the MAC address that the user burned."""
+        if "MAC_VERSION" not in self.efuses:
+            output.emit(f"Custom MAC Address: {self.efuses['CUSTOM_MAC'].get()}")
+            return
+        version = self.efuses["MAC_VERSION"].raw()
+        if not version or not self.efuses["CUSTOM_MAC"].raw():
+            output.emit("Custom MAC Address is not set in the device.")
+        else:
+            mac = self.efuses["CUSTOM_MAC"].get()
+            output.emit(f"Custom MAC Address version {version}: {mac}")
+
+    def adc_info(self) -> None:
+        """Show the calibration values of the ADC."""
+        from espefuse import adc
+
+        for line in adc.report(self.efuses):
+            output.emit(line)
+
+    def check_error(self, recovery: bool = False, do_not_confirm: bool = False) -> None:
+        """Tell of coding errors, and with `recovery` try to mend them.
+
+        Raises:
+            FatalError: errors remain.
+        """
+        found = self.get_error_summary()
+        if found:
+            self._show_broken()
+            if recovery:
+                self.recover(do_not_confirm)
+                found = self.get_error_summary()
+                if found:
+                    self._show_broken()
+        if found:
+            raise FatalError("Error(s) were detected in eFuses.")
+        output.emit("No errors detected.")
+
+    def recover(self, do_not_confirm: bool = False) -> None:
+        """Burn the blocks that have coding errors once more, to mend weak bits."""
+        from espefuse.recovery import recover
+
+        recover(self.efuses, do_not_confirm)
+
+    def _show_broken(self) -> None:
+        for block in self.efuses.blocks:
+            if block.id and (block.fail or block.num_errors):
+                head = (
+                    f"BLOCK{block.id} : {block.name} "
+                    f"[ERRORS:{block.num_errors} FAIL:{int(block.fail)}]"
+                )
+                state = "writable" if block.is_writeable() else "write-protected"
+                output.emit(f"{head:<50}= {block.hex(block.data)} ({state})")

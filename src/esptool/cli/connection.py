@@ -170,11 +170,11 @@ def _introduce(esp: ESPLoader) -> None:
 def end(state: Globals, esp: ESPLoader) -> None:
     """Leave the chip as --after says, unless the command has sent it elsewhere."""
     after = state.options["after"]
-    if state.command in NO_RESET_AFTER:
-        log.print()
-        return
     log.print()
-    if state.command == "run":
+    if state.command in NO_RESET_AFTER:
+        log.print("Exiting immediately.")
+        return
+    if state.command == "run" and (esp.session.has_left or after in ("no-reset", "no-reset-stub")):
         return
     cmds.reset_chip(esp, after)
     if after not in ("no-reset", "no-reset-stub"):

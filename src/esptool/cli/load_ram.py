@@ -12,8 +12,7 @@ from esptool.cli.state import Globals
 
 @click.pass_obj
 def _run(state: Globals, /, filename: str) -> None:
-    # The program may want the RAM that a stub would sit in.
-    with state.chip_session(stub=False) as esp:
+    with state.chip_session() as esp:
         from esptool import cmds
 
         cmds.load_ram(esp, filename)
@@ -23,6 +22,6 @@ command = Command(
     "load-ram",
     callback=_run,
     help="Send an image (or Intel HEX file) into RAM and run it. Flash is not touched, and the "
-    "chip is not reset afterwards.",
+    "chip is not reset afterwards. A program that wants the RAM where the stub is needs --no-stub.",
     params=[click.Argument(["filename"], type=ReadableFile())],
 )

@@ -191,7 +191,10 @@ class FlashRequests(Requester):
         self._need_flash_ops("hash the flash")
         timeout_s = self.settings.scaled(self.settings.md5_timeout_per_mb, size)
         data = packets.words(offset, size, 0, 0)
-        answer = self.request("calculate md5sum", Cmd.SPI_FLASH_MD5, data, 0, timeout_s, 3).data
+        digits = 16 if self.is_stub else 32
+        answer = self.request(
+            "calculate md5sum", Cmd.SPI_FLASH_MD5, data, 0, timeout_s, attempts=3, size=digits
+        ).data
         if len(answer) == 32:
             return answer.decode("ascii", "replace").lower()
         if len(answer) == 16:
@@ -221,7 +224,9 @@ class FlashRequests(Requester):
         while done < size:
             wanted = min(ROM_READ_CHUNK, size - done)
             data = packets.words(offset + done, wanted)
-            answer = self.request("read flash block", Cmd.READ_FLASH_SLOW, data, attempts=3).data
+            answer = self.request(
+                "read flash block", Cmd.READ_FLASH_SLOW, data, attempts=3, size=ROM_READ_CHUNK
+            ).data
             if len(answer) < wanted:
                 raise ProtocolError(
                     f"Reading flash at 0x{offset + done:x}: expected {wanted} bytes, "

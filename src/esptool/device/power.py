@@ -115,10 +115,11 @@ class Power(FlashRequests):
 
     # --- resets --------------------------------------------------------------------------------
 
-    def hard_reset(self, uses_usb: bool | None = None) -> None:
+    def hard_reset(self, uses_usb: bool | None = None) -> bool:
         """Reset into the application over the control lines, or as the chip's USB needs it.
 
-        `uses_usb` holds the line longer; None asks the chip's data.
+        `uses_usb` holds the line longer; None asks the chip's data. False where the port has no
+        lines, so that nothing was done; a note says so.
         """
         rules = self.spec.reset
         mode = self._usb_mode()
@@ -126,11 +127,11 @@ class Power(FlashRequests):
             try:
                 self.run_steps(rules.before_hard)
             except FatalError:
-                # An unanswering chip shall be reset all the same.
+                # A chip that does not answer is reset as well.
                 self.link.discard_input()
         if mode == "usb_otg" and self._otg_needs_watchdog():
             self.watchdog_reset()
-            return
+            return True
         if uses_usb is None:
             uses_usb = rules.usb_delay == mode
         self.note("Hard resetting via RTS pin...", Level.INFO)
@@ -145,6 +146,8 @@ class Power(FlashRequests):
             reset.play(self.link.port, sequence, sleep=self.link.sleep)
         except reset.NoLinesError as e:
             self.note(e.message)
+            return False
+        return True
 
     def _otg_needs_watchdog(self) -> bool:
         if self.spec.reset.watchdog is None:

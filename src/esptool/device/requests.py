@@ -104,12 +104,15 @@ class Requester:
         check: int = 0,
         timeout_s: float | None = None,
         attempts: int = 1,
+        size: int | None = None,
     ) -> Reply:
         """Send a request, check its status and return value and data.
 
         Args:
             what: the request in words, for an error: "write to target RAM".
             attempts: how often to send it, for requests that do no harm when done twice.
+            size: bytes of data that a good answer has, where that is known: its status is right
+                behind them, and what follows does not count.
 
         Raises:
             ChipResponseError: the chip refused it.
@@ -121,7 +124,7 @@ class Requester:
             attempts -= 1
             try:
                 value, body = self.command(opcode, data, check, timeout_s)
-                return Reply(value, self.checked(what, opcode, body))
+                return Reply(value, self.checked(what, opcode, body, size))
             except NoAnswerError:
                 if attempts <= 0:
                     raise
@@ -137,9 +140,11 @@ class Requester:
                 if attempts <= 0 or not damaged:
                     raise
 
-    def checked(self, what: str, opcode: int, body: bytes) -> bytes:
+    def checked(self, what: str, opcode: int, body: bytes, size: int | None = None) -> bytes:
         """The data of an answer whose status is good; see `request` for what is raised."""
         length = self.status_bytes
+        if size is not None and len(body) >= size + STUB_STATUS_BYTES:
+            length = len(body) - size
         if len(body) < length:
             # A ROM with 4 status bytes and one with 2 begin alike.
             if len(body) < STUB_STATUS_BYTES:

@@ -44,6 +44,7 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
             known or not looked at.
         sync_stub_detected: a stub was already running when the connection was made.
         stub_disabled: no stub may be started on this chip.
+        has_left: a reset has taken the chip out of its loader.
         loaded_stub: what `run_stub` uploaded last.
         recovering: it is being taken up again after a loss.
         may_reset: the chip may be reset to take it up again when it is lost.
@@ -66,6 +67,7 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         self.sync_stub_detected = False
         self.stub_disabled = False
         self.may_reset = True
+        self.has_left = False
         self.recovering = False
         self.loaded_stub: Stub | None = None
         self._jedec_id: int | None = None
@@ -143,7 +145,11 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         reason = stub_loader.why_no_stub(self)
         if reason is not None:
             self.stub_disabled = True
-            self.note(f"Stub flasher is not used: {reason}.", Level.NOTE)
+            self.note(
+                f"Stub flasher is {reason}, it has been disabled. "
+                "Set --no-stub to suppress this warning.",
+                Level.WARNING,
+            )
             return
         if stub is None:
             from esptool import stubs
@@ -224,15 +230,19 @@ class Session(Power, FlashRequests, RamLoader, SpiBus):
         super().soft_reset(stay_in_bootloader)
         self.left_stub()
 
-    def hard_reset(self, uses_usb: bool | None = None) -> None:
+    def hard_reset(self, uses_usb: bool | None = None) -> bool:
         """See `Power.hard_reset`."""
-        super().hard_reset(uses_usb)
-        self.left_stub()
+        done = super().hard_reset(uses_usb)
+        if done:
+            self.left_stub()
+            self.has_left = True
+        return done
 
     def watchdog_reset(self) -> None:
         """See `Power.watchdog_reset`."""
         super().watchdog_reset()
         self.left_stub()
+        self.has_left = True
 
     def left_stub(self) -> None:
         """The ROM (or an application) answers again."""

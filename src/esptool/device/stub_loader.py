@@ -27,17 +27,17 @@ def stub_name(session: Session) -> str:
 
 
 def why_no_stub(session: Session) -> str | None:
-    """The reason why no stub may run on this chip now, or None."""
+    """The reason why no stub may run on this chip now, behind "the stub is"; None if one may."""
     rules = session.spec.stub
     if not rules.available:
-        return f"there is no stub for {session.spec.name} yet"
+        return f"not yet supported on {session.spec.name}"
     if session.secure_download:
-        return "secure download mode is enabled"
+        return "not supported in Secure Download Mode"
     if rules.not_for_revision is not None and session.facts.revision == rules.not_for_revision:
         major, minor = divmod(rules.not_for_revision, 100)
-        return f"{session.spec.name} v{major}.{minor} cannot run one"
+        return f"not supported on {session.spec.name} v{major}.{minor}"
     if rules.not_with_secure_boot and session.facts.secure_boot_enabled:
-        return "secure boot is enabled"
+        return f"not supported on {session.spec.name} with Secure Boot"
     return None
 
 

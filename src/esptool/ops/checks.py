@@ -47,6 +47,32 @@ def refuse_overlaps(regions: Sequence[Region]) -> None:
             )
 
 
+def refuse_lost_neighbours(
+    session: Session, regions: Sequence[Region], options: WriteOptions
+) -> None:
+    """See that `preserve` can be kept to wherever a sector is covered only in part.
+
+    Raises:
+        UsageError: the rest of the sector could not be put back.
+    """
+    if not options.preserve:
+        return
+    if options.erase_all:
+        raise UsageError("Nothing can be preserved where the whole flash is erased first.")
+    partly = [r for r in regions if r.data and (r.address % SECTOR or r.end % SECTOR)]
+    for region in partly:
+        if options.encrypt or region.encrypted:
+            raise UsageError(
+                f"{region.title} at {region.address:#x} is encrypted by the chip and covers a "
+                "sector only in part: the rest of it cannot be preserved.",
+                remedy="Write whole sectors, or leave out --preserve.",
+            )
+    if partly:
+        require_flash_ops(session, "--preserve")
+        if session.secure_download:
+            raise SecureModeError("Flash cannot be read in secure download mode: no --preserve.")
+
+
 def refuse_insecure(regions: Sequence[Region], options: WriteOptions, state: SecurityState) -> None:
     """Protect what a secured chip needs to boot; `options.force` skips this.
 

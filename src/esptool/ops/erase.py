@@ -22,6 +22,7 @@ from esptool.ops.hashes import flash_md5, md5_of_blank
 from esptool.ops.healing import persist
 from esptool.ops.model import LARGE_FLASH, SECTOR
 from esptool.ops.pace import SCAN_RATE
+from esptool.ops.proof import hash_is_wrong
 from esptool.ops.report import Report, Stopwatch
 from esptool.ops.security import SecurityState, security_state
 from esptool.protocol.ext import Capability
@@ -52,18 +53,15 @@ def erase_flash(
         UnsupportedCommandError: the ROM has no such command; `erase_region` works with it.
     """
     report = Report(session, listener)
+    if not session.is_stub:
+        by_region = session.spec.rom.flash_ops
+        raise UnsupportedCommandError(
+            f"{session.spec.name} ROM does not support function erase_flash.",
+            remedy="Leave out --no-stub" + (", or use erase-region." if by_region else "."),
+        )
     _prepare(session, report, lambda: refuse_when_secure(session, force, security))
     report.line("Erasing flash memory (this may take a while)...")
     watch = Stopwatch(session)
-    if not session.is_stub:
-        report.note(
-            "You can use the erase-region command in ROM bootloader mode "
-            "to erase a specific region."
-        )
-        raise UnsupportedCommandError(
-            f"{session.spec.name} ROM does not support function erase_flash.",
-            remedy="Leave out --no-stub, or use erase-region.",
-        )
     limit = _prepare(session, report, lambda: _told_limit(session))
 
     def erase() -> str | None:
@@ -203,6 +201,14 @@ def _refuse_leftovers(session: Session, address: int, size: int) -> str | None:
     elif can_verify(session):
         wanted = md5_of_blank(size)
         where = None if flash_md5(session, address, size, wanted) == wanted else address
+        if where is not None and not session.is_stub:
+            # Some ROMs hash something else than what stands in flash.
+            blank_at = hash_is_wrong(session, address, b"\xff" * size)
+            if blank_at is not None:
+                return (
+                    f"the hash of the {session.spec.name} ROM is wrong, it calls {blank_at:#010x} "
+                    "not blank, where the flash reads as blank"
+                )
     elif session.secure_download:
         return "flash cannot be read in secure download mode"
     else:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esptool.device.stub_loader import ram_block
-from esptool.errors import ImageError
+from esptool.device.recover import resync
+from esptool.device.stub_loader import ram_block, refuse_overlap
+from esptool.errors import ImageError, LineLossError
 from esptool.events import Listener
 from esptool.image import app
+from esptool.ops import bounds
 from esptool.ops.report import Report
 from esptool.ops.sources import ImageSource, first_stretch, load_source
 
@@ -24,10 +26,13 @@ def load_ram(
 ) -> None:
     """Send the segments of an image into RAM and jump to its entry point.
 
-    Nothing in flash changes. An image for another chip is sent too, with a warning.
+    Nothing in flash changes. An image for another chip is sent too, with a warning. The loader
+    that runs does it: with the stub's clocks and rate the program finds the chip as it would from
+    flash, but it may not go where the stub is.
 
     Raises:
         ImageError: not a firmware image, or it is damaged.
+        FatalError: a segment would overwrite the running stub.
     """
     report = Report(session, listener)
     data, name = load_source(source)
@@ -41,6 +46,9 @@ def load_ram(
     report.line(f"Loading {label} to RAM...")
     if not program.segments:
         raise ImageError(f"{label} has no segments: there is nothing to load.")
+    for segment in program.segments:
+        bounds.require_32_bits(segment.addr, len(segment.data), "memory")
+        refuse_overlap(session, segment.addr, len(segment.data))
     for segment in program.segments:
         _send_segment(session, segment.addr, segment.data, report)
     report.line(
@@ -62,6 +70,17 @@ def _send_segment(session: Session, address: int, data: bytes, report: Report) -
 
 
 def run(session: Session, *, listener: Listener | None = None) -> None:
-    """Leave the loader and start the program in flash."""
+    """Leave the loader and start the program in flash.
+
+    A stub that cannot start it has the chip reset, over a port without lines by the ROM loader.
+    """
     del listener
+    if session.is_stub and session.spec.rom.flash_ops:
+        if session.hard_reset():
+            return
+        session.soft_reset(True)
+        try:
+            resync(session)
+        except LineLossError:
+            return  # The reset has started the program.
     session.soft_reset(False)

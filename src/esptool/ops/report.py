@@ -81,6 +81,10 @@ class Report:
         self._listener(Stage(title, done=True))
 
 
+#: Less is not time that a transfer took, but that of a line without a clock.
+SHORTEST_S = 1e-4
+
+
 class Stopwatch:
     """Seconds since it was made, by the clock of a session's line."""
 
@@ -94,8 +98,13 @@ class Stopwatch:
         return max(self._now() - self._start, 1e-9)
 
     def summary(self, num_bytes: int) -> str:
-        """'S seconds (K kbit/s)' for `num_bytes` moved since the start."""
+        """'S seconds (K kbit/s)' for `num_bytes` moved since the start.
+
+        Without a rate where no time passed by which one could be told.
+        """
         elapsed = self.seconds
+        if elapsed < SHORTEST_S:
+            return f"{elapsed:.1f} seconds"
         return f"{elapsed:.1f} seconds ({num_bytes * 8 / 1000 / elapsed:.1f} kbit/s)"
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from esptool.errors import SecureModeError, VerifyError
+from esptool.errors import VerifyError
 from esptool.events import Listener
 from esptool.image import app
 from esptool.image.content import Data, cut, joined, md5
-from esptool.ops import bounds, checks, delta, packing, pieces
+from esptool.ops import bounds, checks, delta, packing, pieces, proof
 from esptool.ops.erase import erase_flash
 from esptool.ops.flash_info import set_flash_size
 from esptool.ops.hashes import flash_md5, md5_of_blank
@@ -104,6 +104,7 @@ def plan_write(
     checks.refuse_overlaps(regions)
     for region in regions:
         bounds.require_32_bits(region.address, len(region.data))
+    checks.refuse_lost_neighbours(session, regions, options)
     encrypted = options.encrypt or any(r.encrypted for r in regions)
     _skip, diff = checks.without_impossible(session, options, encrypted, report)
     state = security if security is not None else security_state(session)
@@ -150,7 +151,7 @@ def _plan_region(
     report: Report,
 ) -> RegionPlan:
     encrypted = options.encrypt or region.encrypted
-    keep = options.preserve and not encrypted and not options.erase_all
+    keep = options.preserve and not encrypted
     address, content = region.address, region.data
     if content:
         align = session.spec.flash.encrypted_write_align if encrypted else WORD
@@ -189,14 +190,7 @@ def wants_packing(session: Session, options: WriteOptions) -> bool:
 def _with_neighbours(
     session: Session, address: int, content: Data, report: Report
 ) -> tuple[int, Data]:
-    """Fill the first and last sector up with what stands there, so that it is written back.
-
-    Raises:
-        FatalError: the other side cannot read flash.
-    """
-    checks.require_flash_ops(session, "--preserve")
-    if session.secure_download:
-        raise SecureModeError("Flash cannot be read in secure download mode: no --preserve.")
+    """Fill the first and last sector up with what stands there, so that it is written back."""
     start, end = sector_range(address, len(content))
     head, tail = address - start, end - address - len(content)
     before = read_bytes(session, start, head, report) if head else b""
@@ -232,7 +226,7 @@ class _RegionWriter:
 
     def run(self) -> WriteResult:
         """Write, verify, and say what was done."""
-        plan, report = self.plan, self.report
+        session, plan, report = self.session, self.plan, self.report
         region = plan.region
         if not plan.content:
             what = f"'{region.name}' is" if region.name else "Input bytes are"
@@ -257,6 +251,20 @@ class _RegionWriter:
                     report.line(
                         "Cannot verify written data if encrypted or in secure download mode."
                     )
+                elif (wrong := proof.first_difference(session, plan.address, plan.content)) is None:
+                    report.note(
+                        f"Cannot verify written data: the {session.spec.name} ROM has no hash. "
+                        f"Only {proof.SAMPLES} words of it were read back."
+                    )
+                elif attempt < self.retries:
+                    report.note("The data in flash differ, writing them again...")
+                    continue
+                else:
+                    raise VerifyError(
+                        f"What was written is not in flash: {plan.region.label} differs at "
+                        f"{wrong:#010x}.",
+                        remedy="Leave out --no-stub, or try a lower --baud.",
+                    )
                 return self._result("written", verified=False)
             report.line("Verifying written data...")
             wanted, found = self._hashes()
@@ -266,6 +274,15 @@ class _RegionWriter:
             if attempt < self.retries and self._lossy:
                 report.note("The data in flash differ, writing them again...")
                 continue
+            if not session.is_stub:
+                right = proof.hash_is_wrong(session, plan.address, plan.content)
+                if right is not None:
+                    report.warning(
+                        f"The written data could not be verified: the hash of the "
+                        f"{session.spec.name} ROM is wrong. It differs at {right:#010x}, where the "
+                        "flash holds what was written."
+                    )
+                    return self._result("written", verified=False)
             self._mismatch(wanted, found)
         raise AssertionError("unreachable")
 
@@ -317,16 +334,17 @@ class _RegionWriter:
             return False
         whole = self.plan.stretch
         whole = whole.aligned() if isinstance(whole, LargeStretch) else delta.aligned(whole)
+        watch = Stopwatch(self.session)
         parts = persist(
             self.session, self.report, "comparing", lambda: changed_parts(self.session, whole)
         )
         if parts is None:
             return False
-        self._announce_erase(self.plan.stretch, False)
+        if parts:
+            self._announce_erase(self.plan.stretch, False)
         count = len(whole.data) // SECTOR
         left = sum(len(part.data) for part in parts) // SECTOR
         self.report.line(f"{count - left} of {count} sectors are in flash already.")
-        watch = Stopwatch(self.session)
         before, was_packed = self.sent, False
         for at, part in enumerate(parts):
             after_s = self._check_s(parts) + sum(map(self._seconds, parts[at + 1 :]))

@@ -8,13 +8,14 @@ JOBS ?= 2
 ORACLE_VERSION = 5.6.0
 STAMP = $(VENV)/.installed
 
-.PHONY: help setup demo test lint type unit oracle stubs bench soak docs test-clients dist clean
+.PHONY: help setup demo test lint type unit oracle test-oldest stubs bench soak docs test-clients dist clean
 
 help:
 	@echo "make demo          write and read back firmware on a simulated ESP32-S3"
 	@echo "make test          lint, type check and run all tests"
 	@echo "make lint|type|unit  one of the three"
 	@echo "make oracle        install the public tool $(ORACLE_VERSION) for comparison tests"
+	@echo "make test-oldest   a quick part of the tests, with the oldest dependencies that are allowed"
 	@echo "make stubs         build the flasher stubs from firmware/ (needs cross compilers)"
 	@echo "make bench         measure speed and start-up"
 	@echo "make soak          a thousand writes over bad lines and on failing flash"
@@ -81,6 +82,24 @@ docs: setup
 	$(BIN)/python tools/gen_cli_docs.py
 	$(BIN)/mkdocs build --strict
 
+# What differs between versions of libraries: command lines, terminals, cryptography, ports, HSM.
+OLDEST_TESTS = tests/test_files.py tests/protocol tests/cli/test_logger.py \
+  tests/compat/test_command_lines.py tests/compat/test_programs.py tests/image/test_commands.py \
+  tests/espefuse/test_api.py tests/espefuse/test_coding.py tests/espsecure/test_hsm.py \
+  tests/espsecure/test_keys_and_digests.py tests/espsecure/test_signatures.py
+
+test-oldest: .venv-oldest/.installed
+	.venv-oldest/bin/python -m pytest -q -p no:cacheprovider $(OLDEST_TESTS)
+
+.venv-oldest/.installed: pyproject.toml tools/oldest.py
+	rm -rf .venv-oldest
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+	  $$(.venv-oldest/bin/python tools/oldest.py) \
+	  'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100' 'intelhex>=2.3' 'pyelftools>=0.30'
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
 test-clients: dist
 	sh tools/test_clients.sh
 
@@ -89,4 +108,4 @@ dist: setup
 	$(BIN)/python -m build --outdir dist .
 
 clean:
-	rm -rf $(VENV) .venv-oracle .venv-clients build dist site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-oracle .venv-oldest .venv-clients build dist site .mypy_cache .ruff_cache .pytest_cache

@@ -227,7 +227,7 @@ class Encrypted(Job):
             return "" if any("Cannot verify" in t for t in self.told) else "not told"
         key = find_key(board.soc)
         assert key is not None
-        align = board.spec.flash.encrypted_write_align
+        align = chips.get(board.silicon.key).flash.encrypted_write_align
         plain = self.data + b"\xff" * (-len(self.data) % align)
         wanted = encrypt(board.soc, key, BASE, plain)
         return _difference(board.nor.cells.read(BASE, len(wanted)), wanted)

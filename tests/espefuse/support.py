@@ -13,15 +13,23 @@ import espefuse
 from espefuse import schema
 from espefuse.commands import BaseCommands
 from esptool.errors import FatalError
+from esptool.virtual import silicon
 from esptool.virtual.efuse import EfuseController
-from esptool.virtual.efuse_map import MAPS
 
 CHIPS = sorted(path.stem for path in schema.TABLES.glob("esp32*.json"))
 CRYSTALS = {"esp32h2": 32, "esp32h21": 32, "esp32h4": 32}
+_REVISIONS = {"esp32p4": 300}
 
 
 class LinkLostError(FatalError):
     """The port vanished in the middle of a register access."""
+
+
+def controller_of(chip: str) -> EfuseController:
+    """The chip's controller, in the revision that the device below tells."""
+    layout = silicon.of(chip).efuse
+    assert layout is not None
+    return EfuseController(layout, _REVISIONS.get(chip, 0))
 
 
 class ControllerDevice:
@@ -33,7 +41,7 @@ class ControllerDevice:
     def __init__(self, chip: str, controller: EfuseController | None = None) -> None:
         self.table = schema.load(chip)
         self.CHIP_NAME = self.table.chip
-        self.controller = controller or EfuseController(MAPS[chip])
+        self.controller = controller or controller_of(chip)
         self.accesses = 0
         self.fail_at: int | None = None
 
@@ -61,7 +69,7 @@ class ControllerDevice:
         return CRYSTALS.get(self.table.key, 40)
 
     def get_chip_revision(self) -> int:
-        return 300 if self.table.key == "esp32p4" else 0
+        return _REVISIONS.get(self.table.key, 0)
 
     def blocks(self) -> list[bytes]:
         """What is burned, whether or not software may read it."""

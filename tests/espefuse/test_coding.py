@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espefuse import coding
-from esptool.virtual import efuse_rules
+from esptool.virtual import efuse_coding
 
 BLOCKS = st.binary(min_size=32, max_size=32)
 
@@ -31,7 +31,7 @@ def test_up_to_six_damaged_bytes_read_right_and_are_counted(
     damaged = bytearray(data)
     for place in places:
         damaged[place] ^= flip
-    plain, count, fail = efuse_rules.decode_rs(bytes(damaged), check)
+    plain, count, fail = efuse_coding.decode_rs(bytes(damaged), check)
     assert (plain, count, fail) == (data, len(places), False)
 
 
@@ -40,4 +40,4 @@ def test_up_to_six_damaged_bytes_read_right_and_are_counted(
 def test_3_4_coding_comes_back(data: bytes) -> None:
     words = coding.THREE_QUARTERS.encode(int.from_bytes(data, "little"), 8)
     coded = b"".join(w.to_bytes(4, "little") for w in words)
-    assert efuse_rules.decode_3_4(coded) == (data, False)
+    assert efuse_coding.decode_3_4(coded) == (data, False)

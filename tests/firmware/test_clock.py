@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from esptool import chips
+from esptool.virtual import silicon
 from esptool.virtual.emulator import Program
-from esptool.virtual.emulator.rom_calls import CALLS
 from tests.virtual.stub_client import StubClient
 
 pytest.importorskip("icicle", reason="needs the extra 'emulator'")
@@ -28,11 +28,12 @@ def start(chip: str, link: str, extra: str = "") -> tuple[StubClient, Program]:
 
 @pytest.mark.parametrize("chip", RAISING)
 def test_it_is_raised_over_usb_with_the_bus_kept(chip: str) -> None:
-    clock = chips.get(chip).stub.cpu_clock
+    clock = silicon.of(chip).clock
     assert clock is not None
     client, program = start(chip, "usb-jtag")
     assert program.cpu_hz == clock.mhz * 1_000_000
-    assert client.board.soc.bus.read_word(clock.bus_divider) & 0xFF == clock.times - 1
+    times = clock.mhz // client.board.soc.crystal_mhz
+    assert client.board.soc.bus.read_word(clock.divider.address) & 0xFF == times - 1
     assert client.board.soc.notes == []
 
 
@@ -57,7 +58,9 @@ def test_it_is_put_back_on_every_way_out(chip: str, way: str) -> None:
         client.send(0x04, struct.pack("<I", 0))
     else:
         client.plain(0x05, 0, 0, 0, 0)
-        client.send(0x06, struct.pack("<II", 0, CALLS[chip].restart))
+        calls = client.board.soc.rom.calls
+        assert calls is not None
+        client.send(0x06, struct.pack("<II", 0, calls.restart))
     client.listen(0.1)
     assert client.board.soc.program is not program
     assert program.cpu_hz == client.board.soc.crystal_mhz * 1_000_000

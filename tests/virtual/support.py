@@ -89,7 +89,7 @@ class Client:
     def prepare_flash(self) -> None:
         """Attach the flash and tell its size, where the ROM has these commands."""
         self.sync()
-        if self.board.spec.rom.flash_ops:
+        if self.board.silicon.loader.flash_commands:
             self.ask(0x0D, 0, 0)
             self.ask(0x0B, 0, self.board.nor.part.size, 0x10000, 0x1000, 0x100, 0xFFFF)
 

@@ -67,11 +67,11 @@ def the_jobs(tool: Tool, server: Server, firmware: Path, *how: str) -> None:
     """Every command of the ROM loader that a chip of this kind has."""
     board = server.board
     flash = board.nor
-    rom = board.spec.rom
+    loader = board.silicon.loader
     run: Tool = lambda *a: tool("--port", server.url, "--no-stub", *how, *a)  # noqa: E731
 
     out = run("flash-id")
-    assert f"Connected to {board.spec.name} on" in out
+    assert f"Connected to {board.silicon.name} on" in out
     assert "Manufacturer: 20\nDevice: 4016\nDetected flash size: 4MB" in out
     assert "MAC:" in run("read-mac")
     run("write-flash", "0x10000", firmware)
@@ -81,19 +81,19 @@ def the_jobs(tool: Tool, server: Server, firmware: Path, *how: str) -> None:
     assert "0x53 0x46 0x44 0x50" in run("read-flash-sfdp", "0", "4")
     run("write-flash-status", "--bytes", "2", "0x0200")
     assert "0x0200" in run("read-flash-status", "--bytes", "2")
-    address = next(r.start for r in board.spec.memory_map if r.kind == "DRAM") + 0x8000
+    address = next(r.start for r in board.silicon.memory if r.kind == "dram") + 0x8000
     run("write-mem", hex(address), "0x12345678")
     assert "0x12345678" in run("read-mem", hex(address))
     run("dump-mem", hex(address), "16", firmware.with_name("dump"))
     assert firmware.with_name("dump").read_bytes()[:4] == b"\x78\x56\x34\x12"
-    if rom.flash_ops:
+    if loader.flash_commands:
         assert "successful" in run("verify-flash", "0x10000", firmware)
         run("read-flash", "0x10100", "0x300", firmware.with_name("read"))
         assert firmware.with_name("read").read_bytes() == DATA[0x100:0x400]
         run("erase-region", "0x41000", "0x1000")
         assert flash.read(0x41000, 0x1000) == b"\xff" * 0x1000
         assert flash.read(0x40000, 0x1000) == DATA[:0x1000]
-    if rom.security_info:
+    if loader.security_info:
         assert "Secure Boot: Disabled" in run("get-security-info")
 
 

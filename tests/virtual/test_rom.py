@@ -73,7 +73,7 @@ def test_an_unknown_command_is_refused_eight_times_with_reason_5(chip: str) -> N
 def test_memory_and_registers_keep_what_is_written_with_masks_and_in_chains(chip: str) -> None:
     c = client(chip)
     c.sync()
-    base = next(r.start for r in c.board.spec.memory_map if r.kind == "DRAM")
+    base = next(r.start for r in c.board.silicon.memory if r.kind == "dram")
     words = (base, 0x11223344, 0xFFFFFFFF, 0, base, 0xAAAAAAAA, 0x0000FF00, 0)
     assert c.ask(0x09, *words)[1][0] == 0
     assert c.ask(0x0A, base)[0] == 0x1122AA44
@@ -85,7 +85,7 @@ def test_flash_is_erased_by_begin_and_written_by_blocks(chip: str) -> None:
     c.prepare_flash()
     c.board.nor.program(0, bytes(0x30000))
     data = os.urandom(3 * 0x400)
-    extra = (0,) if c.board.spec.rom.ext_flash_begin else ()
+    extra = (0,) if c.board.silicon.loader.encrypted_begin else ()
     assert c.ask(0x02, len(data), 3, 0x400, 0x10000, *extra)[1][0] == 0
     for number in range(3):
         block = data[0x400 * number : 0x400 * (number + 1)]
@@ -122,7 +122,7 @@ def test_deflated_data_md5_and_slow_reading(chip: str) -> None:
     c.prepare_flash()
     data = b"firmware" * 3000
     packed = zlib.compress(data, 9)
-    extra = (0,) if c.board.spec.rom.ext_flash_begin else ()
+    extra = (0,) if c.board.silicon.loader.encrypted_begin else ()
     assert c.ask(0x10, len(data), 1, 0x400, 0x1000, *extra)[1][0] == 0
     assert c.block(0x11, packed)[0] == 0
     body = c.ask(0x13, 0x1000, len(data), 0, 0)[1]
@@ -162,7 +162,7 @@ def test_blocks_are_counted_also_when_damaged_as_the_genuine_loader_does(chip: s
     """The statuses are those that the ROMs of ESP32 and ESP32-C3 gave under full emulation."""
     c = client(chip)
     c.sync()
-    base = next(r.start for r in c.board.spec.memory_map if r.kind == "DRAM")
+    base = next(r.start for r in c.board.silicon.memory if r.kind == "dram")
     assert c.ask(0x05, 8, 2, 4, base)[1][:2] == b"\x00\x00"
     assert c.ask(0x07, 4, 0, 0, 0, data=b"abcd", check=0)[1][:2] == b"\x01\x07"
     assert c.block(0x07, b"abcd", 0)[:2] == b"\x01\x05"  # it counts as having come

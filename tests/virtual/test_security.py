@@ -11,11 +11,21 @@ import pytest
 
 from esptool import chips
 from esptool.chips.spec import Op
-from esptool.virtual.efuse_map import MAPS
+from esptool.device import connect
+from esptool.virtual import find_board, silicon
+from esptool.virtual.silicon.spec import Efuse
 from tests.support import oracle
 from tests.virtual.support import Client
 
 WITH_WATCHDOG = [k for k in chips.KEYS if chips.get(k).reset.watchdog is not None]
+WITH_USB_JTAG = [k for k in chips.KEYS if chips.get(k).usb.serial_jtag]
+WITH_EFUSES = [k for k in chips.KEYS if silicon.of(k).efuse is not None]
+
+
+def layout_of(chip: str) -> Efuse:
+    layout = silicon.of(chip).efuse
+    assert layout is not None
+    return layout
 
 
 def client(url: str) -> Client:
@@ -26,7 +36,7 @@ def client(url: str) -> Client:
 
 def program(c: Client, block: int, words: list[int]) -> None:
     """Burn by the sequence of the eFuse chapter: data, code in CONF, command, then read again."""
-    layout = MAPS[c.board.spec.key]
+    layout = layout_of(c.board.silicon.key)
     entry = layout.blocks[block]
     window = layout.base + (entry.write or 0)
     for number, word in enumerate(words):
@@ -38,10 +48,10 @@ def program(c: Client, block: int, words: list[int]) -> None:
     c.ask(0x09, layout.base + layout.command, 1, 0xFFFFFFFF, 0)
 
 
-@pytest.mark.parametrize("chip", MAPS)
+@pytest.mark.parametrize("chip", WITH_EFUSES)
 def test_programming_turns_bits_on_and_never_off(chip: str) -> None:
     c = client(f"virtual://{chip}?boot=download")
-    layout = MAPS[chip]
+    layout = layout_of(chip)
     address = layout.base + layout.blocks[0].read
     high = 8 if chip in ("esp32", "esp32c2") else 24
     program(c, 0, [1 << high])
@@ -51,33 +61,15 @@ def test_programming_turns_bits_on_and_never_off(chip: str) -> None:
     assert c.ask(0x0A, address)[0] >> high & 3 == 3
 
 
-@pytest.mark.parametrize("chip", MAPS)
-def test_the_map_agrees_with_the_chips_data(chip: str) -> None:
-    spec, layout = chips.get(chip), MAPS[chip]
-    assert spec.efuse is not None
-    assert layout.base == spec.efuse.base
-    if spec.efuse.block1 is not None and chip != "esp32c2":
-        # C2's public constant is its ancestor's; the tool does not use it there.
-        assert layout.base + layout.blocks[1].read == spec.efuse.block1
-    for place, bits in (
-        (layout.secure_boot, spec.security.secure_boot),
-        (layout.crypt_count, spec.security.crypt_cnt),
-    ):
-        if place is not None and bits is not None:
-            _, word, position, length = place
-            assert layout.base + layout.blocks[0].read + 4 * word == bits.address
-            assert ((1 << length) - 1) << position == bits.mask
-
-
-@pytest.mark.parametrize("chip", [k for k in MAPS if k not in ("esp32c2", "esp32")])
+@pytest.mark.parametrize("chip", [k for k in WITH_EFUSES if k not in ("esp32c2", "esp32")])
 def test_a_read_protected_key_reads_as_zero_and_a_locked_block_keeps_its_bits(chip: str) -> None:
     c = client(f"virtual://{chip}?boot=download")
-    layout = MAPS[chip]
+    layout = layout_of(chip)
     key = layout.blocks[4]
     program(c, 4, [0x12345678] * 8)
     assert c.ask(0x0A, layout.base + key.read)[0] == 0x12345678
-    assert key.write_disable_bit is not None
-    program(c, 0, [1 << key.write_disable_bit, 1])
+    assert key.write_disable is not None
+    program(c, 0, [1 << key.write_disable, 1])
     assert c.ask(0x0A, layout.base + key.read)[0] == 0
     program(c, 4, [0xFFFFFFFF] * 8)
     assert c.board.soc.efuse.word(4, 0) == 0x12345678
@@ -89,7 +81,7 @@ def test_the_published_watchdog_recipe_resets_the_chip(chip: str) -> None:
     c.board.lines.change(True, False)
     c.board._boot_by_strap(True)
     c.sync()
-    recipe = c.board.spec.reset.watchdog
+    recipe = chips.get(chip).reset.watchdog
     assert recipe is not None
     for step in recipe.steps:
         assert step.op is Op.WRITE
@@ -102,12 +94,22 @@ def test_the_published_watchdog_recipe_resets_the_chip(chip: str) -> None:
 
 def test_a_locked_watchdog_does_not_bite() -> None:
     c = client("virtual://esp32c3?boot=download")
-    recipe = c.board.spec.reset.watchdog
+    recipe = chips.get("esp32c3").reset.watchdog
     assert recipe is not None
     for step in recipe.steps[1:]:
         c.ask(0x09, step.address, step.value, 0xFFFFFFFF, 0)
     time.sleep(0.12)
     assert len(c.sync()) == 8
+
+
+@pytest.mark.parametrize("chip", WITH_USB_JTAG)
+def test_connecting_over_usb_jtag_quiets_both_watchdogs(chip: str) -> None:
+    with connect(f"virtual://{chip}?name=quiet-{chip}&link=usb-jtag"):
+        dog = find_board(f"quiet-{chip}").watchdog
+        assert dog is not None
+        assert dog.quiet
+        dog.reset()
+        assert not dog.quiet
 
 
 @pytest.mark.oracle

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from esptool import chips
+from esptool.virtual import silicon
 from esptool.virtual.clock import Clock, Timing
 from esptool.virtual.faults import FaultPlan
 from esptool.virtual.nor import Nor
@@ -23,7 +24,7 @@ class Bus:
     def __init__(self, chip: str) -> None:
         self.lay = chips.get(chip).spi
         self.nor = Nor(find("W25Q32JV", None), Clock(Timing.FAST), FaultPlan())
-        self.spi = SpiController(self.lay, self.nor)
+        self.spi = SpiController(silicon.of(chip).spi, self.nor)
         self.hold = _HOLD[chip]
 
     def go(

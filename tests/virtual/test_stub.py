@@ -82,7 +82,7 @@ def test_it_greets_and_answers_sync_with_value_0(stub: StubClient) -> None:
 
 
 def test_registers_with_masks(stub: StubClient) -> None:
-    register = stub.board.spec.spi.base + stub.board.spec.spi.w0_offs + 4
+    register = stub.board.silicon.spi.w0 + 4
     assert stub.plain(0x09, register, 0x11223344, 0xFFFFFFFF, 0).status == 0
     assert stub.plain(0x09, register, 0xAAAAAAAA, 0x0000FF00, 0).status == 0
     assert stub.plain(0x0A, register).value == 0x1122AA44
@@ -153,7 +153,7 @@ def test_every_error_has_its_code(stub: StubClient, case: str, status: int) -> N
     elif case == "block too large":
         answer = stub.plain(0x02, 0x1000, 1, 0x100000, 0, 0)
     elif case == "waited in vain":
-        register = stub.board.spec.spi.base + stub.board.spec.spi.w0_offs
+        register = stub.board.silicon.spi.w0
         stub.plain(0x09, register, 0, 0xFFFFFFFF, 0)
         body = struct.pack("<HHBIIII", 0, 1, 5, register, 1, 1, 100)
         answer = stub.sealed(0xE1, data=body)
@@ -207,7 +207,7 @@ def test_a_broken_seal_does_nothing(stub: StubClient) -> None:
 
 
 def test_a_batch_is_done_once_by_its_number(stub: StubClient) -> None:
-    register = stub.board.spec.spi.base + stub.board.spec.spi.w0_offs + 8
+    register = stub.board.silicon.spi.w0 + 8
     operations = (
         struct.pack("<BIII", 2, register, 5, 0xFFFFFFFF)
         + struct.pack("<BI", 1, register)

@@ -48,7 +48,6 @@ _FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "xts_256": (("XTS_KEY_LENGTH_256",),),
     "coding_scheme": (("CODING_SCHEME",),),
     "mac_crc": (("MAC_CRC",),),
-    "mac_ext": (("MAC_EXT",),),
     "rc_frequency": (("CLK8M_FREQ",),),
     "minor": (("WAFER_VERSION_MINOR",), ("WAFER_VERSION_MINOR_LO", "WAFER_VERSION_MINOR_HI")),
     "major": (
@@ -158,6 +157,7 @@ class _Reader:
             watchdog=self._watchdog() if "wdt.config0" in self.values else None,
             clock=self._clock() if "pcr.sysclk.pll" in self.values else None,
             otp=self.maybe("otp.base"),
+            stubs=tuple(self._stubs()),
             loader=self._loader(),
             roms=tuple(self._roms()),
             flash_key=self._flash_key(),
@@ -180,6 +180,11 @@ class _Reader:
             if span.start < span.end and (span.start, span.end, kind) not in seen:
                 seen.add((span.start, span.end, kind))
                 yield span
+
+    def _stubs(self) -> Iterator[int]:
+        for key in self.values:
+            if key.startswith("stub.") and key.endswith(".iram"):
+                yield number(self.values[key][0], self.where, key)
 
     def _uart(self) -> spec.Uart:
         base = self.number("uart0.base")
@@ -324,6 +329,9 @@ class _Reader:
         block, pieces = self.fields["MAC"]["at"]
         # Its first byte stands highest.
         fields["mac"] = ((block, min(position for position, _ in pieces), 48, 0),)
+        if "MAC_EXT" in self.fields:
+            block, pieces = self.fields["MAC_EXT"]["at"]
+            fields["mac_ext"] = ((block, min(position for position, _ in pieces), 16, 0),)
         for name in self.values.get("board.fields", {}):
             fields[name] = self._pieces(name)
         # One table has a purpose more than there are keys.

@@ -70,8 +70,8 @@ def _options(chip: str, settings: tuple[str, ...]) -> Any:
 
 
 def _serve(server: Any) -> None:
-    spec, part = server.board.spec, server.board.nor.part
-    click.echo(f"{spec.name} with {part.vendor} {part.name} ({part.size >> 10} KB) on {server.url}")
+    chip, part = server.board.silicon, server.board.nor.part
+    click.echo(f"{chip.name} with {part.vendor} {part.name} ({part.size >> 10} KB) on {server.url}")
     click.echo("Press Ctrl-C to stop.")
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from esptool import chips
 from esptool.errors import PortError
-from esptool.virtual import bootlog
+from esptool.virtual import bootlog, silicon
 from esptool.virtual.clock import Clock, Timing
 from esptool.virtual.faults import LineNoise
 from esptool.virtual.inbound import Inbound
@@ -68,14 +67,14 @@ class Board:
     def __init__(self, options: Options, *, slow_lines_s: float = 0.0) -> None:
         self.options = options
         self.clock = Clock(options.timing)
-        self.spec = chips.get(options.chip)
+        self.silicon = silicon.of(options.chip)
         self.nor = Nor(
             find(options.part, options.flash),
             self.clock,
             options.faults,
             max_times=options.max_times,
         )
-        self.soc = Soc(self.spec, options, self.nor, self.clock, self._emit)
+        self.soc = Soc(self.silicon, options, self.nor, self.clock, self._emit)
         self.soc.on_run_flash = self._run_flash
         self.soc.on_reboot = self._reboot
         self.soc.on_run_ram = self._run_ram
@@ -101,8 +100,13 @@ class Board:
         circuit = UsbJtagReset if options.link == "usb-jtag" else AutoReset
         self.lines = circuit(self._boot_by_strap, self._hold, slow_lines_s, self.moment)
         self.watchdog: Watchdog | None = None
-        if self.spec.reset.watchdog is not None:
-            self.watchdog = Watchdog(self.spec.reset.watchdog, self._watchdog_bites, self.moment)
+        if self.silicon.watchdog is not None:
+            self.watchdog = Watchdog(
+                self.silicon.watchdog,
+                self._watchdog_bites,
+                self.moment,
+                guards=options.link == "usb-jtag",
+            )
             self.watchdog.attach(self.soc.bus)
         if options.state:
             load_state(self, Path(options.state))
@@ -457,8 +461,9 @@ class Board:
         if self.options.timing is Timing.FAST:
             return ""
         return (
-            f"virtual {self.spec.name}: {self.clock.elapsed:.3f} s of {self.options.timing.value} "
-            f"time, {self.nor.log['erase']} erases, {self.nor.log['program']} pages"
+            f"virtual {self.silicon.name}: {self.clock.elapsed:.3f} s of "
+            f"{self.options.timing.value} time, {self.nor.log['erase']} erases, "
+            f"{self.nor.log['program']} pages"
         )
 
 

@@ -25,22 +25,11 @@ class Bus:
     def __init__(self) -> None:
         self._pages: dict[int, bytearray] = {}
         self._windows: dict[int, tuple[int, Peripheral]] = {}
-        self._aliases: list[tuple[int, int, int]] = []
 
     def attach(self, base: int, size: int, device: Peripheral) -> None:
         """Put `device` over `size` bytes from `base` (both multiples of 256)."""
         for window in range(base >> _WINDOW, (base + size) >> _WINDOW):
             self._windows[window] = (base, device)
-
-    def alias(self, start: int, end: int, target: int) -> None:
-        """Let `start`..`end` be the same memory as that from `target`."""
-        self._aliases.append((start, end, target - start))
-
-    def _home(self, address: int) -> int:
-        for start, end, shift in self._aliases:
-            if start <= address < end:
-                return address + shift
-        return address
 
     def peripheral_at(self, address: int) -> tuple[int, Peripheral] | None:
         """(base, device) of the peripheral that covers `address`, if any."""
@@ -67,7 +56,6 @@ class Bus:
     def read(self, address: int, length: int) -> bytes:
         """Memory contents; peripherals are not asked."""
         out = bytearray()
-        address = self._home(address)
         while length > 0:
             page, at = divmod(address, _PAGE)
             take = min(length, _PAGE - at)
@@ -79,7 +67,6 @@ class Bus:
 
     def write(self, address: int, data: bytes) -> None:
         """Set memory contents; peripherals are not told."""
-        address = self._home(address)
         done = 0
         while done < len(data):
             page, at = divmod(address + done, _PAGE)

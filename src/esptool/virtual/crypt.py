@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from esptool.chips.spec import KeyCheck
+from esptool.virtual.silicon.spec import FlashKey
 
 if TYPE_CHECKING:
     from esptool.virtual.soc import Soc
@@ -19,20 +19,21 @@ def find_key(soc: Soc) -> bytes | None:
     """The flash encryption key as a key file has it, or None: XTS 32 or 64 bytes, ESP32 32."""
     if soc.efuse is None:
         return None
-    if soc.spec.security.key_check is KeyCheck.C2_KEY0:
+    if soc.silicon.flash_key is FlashKey.C2_BLOCK3:
         return _c2_key(soc)
-    if soc.spec.security.key_check is KeyCheck.ESP32_BLK1:
+    if soc.silicon.flash_key is FlashKey.ESP32_BLOCK1:
         # The hardware does not know whether a key was burned: blank fuses are a key of zeros.
         return bytes(soc.efuse.burned[1])[::-1]
-    if soc.spec.security.key_check is not KeyCheck.PURPOSES:
+    if soc.silicon.flash_key is not FlashKey.PURPOSES:
         return None
     found: dict[int, bytes] = {}
-    for number, field in enumerate(soc.spec.security.purpose_fields):
-        purpose = soc.piece(field)
-        found.setdefault(purpose, bytes(soc.efuse.burned[4 + number][::-1]))
+    layout = soc.efuse.layout
+    for number, field in enumerate(layout.purposes):
+        block = soc.efuse.burned[layout.first_key + number]
+        found.setdefault(soc.efuse.shown(field), bytes(block[::-1]))
     if _XTS_128 in found:
         return found[_XTS_128]
-    if _XTS_256_1 in found and _XTS_256_2 in found:
+    if layout.xts_256 and _XTS_256_1 in found and _XTS_256_2 in found:
         return found[_XTS_256_1] + found[_XTS_256_2]
     return None
 
@@ -43,16 +44,16 @@ def _c2_key(soc: Soc) -> bytes | None:
     block = bytes(soc.efuse.burned[3])
     if not any(block):
         return None
-    if soc.efuse.bits(soc.efuse.layout.xts_256):
+    if soc.efuse.named("xts_256"):
         return block[::-1]
     return hashlib.sha256(block[:16][::-1]).digest()
 
 
 def encrypt(soc: Soc, key: bytes, address: int, data: bytes) -> bytes:
     """What the flash gets for `data` at `address`, by the scheme of the chip."""
-    if soc.spec.security.key_check is KeyCheck.ESP32_BLK1:
+    if soc.silicon.flash_key is FlashKey.ESP32_BLOCK1:
         assert soc.efuse is not None
-        return _encrypt_esp32(key, address, data, soc.efuse.bits((0, 5, 28, 4)))
+        return _encrypt_esp32(key, address, data, soc.efuse.named("crypt_config"))
     return _encrypt_xts(key, address, data)
 
 

@@ -1,33 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
 """The eFuse controller at register level: bits that only ever turn on, and how they are read.
 
-Where the controllers differ is data in `efuse_map` and `efuse_rules`. Blocks keep their check bits
-as silicon does: a block burned twice or in part reads with errors, and says so in its registers.
+Where the controllers differ is data of the silicon. Blocks keep their check bits as silicon does: a
+block burned twice or in part reads with errors, and says so in its registers.
 """
 
 from __future__ import annotations
 
-from esptool.virtual import efuse_rules
+from esptool.virtual import efuse_coding
 from esptool.virtual.bus import Registers
-from esptool.virtual.efuse_map import Block, EfuseMap
+from esptool.virtual.silicon.spec import Block, Efuse, Field, locks
 
 _PGM_CMD, _READ_CMD = 2, 1
-_WRITE_CODE, _READ_CODE = 0x5A5A, 0x5AA5
 
 
 class EfuseController(Registers):
-    """Burned bits, the registers that show them, and the program and read commands."""
+    """Burned bits, the registers that show them, and the program and read commands.
 
-    def __init__(self, layout: EfuseMap) -> None:
+    Attributes:
+        layout: the controller's registers, blocks and fields.
+        locks: which bits protect which, in the chip's revision.
+        burned: block to bytes, whether or not software may read them.
+    """
+
+    def __init__(self, layout: Efuse, revision: int = 0) -> None:
         super().__init__()
         self.layout = layout
-        self.rules = efuse_rules.of(layout)
+        self.locks = locks(layout, revision)
         #: check bytes of the blocks that were burned by command; others are taken for sound
         self.check: dict[int, bytearray] = {}
         #: (block to bits of its code word) that the next command fails to turn on: a weak supply
         self.weak: dict[int, int] = {}
         self.burned = {b.index: bytearray(4 * b.words) for b in layout.blocks}
+        self._blocks = {b.index: b for b in layout.blocks}
+        self._no_errors = self._error_registers()
         self.refresh()
+
+    def _error_registers(self) -> dict[int, int]:
+        registers = [*self.layout.block0_errors]
+        for error in self.layout.block_errors:
+            registers += (error.register, error.fail_register)
+        if self.layout.decode_status is not None:
+            registers.append(self.layout.decode_status)
+        return dict.fromkeys(registers, 0)
 
     # --- for the board -----------------------------------------------------------------------
 
@@ -35,12 +50,26 @@ class EfuseController(Registers):
         """A burned word, whether or not it may be read."""
         return int.from_bytes(self.burned[block][4 * word : 4 * word + 4], "little")
 
-    def bits(self, place: tuple[int, int, int, int] | None) -> int:
-        """Value of (block, word, position, length), 0 where the chip has no such field."""
-        if place is None:
-            return 0
-        block, word, position, length = place
-        return self.word(block, word) >> position & ((1 << length) - 1)
+    def bits(self, field: Field | None) -> int:
+        """Burned value of a field, 0 where the chip has no such field."""
+        value = 0
+        for block, position, length, shift in field or ():
+            cells = int.from_bytes(self.burned[block], "little")
+            value |= (cells >> position & ((1 << length) - 1)) << shift
+        return value
+
+    def named(self, name: str) -> int:
+        """Burned value of a field by its name in the layout."""
+        return self.bits(self.layout.fields.get(name))
+
+    def shown(self, field: Field) -> int:
+        """Value of a field as the read registers show it."""
+        value = 0
+        for block, position, length, shift in field:
+            entry = self._blocks[block]
+            cells = sum(self.words.get(entry.read + 4 * i, 0) << 32 * i for i in range(entry.words))
+            value |= (cells >> position & ((1 << length) - 1)) << shift
+        return value
 
     def burn(self, block: int, data: bytes) -> None:
         """Turn on the bits that are 1 in `data`."""
@@ -49,11 +78,11 @@ class EfuseController(Registers):
         for i, value in enumerate(data[: len(cells)]):
             cells[i] |= value
 
-    def burn_bits(self, place: tuple[int, int, int, int], value: int) -> None:
+    def burn_bits(self, field: Field, value: int) -> None:
         """Turn on bits of a field."""
-        block, word, position, length = place
-        bits = (value & ((1 << length) - 1)) << position
-        self.burn(block, bytes(4 * word) + bits.to_bytes(8, "little"))
+        for block, position, length, shift in field:
+            bits = (value >> shift & ((1 << length) - 1)) << position
+            self.burn(block, bits.to_bytes(len(self.burned[block]), "little"))
 
     def burn_register(self, address: int, value: int) -> bool:
         """Turn on bits by the address of their read register; False where there is none."""
@@ -66,42 +95,57 @@ class EfuseController(Registers):
 
     def refresh(self) -> None:
         """Copy the burned bits to the read registers, except those that are read-protected."""
-        hidden = self.bits(self.layout.read_disable)
-        self.words.update(self.rules.no_errors())
+        hidden = self.named("read_disable")
+        self.words.update(self._no_errors)
         for block in self.layout.blocks:
             data = self._decoded(block)
-            for part, bit in enumerate(block.read_disable_bits):
+            for part, bit in enumerate(block.read_disable):
                 if hidden >> bit & 1:
-                    size = len(data) // len(block.read_disable_bits)
+                    size = len(data) // len(block.read_disable)
                     data[part * size : (part + 1) * size] = bytes(size)
             if block.index == 0:
-                data = self.rules.without_hidden(data, hidden)
+                data = self._without_hidden(data, hidden)
             for i in range(block.words):
                 word = data[4 * i : 4 * i + 4].ljust(4, b"\0")
                 self.words[block.read + 4 * i] = int.from_bytes(word, "little")
 
+    def _without_hidden(self, data: bytearray, read_disable: int) -> bytearray:
+        """Block 0 with the fields that software may not see as zeros."""
+        value = int.from_bytes(data, "little")
+        for bit, mask in self.locks.hide:
+            if read_disable >> bit & 1:
+                value &= ~mask
+        return bytearray(value.to_bytes(len(data), "little"))
+
     def _decoded(self, block: Block) -> bytearray:
         """A block's data as the controller shows it, its error registers set."""
         cells = bytearray(self.burned[block.index])
-        if block.index == 0:
+        check = self.check.get(block.index)
+        if block.index == 0 or check is None:
             return cells
-        if self.rules.coded:
-            check = self.check.get(block.index)
-            if check is None:
-                return cells
-            data, count, fail = efuse_rules.decode_rs(bytes(cells), bytes(check))
-            self._report(self.rules.block_error(block.index, count, fail))
-            return bytearray(data)
-        if block.index in self.check and self.bits(efuse_rules.CODING_SCHEME) == 1:
-            data, fail = efuse_rules.decode_3_4(bytes(cells))
-            if fail:
-                self._report(self.rules.decode_error(block.index))
-            return bytearray(data)
+        if self.layout.check is not None:
+            plain, count, fail = efuse_coding.decode_rs(bytes(cells), bytes(check))
+            self._report(block.index, count, fail)
+            return bytearray(plain)
+        if self.named("coding_scheme") == 1:
+            plain, fail = efuse_coding.decode_3_4(bytes(cells))
+            if fail and (status := self.layout.decode_status) is not None:
+                # Four bits a block.
+                self.words[status] = self.words.get(status, 0) | 0xF << 4 * (block.index - 1)
+            return bytearray(plain)
         return cells
 
-    def _report(self, registers: dict[int, int]) -> None:
-        for offset, bits in registers.items():
-            self.words[offset] = self.words.get(offset, 0) | bits
+    def _report(self, block: int, count: int, fail: bool) -> None:
+        for error in self.layout.block_errors:
+            if error.block != block:
+                continue
+            self.words[error.register] = (
+                self.words.get(error.register, 0) | (count & error.count_mask) << error.count_shift
+            )
+            if fail and error.fail is not None:
+                self.words[error.fail_register] = (
+                    self.words.get(error.fail_register, 0) | 1 << error.fail
+                )
 
     # --- for the bus -------------------------------------------------------------------------
 
@@ -123,24 +167,26 @@ class EfuseController(Registers):
 
     def _command(self, value: int) -> None:
         code = self.words.get(self.layout.config, 0) & 0xFFFF
-        if value & _PGM_CMD and code == _WRITE_CODE:
+        if value & _PGM_CMD and code == self.layout.write_code:
             for block in self.layout.blocks:
                 if block.write is not None or block.index == value >> 2 & 0xF:
                     self._program(block)
-        elif value & _READ_CMD and code == _READ_CODE:
+        elif value & _READ_CMD and code == self.layout.read_code:
             self.refresh()
 
     def _program(self, block: Block) -> None:
-        start = block.write if block.write is not None else 0
-        locks = self.word(0, 0)
-        if block.write_disable_bit is not None and locks >> block.write_disable_bit & 1:
+        start = block.write if block.write is not None else self.layout.window
+        disabled = self.named("write_disable")
+        if block.write_disable is not None and disabled >> block.write_disable & 1:
             return
         data = self._window(start, block.words)
         if block.index == 0:
-            data &= ~self.rules.locked(locks)
+            for bit, mask in self.locks.write:
+                if disabled >> bit & 1:
+                    data &= ~mask
         new = data
-        if self.rules.coded and block.index:
-            new |= self._window(self.rules.check_offset, 3) << block.words * 32
+        if self.layout.check is not None and block.index:
+            new |= self._window(self.layout.check, 3) << block.words * 32
         new &= ~self.weak.pop(block.index, 0)
         if block.index == 0:
             self.burn(0, new.to_bytes(4 * block.words, "little"))
@@ -156,8 +202,9 @@ class EfuseController(Registers):
         cells = self.burned[block.index]
         check = self.check.get(block.index)
         if check is None:
-            check = bytearray(efuse_rules.rs_check(bytes(cells)) if self.rules.coded else b"")
-        new = code.to_bytes(size + efuse_rules.RS_CHECK_BYTES, "little")
+            coded = self.layout.check is not None
+            check = bytearray(efuse_coding.rs_check(bytes(cells)) if coded else b"")
+        new = code.to_bytes(size + efuse_coding.RS_CHECK_BYTES, "little")
         for i in range(size):
             cells[i] |= new[i]
         for i in range(len(check)):

@@ -5,81 +5,59 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esptool.chips.spec import ChipSpec, CrystalMethod, KeyCheck, MacLayout
 from esptool.errors import UsageError
+from esptool.virtual.silicon.spec import FlashKey, MacPlace, Silicon
 
 if TYPE_CHECKING:
     from esptool.virtual.soc import Soc
 
-#: Revision of a board of which nothing else was said: recent production silicon.
-_REVISIONS = {
-    "esp32": 301,
-    "esp32s2": 100,
-    "esp32s3": 2,
-    "esp32c3": 4,
-    "esp32c2": 100,
-    "esp32c6": 2,
-    "esp32c61": 100,
-    "esp32c5": 100,
-    "esp32h2": 102,
-    "esp32p4": 103,
-}
-
-_CRYSTALS = {"esp8266": 26, "esp32c2": 26, "esp32c5": 48}
-
-_MAC = {"esp8266": bytes.fromhex("18fe34000001")}
-
-
-def crystal_mhz(spec: ChipSpec) -> int:
-    """The crystal that boards with this chip usually have."""
-    if spec.crystal.method is CrystalMethod.FIXED and spec.crystal.mhz:
-        return spec.crystal.mhz
-    return _CRYSTALS.get(spec.key, 40)
+_MAGIC = 0x40001000
+#: Prefixes of MAC addresses of which ESP8266 keeps only a number.
+_PREFIXES = {b"\x18\xfe\x34": 0, b"\xac\xd0\x74": 1}
+_DEFAULT_8266 = bytes.fromhex("18fe34000001")
+#: What the RC oscillator of ESP32 was measured at, in the units of its eFuse.
+_RC_FREQUENCY = 64
 
 
 def provision(soc: Soc) -> None:
     """Burn the factory's bits and what the options ask for, and set the chip's fixed words."""
-    spec = soc.spec
-    mac = soc.options.mac or _MAC.get(spec.key) or _default_mac(spec)
-    if spec.rom.magic is not None:
-        soc.set_fixed(0x40001000, spec.rom.magic)
-    if spec.rom.baud.name == "ESP32_MEASURED":
+    loader = soc.silicon.loader
+    if loader.magic is not None:
+        soc.set_fixed(_MAGIC, loader.magic)
+    if soc.silicon.factory.calibration is not None:
         _esp32_calibration(soc)
-    if spec.crystal.rom_field is not None:
-        field = spec.crystal.rom_field
+    if loader.crystal_field is not None:
+        field = loader.crystal_field
         soc.set_fixed(field.address, soc.crystal_mhz << field.shift)
-    _burn_mac(soc, mac)
+    _burn_mac(soc, soc.options.mac or _default_mac(soc.silicon))
     _burn_revision(soc, soc.options.revision)
-    _burn_package(soc)
     _burn_options(soc)
     if soc.efuse is not None:
         soc.efuse.refresh()
 
 
-def _default_mac(spec: ChipSpec) -> bytes:
-    return bytes((0x60, 0x55, 0xF9, spec.image_chip_id or 0, 0, 1))
+def _default_mac(silicon: Silicon) -> bytes:
+    if silicon.factory.mac is MacPlace.ESP8266_OTP:
+        return _DEFAULT_8266
+    return bytes((0x60, 0x55, 0xF9, silicon.chip_id or 0, 0, 1))
 
 
 def _burn_mac(soc: Soc, mac: bytes) -> None:
-    layout = soc.spec.identity.mac
-    high, low = mac[:2], mac[2:]
-    if layout.layout is MacLayout.OTP_8266:
+    place = soc.silicon.factory.mac
+    if place is MacPlace.ESP8266_OTP:
         # Words 0 and 1 hold the lower half; word 1's byte 2 names one of two known prefixes.
-        prefix = {b"\x18\xfe\x34": 0, b"\xac\xd0\x74": 1}.get(mac[:3], 0)
+        prefix = _PREFIXES.get(mac[:3], 0)
         words = {0x50: mac[5] << 24, 0x54: prefix << 16 | mac[3] << 8 | mac[4], 0x58: 0}
         words[0x5C] = int.from_bytes(mac[:3], "big")
         soc.otp.words.update(words)
         return
     assert soc.efuse is not None
-    if layout.layout is MacLayout.ESP32_BLK0:
-        soc.efuse.burn_register(layout.word0, int.from_bytes(low, "big"))
-        soc.efuse.burn_register(layout.word1, int.from_bytes(high, "big") | crc8(mac) << 16)
-        return
-    word1 = int.from_bytes(high, "big")
-    if layout.layout is MacLayout.BLK1_EUI64:
-        word1 |= 0xFFFE << 16
-    soc.efuse.burn_register(layout.word0, int.from_bytes(low, "big"))
-    soc.efuse.burn_register(layout.word1, word1)
+    fields = soc.efuse.layout.fields
+    soc.efuse.burn_bits(fields["mac"], int.from_bytes(mac, "big"))
+    if place is MacPlace.ESP32_CRC:
+        soc.efuse.burn_bits(fields["mac_crc"], crc8(mac))
+    elif place is MacPlace.MAC48_EXT:
+        soc.efuse.burn_bits(fields["mac_ext"], 0xFFFE)
 
 
 def crc8(data: bytes) -> int:
@@ -93,77 +71,64 @@ def crc8(data: bytes) -> int:
 
 
 def _burn_revision(soc: Soc, asked: int | None) -> None:
-    rule = soc.spec.identity.revision
-    if rule is None or soc.efuse is None or rule.major is None or rule.minor is None:
+    made = soc.silicon.factory
+    fields = soc.efuse.layout.fields if soc.efuse is not None else {}
+    if soc.efuse is None or "major" not in fields or "minor" not in fields:
         if asked:
-            raise UsageError(f"The revision of {soc.spec.name} cannot be chosen.")
+            raise UsageError(f"The revision of {soc.silicon.name} cannot be chosen.")
         return
-    revision = asked if asked is not None else _REVISIONS.get(soc.spec.key, 0)
-    major, minor = divmod(revision, 100)
-    if rule.major_map is not None:
-        raw = [k for k, v in rule.major_map.items() if v == major]
-        if not raw:
-            raise UsageError(f"{soc.spec.name} has no major revision {major}.")
-        major = raw[0]
-    for name, value in ((rule.major, major), (rule.minor, minor)):
-        pieces = soc.spec.identity.fields[name]
-        for p in pieces:
-            bits = value >> p.out_shift & ((1 << p.width) - 1)
-            if bits and not soc.efuse.burn_register(p.address, bits << p.shift):
-                old = soc.bus.read_word(p.address)
-                soc.set_fixed(p.address, old | bits << p.shift)
-
-
-def _burn_package(soc: Soc) -> None:
-    """The first variant that the chip comes in, where its name knows none of number 0."""
-    for part in soc.spec.identity.name:
-        unnamed = "?" in (part.default or "") or "Unknown" in (part.default or "")
-        known = (0,) in part.labels or not part.labels or part.when
-        if unnamed and len(part.fields) == 1 and not known:
-            (number,) = next(iter(part.labels))
-            for p in soc.spec.identity.fields[part.fields[0]]:
-                bits = number >> p.out_shift & ((1 << p.width) - 1)
-                if bits and soc.efuse is not None:
-                    soc.efuse.burn_register(p.address, bits << p.shift)
+    major, minor = divmod(soc.revision, 100)
+    if made.major_codes:
+        codes = [code for code, number in made.major_codes if number == major]
+        if not codes:
+            raise UsageError(f"{soc.silicon.name} has no major revision {major}.")
+        major = codes[0]
+    soc.efuse.burn_bits(fields["major"], major)
+    soc.efuse.burn_bits(fields["minor"], minor)
+    for name, value in made.fields:
+        soc.efuse.burn_bits(fields[name], value)
+    bit = made.revision_bit
+    if bit is not None and major >> sum(piece[2] for piece in fields["major"]):
+        soc.set_fixed(bit.address, soc.bus.read_word(bit.address) | 1 << bit.shift)
 
 
 def _esp32_calibration(soc: Soc) -> None:
     """RTC calibration that the ROM measured, from which hosts tell its idea of the crystal.
 
-    crystal = count * 15625 * ck8m / 40 Hz, with the 8-bit field ck8m of the eFuses at 64 here.
+    crystal = count * 15625 * ck8m / 40 Hz, with the 8-bit field ck8m of the eFuses.
     """
-    ck8m = 64
-    count = soc.crystal_mhz * 1_000_000 * 40 // 15625 // ck8m
-    soc.set_fixed(0x3FF5F06C, count << 7)
+    register = soc.silicon.factory.calibration
+    assert register is not None
     assert soc.efuse is not None
-    soc.efuse.burn_register(0x3FF5A010, ck8m)
+    count = soc.crystal_mhz * 1_000_000 * 40 // 15625 // _RC_FREQUENCY
+    soc.set_fixed(register.address, count << register.shift)
+    soc.efuse.burn_bits(soc.efuse.layout.fields["rc_frequency"], _RC_FREQUENCY)
 
 
 def _burn_options(soc: Soc) -> None:
     if soc.options.secure_download:
-        if soc.efuse is None or soc.efuse.layout.secure_download is None:
-            raise UsageError(f"{soc.spec.name} has no secure download mode.")
-        soc.efuse.burn_bits(soc.efuse.layout.secure_download, 1)
+        if soc.efuse is None or "secure_download" not in soc.efuse.layout.fields:
+            raise UsageError(f"{soc.silicon.name} has no secure download mode.")
+        soc.efuse.burn_bits(soc.efuse.layout.fields["secure_download"], 1)
     for name, value in soc.options.efuses:
         _burn_named(soc, name, value)
 
 
 def _burn_named(soc: Soc, name: str, value: int) -> None:
     if soc.efuse is None:
-        raise UsageError(f"{soc.spec.name} has no eFuses to burn.")
+        raise UsageError(f"{soc.silicon.name} has no eFuses to burn.")
     if name.lower().startswith("0x"):
         if not soc.efuse.burn_register(int(name, 16), value):
             raise UsageError(f"There is no eFuse word at {name}.")
         return
     key = name.lower().replace("-", "_")
-    if key.startswith("purpose") and soc.spec.security.key_check is KeyCheck.PURPOSES:
-        field = soc.spec.security.purpose_fields[int(key.removeprefix("purpose"))]
-        soc.efuse.burn_register(field.address, value << field.shift)
+    if key.startswith("purpose") and soc.silicon.flash_key is FlashKey.PURPOSES:
+        soc.efuse.burn_bits(soc.efuse.layout.purposes[int(key.removeprefix("purpose"))], value)
         return
-    place = getattr(soc.efuse.layout, key, None)
-    if not isinstance(place, tuple) or len(place) != 4:
+    field = soc.efuse.layout.fields.get(key)
+    if field is None:
         raise UsageError(
-            f"The virtual {soc.spec.name} does not know the eFuse '{name}'.",
+            f"The virtual {soc.silicon.name} does not know the eFuse '{name}'.",
             remedy="Give the address of its read register, such as efuse=0x60007034:0x40000.",
         )
-    soc.efuse.burn_bits(place, value)
+    soc.efuse.burn_bits(field, value)

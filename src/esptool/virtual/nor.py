@@ -215,7 +215,6 @@ class Nor:
             return b"\xff" * length
         armed, self._reset_armed = self._reset_armed, False
         if command in _READS:
-            self._check_address(command, address_bytes)
             return self.read(address or 0, length)
         if command == 0x9F:
             return self._repeat(self.part.jedec, length)
@@ -269,9 +268,6 @@ class Nor:
     @staticmethod
     def _repeat(answer: bytes, length: int) -> bytes:
         return (answer * (length // len(answer) + 1))[:length]
-
-    def _check_address(self, command: int, address_bytes: int) -> None:
-        """Nothing to do: too few address bytes would shift data, which no caller here does."""
 
     # --- status ------------------------------------------------------------------------------
 

@@ -74,10 +74,17 @@ def parse_url(url: str) -> Options:
     name = unquote(parts.netloc or parts.path.strip("/"))
     if not name:
         raise UsageError(f"'{url}' names no chip.", remedy="Write virtual://esp32s3?flash=8MB.")
-    options = Options(chip=chips.get(name).key)
+    options = Options(chip=_chip(name))
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
         set_option(options, key, value)
     return options
+
+
+def _chip(name: str) -> str:
+    key = chips.normalize(name)
+    if key not in chips.KEYS:
+        raise UsageError(f"Unknown chip '{name}'. Choose one of: {', '.join(chips.KEYS)}.")
+    return key
 
 
 def set_option(options: Options, key: str, value: str) -> None:

@@ -7,11 +7,13 @@ import math
 import os
 from typing import TYPE_CHECKING
 
+from esptool import stubs
 from esptool.errors import UsageError
 from esptool.virtual.program import Program, Silent
 
 if TYPE_CHECKING:
     from esptool.virtual.board import Board
+    from esptool.virtual.soc import Soc
 
 #: What runs code in RAM where the board's options leave it open: "emulated" or "model".
 VARIABLE = "ESPTOOL_VIRTUAL_STUB"
@@ -41,10 +43,7 @@ def start(board: Board, entry: int) -> None:
 
 def looks_like_stub(board: Board, entry: int) -> bool:
     """The entry lies where stubs for this chip are loaded, or what was loaded can greet."""
-    if any(
-        layout.text_start <= entry < layout.text_start + _STUB_REACH
-        for layout in board.spec.stub.layouts.values()
-    ):
+    if any(start <= entry < start + _STUB_REACH for start in board.silicon.stubs):
         return True
     bus = board.soc.bus
     return any(_GREETING in bus.read(start, size) for start, size in board.soc.loaded)
@@ -52,7 +51,7 @@ def looks_like_stub(board: Board, entry: int) -> bool:
 
 def _emulate(board: Board, entry: int) -> bool:
     """Start the emulator on the code in RAM; False where there is none for this code."""
-    from esptool.virtual.emulator import can_run, engines, is_ours
+    from esptool.virtual.emulator import can_run, engines
 
     soc = board.soc
     ours = is_ours(soc, entry)
@@ -66,6 +65,17 @@ def _emulate(board: Board, entry: int) -> bool:
         return False
     soc.program = _Starting(board, entry, ours)
     return True
+
+
+def is_ours(soc: Soc, entry: int) -> bool:
+    """The code in RAM at `entry` is a stub of this package."""
+    key = soc.silicon.key
+    for path in (stubs.DATA / f"{key}.json", *sorted(stubs.DATA.glob(f"{key}-*.json"))):
+        if path.is_file():
+            stub = stubs.load_file(path)
+            if stub.entry == entry and soc.bus.read(stub.text_start, len(stub.text)) == stub.text:
+                return True
+    return False
 
 
 class _Starting(Program):

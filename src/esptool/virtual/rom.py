@@ -88,7 +88,7 @@ class RomLoader(Program):
         self._last = _SYNC
         self._value = 0
         self._reason = 0
-        rom = soc.spec.rom
+        loader = soc.silicon.loader
         self._handlers: dict[int, Callable[[bytes, int], Result]] = {
             0x02: self._flash_begin,
             0x03: self._flash_data,
@@ -100,7 +100,7 @@ class RomLoader(Program):
             0x09: self._write_reg,
             0x0A: self._read_reg,
         }
-        if rom.flash_ops:
+        if loader.flash_commands:
             self._handlers |= {
                 0x0B: self._set_params,
                 0x0D: self._attach,
@@ -111,7 +111,7 @@ class RomLoader(Program):
                 0x12: self._deflate_end,
                 0x13: self._md5,
             }
-        if rom.security_info:
+        if loader.security_info:
             self._handlers[0x14] = self._security_info
         if soc.secure_download:
             self._handlers = {
@@ -156,7 +156,7 @@ class RomLoader(Program):
     def _answer(self, body: bytes, reason: int) -> None:
         self._reason = reason or self._reason
         status = bytes((1 if reason else 0, self._reason))
-        status = status.ljust(self._soc.spec.rom.status_bytes, b"\0")
+        status = status.ljust(self._soc.silicon.loader.status_bytes, b"\0")
         head = struct.pack(
             "<BBHI", 1, self._last, len(body) + len(status), self._value & 0xFFFFFFFF
         )
@@ -274,7 +274,7 @@ class RomLoader(Program):
         return 0, b""
 
     def _asked_to_encrypt(self, data: bytes) -> bool:
-        if len(data) < 20 or not self._soc.spec.rom.ext_flash_begin:
+        if len(data) < 20 or not self._soc.silicon.loader.encrypted_begin:
             return False
         encrypt = words(data, 5)[4] != 0
         if encrypt and not self._soc.can_encrypt():
@@ -292,7 +292,7 @@ class RomLoader(Program):
 
     def _sectors(self, first: int, size: int, offset: int) -> int:
         count = (size + SECTOR - 1) // SECTOR
-        if self._soc.spec.rom.flash_ops:
+        if self._soc.silicon.loader.flash_commands:
             last = (offset + size - 1) // SECTOR
             return last - first + 1
         # ESP8266: the loader counts the sectors up to the first block border twice over.

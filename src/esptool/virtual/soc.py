@@ -10,22 +10,19 @@ import struct
 from collections.abc import Callable
 from typing import Protocol
 
-from esptool.chips.spec import ChipSpec, MacLayout, RomBaud
 from esptool.errors import UsageError
 from esptool.virtual import factory
 from esptool.virtual.bus import Bus, Registers
 from esptool.virtual.clock import Clock
 from esptool.virtual.efuse import EfuseController, OtpWords
-from esptool.virtual.efuse_map import MAPS
 from esptool.virtual.nor import Nor
 from esptool.virtual.options import Options
 from esptool.virtual.program import Program, Silent
 from esptool.virtual.rom import RomLoader
+from esptool.virtual.silicon.spec import LoaderBaud, Silicon
 from esptool.virtual.spi_mem import SpiController
 from esptool.virtual.uart import Uart
-from esptool.virtual.usb_jtag import BASES, UsbSerialJtag
-
-_OTP_BASE = 0x3FF00000
+from esptool.virtual.usb_jtag import UsbSerialJtag
 
 
 class Line(Protocol):
@@ -45,6 +42,9 @@ class Soc:
     """One SoC with its flash.
 
     Attributes:
+        silicon: where everything is on this chip.
+        revision: of the chip, major * 100 + minor.
+        rom: the ROM of that revision.
         program: what runs now.
         baud: rate of its UART; 0 while the loader still measures the host's.
         loaded: (address, size) of the segments that were loaded into RAM since the reset.
@@ -55,21 +55,24 @@ class Soc:
 
     def __init__(
         self,
-        spec: ChipSpec,
+        silicon: Silicon,
         options: Options,
         nor: Nor,
         clock: Clock,
         send: Callable[[bytes], None],
     ) -> None:
-        self.spec = spec
+        self.silicon = silicon
         self.options = options
+        asked = options.revision
+        self.revision = silicon.factory.revision if asked is None else asked
+        self.rom = silicon.rom(self.revision)
         self.nor = nor
         self.clock = clock
         self.send = send
         self.bus = Bus()
         self.uart = Uart(send)
         self.uart.on_divider = self._divider_set
-        self.spi = SpiController(spec.spi, nor)
+        self.spi = SpiController(silicon.spi, nor)
         self.efuse: EfuseController | None = None
         self.usb: UsbSerialJtag | None = None
         self.program: Program = Silent()
@@ -79,26 +82,24 @@ class Soc:
         self.loaded: list[tuple[int, int]] = []
         self.slice_s = 0.0
         self.notes: list[str] = []
-        self.crystal_mhz = options.crystal_mhz or factory.crystal_mhz(spec)
+        self.crystal_mhz = options.crystal_mhz or silicon.factory.crystal_mhz
         self._deferred: list[Callable[[], None]] = []
         self._fixed: dict[int, int] = {}
         self._wire()
 
     def _wire(self) -> None:
-        spec = self.spec
-        uart_base = spec.uart.clkdiv_reg & ~0xFF
-        self.bus.attach(uart_base, 0x100, self.uart)
-        self.bus.attach(spec.spi.base & ~0xFF, 0x100, self.spi)
-        if spec.key in BASES:
+        silicon = self.silicon
+        self.bus.attach(silicon.uart.base, 0x100, self.uart)
+        self.bus.attach(silicon.spi.base, 0x100, self.spi)
+        if silicon.usb_jtag is not None:
             self.usb = UsbSerialJtag(self.send)
-            self.bus.attach(BASES[spec.key], 0x100, self.usb)
-        layout = MAPS.get(spec.key)
-        if layout is not None:
-            self.efuse = EfuseController(layout)
-            self.bus.attach(layout.base, 0x200, self.efuse)
+            self.bus.attach(silicon.usb_jtag, 0x100, self.usb)
+        if silicon.efuse is not None:
+            self.efuse = EfuseController(silicon.efuse, self.revision)
+            self.bus.attach(silicon.efuse.base, 0x200, self.efuse)
         self.otp: Registers = OtpWords()
-        if spec.identity.mac.layout is MacLayout.OTP_8266:
-            self.bus.attach(_OTP_BASE, 0x100, self.otp)
+        if silicon.otp is not None:
+            self.bus.attach(silicon.otp, 0x100, self.otp)
         factory.provision(self)
 
     # --- life --------------------------------------------------------------------------------
@@ -110,12 +111,11 @@ class Soc:
         self.nor.watched()
         self.spi.words.clear()
         self.uart.words.clear()
-        self.uart.received.clear()
         if self.usb is not None:
             self.usb.reset()
         self._deferred.clear()
         self.loaded.clear()
-        self.flash_attached = not self.spec.rom.flash_ops
+        self.flash_attached = not self.silicon.loader.flash_commands
         self.spi.attached = self.flash_attached
         self.program = Silent()
         self.baud = 0
@@ -165,7 +165,7 @@ class Soc:
     @property
     def clock_hz(self) -> int:
         """What the UART divides: the crystal, times the ROM's factor."""
-        return self.crystal_mhz * 1_000_000 * self.spec.uart.xtal_clk_divider
+        return self.crystal_mhz * 1_000_000 * self.silicon.uart.clock_multiplier
 
     def set_baud(self, baud: int) -> None:
         """The UART runs at `baud` and its divider shows it."""
@@ -180,11 +180,11 @@ class Soc:
     def set_rom_baud(self, asked: int) -> None:
         """The loader's own arithmetic, which may believe in another crystal than is fitted."""
         believed = self.crystal_mhz
-        kind = self.spec.rom.baud
-        if kind is RomBaud.C2_26MHZ:
+        loader = self.silicon.loader
+        if loader.baud is LoaderBaud.C2_26MHZ:
             believed = 40
-        elif kind is RomBaud.C5_40_OR_48MHZ and self.spec.crystal.rom_field is not None:
-            field = self.spec.crystal.rom_field
+        elif loader.crystal_field is not None:
+            field = loader.crystal_field
             believed = self.bus.read_word(field.address) >> field.shift & ((1 << field.width) - 1)
             believed = believed or self.crystal_mhz
         self.set_baud(max(1, asked * self.crystal_mhz // believed))
@@ -194,7 +194,7 @@ class Soc:
     def _bits(self, name: str) -> int:
         if self.efuse is None:
             return 0
-        return self.efuse.bits(getattr(self.efuse.layout, name))
+        return self.efuse.named(name)
 
     @property
     def secure_download(self) -> bool:
@@ -221,28 +221,23 @@ class Soc:
         flags = self._bits("secure_boot")
         flags |= self._bits("aggressive_revoke") << 1
         flags |= self._bits("secure_download") << 2
+        flags |= self._bits("key_revoke") << 3
+        purposes = []
         if self.efuse is not None:
-            for number, place in enumerate(self.efuse.layout.key_revoke):
-                flags |= self.efuse.bits(place) << (3 + number)
-        purposes = [self.piece(p) for p in self.spec.security.purpose_fields]
+            purposes = [self.efuse.shown(field) for field in self.efuse.layout.purposes]
         body = struct.pack(
             "<IB7s", flags, self._bits("crypt_count"), bytes(purposes)[:7].ljust(7, b"\0")
         )
-        if self.spec.key == "esp32s2":
+        if not self.silicon.loader.security_info_chip_id:
             return body
-        return body + struct.pack("<II", self.spec.image_chip_id or 0, 0)
-
-    def piece(self, piece: object) -> int:
-        """Value of one register piece of the chip's data."""
-        p = piece
-        word = self.bus.read_word(p.address)  # type: ignore[attr-defined]
-        return word >> p.shift & ((1 << p.width) - 1)  # type: ignore[attr-defined,no-any-return]
+        return body + struct.pack("<II", self.silicon.chip_id or 0, 0)
 
     def can_encrypt(self) -> bool:
         """The loader may write encrypted: there is a key and manual encryption is not forbidden."""
-        forbid = self.spec.security.no_manual_encrypt
-        if forbid is not None and self.bus.read_word(forbid.address) & forbid.mask:
-            return False
+        if self.efuse is not None:
+            forbid = self.efuse.layout.fields.get("no_manual_encrypt", ())
+            if self.efuse.shown(forbid):
+                return False
         from esptool.virtual.crypt import find_key
 
         return find_key(self) is not None

@@ -7,38 +7,44 @@ dummy, MOSI and MISO phases, with the layout that the chip's data gives.
 
 from __future__ import annotations
 
-from esptool.chips.spec import SpiMem
 from esptool.virtual.bus import Registers
 from esptool.virtual.nor import LANES, Nor
+from esptool.virtual.silicon.spec import Spi
 
 _USR = 1 << 18
 _COMMAND, _ADDRESS, _DUMMY, _MISO, _MOSI = 31, 30, 29, 28, 27
 _BUFFER = 64
-_CTRL, _MISC = 0x08, 0x34
+_CTRL = 0x08
 #: Two or four lines for what is read; the flash must have been sent a command that answers so.
 _CTRL_DUAL, _CTRL_QUAD = 1 << 13 | 1 << 14, 1 << 13 | 1 << 20
 #: Four lines for what is sent, in USER.
 _USER_OUT_QUAD = 1 << 13
-#: Bit that keeps the flash selected behind a transaction: in PIN of ESP32's controller, in MISC
-#: of SPI_MEM; that of ESP8266 has none.
-_HOLD_OLD, _HOLD = 1 << 30, 1 << 10
 
 
 class SpiController(Registers):
     """SPI1 (SPI0 on ESP8266) with `nor` on its first chip select."""
 
-    def __init__(self, layout: SpiMem, nor: Nor) -> None:
+    def __init__(self, layout: Spi, nor: Nor) -> None:
         super().__init__()
-        self._layout = layout
         self._nor = nor
         #: What a flash that is still selected has been sent: (command, address, address bytes,
         #: data), and how many bytes it has answered.
         self._open: tuple[int, int | None, int, bytes] | None = None
         self._answered = 0
-        if layout.mosi_dlen_offs is None:
-            self._hold = 0
-        else:
-            self._hold = _HOLD_OLD if layout.usr_offs == 0x1C else _HOLD
+        base = layout.base
+        self._user, self._user1, self._user2 = (
+            register - base for register in (layout.user, layout.user1, layout.user2)
+        )
+        self._w0 = layout.w0 - base
+        #: Registers of the lengths sent and received; None where USER1 holds them.
+        self._dlen: tuple[int, int] | None = None
+        if layout.mosi_dlen is not None and layout.miso_dlen is not None:
+            self._dlen = layout.mosi_dlen - base, layout.miso_dlen - base
+        #: (register, bit) that keeps the flash selected behind a transaction.
+        self._hold: tuple[int, int] | None = None
+        if layout.hold is not None:
+            self._hold = layout.hold.address - base, 1 << layout.hold.shift
+        self._short_address_on_top = layout.short_address_on_top
         #: Set while the flash is wired up (ESP32 and later: after SPI_ATTACH or by eFuse).
         self.attached = True
 
@@ -67,10 +73,9 @@ class SpiController(Registers):
 
     def _run(self) -> None:
         w = self.words
-        lay = self._layout
-        usr = w.get(lay.usr_offs, 0)
-        usr1 = w.get(lay.usr1_offs, 0)
-        usr2 = w.get(lay.usr2_offs, 0)
+        usr = w.get(self._user, 0)
+        usr1 = w.get(self._user1, 0)
+        usr2 = w.get(self._user2, 0)
         command = usr2 & 0xFF if usr >> _COMMAND & 1 else None
         address_bits = (usr1 >> 26 & 0x3F) + 1 if usr >> _ADDRESS & 1 else 0
         mosi_bits, miso_bits = self._lengths(usr1)
@@ -122,7 +127,8 @@ class SpiController(Registers):
         agrees = lanes == understood and (lanes < 4 or nor.four_lines)
         if new and not agrees:
             out = out[: len(out) - len(new)] + _misread(new)
-        if self._hold and self.words.get(_MISC, 0) & self._hold and not nor.busy:
+        hold = self._hold
+        if hold is not None and self.words.get(hold[0], 0) & hold[1] and not nor.busy:
             self._open = (command, address, address_bytes, out)
             if not want:
                 nor.clocks(8 * len(new) // lanes)
@@ -145,29 +151,26 @@ class SpiController(Registers):
         return answer
 
     def _lengths(self, usr1: int) -> tuple[int, int]:
-        lay = self._layout
-        if lay.mosi_dlen_offs is None or lay.miso_dlen_offs is None:
+        if self._dlen is None:
             return (usr1 >> 17 & 0x1FF) + 1, (usr1 >> 8 & 0x1FF) + 1
-        w = self.words
-        return (w.get(lay.mosi_dlen_offs, 0) & 0x3FF) + 1, (
-            w.get(lay.miso_dlen_offs, 0) & 0x3FF
-        ) + 1
+        mosi, miso = (self.words.get(register, 0) & 0x3FF for register in self._dlen)
+        return mosi + 1, miso + 1
 
     def _address(self, bits: int) -> int | None:
         if not bits:
             return None
         value = self.words.get(4, 0)
-        if self._layout.addr_msb and bits < 32:
+        if self._short_address_on_top and bits < 32:
             return value >> (32 - bits)
         return value & ((1 << bits) - 1)
 
     def _buffer(self, length: int) -> bytes:
-        first = self._layout.w0_offs
+        first = self._w0
         words = (self.words.get(first + 4 * i, 0) for i in range((min(length, _BUFFER) + 3) // 4))
         return b"".join(w.to_bytes(4, "little") for w in words)[:length]
 
     def _fill(self, data: bytes, bits: int) -> None:
-        first = self._layout.w0_offs
+        first = self._w0
         data = data[:_BUFFER]
         for at in range(0, len(data), 4):
             piece = data[at : at + 4]
@@ -185,7 +188,7 @@ class SpiController(Registers):
 
     def _ready_made(self, command: int) -> None:
         raw = self.words.get(4, 0)
-        w0 = self._layout.w0_offs
+        w0 = self._w0
         if command == 0x9F:
             self.words[w0] = int.from_bytes(self._nor.transfer(command, None, 0, b"", 3), "little")
         elif command == 0x05:

@@ -27,7 +27,7 @@ def save_state(board: Board, path: Path) -> None:
     blocks = {str(i): b.hex() for i, b in efuse.burned.items()} if efuse is not None else {}
     head = {
         "format": _FORMAT,
-        "chip": board.spec.key,
+        "chip": board.silicon.key,
         "part": board.nor.part.name,
         "status": board.nor.status.hex(),
         "efuses": blocks,
@@ -53,10 +53,10 @@ def load_state(board: Board, path: Path) -> None:
             raise ValueError(head["format"])
     except (ValueError, KeyError, TypeError):
         raise UsageError(f"{path} is no state of a virtual board.") from None
-    if (head["chip"], head["part"]) != (board.spec.key, board.nor.part.name):
+    if (head["chip"], head["part"]) != (board.silicon.key, board.nor.part.name):
         raise UsageError(
             f"{path} belongs to {head['chip']} with a {head['part']} flash, not to "
-            f"{board.spec.key} with {board.nor.part.name}.",
+            f"{board.silicon.key} with {board.nor.part.name}.",
             remedy="Give the same chip and flash, or another file.",
         )
     board.nor.cells.load(data[_HEADER:])

@@ -84,7 +84,7 @@ class StubModel(Program):
             0xD3: self._run_user_code,
             0xD4: self._flash_data,
         }
-        if soc.spec.rom.security_info:
+        if soc.silicon.loader.security_info:
             self._handlers[0x14] = lambda _data, _check: (0, soc.security_info())
         self._sealed: dict[int, Callable[[int, bytes], None]] = {}
         if extensions:

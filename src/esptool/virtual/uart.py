@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""UART0 at register level: divider, date, and the FIFOs that a stub works with."""
+"""UART0 at register level: divider, date, and the FIFO through which code on the chip sends."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from esptool.virtual.bus import Registers
 
-_FIFO, _INT_RAW, _INT_ST, _INT_ENA, _INT_CLR, _CLKDIV, _STATUS = 0x00, 4, 8, 0x0C, 0x10, 0x14, 0x1C
-_RX_DEPTH = 127
+_FIFO, _CLKDIV = 0x00, 0x14
 
 
 class Uart(Registers):
@@ -16,22 +15,16 @@ class Uart(Registers):
 
     Attributes:
         on_divider: told of (whole part, sixteenths) when code on the chip sets the divider.
-        received: bytes that wait in the receive FIFO and behind it, oldest first.
     """
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
         super().__init__()
         self._send = send
-        self.received = bytearray()
         self.on_divider: Callable[[int, int], None] | None = None
 
     def read(self, offset: int) -> int:
-        """FIFO pops a byte; STATUS counts what is waiting."""
-        if offset == _FIFO:
-            return self.received.pop(0) if self.received else 0
-        if offset == _STATUS:
-            return min(len(self.received), _RX_DEPTH)
-        return self.words.get(offset, 0)
+        """The loader empties the receive FIFO before anybody else looks at it."""
+        return 0 if offset == _FIFO else self.words.get(offset, 0)
 
     def write(self, offset: int, value: int) -> None:
         """FIFO sends a byte."""

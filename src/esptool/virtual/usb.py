@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from esptool import chips
+from esptool.virtual import silicon
 from esptool.virtual.options import Options, parse_url
 
 _ESPRESSIF = 0x303A
@@ -37,5 +37,6 @@ def of_options(options: Options) -> tuple[int, int, str, str]:
     if options.link == "usb-jtag":
         return _ESPRESSIF, _JTAG_PID, "USB JTAG/serial debug unit", serial
     if options.link == "usb-otg":
-        return _ESPRESSIF, chips.get(options.chip).image_chip_id or 0, "ESP ROM", serial
+        chip = silicon.of(options.chip)
+        return _ESPRESSIF, chip.otg_product or chip.chip_id or 0, "ESP ROM", serial
     return (*_CP210X, serial)

@@ -11,13 +11,6 @@ _EP1, _EP1_CONF, _INT_RAW = 0x00, 0x04, 0x08
 _WR_DONE, _IN_FREE, _OUT_AVAILABLE = 1, 2, 4
 _PACKET = 64
 
-#: Base addresses, from the memory maps of the technical reference manuals.
-BASES = {
-    "esp32s3": 0x60038000, "esp32c3": 0x60043000, "esp32c6": 0x6000F000, "esp32c5": 0x6000F000,
-    "esp32c61": 0x6000F000, "esp32h2": 0x6000F000, "esp32h21": 0x6000F000,
-    "esp32p4": 0x500D2000,
-}  # fmt: skip
-
 
 class UsbSerialJtag(Registers):
     """EP1 takes and gives bytes; a packet leaves when it is full or when WR_DONE is written.

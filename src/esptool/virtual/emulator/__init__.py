@@ -5,6 +5,6 @@
 from __future__ import annotations
 
 from esptool.virtual.emulator.cpu import CrashError, engines
-from esptool.virtual.emulator.program import Program, can_run, is_ours
+from esptool.virtual.emulator.program import Program, can_run
 
-__all__ = ["CrashError", "Program", "can_run", "engines", "is_ours"]
+__all__ = ["CrashError", "Program", "can_run", "engines"]

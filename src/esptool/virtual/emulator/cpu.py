@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
-from esptool.chips.spec import Arch
 from esptool.errors import FatalError
 from esptool.virtual.emulator import decode
 from esptool.virtual.emulator.decode import Access
+from esptool.virtual.silicon.spec import Arch
 
 PAGE = 0x1000
 #: How much of the stack shows whether a loop changes anything.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from esptool.chips.spec import CpuClock
+from esptool.virtual.silicon import spec
 
 
 class ClockTree:
@@ -18,7 +18,7 @@ class ClockTree:
 
     def __init__(
         self,
-        data: CpuClock | None,
+        data: spec.ClockTree | None,
         slow_hz: int,
         read: Callable[[int], int],
         note: Callable[[str], None],
@@ -37,15 +37,19 @@ class ClockTree:
         """The store lets new settings come into force."""
         data = self._data
         return (
-            data is not None and address == data.update.address and bool(value & data.update.mask)
+            data is not None and address == data.update.address and bool(_bits(value, data.update))
         )
 
     def update(self) -> None:
         """What the registers say by now comes into force."""
         data = self._data
         assert data is not None
-        fast = self._read(data.select.address) & data.select.mask == data.pll
+        fast = _bits(self._read(data.select.address), data.select) == data.pll
         self.hz = data.mhz * 1_000_000 if fast else self.slow_hz
-        bus = self.hz // ((self._read(data.bus_divider) & 0xFF) + 1)
+        bus = self.hz // (_bits(self._read(data.divider.address), data.divider) + 1)
         if bus != self.slow_hz:
             self._note(f"the bus runs at {bus} Hz, not at {self.slow_hz}")
+
+
+def _bits(value: int, field: spec.Bit) -> int:
+    return value >> field.shift & ((1 << field.width) - 1)

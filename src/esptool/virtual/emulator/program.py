@@ -15,15 +15,13 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from esptool import stubs
-from esptool.chips.spec import Arch
 from esptool.errors import UsageError
 from esptool.virtual.emulator.confined import Confined, wait_for_ended
 from esptool.virtual.emulator.cpu import PAGE, Cpu, UnicornCpu, engines
 from esptool.virtual.emulator.cpu_clock import ClockTree
 from esptool.virtual.emulator.printf import render
-from esptool.virtual.emulator.rom_calls import CALLS
 from esptool.virtual.program import Program as Base
+from esptool.virtual.silicon.spec import Arch, RomCalls
 
 if TYPE_CHECKING:
     from esptool.virtual.soc import Line, Soc
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 #: Names the engine that executes code: "icicle" or "unicorn" (RISC-V only).
 ENGINE_VARIABLE = "ESPTOOL_VIRTUAL_ENGINE"
 
-_FIFO, _CLKDIV, _STATUS = 0x00, 0x14, 0x1C
 _RX_DEPTH = 127
 _FIFO_DEPTH = 128
 _BITS_A_BYTE = 10
@@ -51,20 +48,6 @@ _TX_WAKE = 64
 _NOWHERE = 0
 #: Where call0 code begins in a stub for a chip with register windows (see firmware/arch).
 _AFTER_SHIM = 64
-#: Other buses on which the first UART's FIFO is seen.
-_FIFO_ALIASES = {"esp32": (0x60000000,), "esp32s2": (0x60000000,)}
-_USB_JTAG = {
-    "esp32s3": 0x60038000,
-    "esp32c3": 0x60043000,
-    "esp32c5": 0x6000F000,
-    "esp32c6": 0x6000F000,
-    "esp32c61": 0x6000F000,
-    "esp32h2": 0x6000F000,
-    "esp32h21": 0x6000F000,
-    "esp32h4": 0x6001D000,
-    "esp32p4": 0x500D2000,
-    "esp32s31": 0x20391000,
-}
 _USB_DONE, _USB_ROOM, _USB_HEARD = 1, 2, 4
 _USB_PACKET = 64
 _FRAME_MARK = 0xC0
@@ -74,6 +57,9 @@ _STRING = 1024
 #: `retw` and `retw.n`.
 _WINDOW_RETURNS = (b"\x90\0\0", b"\x1d\xf0")
 
+
+#: A ROM of which no function is known: none of these addresses is called.
+_NO_CALLS = RomCalls(attach=-1, restart=-1, delay=-1, encrypt=0, security=0, printf=0)
 
 #: Programs whose engines exist, and from how many on those that are garbage are looked for.
 _ALIVE: weakref.WeakSet[Program] = weakref.WeakSet()
@@ -87,14 +73,13 @@ class Program(Base):
         self, soc: Soc, entry: int, engine: str | None = None, *, skip_shim: bool = True
     ) -> None:
         self._soc = soc
-        spec = soc.spec
-        self._calls = CALLS[spec.key]
-        base = spec.uart.clkdiv_reg & ~0xFF
-        self._fifo = {base + _FIFO, *_FIFO_ALIASES.get(spec.key, ())}
-        self._status, self._clkdiv = base + _STATUS, base + _CLKDIV
-        self._spi_command = spec.spi.base
+        silicon = soc.silicon
+        self._calls = soc.rom.calls or _NO_CALLS
+        self._fifo = {*silicon.uart.fifo}
+        self._status, self._clkdiv = silicon.uart.status, silicon.uart.clkdiv
+        self._spi_command = silicon.spi.base
         # 1 where the chip has no such controller: no address matches that.
-        self._usb = _USB_JTAG.get(spec.key, 1)
+        self._usb = silicon.usb_jtag or 1
         self._uart = soc.options.link != "usb-jtag"
         self._usb_packet = 0
         self._usb_held = False
@@ -107,7 +92,7 @@ class Program(Base):
         self._accesses = 0
         self._ended = False
         self._clock = ClockTree(
-            spec.stub.cpu_clock, soc.clock_hz, soc.bus.read_word, soc.notes.append
+            silicon.clock, soc.clock_hz, soc.bus.read_word, soc.notes.append
         )
         self._printed = 0
         self._line_free = 0.0
@@ -122,7 +107,7 @@ class Program(Base):
         self.overrun = 0
         if self._line is not None:
             soc.nor.attention = self._attention
-        shim = _AFTER_SHIM if spec.arch is Arch.XTENSA and skip_shim else 0
+        shim = _AFTER_SHIM if silicon.arch is Arch.XTENSA and skip_shim else 0
         if len(_ALIVE) >= _MANY:
             # Chips are held by themselves, so those that nobody uses any more must be looked for;
             # the collector does not know how much an engine takes.
@@ -152,16 +137,16 @@ class Program(Base):
         self._go()
 
     def _load(self, box: dict[str, Any], engine: str | None) -> weakref.ref[Cpu]:
-        spec, bus = self._soc.spec, self._soc.bus
+        silicon, bus = self._soc.silicon, self._soc.bus
         known = engines()
         wanted = engine or os.environ.get(ENGINE_VARIABLE) or next(iter(known))
         if wanted not in known:
             raise UsageError(
                 f"There is no engine '{wanted}' here.", remedy=f"Choose one of: {', '.join(known)}."
             )
-        cpu = box["cpu"] = known[wanted](spec.arch, weakref.proxy(self))
+        cpu = box["cpu"] = known[wanted](silicon.arch, weakref.proxy(self))
         done: list[tuple[int, int]] = []
-        parts = [(m.start, m.end) for m in spec.memory_map if _is_ram(m.kind)]
+        parts = [(m.start, m.end) for m in silicon.memory if m.kind in ("iram", "dram")]
         # Some code lies where the chip's map knows a cache.
         parts += [(start, start + size) for start, size in self._soc.loaded]
         for part in sorted(parts):
@@ -451,7 +436,7 @@ class Program(Base):
             self._print(args)
         elif calls.encrypt and address == calls.encrypt:
             return self._encrypt(*args[:3])
-        elif address in calls.security:
+        elif calls.security and address == calls.security:
             info = soc.security_info()
             self.cpu.write(args[2], info)
         elif address not in calls.quiet:
@@ -517,25 +502,10 @@ def can_run(soc: Soc) -> bool:
     The engines know no windows. ROM functions have their own here, so that a program without
     windowed functions that return, as one that only prints, is right all the same.
     """
-    if soc.spec.arch is not Arch.XTENSA:
+    if soc.silicon.arch is not Arch.XTENSA:
         return True
     loaded = b"".join(soc.bus.read(start, size) for start, size in soc.loaded)
     return not any(ending in loaded for ending in _WINDOW_RETURNS)
-
-
-def is_ours(soc: Soc, entry: int) -> bool:
-    """The code in RAM at `entry` is a stub of this package."""
-    for name in soc.spec.stub.layouts:
-        path = stubs.DATA / f"{name}.json"
-        if path.is_file():
-            stub = stubs.load_file(path)
-            if stub.entry == entry and soc.bus.read(stub.text_start, len(stub.text)) == stub.text:
-                return True
-    return False
-
-
-def _is_ram(kind: str) -> bool:
-    return kind in ("DRAM", "IRAM", "DIRAM_DRAM", "DIRAM_IRAM")
 
 
 def _gaps(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

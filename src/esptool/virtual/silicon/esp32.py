@@ -76,6 +76,7 @@ SILICON = Silicon(
     ),
     clock=None,
     otp=None,
+    stubs=(0x400A8000,),
     loader=Loader(
         status_bytes=4,
         flash_commands=True,

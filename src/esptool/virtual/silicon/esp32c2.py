@@ -77,6 +77,7 @@ SILICON = Silicon(
     ),
     clock=None,
     otp=None,
+    stubs=(0x40380000,),
     loader=Loader(
         status_bytes=4,
         flash_commands=True,

@@ -74,6 +74,7 @@ SILICON = Silicon(
     ),
     clock=None,
     otp=None,
+    stubs=(0x40800000,),
     loader=Loader(
         status_bytes=4,
         flash_commands=True,

@@ -74,6 +74,7 @@ SILICON = Silicon(
     ),
     clock=None,
     otp=None,
+    stubs=(0x40800000,),
     loader=Loader(
         status_bytes=4,
         flash_commands=True,
@@ -184,7 +185,7 @@ SILICON = Silicon(
             "download_off": ((0, 128, 1, 0),),
             "key_revoke": ((0, 85, 1, 0), (0, 86, 1, 1), (0, 87, 1, 2)),
             "mac": ((1, 0, 48, 0),),
-            "mac_ext": ((1, 56, 8, 0), (1, 48, 8, 8)),
+            "mac_ext": ((1, 48, 16, 0),),
             "major": ((1, 118, 2, 0),),
             "minor": ((1, 114, 4, 0),),
             "no_manual_encrypt": ((0, 52, 1, 0),),

@@ -81,6 +81,7 @@ SILICON = Silicon(
         update=Bit(0x60096120, 0, 1),
     ),
     otp=None,
+    stubs=(0x40800000,),
     loader=Loader(
         status_bytes=4,
         flash_commands=True,

@@ -56,6 +56,7 @@ SILICON = Silicon(
     watchdog=None,
     clock=None,
     otp=None,
+    stubs=(),
     loader=Loader(
         status_bytes=4,
         flash_commands=True,

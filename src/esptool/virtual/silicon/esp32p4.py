@@ -74,6 +74,7 @@ SILICON = Silicon(
     ),
     clock=None,
     otp=None,
+    stubs=(0x4FF10000, 0x4FF50000),
     loader=Loader(
         status_bytes=4,
         flash_commands=True,

@@ -75,6 +75,7 @@ SILICON = Silicon(
     ),
     clock=None,
     otp=None,
+    stubs=(0x40028000,),
     loader=Loader(
         status_bytes=4,
         flash_commands=True,

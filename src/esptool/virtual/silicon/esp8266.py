@@ -52,6 +52,7 @@ SILICON = Silicon(
     watchdog=None,
     clock=None,
     otp=0x3FF00000,
+    stubs=(0x4010C500,),
     loader=Loader(
         status_bytes=2,
         flash_commands=False,

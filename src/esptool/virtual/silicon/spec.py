@@ -301,7 +301,13 @@ class Factory:
 
 @dataclass(frozen=True, slots=True)
 class Silicon:
-    """One SoC."""
+    """One SoC.
+
+    Attributes:
+        usb_jtag: base of USB-Serial/JTAG; `otg_product` is the product id of the ROM's USB-OTG.
+        otp: base of ESP8266's factory-set words.
+        stubs: where the vendor's flasher stubs begin.
+    """
 
     key: str
     name: str
@@ -315,6 +321,7 @@ class Silicon:
     watchdog: Watchdog | None
     clock: ClockTree | None
     otp: int | None
+    stubs: tuple[int, ...]
     loader: Loader
     roms: tuple[Rom, ...]
     flash_key: FlashKey

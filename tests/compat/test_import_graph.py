@@ -10,7 +10,7 @@ import pytest
 from tests.compat.house import circles, graph, modules
 
 #: Each room and the rooms that it may import from, besides itself.
-GROUND = {"errors", "events", "files", "records", "serving", "sizes", "textfile", "_version"}
+GROUND = {"errors", "events", "files", "locking", "records", "serving", "sizes", "textfile", "_version"}
 FACES = {
     *(
         "cmds",
@@ -32,6 +32,7 @@ MAY: dict[str, set[str]] = {
     "errors": set(),
     "events": {"records"},
     "files": {"errors"},
+    "locking": {"errors"},
     "serving": {"errors"},
     "sizes": {"errors"},
     "textfile": {"errors"},

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from esptool.errors import PortError
+from esptool.locking import FileLock
 from esptool.virtual import bootlog, silicon
 from esptool.virtual.clock import Clock, Timing
 from esptool.virtual.faults import LineNoise
@@ -108,8 +109,8 @@ class Board:
                 guards=options.link == "usb-jtag",
             )
             self.watchdog.attach(self.soc.bus)
-        if options.state:
-            load_state(self, Path(options.state))
+        self._lock: FileLock | None = None
+        self.hold_state()
         self._boot_by_strap(False)
 
     def replug(self) -> None:
@@ -450,6 +451,31 @@ class Board:
     def in_loader(self) -> bool:
         """The ROM's loader is listening."""
         return isinstance(self.soc.program, RomLoader)
+
+    def hold_state(self) -> None:
+        """Keep the state file for this board, and take flash and eFuses from it.
+
+        Raises:
+            FatalError: another board has it, it cannot be written, or is none of this chip.
+        """
+        if not self.options.state or self._lock is not None:
+            return
+        lock = FileLock(self.options.state, "state file")
+        try:
+            load_state(self, Path(self.options.state))
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
+
+    def release(self) -> None:
+        """Save, and let others have the state file."""
+        try:
+            self.save()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
 
     def save(self) -> None:
         """Write flash and eFuses to the state file, when there is one."""

@@ -81,11 +81,16 @@ class FaultPlan:
             self.rates[name] = rate
         elif name == "away":
             self.away_s = float(value)
+            if not 0 <= self.away_s < math.inf:
+                raise ValueError(value)
         elif name == "rename" and not value:
             self.rename = True
         elif name in _ADDRESSES + _BYTES:
             key = f"{name}_at"
-            setattr(self, key, (*getattr(self, key), int(value, 0)))
+            at = int(value, 0)
+            if at < 0:
+                raise ValueError(value)
+            setattr(self, key, (*getattr(self, key), at))
         elif name == "seed":
             self.seed = int(value, 0)
         elif name == "protect" and not value:

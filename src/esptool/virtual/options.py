@@ -110,6 +110,10 @@ def names() -> list[str]:
     return sorted(_SETTERS)
 
 
+_YES = ("", "1", "yes", "true", "on")
+_NO = ("0", "no", "false", "off")
+_LONGEST_LATENCY_S = 60.0
+
 Setter = Callable[[Options, str], None]
 
 
@@ -128,7 +132,10 @@ def _text(attribute: str) -> Setter:
 
 def _flag(attribute: str) -> Setter:
     def take(options: Options, value: str) -> None:
-        setattr(options, attribute, value.lower() in ("", "1", "yes", "true", "on"))
+        word = value.lower()
+        if word not in (*_YES, *_NO):
+            raise ValueError("say yes or no")
+        setattr(options, attribute, word in _YES)
 
     return take
 
@@ -145,7 +152,10 @@ def _timing(options: Options, value: str) -> None:
 
 
 def _latency(options: Options, value: str) -> None:
-    options.latency_s = float(value.removesuffix("ms")) / 1000
+    seconds = float(value.removesuffix("ms")) / 1000
+    if not 0 <= seconds <= _LONGEST_LATENCY_S:
+        raise ValueError("milliseconds from 0 to a minute")
+    options.latency_s = seconds
 
 
 def _mac(options: Options, value: str) -> None:
@@ -156,17 +166,26 @@ def _mac(options: Options, value: str) -> None:
 
 def _revision(options: Options, value: str) -> None:
     major, _, minor = value.lstrip("v").partition(".")
-    options.revision = int(major) * 100 + int(minor or "0")
+    revision = int(major) * 100 + int(minor or "0")
+    if not 0 <= revision <= 9999 or int(minor or "0") > 99:
+        raise ValueError("major and minor, such as v3.1")
+    options.revision = revision
 
 
 def _crystal(options: Options, value: str) -> None:
-    options.crystal_mhz = int(value.lower().removesuffix("mhz"))
+    mhz = int(value.lower().removesuffix("mhz"))
+    if not 10 <= mhz <= 100:
+        raise ValueError("MHz, such as 26, 32, 40 or 48")
+    options.crystal_mhz = mhz
 
 
 def _efuse(options: Options, value: str) -> None:
     for item in value.split(","):
         name, _, number = item.partition(":")
-        options.efuses.append((name, int(number or "1", 0)))
+        bits = int(number or "1", 0)
+        if bits < 0:
+            raise ValueError("bits are not negative")
+        options.efuses.append((name, bits))
 
 
 def _fault(options: Options, value: str) -> None:

@@ -66,7 +66,7 @@ class Server:
 
     def close(self) -> None:
         """Save the board's state and let go of the way in."""
-        self.board.save()
+        self.board.release()
 
     def start(self) -> threading.Thread:
         """Serve in a thread of its own."""

@@ -46,25 +46,35 @@ def load_state(board: Board, path: Path) -> None:
     """
     if not path.exists():
         return
+    if not path.is_file():
+        raise UsageError(f"{path} is no file, so it is no state of a virtual board.")
     data = path.read_bytes()
+    efuse = board.soc.efuse
     try:
         head = json.loads(data[:_HEADER])
         if head["format"] != _FORMAT:
             raise ValueError(head["format"])
-    except (ValueError, KeyError, TypeError):
+        owner = str(head["chip"]), str(head["part"])
+        status = bytes.fromhex(head["status"])
+        burned = {int(i): bytes.fromhex(b) for i, b in head["efuses"].items()}
+        checks = {int(i): bytearray.fromhex(b) for i, b in head.get("checks", {}).items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{path} is no state of a virtual board.") from None
-    if (head["chip"], head["part"]) != (board.silicon.key, board.nor.part.name):
+    if owner != (board.silicon.key, board.nor.part.name):
         raise UsageError(
-            f"{path} belongs to {head['chip']} with a {head['part']} flash, not to "
+            f"{path} belongs to {owner[0]} with a {owner[1]} flash, not to "
             f"{board.silicon.key} with {board.nor.part.name}.",
             remedy="Give the same chip and flash, or another file.",
         )
+    blocks = {} if efuse is None else {i: len(b) for i, b in efuse.burned.items()}
+    if len(status) != len(board.nor.status) or any(
+        blocks.get(i) != len(b) for i, b in burned.items()
+    ):
+        raise UsageError(f"{path} is a damaged state of a virtual board.")
     board.nor.cells.load(data[_HEADER:])
-    board.nor.status[:] = bytes.fromhex(head["status"])
-    if board.soc.efuse is not None:
-        for index, bits in head["efuses"].items():
-            board.soc.efuse.burned[int(index)][:] = bytes.fromhex(bits)
-        board.soc.efuse.check = {
-            int(i): bytearray.fromhex(b) for i, b in head.get("checks", {}).items()
-        }
-        board.soc.efuse.refresh()
+    board.nor.status[:] = status
+    if efuse is not None:
+        for index, bits in burned.items():
+            efuse.burned[index][:] = bits
+        efuse.check = checks
+        efuse.refresh()

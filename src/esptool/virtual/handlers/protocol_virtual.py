@@ -73,9 +73,14 @@ class Serial(SerialBase):
         if self.is_open:
             self.is_open = False
             with self._ready:
-                if self.board is not None:
-                    self.board.save()
                 self._ready.notify_all()
+                board = self.board
+                if board is None:
+                    return
+                if board.lost or board.options.name is not None:
+                    board.save()  # it is the same board when it is opened again
+                else:
+                    board.release()
 
     def from_url(self, url: str) -> str:
         """pyserial's hook for URLs: nothing to do, the board takes it whole."""

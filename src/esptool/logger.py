@@ -223,7 +223,7 @@ class EsptoolLogger(TemplateLogger):
             # Lines of a log file: one for every whole percent is plenty.
             mark = (total_iters, int(100 * share))
             if done or mark != self._last_mark:
-                self._out(line + "\n")
+                self._out(line + "\n", flush=True)  # programs follow it through a pipe
             self._last_mark = mark
             return
         self._redraw(line, done)

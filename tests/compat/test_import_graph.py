@@ -10,7 +10,17 @@ import pytest
 from tests.compat.house import circles, graph, modules
 
 #: Each room and the rooms that it may import from, besides itself.
-GROUND = {"errors", "events", "files", "locking", "records", "serving", "sizes", "textfile", "_version"}
+GROUND = {
+    "errors",
+    "events",
+    "files",
+    "locking",
+    "records",
+    "serving",
+    "sizes",
+    "textfile",
+    "_version",
+}
 FACES = {
     *(
         "cmds",

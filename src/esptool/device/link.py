@@ -23,6 +23,8 @@ MAX_STRANGE_FRAMES = 100
 #: No answer is longer; more of a frame gets no more time.
 LONGEST_FRAME = 0x10000
 BITS_A_BYTE = 10
+#: Bytes of one frame do not stand apart for longer.
+GAP_S = 0.1
 #: A line that carries a frame at half its rate is still waited for.
 SLACK = 2.0
 
@@ -104,11 +106,15 @@ class Link:
         while not self._frames:
             damaged = self._decoder.malformed
             left = deadline - self.now()
+            overtime = left <= 0
+            if overtime:
+                left = min(GAP_S, left + self._still_needed_s())
             came = self.pump(max(0.0, left))
             if self._frames or self._decoder.malformed != damaged:
                 return True
-            late = self.now() - deadline
-            if late >= 0 and not (came and late < self._still_needed_s()):
+            if overtime and not came:
+                return False
+            if self.now() - deadline >= max(self._still_needed_s(), 1e-9):
                 return False
         return True
 

@@ -334,10 +334,9 @@ class Burn:
         Raises:
             BurnError: so it is; nothing is protected.
         """
-        exact = block.exact & (~self.held_mask if block.id == 0 else -1)
-        if not exact or not block.is_readable() or self.closed:
+        if not block.is_readable() or self.closed:
             return
-        stuck = block.data & exact & ~self.asked[block.id]
+        stuck = block.stuck() & (~self.held_mask if block.id == 0 else -1)
         if stuck:
             names = ", ".join(changed_names(self.efuses, *self._only(block, stuck)))
             raise BurnError(

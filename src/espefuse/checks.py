@@ -27,8 +27,7 @@ def check_block(efuses: EfuseState, block: Block) -> bool:
         return True
     if old == new:
         efuses.emit(f"{head} is already written the same value, continue with EMPTY_BLOCK")
-        block.pending = 0
-        block.exact = 0
+        block.forget_bits()
         return False
     efuses.emit(f"{head} is not empty")
     efuses.emit(f"\t(written ): {block.hex(old)}")
@@ -36,8 +35,7 @@ def check_block(efuses: EfuseState, block: Block) -> bool:
     if new | old == old:
         refuse_stuck(efuses, block)
         efuses.emit("\tAll wr_data bits are set in the written block, continue with EMPTY_BLOCK.")
-        block.pending = 0
-        block.exact = 0
+        block.forget_bits()
         return False
     efuses.emit(f"\t(coding scheme = {block.scheme.name})")
     check_coding(efuses, block)

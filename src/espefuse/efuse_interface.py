@@ -225,6 +225,6 @@ def init_commands(
         if "postpone" in kwargs:
             commands.efuses.postpone = bool(kwargs["postpone"])
     except BaseException:
-        close_port(commands.esp, commands.external_esp)
+        BaseCommands._close_port(commands.esp, commands.external_esp)
         raise
     return commands

@@ -114,6 +114,7 @@ class Staged:
 
     pending: int
     exact: int
+    wanted: int
     secret: bool
     resumed: bool
 
@@ -135,6 +136,7 @@ class Block(Guard):
         # Bits that must afterwards be exactly as staged: what they belong to is a value, so that a
         # 1 which is there already and not asked for makes it another one.
         self.exact = 0
+        self.wanted = 0
         # What is staged is a key: it appears in no text.
         self.secret = False
 
@@ -172,27 +174,44 @@ class Block(Guard):
         return f"0x{'?' * digits}" if self.secret else f"0x{value:0{digits}x}"
 
     def stage(self, value: int, exact: int = 0) -> None:
-        """Add bits to what is going to be burned; see `exact`."""
+        """Add bits to what is going to be burned; those of `exact` must be as in `value` then.
+
+        Raises:
+            FatalError: that contradicts what is staged already.
+        """
+        self.expect(value, exact)
         self.pending |= value
+
+    def expect(self, value: int, exact: int) -> None:
+        """Have the bits of `exact` be as in `value` after the burn; see `stage`."""
+        if self.exact & value & ~self.wanted or exact & self.pending & ~value:
+            raise FatalError(
+                f"Two commands of this run want different values in BLOCK{self.id}, and bits "
+                "cannot be cleared."
+            )
         self.exact |= exact
+        self.wanted |= value & exact
 
     def drop(self) -> None:
         """Forget what is staged."""
-        self.pending = self.exact = 0
-        self.secret = self.resumed = False
+        self.stage_only(Staged(0, 0, 0, False, False))
+
+    def forget_bits(self) -> None:
+        """Take back the bits that are staged: nothing of them has to be burned."""
+        self.pending = self.exact = self.wanted = 0
 
     def staged(self) -> Staged:
         """What is staged now."""
-        return Staged(self.pending, self.exact, self.secret, self.resumed)
+        return Staged(self.pending, self.exact, self.wanted, self.secret, self.resumed)
 
     def stage_only(self, staged: Staged) -> None:
         """Forget what is staged, and stage this."""
-        self.pending, self.exact = staged.pending, staged.exact
+        self.pending, self.exact, self.wanted = staged.pending, staged.exact, staged.wanted
         self.secret, self.resumed = staged.secret, staged.resumed
 
     def stuck(self) -> int:
         """Bits that are burned already and make what is staged another value; they stay."""
-        return self.data & self.exact & ~self.pending
+        return self.data & self.exact & ~self.wanted
 
     def row(self, comment: str, value: int | None = None) -> str:
         """The block as one line: its words in hex, the lowest first."""
@@ -321,9 +340,12 @@ class Field(Guard):
         if self.d.bit is None:
             self._save_pieces(number)
             return
+        block, value = self.owner.blocks[self.block], number << self.d.bit
+        exact = 0 if self.name in PROTECTION_FIELDS else self.d.mask << self.d.bit
         if self._is_new(number):
-            exact = 0 if self.name in PROTECTION_FIELDS else self.d.mask << self.d.bit
-            self.owner.blocks[self.block].stage(number << self.d.bit, exact)
+            block.stage(value, exact)
+        else:
+            block.expect(value, exact)
 
     def _check_burnable(self) -> None:
         """Refuse fields that only the factory writes, and values that no tool can undo."""

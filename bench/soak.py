@@ -35,10 +35,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from esptool import chips, ops
+from esptool.chips.nor import SECTOR
 from esptool.chips.spec import ChipSpec, KeyCheck
 from esptool.device import Session, connect
 from esptool.errors import FatalError, VerifyError
-from esptool.ops.model import SECTOR
 from esptool.virtual.board import GONE, NAMED, Board, open_board
 from esptool.virtual.crypt import encrypt, find_key
 

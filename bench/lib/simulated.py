@@ -16,10 +16,11 @@ from typing import Any
 from bench.lib.data import MB, changed, dirty, firmware, half_empty
 from bench.soak import placeholder
 from esptool import ops
+from esptool.chips.nor import SECTOR
 from esptool.device import Session, connect
-from esptool.ops.model import SECTOR
-from esptool.ops.plan import Stretch, program_seconds
 from esptool.protocol.packets import BITS_A_BYTE
+from esptool.transfer.flash_time import program_seconds
+from esptool.transfer.segments import Segment
 from esptool.virtual.board import NAMED, Board, open_board
 from esptool.virtual.nor import BUS_HZ
 
@@ -85,7 +86,7 @@ def _read(session: Session, board: Board, data: bytes, baud: int) -> Row:
 def limits(data: bytes, baud: int) -> tuple[float, float]:
     """Seconds that the line needs for the deflated data, and blank flash to take it in."""
     line = len(zlib.compress(data, 9)) * BITS_A_BYTE / baud
-    return line, program_seconds(Stretch(BASE, data))
+    return line, program_seconds(Segment(BASE, data))
 
 
 def _both_ways(

@@ -107,6 +107,10 @@ class ChipResponseError(FatalError):
         return (self.status << 8) | self.reason
 
 
+class DamagedAnswerError(ChipResponseError, ProtocolError):
+    """The status of an answer is none that exists, so the answer was damaged: nothing is known."""
+
+
 class DamagedRequestError(ChipResponseError, LineLossError):
     """The chip says that a request arrived damaged: it did nothing."""
 

@@ -54,7 +54,8 @@ MAY: dict[str, set[str]] = {
     "image": {*GROUND, "chips"},
     "stubs": {*GROUND, "chips"},
     "device": {*GROUND, "chips", "protocol", "transport", "stubs"},
-    "ops": {*GROUND, "chips", "protocol", "transport", "stubs", "image", "device"},
+    "transfer": {*GROUND, "chips", "protocol", "image", "device"},
+    "ops": {*GROUND, "chips", "protocol", "transport", "stubs", "image", "device", "transfer"},
     # It runs stubs, so it reads them; it never uses the host's codecs.
     "virtual": {*GROUND, "chips", "stubs"},
 }

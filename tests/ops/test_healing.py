@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from esptool import ops
+from esptool.chips.nor import SECTOR
 from esptool.device import Session, StubKind, connect, recover
 from esptool.errors import FatalError, VerifyError
-from esptool.ops.model import SECTOR, Region, WriteOptions
+from esptool.ops.model import Region, WriteOptions
 from esptool.transport.discovery import PortInfo
 from esptool.transport.settings import Settings
 from esptool.virtual.board import NAMED, Board

@@ -18,7 +18,7 @@ from esptool.errors import FatalError, ImageError
 from esptool.events import Event, Progress
 from esptool.image.app import patch_flash_params
 from esptool.image.content import PIECE, FileContent
-from esptool.ops import packing
+from esptool.transfer import packing
 from tests.image.test_image_info import small_image
 from tests.ops.support import Log, board, firmware, placeholder, session, url
 

@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esptool.chips.nor import SECTOR, sector_range
 from esptool.errors import SecureModeError, UsageError
 from esptool.ops import checks
 from esptool.ops.flash_info import decode_flash_id, size_in_bytes, size_word
-from esptool.ops.model import SECTOR, Region, WriteOptions
-from esptool.ops.packing import deflate
-from esptool.ops.plan import changed_runs, padded, sector_range, total_sectors
-from esptool.ops.report import readable
+from esptool.ops.model import Region, WriteOptions
+from esptool.ops.plan import changed_runs, total_sectors
 from esptool.ops.security import SecurityState
+from esptool.transfer.packing import deflate
+from esptool.transfer.report import readable
+from esptool.transfer.segments import padded
 
 CONTENT = st.binary(max_size=3 * SECTOR)
 

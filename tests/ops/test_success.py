@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from esptool import bin_image, chips, ops, targets
+from esptool.chips.nor import SECTOR
 from esptool.chips.spec import ChipSpec
 from esptool.device import Session, StubKind, connect
 from esptool.errors import FatalError, ProtocolError, UsageError, VerifyError
 from esptool.ops import proof
-from esptool.ops.model import SECTOR, Region, WriteOptions
+from esptool.ops.model import Region, WriteOptions
 from esptool.transport import reset
 from esptool.transport.port import NoLinesError
 
@@ -107,7 +108,7 @@ def test_a_checked_erase_says_nothing_of_the_kind() -> None:
 
 def _hashing_zeros(s: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ROM whose reading gives zeros, as one under emulation does."""
-    monkeypatch.setattr(s, "flash_md5", lambda _at, n: hashlib.md5(bytes(n)).hexdigest())
+    monkeypatch.setattr(s, "flash_md5", lambda _at, n, **_more: hashlib.md5(bytes(n)).hexdigest())
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp32c3", "esp32s3", "esp32c6"])

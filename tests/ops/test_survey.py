@@ -8,8 +8,8 @@ import random
 import pytest
 
 from esptool import ops
+from esptool.chips.nor import SECTOR
 from esptool.device import Session, connect
-from esptool.ops.model import SECTOR
 from esptool.ops.plan import Action, WritePlan
 from esptool.virtual.board import NAMED
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from itertools import count
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -77,7 +78,7 @@ def test_any_fate_of_any_frame_ends_in_the_right_bytes_or_in_one_error(
                 board.nor.cells.program(BASE, DATA)
             board._noise_in, board._noise_out = Script(to_chip), Script(to_host)  # type: ignore[assignment]
             if by_bytes:
-                _one_by_one(s.link)
+                _one_by_one(s.link.port)
             try:
                 if job == "write":
                     ops.write_flash(s, [Region(BASE, DATA)])
@@ -91,16 +92,16 @@ def test_any_fate_of_any_frame_ends_in_the_right_bytes_or_in_one_error(
         NAMED.pop(name, None)
 
 
-def _one_by_one(link: object) -> None:
+def _one_by_one(port: Any) -> None:
     """Let the host take in a byte at a time."""
-    whole = link._read  # type: ignore[attr-defined]
+    whole = port.receive
     waiting = bytearray()
 
-    def read(timeout_s: float) -> bytes:
+    def receive(timeout_s: float) -> bytes:
         if not waiting:
             waiting.extend(whole(timeout_s))
-        piece = bytes(waiting[:1])
+        first = bytes(waiting[:1])
         del waiting[:1]
-        return piece
+        return first
 
-    link._read = read  # type: ignore[attr-defined]
+    port.receive = receive

@@ -8,6 +8,7 @@ import pytest
 from esptool.errors import (
     ChipResponseError,
     ConnectError,
+    DamagedAnswerError,
     DamagedRequestError,
     FatalError,
     LineLossError,
@@ -42,7 +43,6 @@ def test_every_code_has_words_of_its_own_kind(code: Status) -> None:
         (0xC500, False),
         (0xC600, False),
         (0xCC00, False),
-        (0xABCD, False),
     ],
 )
 def test_a_refusal_is_a_loss_of_the_line_only_where_the_request_arrived_damaged(
@@ -50,8 +50,16 @@ def test_a_refusal_is_a_loss_of_the_line_only_where_the_request_arrived_damaged(
 ) -> None:
     error = failure("write", 0x03, code)
     assert isinstance(error, ChipResponseError)
+    assert not isinstance(error, DamagedAnswerError)
     assert isinstance(error, LineLossError) is lost
     assert isinstance(error, DamagedRequestError) is lost
+
+
+def test_a_code_that_does_not_exist_means_a_damaged_answer_unless_it_came_under_a_seal() -> None:
+    error = failure("write", 0x03, 0xABCD)
+    assert isinstance(error, ProtocolError)
+    assert not isinstance(error, DamagedRequestError)
+    assert not isinstance(failure("write", 0x03, 0xABCD, sealed=True), LineLossError)
 
 
 @pytest.mark.parametrize(

@@ -62,12 +62,12 @@ def probe(session: Session) -> ExtInfo | None:
         try:
             reply = session.request("ask for extensions", Ext.INFO)
             return parse_info(reply.value, reply.data)
-        except ChipResponseError:
-            return None
         except NoAnswerError:
             session.link.discard_input()
             if not left:
                 return None
+        except ChipResponseError:
+            return None
     return None
 
 
@@ -141,7 +141,7 @@ def await_answer(
 
 def refused(what: str, answer: Sealed) -> ChipResponseError:
     """The error for a failed answer."""
-    return failure(what, answer.opcode, answer.status)
+    return failure(what, answer.opcode, answer.status, sealed=True)
 
 
 # --- batches -----------------------------------------------------------------------------------

@@ -185,15 +185,18 @@ class FlashRequests(Requester):
 
     # --- hash, erase, read -----------------------------------------------------------------------
 
-    def flash_md5(self, offset: int, size: int) -> str:
-        """MD5 of a flash range, computed on the chip, as 32 lower-case hex digits."""
+    def flash_md5(self, offset: int, size: int, attempts: int = 3) -> str:
+        """MD5 of a flash range, computed on the chip, as 32 lower-case hex digits.
+
+        Asked for up to `attempts` times where no good answer comes.
+        """
         self.require_inside(offset, size)
         self._need_flash_ops("hash the flash")
         timeout_s = self.settings.scaled(self.settings.md5_timeout_per_mb, size)
         data = packets.words(offset, size, 0, 0)
         digits = 16 if self.is_stub else 32
         answer = self.request(
-            "calculate md5sum", Cmd.SPI_FLASH_MD5, data, 0, timeout_s, attempts=3, size=digits
+            "calculate md5sum", Cmd.SPI_FLASH_MD5, data, 0, timeout_s, attempts, size=digits
         ).data
         if len(answer) == 32:
             return answer.decode("ascii", "replace").lower()

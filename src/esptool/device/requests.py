@@ -9,8 +9,7 @@ from enum import Enum
 from esptool.chips.spec import ChipSpec, Op, Piece, Step
 from esptool.device.link import Link, Reply
 from esptool.errors import (
-    ChipResponseError,
-    LineLossError,
+    DamagedRequestError,
     NoAnswerError,
     ProtocolError,
     UnsupportedCommandError,
@@ -134,10 +133,8 @@ class Requester:
                 if not resends:
                     raise
                 resends -= 1
-            except ChipResponseError as e:
-                # No chip gives a code that does not exist: its answer was damaged.
-                damaged = isinstance(e, LineLossError) or not status.known(e.code)
-                if attempts <= 0 or not damaged:
+            except DamagedRequestError:
+                if attempts <= 0:
                     raise
 
     def checked(self, what: str, opcode: int, body: bytes, size: int | None = None) -> bytes:

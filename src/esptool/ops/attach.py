@@ -10,8 +10,8 @@ from esptool.device import ext
 from esptool.device.flash_id import BAD_IDS
 from esptool.errors import FatalError, NotSupportedError, UsageError
 from esptool.events import Listener
-from esptool.ops.healing import persist
-from esptool.ops.report import Report
+from esptool.transfer.recovery import Recovery
+from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
     from esptool.chips.spec import SpiPins
@@ -57,7 +57,7 @@ def attach_flash(
         # The ROM does not attach the flash by itself; a stub did it when it started.
         report.line("Enabling default SPI flash mode...")
         word = 0
-    persist(session, report, "attaching the flash", lambda: _attach(session, word))
+    Recovery(session, report).persist("attaching the flash", lambda: _attach(session, word))
 
 
 def _attach(session: Session, word: int | None) -> None:

@@ -15,8 +15,8 @@ from esptool.errors import UsageError
 from esptool.image.content import Data, cut
 from esptool.ops.flash_info import flash_info, size_in_bytes, size_word
 from esptool.ops.model import LARGE_FLASH
-from esptool.ops.plan import padded
-from esptool.ops.report import Report
+from esptool.transfer.report import Report
+from esptool.transfer.segments import padded
 
 if TYPE_CHECKING:
     from esptool.device import Session

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from esptool.chips.nor import SECTOR
 from esptool.errors import (
     FatalError,
     ImageError,
@@ -16,9 +17,9 @@ from esptool.errors import (
 )
 from esptool.image import app
 from esptool.ops.bounds import Limit, require_inside
-from esptool.ops.model import SECTOR, Region, WriteOptions
-from esptool.ops.report import Report
+from esptool.ops.model import Region, WriteOptions
 from esptool.ops.security import SecurityState
+from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
     from esptool.device import Session

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding out which sectors of a stretch are in flash already, by hashes made on the chip."""
+"""Finding out which sectors of a segment are in flash already, by hashes made on the chip."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from esptool.chips.nor import SECTOR
 from esptool.device import ext
 from esptool.errors import FatalError
-from esptool.ops.model import SECTOR
-from esptool.ops.plan import Stretch, flash_seconds, padded
 from esptool.protocol.ext import Capability, Ext, HashKind, hash_of, seal, unseal
 from esptool.protocol.packets import BITS_A_BYTE, words
+from esptool.transfer.flash_time import flash_seconds
+from esptool.transfer.segments import Segment
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -31,20 +32,13 @@ BRIDGE = 2
 SECONDS_A_WRITE = 0.02
 
 
-def aligned(stretch: Stretch) -> Stretch:
-    """The stretch in whole sectors: what a write leaves erased around it is 0xFF."""
-    head = stretch.address % SECTOR
-    data = padded(b"\xff" * head + stretch.data, SECTOR)
-    return Stretch(stretch.address - head, data, stretch.encrypted, stretch.pack)
-
-
 def possible(session: Session) -> bool:
     """The running stub can hash sectors and write."""
     return session.can(Capability.HASHES | Capability.WRITE)
 
 
-def changed(session: Session, whole: Stretch) -> list[Stretch] | None:
-    """The parts of an aligned stretch that must be sent; None when asking on does not pay.
+def changed(session: Session, whole: Segment) -> list[Segment] | None:
+    """The parts of an aligned segment that must be sent; None when asking on does not pay.
 
     An empty list means that all of it is in flash.
     """
@@ -58,7 +52,7 @@ def changed(session: Session, whole: Stretch) -> list[Stretch] | None:
     differs = [there != want for there, want in zip(have, wanted, strict=True)]
     runs = _runs(differs)
     parts = [
-        Stretch(
+        Segment(
             whole.address + start * SECTOR,
             whole.data[start * SECTOR : end * SECTOR],
             whole.encrypted,
@@ -75,10 +69,10 @@ def changed(session: Session, whole: Stretch) -> list[Stretch] | None:
     return parts
 
 
-def _seconds(stretch: Stretch, baud: int) -> float:
-    """About how long it takes to send a stretch and to bring it into flash."""
-    line = stretch.line_bytes * BITS_A_BYTE / baud
-    return max(line, flash_seconds(stretch)) + SECONDS_A_WRITE
+def _seconds(segment: Segment, baud: int) -> float:
+    """About how long it takes to send a segment and to bring it into flash."""
+    line = segment.line_bytes * BITS_A_BYTE / baud
+    return max(line, flash_seconds(segment)) + SECONDS_A_WRITE
 
 
 def sector_hashes(data: bytes, kind: HashKind) -> list[bytes]:
@@ -87,7 +81,7 @@ def sector_hashes(data: bytes, kind: HashKind) -> list[bytes]:
     return [hash_of(kind, view[at : at + SECTOR]) for at in range(0, len(data), SECTOR)]
 
 
-def stands(session: Session, part: Stretch) -> bool:
+def stands(session: Session, part: Segment) -> bool:
     """Whole sectors are in flash as they should be, by hashes made on the chip."""
     kind = HashKind.MD5_8
     found = ext.hashes(session, part.address, len(part.data), kind=kind)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from esptool.chips.nor import SECTOR
 from esptool.device import ext
 from esptool.errors import (
     FatalError,
@@ -18,14 +19,14 @@ from esptool.events import Listener
 from esptool.ops import bounds
 from esptool.ops.checks import can_verify
 from esptool.ops.flash_info import require_known_size, set_flash_size, size_word
-from esptool.ops.hashes import flash_md5, md5_of_blank
-from esptool.ops.healing import persist
-from esptool.ops.model import LARGE_FLASH, SECTOR
-from esptool.ops.pace import SCAN_RATE
+from esptool.ops.model import LARGE_FLASH
 from esptool.ops.proof import hash_is_wrong
-from esptool.ops.report import Report, Stopwatch
 from esptool.ops.security import SecurityState, security_state
 from esptool.protocol.ext import Capability
+from esptool.transfer.hashes import flash_md5, md5_of_blank
+from esptool.transfer.pace import SCAN_RATE
+from esptool.transfer.recovery import Recovery
+from esptool.transfer.report import Report, Stopwatch
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -53,16 +54,17 @@ def erase_flash(
         UnsupportedCommandError: the ROM has no such command; `erase_region` works with it.
     """
     report = Report(session, listener)
+    recovery = Recovery(session, report)
     if not session.is_stub:
         by_region = session.spec.rom.flash_ops
         raise UnsupportedCommandError(
             f"{session.spec.name} ROM does not support function erase_flash.",
             remedy="Leave out --no-stub" + (", or use erase-region." if by_region else "."),
         )
-    _prepare(session, report, lambda: refuse_when_secure(session, force, security))
+    _prepare(session, recovery, lambda: refuse_when_secure(session, force, security))
     report.line("Erasing flash memory (this may take a while)...")
     watch = Stopwatch(session)
-    limit = _prepare(session, report, lambda: _told_limit(session))
+    limit = _prepare(session, recovery, lambda: _told_limit(session))
 
     def erase() -> str | None:
         if limit.size is not None and session.can(Capability.ERASE):
@@ -71,9 +73,9 @@ def erase_flash(
             session.erase_flash()
         if limit.size is None:
             return "the size of the flash is unknown"
-        return _refuse_leftovers(session, 0, limit.size)
+        return _refuse_leftovers(session, 0, limit.size, recovery)
 
-    unchecked = _persist(session, report, "The flash", erase)
+    unchecked = _persist(recovery, "The flash", erase)
     report.line(f"Flash memory erased successfully in {watch.seconds:.1f} seconds.")
     _remark_unchecked(report, unchecked)
     return watch.seconds
@@ -99,6 +101,7 @@ def erase_region(
         VerifyError: the flash is not blank afterwards.
     """
     report = Report(session, listener)
+    recovery = Recovery(session, report)
     if address < 0 or address % SECTOR:
         raise UsageError(f"Offset to erase from must be a multiple of {SECTOR}.")
     if size != ALL:
@@ -111,13 +114,13 @@ def erase_region(
             remedy="Leave out --no-stub.",
         )
     if size == ALL:
-        total = _prepare(session, report, lambda: require_known_size(session, "Erasing"))
+        total = _prepare(session, recovery, lambda: require_known_size(session, "Erasing"))
         report.line(f"Detected flash size: {size_word(total)}")
-    limit = _prepare(session, report, lambda: bounds.flash_limit(session))
+    limit = _prepare(session, recovery, lambda: bounds.flash_limit(session))
     if size == ALL:
         size = bounds.to_the_end(address, limit)
     bounds.require_inside(session, address, size, limit)
-    _prepare(session, report, lambda: refuse_when_secure(session, force, security))
+    _prepare(session, recovery, lambda: refuse_when_secure(session, force, security))
     report.line("Erasing flash memory region (this may take a while depending on size)...")
     bounds.remark_unknown(report, limit, session)
     watch = Stopwatch(session)
@@ -137,7 +140,7 @@ def erase_region(
         for left in reversed(range(1 if session.can(Capability.ERASE) else ATTEMPTS)):
             erase_once()
             try:
-                return _refuse_leftovers(session, address, size)
+                return _refuse_leftovers(session, address, size, recovery)
             except VerifyError:
                 # Their requests have no checksum: the line may have changed what is erased.
                 if not left:
@@ -147,30 +150,32 @@ def erase_region(
     unchecked = None
     if size:
         what = f"Flash from {address:#010x} to {address + size:#010x}"
-        unchecked = _persist(session, report, what, erase)
+        unchecked = _persist(recovery, what, erase)
     report.line(f"Flash memory region erased successfully in {watch.seconds:.1f} seconds.")
     _remark_unchecked(report, unchecked)
     return watch.seconds
 
 
-def _prepare(session: Session, report: Report, ask: Callable[[], T]) -> T:
+def _prepare(session: Session, recovery: Recovery, ask: Callable[[], T]) -> T:
     """Find something out before anything is erased."""
 
     def work() -> T:
         session.remember()
         return ask()
 
-    return persist(session, report, "preparing", work)
+    found = recovery.persist("preparing", work)
+    recovery.advanced()
+    return found
 
 
-def _persist(session: Session, report: Report, what: str, erase: Callable[[], T]) -> T:
+def _persist(recovery: Recovery, what: str, erase: Callable[[], T]) -> T:
     """Erase, again where contact was lost: nothing is lost by that.
 
     Raises:
         FatalError: says that `what` may be erased in part only.
     """
     try:
-        return persist(session, report, "erasing", erase)
+        return recovery.persist("erasing", erase)
     except (UsageError, UnsupportedCommandError):
         raise
     except FatalError as e:
@@ -185,7 +190,7 @@ def _remark_unchecked(report: Report, why: str | None) -> None:
         report.note(f"Whether the flash is blank now was not checked: {why}.")
 
 
-def _refuse_leftovers(session: Session, address: int, size: int) -> str | None:
+def _refuse_leftovers(session: Session, address: int, size: int, recovery: Recovery) -> str | None:
     """See that all is blank: flash that is worn out or protected stays as it
     was without a word.
 
@@ -200,10 +205,11 @@ def _refuse_leftovers(session: Session, address: int, size: int) -> str | None:
         where = None if all(blank) else address + blank.index(False) * SECTOR
     elif can_verify(session):
         wanted = md5_of_blank(size)
-        where = None if flash_md5(session, address, size, wanted) == wanted else address
+        found = flash_md5(session, address, size, recovery, wanted)
+        where = None if found == wanted else address
         if where is not None and not session.is_stub:
             # Some ROMs hash something else than what stands in flash.
-            blank_at = hash_is_wrong(session, address, b"\xff" * size)
+            blank_at = hash_is_wrong(session, address, b"\xff" * size, recovery)
             if blank_at is not None:
                 return (
                     f"the hash of the {session.spec.name} ROM is wrong, it calls {blank_at:#010x} "

@@ -9,8 +9,8 @@ from esptool.device.flash_id import size_of
 from esptool.errors import FatalError, SecureModeError
 from esptool.events import Listener
 from esptool.ops.model import LARGE_FLASH, FlashInfo
-from esptool.ops.report import Report
 from esptool.sizes import flash_size
+from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
     from esptool.device import Session

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from esptool.events import Listener
-from esptool.ops.report import Report
+from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
     from esptool.device import Session

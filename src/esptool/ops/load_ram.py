@@ -11,8 +11,8 @@ from esptool.errors import ImageError, LineLossError
 from esptool.events import Listener
 from esptool.image import app
 from esptool.ops import bounds
-from esptool.ops.report import Report
 from esptool.ops.sources import ImageSource, first_stretch, load_source
+from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
     from esptool.device import Session

@@ -10,7 +10,7 @@ from esptool.errors import UsageError
 from esptool.events import Listener
 from esptool.files import check_output, write_atomic
 from esptool.ops.bounds import require_32_bits
-from esptool.ops.report import Report, Stopwatch
+from esptool.transfer.report import Report, Stopwatch
 
 if TYPE_CHECKING:
     from esptool.device import Session

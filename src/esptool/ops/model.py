@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from esptool.image.content import Data
 
-SECTOR = 0x1000
 #: Flash beyond this needs four address bytes, which not every ROM sends.
 LARGE_FLASH = 0x1000000
 

@@ -6,142 +6,16 @@ Nothing here sends data. A plan can be shown, tested, and executed (`esptool.ops
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import overload
 
-from esptool.image.content import PIECE, Data, cut, joined, pieces
-from esptool.ops import packing
-from esptool.ops.model import SECTOR, Region
+from esptool.chips.nor import SECTOR
+from esptool.image.content import Data
+from esptool.ops.model import Region
 from esptool.protocol.packets import BITS_A_BYTE
-
-#: Data-sheet class values of a NOR flash (typical), for estimates.
-PAGE = 256
-PAGE_PROGRAM_S = 0.0004
-SECTOR_ERASE_S = 0.045
-BLOCK = 0x10000
-BLOCK_ERASE_S = 0.15
-_BLANK_PAGE = b"\xff" * PAGE
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Bytes written in one go.
-
-    Attributes:
-        address: flash offset of the first byte.
-        data: what is written, padded as the loader needs it.
-        encrypted: the chip encrypts it.
-        pack: deflate it where that makes it smaller.
-    """
-
-    address: int
-    data: bytes
-    encrypted: bool = False
-    pack: bool = False
-
-    @property
-    def packed(self) -> bytes | None:
-        """`data` deflated, where that is what goes over the line."""
-        return packing.packed(self.data) if self.pack else None
-
-    def packed_from(self, start: int) -> bytes | None:
-        """The same for `data[start:]`."""
-        if not start:
-            return self.packed
-        return packing.deflate(self.data[start:]) if self.pack else None
-
-    @property
-    def end(self) -> int:
-        """The first offset after the data."""
-        return self.address + len(self.data)
-
-    @property
-    def sectors(self) -> tuple[int, int]:
-        """First offset and end of the sectors that it touches."""
-        return sector_range(self.address, len(self.data))
-
-    @property
-    def line_bytes(self) -> int:
-        """Payload that goes over the line."""
-        return len(self.data) if self.packed is None else len(self.packed)
-
-    @property
-    def deflated(self) -> bool:
-        """They go over the line deflated."""
-        return self.packed is not None
-
-
-@dataclass(frozen=True, slots=True)
-class LargeStretch:
-    """More bytes than one wants in memory, written piece by piece, in the terms of `Stretch`."""
-
-    address: int
-    data: Data
-    encrypted: bool = False
-    pack: bool = False
-    _sizes: list[int] = field(default_factory=list, compare=False, repr=False)
-
-    @property
-    def end(self) -> int:
-        """The first offset after the data."""
-        return self.address + len(self.data)
-
-    @property
-    def sectors(self) -> tuple[int, int]:
-        """First offset and end of the sectors that it touches."""
-        return sector_range(self.address, len(self.data))
-
-    @property
-    def line_bytes(self) -> int:
-        """Payload that goes over the line. Finding out takes deflating all of it, once."""
-        if not self.pack:
-            return len(self.data)
-        if not self._sizes:
-            for piece in self.pieces():
-                self._sizes.append(piece.line_bytes)
-                packing.forget(piece.data)
-        return sum(self._sizes)
-
-    @property
-    def deflated(self) -> bool:
-        """At least one piece goes over the line deflated."""
-        return self.line_bytes < len(self.data)
-
-    def packed_from(self, _start: int) -> None:
-        """All of it is never deflated in one go."""
-        assert not self.pack, "a large stretch is deflated in pieces"
-
-    def pieces(self) -> Iterator[Stretch]:
-        """What is written in one go each, in memory: up to the borders of `PIECE` in flash."""
-        at = self.address
-        while at < self.end:
-            last = min(self.end, at - at % PIECE + PIECE)
-            data = self.data[at - self.address : last - self.address]
-            yield Stretch(at, data, self.encrypted, self.pack)
-            at = last
-
-    def part(self, address: int, size: int) -> AnyStretch:
-        """A range of it."""
-        start = address - self.address
-        return stretch_of(address, cut(self.data, start, start + size), self.encrypted, self.pack)
-
-    def aligned(self) -> LargeStretch:
-        """The same in whole sectors: what a write leaves erased around it is 0xFF."""
-        head = self.address % SECTOR
-        data = padded(joined(b"\xff" * head, self.data), SECTOR)
-        return LargeStretch(self.address - head, data, self.encrypted, self.pack)
-
-
-AnyStretch = Stretch | LargeStretch
-
-
-def stretch_of(address: int, data: Data, encrypted: bool = False, pack: bool = False) -> AnyStretch:
-    """A stretch of the kind that suits the size."""
-    if len(data) > PIECE:
-        return LargeStretch(address, data, encrypted, pack)
-    return Stretch(address, bytes(data), encrypted, pack)
+from esptool.transfer.flash_time import erase_seconds, flash_seconds, program_seconds
+from esptool.transfer.segments import AnySegment, padded
 
 
 class Action(Enum):
@@ -186,7 +60,7 @@ class RegionPlan:
     Attributes:
         region: as the caller gave it.
         content: what must stand at `address` in the end: flash parameters set, padded.
-        stretch: the whole region as it is sent when all of it is sent.
+        segment: the whole region as it is sent when all of it is sent.
         former: the content that the caller says is in flash now, or None.
         parts: what is sent, where the flash was looked at (`esptool.ops.survey`), else None.
         steps: what is done with each sector, likewise.
@@ -195,16 +69,16 @@ class RegionPlan:
     region: Region
     address: int
     content: Data
-    stretch: AnyStretch
+    segment: AnySegment
     former: bytes | None = None
     encrypted: bool = False
-    parts: tuple[AnyStretch, ...] | None = None
+    parts: tuple[AnySegment, ...] | None = None
     steps: tuple[Step, ...] | None = None
 
     @property
-    def sent(self) -> tuple[AnyStretch, ...]:
+    def sent(self) -> tuple[AnySegment, ...]:
         """What goes over the line, as far as is known."""
-        return (self.stretch,) if self.parts is None else self.parts
+        return (self.segment,) if self.parts is None else self.parts
 
     @property
     def line_bytes(self) -> int:
@@ -215,7 +89,7 @@ class RegionPlan:
     def flash_seconds(self) -> float:
         """Typical time that the flash needs."""
         if self.steps is None:
-            return flash_seconds(self.stretch)
+            return flash_seconds(self.segment)
         erasing = [step for step in self.steps if step.action is Action.ERASE]
         return sum(map(program_seconds, self.sent)) + sum(
             erase_seconds(step.address, step.size) for step in erasing
@@ -231,7 +105,7 @@ class RegionPlan:
         )
         if self.steps is not None:
             return [first, *(step.describe() for step in self.steps)]
-        start, end = self.stretch.sectors
+        start, end = self.segment.sectors
         return [
             first,
             f"  {start:#010x} to {end - 1:#010x}: {(end - start) // SECTOR} sectors are erased.",
@@ -286,9 +160,9 @@ class WritePlan:
                     "name": plan.region.name,
                     "address": plan.address,
                     "size": len(plan.content),
-                    "erase_start": plan.stretch.sectors[0],
-                    "erase_end": plan.stretch.sectors[1],
-                    "compressed": plan.stretch.deflated,
+                    "erase_start": plan.segment.sectors[0],
+                    "erase_end": plan.segment.sectors[1],
+                    "compressed": plan.segment.deflated,
                     "line_bytes": plan.line_bytes,
                     "encrypted": plan.encrypted,
                     "flash_seconds": round(plan.flash_seconds, 3),
@@ -297,49 +171,6 @@ class WritePlan:
                 for plan in self.regions
             ],
         }
-
-
-def sector_range(address: int, size: int) -> tuple[int, int]:
-    """First offset and end of the sectors that hold [address, address + size)."""
-    start = address - address % SECTOR
-    end = address + size
-    return start, end + -end % SECTOR
-
-
-def flash_seconds(stretch: AnyStretch) -> float:
-    """Typical time to erase and program a stretch, blank pages left out."""
-    start, end = stretch.sectors
-    return erase_seconds(start, end - start) + program_seconds(stretch)
-
-
-def erase_seconds(address: int, size: int) -> float:
-    """Typical time to erase whole sectors: blocks of 64 KiB where they lie on their borders."""
-    first = address + -address % BLOCK
-    blocks = max(0, (address + size - first) // BLOCK)
-    return blocks * BLOCK_ERASE_S + (size - blocks * BLOCK) // SECTOR * SECTOR_ERASE_S
-
-
-def program_seconds(stretch: AnyStretch) -> float:
-    """Typical time to program a stretch, blank pages left out."""
-    blank = sum(map(blank_pages, pieces(stretch.data)))
-    return (-(-len(stretch.data) // PAGE) - blank) * PAGE_PROGRAM_S
-
-
-def blank_pages(data: bytes) -> int:
-    """How many pages of `data`, the last one perhaps cut short, are all 0xFF."""
-    tail = data[len(data) - len(data) % PAGE :]
-    if _BLANK_PAGE not in data and (not tail or tail.strip(b"\xff")):
-        return 0
-    return sum(1 for at in range(0, len(data), PAGE) if not data[at : at + PAGE].strip(b"\xff"))
-
-
-@overload
-def padded(data: bytes, multiple: int) -> bytes: ...
-@overload
-def padded(data: Data, multiple: int) -> Data: ...
-def padded(data: Data, multiple: int) -> Data:
-    """`data` filled up with 0xFF, which leaves erased flash as it is."""
-    return joined(data, b"\xff" * (-len(data) % multiple))
 
 
 def changed_runs(address: int, old: bytes, new: bytes) -> list[tuple[int, bytes]]:

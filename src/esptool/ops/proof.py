@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from esptool.image.content import Data, cut, md5
-from esptool.ops.hashes import flash_md5
+from esptool.transfer.hashes import flash_md5
 
 if TYPE_CHECKING:
     from esptool.device import Session
+    from esptool.transfer.recovery import Recovery
 
 READ = 0x03
 WORD = 4
@@ -33,7 +34,7 @@ def read_on_bus(session: Session, address: int, size: int) -> bytes:
     return bytes(found)
 
 
-def hash_is_wrong(session: Session, address: int, content: Data) -> int | None:
+def hash_is_wrong(session: Session, address: int, content: Data, recovery: Recovery) -> int | None:
     """Where the loader's hash says that flash is not `content`, though it is.
 
     The first `CHUNK` bytes that it calls different are read on the bus. None where they differ
@@ -45,7 +46,7 @@ def hash_is_wrong(session: Session, address: int, content: Data) -> int | None:
         middle = middle if middle > low else low + CHUNK
         part = cut(content, low, middle)
         wanted = md5(part)
-        if flash_md5(session, address + low, len(part), wanted) != wanted:
+        if flash_md5(session, address + low, len(part), recovery, wanted) != wanted:
             high = middle
         else:
             low = middle

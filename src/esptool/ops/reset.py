@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from esptool.errors import FatalError
 from esptool.events import Listener
-from esptool.ops.report import Report
+from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
     from esptool.device import Session

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from esptool.events import Listener
 from esptool.ops.model import SecurityReport
-from esptool.ops.report import Report
 from esptool.protocol.security import named_flags
+from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
     from esptool.device import Session

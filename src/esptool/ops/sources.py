@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from esptool.chips.nor import SECTOR
 from esptool.errors import UsageError
 from esptool.image import sources
 from esptool.image.content import joined as one_behind_the_other
 from esptool.image.sources import ImageSource
-from esptool.ops.model import SECTOR, Region
+from esptool.ops.model import Region
 
 __all__ = ["ImageSource", "first_stretch", "load_regions", "load_source"]
 
@@ -28,7 +29,7 @@ def load_regions(
 ) -> list[Region]:
     """Load (offset, source) pairs as regions of flash.
 
-    An Intel HEX source carries its own addresses: it becomes a region for each of its stretches,
+    An Intel HEX source carries its own addresses: it becomes a region for each of its segments,
     and the offset beside it is not used. Stretches in one sector become one region, since a
     sector can only be erased once; what lies between them stays erased. The data of a large file
     are read as they are needed (`esptool.image.content`).
@@ -51,7 +52,7 @@ def load_regions(
 
 
 def first_stretch(data: bytes, name: str | None = None) -> bytes:
-    """The bytes themselves, or what the first stretch of an Intel HEX text holds."""
+    """The bytes themselves, or what the first segment of an Intel HEX text holds."""
     pieces = sources.split_regions(data, 0, name)
     return pieces[0].data if pieces else b""
 

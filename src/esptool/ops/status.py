@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from esptool.errors import UsageError
 from esptool.events import Listener
 from esptool.ops.flash_info import show_flash_id
-from esptool.ops.report import Report
+from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
     from esptool.device import Session

@@ -11,11 +11,14 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from esptool.chips.nor import SECTOR
 from esptool.device import ext
-from esptool.ops import delta, packing
-from esptool.ops.model import SECTOR, WriteOptions
-from esptool.ops.plan import Action, AnyStretch, LargeStretch, RegionPlan, Step, Stretch, WritePlan
+from esptool.ops import delta
+from esptool.ops.model import WriteOptions
+from esptool.ops.plan import Action, RegionPlan, Step, WritePlan
 from esptool.protocol.ext import Capability
+from esptool.transfer import packing
+from esptool.transfer.segments import AnySegment, Segment
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -40,12 +43,12 @@ def survey(session: Session, plan: WritePlan, options: WriteOptions) -> WritePla
     return replace(plan, regions=regions)
 
 
-def changed_parts(session: Session, whole: AnyStretch) -> Sequence[AnyStretch] | None:
-    """As `delta.changed`; a large stretch is compared piece by piece, and sent where it pays."""
-    if isinstance(whole, Stretch):
+def changed_parts(session: Session, whole: AnySegment) -> Sequence[AnySegment] | None:
+    """As `delta.changed`; a large segment is compared piece by piece, and sent where it pays."""
+    if isinstance(whole, Segment):
         return delta.changed(session, whole)
     runs: list[tuple[int, int]] = []
-    for piece in whole.pieces():
+    for piece in whole.chunks():
         found = delta.changed(session, piece)
         for part in [piece] if found is None else found:
             if runs and runs[-1][1] == part.address:
@@ -59,8 +62,7 @@ def changed_parts(session: Session, whole: AnyStretch) -> Sequence[AnyStretch] |
 
 
 def _look(session: Session, region: RegionPlan) -> RegionPlan:
-    whole = region.stretch
-    whole = whole.aligned() if isinstance(whole, LargeStretch) else delta.aligned(whole)
+    whole = region.segment.aligned()
     changed = changed_parts(session, whole)
     sent = (whole,) if changed is None else tuple(changed)
     blank = ext.blank_map(session, whole.address, len(whole.data))
@@ -70,11 +72,11 @@ def _look(session: Session, region: RegionPlan) -> RegionPlan:
         for at in range(first, first + len(part.data) // SECTOR):
             actions[at] = Action.PROGRAM if blank[at] else Action.ERASE
     # A region that is sent whole goes as it is, not filled up to sectors.
-    parts = (region.stretch,) if changed is None else sent
+    parts = (region.segment,) if changed is None else sent
     return replace(region, parts=parts, steps=_steps(whole, actions))
 
 
-def _steps(whole: AnyStretch, actions: list[Action]) -> tuple[Step, ...]:
+def _steps(whole: AnySegment, actions: list[Action]) -> tuple[Step, ...]:
     steps = []
     at = whole.address
     for action, run in groupby(actions):

@@ -13,11 +13,11 @@ from esptool.image.content import md5
 from esptool.ops import bounds
 from esptool.ops.checks import require_flash_ops
 from esptool.ops.flash_info import set_flash_size
-from esptool.ops.hashes import flash_md5
-from esptool.ops.healing import persist
 from esptool.ops.model import Difference, FlashParams, Region
-from esptool.ops.read import read_bytes
-from esptool.ops.report import Report
+from esptool.transfer.hashes import flash_md5
+from esptool.transfer.receive import receive_bytes
+from esptool.transfer.recovery import Recovery
+from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -46,6 +46,7 @@ def verify_flash(
     """
     params = wanted = params or FlashParams()
     report = Report(session, listener)
+    recovery = Recovery(session, report)
     for region in regions:
         bounds.require_32_bits(region.address, len(region.data))
 
@@ -54,7 +55,7 @@ def verify_flash(
         word = set_flash_size(session, wanted.size, listener=report.listener)
         return word, bounds.flash_limit(session, word)
 
-    size_word, limit = persist(session, report, "preparing", prepare)
+    size_word, limit = recovery.persist("preparing", prepare)
     for region in regions:
         bounds.require_inside(session, region.address, len(region.data), limit)
     bounds.remark_unknown(report, limit, session)
@@ -62,7 +63,7 @@ def verify_flash(
         params = FlashParams(size_word, params.mode, params.frequency)
     bad: list[Difference] = []
     for region in regions:
-        difference = _compare(session, region, params, limit, diff, report)
+        difference = _compare(session, region, params, limit, diff, report, recovery)
         if difference is not None:
             bad.append(difference)
     if bad:
@@ -77,6 +78,7 @@ def _compare(
     limit: bounds.Limit,
     diff: bool,
     report: Report,
+    recovery: Recovery,
 ) -> Difference | None:
     data = app.patch_flash_params(
         region.data,
@@ -95,14 +97,14 @@ def _compare(
     )
     require_flash_ops(session, "verifying flash")
     wanted = md5(data)
-    if flash_md5(session, region.address, len(data), wanted) == wanted:
+    if flash_md5(session, region.address, len(data), recovery, wanted) == wanted:
         report.line("Verification successful (digest matched).")
         return None
     if not diff:
         report.line("Verification failed (digest mismatch).")
         return Difference(region, region.address, 0)
 
-    found = read_bytes(session, region.address, len(data), report)
+    found = receive_bytes(session, region.address, len(data), report, recovery)
     return _show_differences(region, bytes(data), found, report)
 
 
@@ -125,7 +127,7 @@ def _show_differences(
 
 
 def _positions(a: bytes, b: bytes, step: int = 256) -> Iterator[int]:
-    """Where two equally long byte strings differ; equal stretches are passed over fast."""
+    """Where two equally long byte strings differ; equal runs are passed over fast."""
     for start in range(0, len(a), step):
         if a[start : start + step] != b[start : start + step]:
             end = min(start + step, len(a))

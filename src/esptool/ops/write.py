@@ -7,34 +7,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from esptool.chips.nor import SECTOR, sector_range
 from esptool.errors import VerifyError
 from esptool.events import Listener
 from esptool.image import app
 from esptool.image.content import Data, cut, joined, md5
-from esptool.ops import bounds, checks, delta, packing, pieces, proof
+from esptool.ops import bounds, checks, delta, proof
 from esptool.ops.erase import erase_flash
 from esptool.ops.flash_info import set_flash_size
-from esptool.ops.hashes import flash_md5, md5_of_blank
-from esptool.ops.healing import persist
-from esptool.ops.model import SECTOR, FlashParams, Region, WriteOptions, WriteResult
-from esptool.ops.pace import CHECK_RATE
-from esptool.ops.plan import (
-    AnyStretch,
-    LargeStretch,
-    RegionPlan,
-    Stretch,
-    WritePlan,
-    changed_runs,
-    flash_seconds,
-    sector_range,
-    stretch_of,
-)
-from esptool.ops.read import read_bytes
-from esptool.ops.report import Report, Stopwatch
+from esptool.ops.model import FlashParams, Region, WriteOptions, WriteResult
+from esptool.ops.plan import RegionPlan, WritePlan, changed_runs
 from esptool.ops.security import SecurityState, security_state
 from esptool.ops.survey import changed_parts
 from esptool.protocol.ext import Capability
 from esptool.protocol.packets import BITS_A_BYTE
+from esptool.transfer import packing
+from esptool.transfer.flash_time import flash_seconds
+from esptool.transfer.hashes import flash_md5, md5_of_blank
+from esptool.transfer.pace import CHECK_RATE
+from esptool.transfer.receive import receive_bytes
+from esptool.transfer.recovery import Recovery
+from esptool.transfer.report import Report, Stopwatch
+from esptool.transfer.segments import AnySegment, Segment, segment_of
+from esptool.transfer.send import send
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -72,7 +67,7 @@ def write_flash(
         session.remember()
         return plan_write(session, regions, options, security=security, listener=report.listener)
 
-    plan = persist(session, report, "preparing", prepare)
+    plan = Recovery(session, report).persist("preparing", prepare)
     if plan.erase_all:
         erase_flash(session, force=options.force, security=security, listener=report.listener)
     results = []
@@ -174,10 +169,10 @@ def _plan_region(
     if encrypted and not session.can(Capability.WRITE):
         # Only our stub gathers whole blocks of the cipher from what it inflates.
         pack = False
-    stretch = stretch_of(address, content, encrypted, pack)
-    if pack and isinstance(stretch, Stretch):
-        packing.prepare(stretch.data)
-    return RegionPlan(region, address, content, stretch, former, encrypted)
+    segment = segment_of(address, content, encrypted, pack)
+    if pack and isinstance(segment, Segment):
+        packing.prepare(segment.data)
+    return RegionPlan(region, address, content, segment, former, encrypted)
 
 
 def wants_packing(session: Session, options: WriteOptions) -> bool:
@@ -193,8 +188,13 @@ def _with_neighbours(
     """Fill the first and last sector up with what stands there, so that it is written back."""
     start, end = sector_range(address, len(content))
     head, tail = address - start, end - address - len(content)
-    before = read_bytes(session, start, head, report) if head else b""
-    after = read_bytes(session, address + len(content), tail, report) if tail else b""
+    recovery = Recovery(session, report)
+
+    def found(at: int, size: int) -> bytes:
+        return receive_bytes(session, at, size, report, recovery) if size else b""
+
+    before = found(start, head)
+    after = found(address + len(content), tail)
     if head or tail:
         report.line(
             f"Keeping {head} bytes before and {tail} bytes after {address:#010x} "
@@ -221,8 +221,7 @@ class _RegionWriter:
         self.report = report
         self.watch = Stopwatch(session)
         self.sent = 0
-        wanted = options.retries
-        self.retries = session.settings.retries if wanted is None else wanted
+        self.recovery = Recovery(session, report, options.retries)
 
     def run(self) -> WriteResult:
         """Write, verify, and say what was done."""
@@ -244,8 +243,8 @@ class _RegionWriter:
                 return done
         if checkable and self._by_hashes():
             return self._result("delta", verified=True)
-        for attempt in range(self.retries + 1):
-            self._send(plan.stretch)
+        for attempt in range(self.recovery.retries + 1):
+            self._send(plan.segment)
             if not checkable:
                 if plan.encrypted or self.session.secure_download:
                     report.line(
@@ -256,7 +255,7 @@ class _RegionWriter:
                         f"Cannot verify written data: the {session.spec.name} ROM has no hash. "
                         f"Only {proof.SAMPLES} words of it were read back."
                     )
-                elif attempt < self.retries:
+                elif attempt < self.recovery.retries:
                     report.note("The data in flash differ, writing them again...")
                     continue
                 else:
@@ -271,11 +270,11 @@ class _RegionWriter:
             if wanted == found:
                 report.line("Hash of data verified.")
                 return self._result("written", verified=True)
-            if attempt < self.retries and self._lossy:
+            if self._lossy and attempt < self.recovery.retries:
                 report.note("The data in flash differ, writing them again...")
                 continue
             if not session.is_stub:
-                right = proof.hash_is_wrong(session, plan.address, plan.content)
+                right = proof.hash_is_wrong(session, plan.address, plan.content, self.recovery)
                 if right is not None:
                     report.warning(
                         f"The written data could not be verified: the hash of the "
@@ -314,7 +313,7 @@ class _RegionWriter:
             report.line(
                 f"Reflashing {count} changed sector{'s' if count > 1 else ''} at {address:#010x}..."
             )
-            self._send(Stretch(address, data, pack=plan.stretch.pack), aligned=True)
+            self._send(Segment(address, data, pack=plan.segment.pack), aligned=True)
         report.line("Verifying written data...")
         if self._matches():
             report.line("Hash of data verified.")
@@ -332,23 +331,20 @@ class _RegionWriter:
         """
         if not self.options.delta or self.whole.erase_all or not delta.possible(self.session):
             return False
-        whole = self.plan.stretch
-        whole = whole.aligned() if isinstance(whole, LargeStretch) else delta.aligned(whole)
+        whole = self.plan.segment.aligned()
         watch = Stopwatch(self.session)
-        parts = persist(
-            self.session, self.report, "comparing", lambda: changed_parts(self.session, whole)
-        )
+        parts = self.recovery.persist("comparing", lambda: changed_parts(self.session, whole))
         if parts is None:
             return False
         if parts:
-            self._announce_erase(self.plan.stretch, False)
+            self._announce_erase(self.plan.segment, False)
         count = len(whole.data) // SECTOR
         left = sum(len(part.data) for part in parts) // SECTOR
         self.report.line(f"{count - left} of {count} sectors are in flash already.")
         before, was_packed = self.sent, False
         for at, part in enumerate(parts):
             after_s = self._check_s(parts) + sum(map(self._seconds, parts[at + 1 :]))
-            sent = pieces.send(self.session, part, self.report, self.retries, after_s)
+            sent = send(self.session, part, self.report, self.recovery, after_s)
             self.sent += sent.payload
             was_packed = was_packed or sent.deflated
             self._lossy = self._lossy or sent.restarts + sent.damaged > 0
@@ -365,75 +361,75 @@ class _RegionWriter:
         self.report.note("The data in flash differ, writing all of them...")
         return False
 
-    def _send(self, stretch: AnyStretch, *, aligned: bool = False) -> None:
-        """Erase and write one stretch, with the lines that go with it."""
+    def _send(self, segment: AnySegment, *, aligned: bool = False) -> None:
+        """Erase and write one segment, with the lines that go with it."""
         report = self.report
         if not self.whole.erase_all:
-            self._announce_erase(stretch, aligned)
+            self._announce_erase(segment, aligned)
         if not self.session.is_stub:
             report.line("Erasing flash...")
-        small = isinstance(stretch, Stretch)
+        small = isinstance(segment, Segment)
         if small:
-            self._tell_packing(stretch, stretch.line_bytes)
+            self._tell_packing(segment, segment.line_bytes)
         watch = Stopwatch(self.session)
-        checkable = checks.can_verify(self.session) and not stretch.encrypted
-        after_s = self._check_s([stretch]) if checkable else 0.0
-        sent = pieces.send(self.session, stretch, report, self.retries, after_s)
+        checkable = checks.can_verify(self.session) and not segment.encrypted
+        after_s = self._check_s([segment]) if checkable else 0.0
+        sent = send(self.session, segment, report, self.recovery, after_s)
         if not small:
             # What was deflated while it was sent is known only now.
-            self._tell_packing(stretch, sent.line_bytes)
+            self._tell_packing(segment, sent.line_bytes)
         self.sent += sent.payload
         self._lossy = sent.restarts + sent.damaged > 0
-        shown = stretch.address if aligned else self.plan.region.address
+        shown = segment.address if aligned else self.plan.region.address
         packed = f" ({sent.line_bytes} compressed)" if sent.deflated else ""
         report.line(
-            f"Wrote {len(stretch.data)} bytes{packed} at {shown:#010x} "
-            f"in {watch.summary(len(stretch.data))}."
+            f"Wrote {len(segment.data)} bytes{packed} at {shown:#010x} "
+            f"in {watch.summary(len(segment.data))}."
         )
 
     _lossy = False
 
-    def _tell_packing(self, stretch: AnyStretch, line_bytes: int) -> None:
-        if line_bytes < len(stretch.data):
-            self.report.line(f"Compressed {len(stretch.data)} bytes to {line_bytes}...")
-        elif stretch.pack:
+    def _tell_packing(self, segment: AnySegment, line_bytes: int) -> None:
+        if line_bytes < len(segment.data):
+            self.report.line(f"Compressed {len(segment.data)} bytes to {line_bytes}...")
+        elif segment.pack:
             self.report.note(
                 f"Compressing does not make {self.plan.region.label} smaller: "
-                f"its {len(stretch.data)} bytes are sent as they are."
+                f"its {len(segment.data)} bytes are sent as they are."
             )
 
-    def _seconds(self, part: AnyStretch) -> float:
+    def _seconds(self, part: AnySegment) -> float:
         """About how long it takes to send a part and bring it into flash."""
-        small = isinstance(part, Stretch)
+        small = isinstance(part, Segment)
         line_bytes = part.line_bytes if small else len(part.data) * USUAL_PACKING
         return max(line_bytes * BITS_A_BYTE / self.session.link.baud, flash_seconds(part))
 
     @staticmethod
-    def _check_s(parts: Sequence[AnyStretch]) -> float:
+    def _check_s(parts: Sequence[AnySegment]) -> float:
         """About how long the chip takes to hash what was written."""
         return sum(len(part.data) for part in parts) / CHECK_RATE
 
-    def _stands(self, part: AnyStretch) -> bool:
-        return all(
-            persist(
-                self.session,
-                self.report,
+    def _stands(self, part: AnySegment) -> bool:
+        for chunk in part.chunks():
+            stands = self.recovery.persist(
                 "verifying",
-                lambda piece=piece: delta.stands(self.session, piece),  # type: ignore[misc]
+                lambda chunk=chunk: delta.stands(self.session, chunk),  # type: ignore[misc]
             )
-            for piece in (part.pieces() if isinstance(part, LargeStretch) else (part,))
-        )
+            if not stands:
+                return False
+            self.recovery.advanced()
+        return True
 
-    def _announce_erase(self, stretch: AnyStretch, aligned: bool) -> None:
-        kept = self.options.preserve and not stretch.encrypted
-        address = stretch.address if aligned or kept else self.plan.region.address
+    def _announce_erase(self, segment: AnySegment, aligned: bool) -> None:
+        kept = self.options.preserve and not segment.encrypted
+        address = segment.address if aligned or kept else self.plan.region.address
         head = address % SECTOR
         if head:
             self.report.note(
                 f"Flash address {address:#010x} is not aligned to a {SECTOR:#x} byte flash "
                 f"sector. {head:#x} bytes before this address will be erased."
             )
-        start, end = sector_range(stretch.address, len(stretch.data))
+        start, end = sector_range(segment.address, len(segment.data))
         self.report.line(f"Flash will be erased from {start:#010x} to {end - 1:#010x}...")
 
     # --- hashes ----------------------------------------------------------------------------------
@@ -442,7 +438,9 @@ class _RegionWriter:
         """MD5 of what should stand in flash, and of what does."""
         content = self.plan.content
         wanted = md5(content)
-        return wanted, flash_md5(self.session, self.plan.address, len(content), wanted)
+        return wanted, flash_md5(
+            self.session, self.plan.address, len(content), self.recovery, wanted
+        )
 
     def _matches(self) -> bool:
         wanted, found = self._hashes()
@@ -476,7 +474,7 @@ class _RegionWriter:
             middle = middle if middle > low else low + SECTOR - low % SECTOR
             part = cut(plan.content, low - plan.address, middle - plan.address)
             wanted = md5(part)
-            if flash_md5(self.session, low, len(part), wanted) != wanted:
+            if flash_md5(self.session, low, len(part), self.recovery, wanted) != wanted:
                 high = middle
             else:
                 low = middle

@@ -221,7 +221,7 @@ class ReadWindow:
             self._silence(now)
         elif answer.status:
             what = f"begin to read at {self.order.address:#010x}"
-            raise failure(what, answer.opcode, answer.status)
+            raise failure(what, answer.opcode, answer.status, sealed=True)
         elif answer.value == self._count:
             self.round_trip_s = now - self._begun_at
             self._begun(now)

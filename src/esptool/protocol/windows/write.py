@@ -333,7 +333,8 @@ class WriteWindow:
         if state.status:
             self.done = max(self.done, min(state.done, self.order.size))
             where = self.order.address + state.done
-            raise failure(f"write flash at {where:#010x}", answer.opcode, state.status)
+            what = f"write flash at {where:#010x}"
+            raise failure(what, answer.opcode, state.status, sealed=True)
         if state.expected < self._state.expected:
             return
         limit = max(state.limit, self._state.limit)

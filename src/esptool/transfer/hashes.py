@@ -6,13 +6,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from esptool.device.recover import LOSSES, regain
 from esptool.errors import FatalError
+from esptool.transfer.recovery import FAILURES, Recovery
 
 if TYPE_CHECKING:
     from esptool.device import Session
 
-ATTEMPTS = 4
 _BLANK = b"\xff" * 0x10000
 
 
@@ -24,31 +23,31 @@ def md5_of_blank(size: int) -> str:
     return digest.hexdigest()
 
 
-def flash_md5(session: Session, offset: int, size: int, wanted: str | None = None) -> str:
+def flash_md5(
+    session: Session, offset: int, size: int, recovery: Recovery, wanted: str | None = None
+) -> str:
     """MD5 of a range as 32 hex digits. An answer other than `wanted` is asked for twice.
 
     Raises:
         FatalError: no good answer came; names the range.
     """
-    failure: FatalError | None = None
     last = None
-    for _ in range(ATTEMPTS):
+    while True:
         try:
-            found = session.flash_md5(offset, size)
-        except LOSSES as e:
-            failure = e
+            found = session.flash_md5(offset, size, attempts=1)
+        except FAILURES as e:
             try:
-                regain(session, e)
-            except FatalError as silent:
-                failure = silent
-                break
+                recovery.after(e, "while verifying", harmless=True)
+            except FatalError as lost:
+                if last is not None:
+                    return last
+                raise FatalError(
+                    f"Flash from {offset:#010x} to {offset + size:#010x} could not be verified: "
+                    f"{lost.message}"
+                ) from lost
             continue
         if wanted is None or found in (wanted, last):
             return found
+        if last is not None and not recovery.spend():
+            return found
         last = found
-    if last is not None:
-        return last
-    raise FatalError(
-        f"Flash from {offset:#010x} to {offset + size:#010x} could not be verified: "
-        f"{failure.message if failure else 'no answer.'}"
-    ) from failure

@@ -2,7 +2,7 @@
 """How long work will still take, from what is left of it and the pace that was measured.
 
 Estimates begin when something was measured, and move smoothly. For writes, whose line and flash
-have paces of their own, see `esptool.ops.write_pace`.
+have paces of their own, see `esptool.transfer.write_pace`.
 """
 
 from __future__ import annotations

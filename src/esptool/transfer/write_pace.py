@@ -6,18 +6,11 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
+from esptool.chips.nor import BLOCK, PAGE, SECTOR
 from esptool.image.content import Data, pieces
-from esptool.ops.model import SECTOR
-from esptool.ops.pace import FIRST_S, FIRST_SHARE, Clock, SmoothEnd
-from esptool.ops.plan import (
-    BLOCK,
-    BLOCK_ERASE_S,
-    PAGE,
-    PAGE_PROGRAM_S,
-    SECTOR_ERASE_S,
-    AnyStretch,
-    blank_pages,
-)
+from esptool.transfer.flash_time import BLOCK_ERASE_S, PAGE_PROGRAM_S, SECTOR_ERASE_S, blank_pages
+from esptool.transfer.pace import FIRST_S, FIRST_SHARE, Clock, SmoothEnd
+from esptool.transfer.segments import AnySegment
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -81,12 +74,12 @@ class WritePace:
         self._line_s = 0.0
 
     @classmethod
-    def of(cls, session: Session, stretch: AnyStretch, after_s: float) -> WritePace:
-        """The pace of writing a stretch with what answers in a session."""
+    def of(cls, session: Session, segment: AnySegment, after_s: float) -> WritePace:
+        """The pace of writing a segment with what answers in a session."""
         return cls(
             session.link.now,
-            stretch.address,
-            stretch.data,
+            segment.address,
+            segment.data,
             after_s=after_s,
             side_by_side=session.is_stub,
             # A ROM has erased before the first byte is sent.

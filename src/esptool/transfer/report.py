@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from esptool.events import Level, Listener, Message, Progress, Stage
-from esptool.ops.pace import EvenPace
+from esptool.transfer.pace import EvenPace
 
 if TYPE_CHECKING:
     from esptool.device import Session

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a range of flash in order, by the best way that the other side has."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from esptool.errors import FatalError, VerifyError
+from esptool.protocol.ext import Capability
+from esptool.transfer.hashes import flash_md5
+from esptool.transfer.recovery import FAILURES, Recovery
+from esptool.transfer.report import Report
+from esptool.transfer.windowed import WindowedRead
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+Sink = Callable[[bytes], object]
+
+#: Asked for at once of our stub, which numbers its frames anew for each.
+LARGEST = 0x1000000
+#: The same without it: what is held until it is known to be right.
+CHUNK = 0x100000
+#: The same on a line that damages bytes.
+SMALLEST_CHUNK = 0x400
+
+
+def receive(
+    session: Session, address: int, size: int, sink: Sink, report: Report, recovery: Recovery
+) -> None:
+    """Read a range of flash into `sink`, which gets it in order and as soon as it is right.
+
+    Raises:
+        FatalError: the chip refused, or was lost for good; names the offset reached.
+    """
+    report.begin("Reading from", size)
+    done, chunk = 0, CHUNK
+
+    def progress(so_far: int) -> None:
+        report.progress("Reading from", address + done + so_far, done + so_far, size)
+
+    while done < size:
+        read: WindowedRead | _CheckedRead
+        if session.can(Capability.READ):
+            part = min(LARGEST, size - done)
+            read = WindowedRead(session, address + done, part, sink, progress)
+        else:
+            part = min(chunk, size - done)
+            read = _CheckedRead(session, address + done, part, sink, progress, recovery)
+        try:
+            read.run()
+        except (*FAILURES, VerifyError) as e:
+            if read.done:
+                recovery.advanced()
+            done += read.done
+            if done == size:
+                return
+            # Without numbered frames, one damaged byte costs all of a chunk.
+            chunk = max(SMALLEST_CHUNK, chunk // 8)
+            try:
+                recovery.after(e, f"at {address + done:#010x}", harmless=True)
+            except FatalError as lost:
+                where = address + done
+                text = f"Reading stopped at {where:#010x}: {lost.message}"
+                raise FatalError(text, remedy=lost.remedy) from e
+            continue
+        done += read.done
+        recovery.advanced()
+
+
+def receive_bytes(
+    session: Session, address: int, size: int, report: Report, recovery: Recovery
+) -> bytes:
+    """A short range of flash."""
+    found: list[bytes] = []
+    receive(session, address, size, found.append, report, recovery)
+    return b"".join(found)
+
+
+class _CheckedRead:
+    """A range in one go, of a public stub or a ROM: given on when it is known to be right.
+
+    A stub sends a hash along, a ROM is asked for one.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        address: int,
+        size: int,
+        sink: Sink,
+        progress: Callable[[int], None],
+        recovery: Recovery,
+    ) -> None:
+        self.done = 0
+        self._session = session
+        self._range = address, size
+        self._sink = sink
+        self._progress = progress
+        self._recovery = recovery
+
+    def run(self) -> None:
+        """Read all of it.
+
+        Raises:
+            VerifyError: the line damaged some.
+        """
+        session = self._session
+        address, size = self._range
+        found = session.read_flash(address, size, lambda so_far, _all: self._progress(so_far))
+        if not session.is_stub:
+            wanted = hashlib.md5(found).hexdigest()
+            if flash_md5(session, address, size, self._recovery, wanted) != wanted:
+                raise VerifyError("What was read is not what stands in flash.")
+        self._sink(found)
+        self.done = size

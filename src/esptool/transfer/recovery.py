@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done after a failure: try again, get the chip back first, or give up.
+
+One `Recovery` serves a whole job, so that there is one budget of tries, whatever fails in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, TypeVar
+
+from esptool.device.recover import regain
+from esptool.errors import (
+    ChipResponseError,
+    DamagedRequestError,
+    FatalError,
+    LineLossError,
+    UnsupportedCommandError,
+    VerifyError,
+)
+from esptool.protocol.status import DOUBTFUL, TRANSFER_BROKEN
+from esptool.transfer.report import Report
+
+if TYPE_CHECKING:
+    from esptool.device import Session
+
+T = TypeVar("T")
+
+#: What a transfer may meet that another try can mend; `decide` tells which of them it does.
+#: A ROM says "unknown command" of a damaged request as well.
+FAILURES = (LineLossError, ChipResponseError, UnsupportedCommandError)
+#: A try is worth so much of the budget; one in which blocks were taken before the chip said that
+#: one arrived damaged costs less, as the chip is there and the next try may well get further.
+TRY, DAMAGED_TRY = 4, 1
+#: How often the same request is repeated whose refusal may have come of damage.
+DOUBTS = 2
+
+#: Said when contact was lost, and before a chip that stopped answering is connected to again.
+CONTACT_LOST = "Lost contact {where} ({cause}) Trying again..."
+CHIP_LOST = "The chip is lost: connecting to it again..."
+
+
+class Decision(Enum):
+    """What to do after a failure."""
+
+    #: The chip answered: send the request once more.
+    REPEAT = "repeat"
+    #: Get in step with the chip, by a reset where it does not answer, then go on.
+    REGAIN = "regain"
+    GIVE_UP = "give up"
+
+
+def decide(failure: FatalError, left: bool, doubts: int, *, harmless: bool = False) -> Decision:
+    """What to do after `failure`.
+
+    Args:
+        left: the budget has another try.
+        doubts: how often in a row the chip has refused before.
+        harmless: the work changes nothing, so that any refusal may be asked for again.
+    """
+    if isinstance(failure, LineLossError | VerifyError) or _broken(failure):
+        return Decision.REGAIN if left else Decision.GIVE_UP
+    doubtful = (
+        harmless
+        or isinstance(failure, UnsupportedCommandError)
+        or (isinstance(failure, ChipResponseError) and failure.code in DOUBTFUL)
+    )
+    return Decision.REPEAT if doubtful and left and doubts < DOUBTS else Decision.GIVE_UP
+
+
+def _broken(failure: FatalError) -> bool:
+    return isinstance(failure, ChipResponseError) and failure.code in TRANSFER_BROKEN
+
+
+class Recovery:
+    """The budget of one job.
+
+    Attributes:
+        retries: how often in a row it may fail without getting any further.
+    """
+
+    def __init__(self, session: Session, report: Report, retries: int | None = None) -> None:
+        """`retries` are those of the settings where None."""
+        self.retries = session.settings.retries if retries is None else retries
+        self._session = session
+        self._report = report
+        self._budget = TRY * self.retries
+        self._left = self._budget
+        self._doubts = 0
+
+    def advanced(self) -> None:
+        """The work got further."""
+        self._left = self._budget
+        self._doubts = 0
+
+    def spend(self, cost: int = TRY) -> bool:
+        """Take a try from what is left; False where there is none."""
+        if self._left < cost:
+            return False
+        self._left -= cost
+        return True
+
+    def after(
+        self,
+        failure: FatalError,
+        where: str,
+        *,
+        harmless: bool = False,
+        took_some: bool = False,
+    ) -> None:
+        """Get ready for another try.
+
+        Args:
+            where: what was lost, for a remark: "at 0x00010000", "while erasing".
+            harmless: see `decide`.
+            took_some: blocks were taken before, though not enough to count as getting further.
+
+        Raises:
+            FatalError: `failure` itself where another try would not help or none is left; else
+                that the chip could not be brought back.
+        """
+        damaged = took_some and isinstance(failure, DamagedRequestError)
+        left = self.spend(DAMAGED_TRY if damaged else TRY)
+        decision = decide(failure, left, self._doubts, harmless=harmless)
+        if decision is Decision.GIVE_UP:
+            raise failure
+        if decision is Decision.REPEAT:
+            self._doubts += 1
+            self._report.debug(f"Refused {where} ({failure.message}) Asking once more...")
+            self._session.link.discard_input()
+            return
+        self._doubts = 0
+        self._report.note(CONTACT_LOST.format(where=where, cause=failure.message))
+        regain(self._session, failure, lambda: self._report.note(CHIP_LOST))
+
+    def persist(self, doing: str, work: Callable[[], T]) -> T:
+        """Result of `work`, which does no harm when it is begun again after the line was lost.
+
+        `doing` is the work in words, for a remark: "erasing". Whether the job got further by it,
+        its caller must say (`advanced`).
+
+        Raises:
+            FatalError: what `work` raised last, or that the chip could not be brought back.
+        """
+        while True:
+            try:
+                return work()
+            except LineLossError as e:
+                self.after(e, f"while {doing}")

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One policy for what is done after a failure, with one budget for a job."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from esptool import ops
+from esptool.device import Session, connect
+from esptool.device.link import Link
+from esptool.errors import (
+    ChipResponseError,
+    FatalError,
+    LinkTimeoutError,
+    PortError,
+    ProtocolError,
+    UnsupportedCommandError,
+    UsageError,
+    VerifyError,
+)
+from esptool.ops.model import Region, WriteOptions
+from esptool.protocol.failure import failure
+from esptool.transfer.recovery import DOUBTS, TRY, Decision, Recovery, decide
+from esptool.transfer.report import Report
+from tests.ops.support import Log, firmware, placeholder, url
+
+KB = 1024
+BASE = 0x10000
+DATA = firmware(40 * KB)
+
+
+def refusal(code: int) -> ChipResponseError:
+    return failure("write", 0x03, code)
+
+
+@pytest.mark.parametrize(
+    ("what", "decision"),
+    [
+        (LinkTimeoutError("silence"), Decision.REGAIN),
+        (ProtocolError("garbage"), Decision.REGAIN),
+        (PortError("gone"), Decision.REGAIN),
+        (VerifyError("damaged on the way"), Decision.REGAIN),
+        (refusal(0xC100), Decision.REGAIN),
+        (refusal(0x0107), Decision.REGAIN),
+        (refusal(0xC700), Decision.REGAIN),
+        (refusal(0xC600), Decision.REGAIN),
+        (refusal(0x0106), Decision.REPEAT),
+        (UnsupportedCommandError("not known"), Decision.REPEAT),
+        (refusal(0xC400), Decision.GIVE_UP),
+        (refusal(0xC500), Decision.GIVE_UP),
+        (refusal(0x0108), Decision.GIVE_UP),
+        (UsageError("nonsense"), Decision.GIVE_UP),
+        (FatalError("something else"), Decision.GIVE_UP),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_loss_is_mended_a_doubtful_refusal_repeated_and_a_definite_one_believed(
+    what: FatalError, decision: Decision
+) -> None:
+    assert decide(what, True, 0) is decision
+    assert decide(what, False, 0) is Decision.GIVE_UP
+
+
+def test_a_refusal_that_is_repeated_is_meant() -> None:
+    assert decide(refusal(0x0106), True, DOUBTS - 1) is Decision.REPEAT
+    assert decide(refusal(0x0106), True, DOUBTS) is Decision.GIVE_UP
+
+
+def test_what_changes_nothing_may_be_asked_again_whatever_the_refusal() -> None:
+    assert decide(refusal(0x010A), True, 0, harmless=True) is Decision.REPEAT
+    assert decide(refusal(0x010A), True, DOUBTS, harmless=True) is Decision.GIVE_UP
+
+
+@contextmanager
+def opened(log: Log, *, stub: bool = True, **options: object) -> Iterator[Session]:
+    where = url("esp32c3", timing="virtual", **options)
+    with connect(where, chip="esp32c3", listener=log) as s:
+        if stub:
+            s.run_stub(placeholder(s.spec))
+            s.change_baud(921_600)
+        ops.attach_flash(s)
+        yield s
+
+
+def test_a_job_has_one_budget_whatever_fails_in_it() -> None:
+    log = Log()
+    with opened(log, flash="1MB") as s:
+        recovery = Recovery(s, Report(s, None), retries=3)
+        for doing in ("erasing", "comparing", "verifying"):
+            recovery.after(LinkTimeoutError("silence."), f"while {doing}")
+        with pytest.raises(LinkTimeoutError, match="silence"):
+            recovery.after(LinkTimeoutError("silence."), "while verifying")
+        recovery.advanced()
+        recovery.after(LinkTimeoutError("silence."), "at 0x00010000")
+    assert log.text.count("Lost contact") == 4
+    assert "NOTE: Lost contact while erasing (silence.) Trying again..." in log.text
+
+
+def test_damaged_blocks_behind_good_ones_cost_less_than_a_try() -> None:
+    with opened(Log(), flash="1MB") as s:
+        recovery = Recovery(s, Report(s, None), retries=1)
+        for _ in range(TRY):
+            recovery.after(refusal(0x0107), "at 0x00010000", took_some=True)
+        with pytest.raises(ChipResponseError):
+            recovery.after(refusal(0x0107), "at 0x00010000", took_some=True)
+
+
+def test_a_hash_that_never_arrives_costs_the_budget_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: Counter[int] = Counter()
+    send = Link.send_request
+
+    def lose_hashes(self: Link, opcode: int, data: bytes = b"", check: int = 0) -> None:
+        asked[opcode] += 1
+        if opcode != 0x13:
+            send(self, opcode, data, check)
+
+    monkeypatch.setattr(Link, "send_request", lose_hashes)
+    log = Log()
+    with opened(log, flash="1MB", stub=False) as s:
+        ops.write_flash(s, [], None)
+        with pytest.raises(FatalError, match=r"0x00010000.* could not be verified"):
+            ops.write_flash(s, [Region(BASE, DATA)], WriteOptions(retries=3))
+    assert asked[0x13] == 4
+    assert log.text.count("Lost contact while verifying") == 3
+
+
+@pytest.mark.parametrize("job", ["write", "read"])
+def test_a_definite_refusal_is_never_called_a_lost_contact(job: str) -> None:
+    # The ROM takes 4 MB for granted and refuses what lies behind.
+    log = Log()
+    with opened(log, flash="16MB", stub=False) as s:
+        jobs = {
+            "write": lambda: ops.write_flash(s, [Region(0x800000, DATA)]),
+            "read": lambda: ops.read_flash(s, 0x800000, KB),
+        }
+        with pytest.raises(FatalError) as caught:
+            jobs[job]()
+    assert "Lost contact" not in log.text
+    assert re.search(r"(Writing|Reading) stopped at 0x00800000: .*0106", str(caught.value))

@@ -126,7 +126,7 @@ def _guard(name: str, descriptor: int) -> _Outlet | None:
             io.BufferedWriter(outlet),
             encoding=stream.encoding,
             errors=stream.errors if name == "stderr" else "replace",
-            line_buffering=stream.line_buffering,
+            line_buffering=True,  # who reads a pipe wants to see how far work is, too
             write_through=stream.write_through,
         )
     except (OSError, ValueError):

@@ -62,8 +62,8 @@ class Size(_AnyType):
 
         try:
             size = byte_count(value)
-        except FatalError as e:
-            self.fail(e.message, param, ctx)
+        except FatalError:
+            self.fail(f"'{value}' is not a valid integer, nor a size such as 64k.", param, ctx)
         if size < 0:
             self.fail(f"'{value}' is negative; a size counts bytes.", param, ctx)
         return size

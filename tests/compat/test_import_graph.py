@@ -81,7 +81,7 @@ DOORS = {
 #: own; the names are relative to the room, "" is its front door.
 LADDERS: dict[str, list[set[str]]] = {
     "esptool.cli": [
-        {"", "completion", "ending", "help", "modes"},
+        {"completion", "ending", "help", "modes"},
         {"common", "connection"},
         {"params", "state", "version", "virtual_chip"},
         {
@@ -94,7 +94,7 @@ LADDERS: dict[str, list[set[str]]] = {
             *("read_flash_sfdp", "read_flash_status", "read_nand_spare", "verify_flash"),
             *("write_flash", "write_flash_status", "write_nand_spare"),
         },
-        {"image_info", "merge_bin"},
+        {"image_info", "merge_bin", ""},
     ],
     "esptool.image": [
         {"", "content", "descriptors", "header", "regions", "signatures", "uf2"},

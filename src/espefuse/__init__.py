@@ -6,15 +6,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from espefuse.commands import BaseCommands as BaseCommands
+    from espefuse.efuse_interface import DEPRECATED_COMMANDS as DEPRECATED_COMMANDS
     from espefuse.efuse_interface import SUPPORTED_BURN_COMMANDS as SUPPORTED_BURN_COMMANDS
     from espefuse.efuse_interface import SUPPORTED_CHIPS as SUPPORTED_CHIPS
     from espefuse.efuse_interface import SUPPORTED_COMMANDS as SUPPORTED_COMMANDS
     from espefuse.efuse_interface import SUPPORTED_READ_COMMANDS as SUPPORTED_READ_COMMANDS
+    from espefuse.commands import BaseCommands as BaseCommands
     from espefuse.efuse_interface import get_esp as get_esp
     from espefuse.efuse_interface import init_commands as init_commands
 
+
 __all__ = [
+    "DEPRECATED_COMMANDS",
     "SUPPORTED_BURN_COMMANDS",
     "SUPPORTED_CHIPS",
     "SUPPORTED_COMMANDS",
@@ -25,22 +28,9 @@ __all__ = [
     "main",
 ]
 
-_FROM_INTERFACE = frozenset(
-    (
-        "BaseCommands",
-        "DEPRECATED_COMMANDS",
-        "SUPPORTED_BURN_COMMANDS",
-        "SUPPORTED_CHIPS",
-        "SUPPORTED_COMMANDS",
-        "SUPPORTED_READ_COMMANDS",
-        "get_esp",
-        "init_commands",
-    )
-)
-
 
 def __getattr__(name: str) -> Any:
-    if name in _FROM_INTERFACE:
+    if name in __all__:
         from espefuse import efuse_interface
 
         return getattr(efuse_interface, name)

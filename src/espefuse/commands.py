@@ -20,6 +20,8 @@ from espefuse.state import unknown_field
 from esptool.errors import FatalError
 
 HIDDEN = "Sensitive data will be hidden (see --show-sensitive-info)"
+#: From here on a field of a key block is a key or a half of one.
+KEY_BITS = 128
 CLOSING_FIELDS = {
     "ENABLE_SECURITY_DOWNLOAD": (
         "the burn may not be read back for confirmation, because this mode disables any SRAM and "
@@ -68,9 +70,11 @@ class BaseCommands(ReadCommands):
         attention = self._list_fields([field for field, _ in wishes])
         output.emit(f"\nBurning eFuses{attention}:")
         for field, value in wishes:
-            old, new = field.get_bitstring(), bit_text(value, field.bit_len)
+            old, new = self._shown(field, field.raw()), self._shown(field, value)
             if value <= field.d.mask:
                 output.emit(f"    - '{field.name}' ({field.description}) {old} -> {new}")
+            if self._is_key(field):
+                self.efuses.blocks[field.block].secret = True
             field.save(value)
             if field.name == "CUSTOM_MAC" and "CUSTOM_MAC_CRC" in self.efuses:
                 self._stage_mac_crc(value)
@@ -79,6 +83,16 @@ class BaseCommands(ReadCommands):
         self._tell_of_closing({field.name for field, _ in wishes})
         if self.burn_all(check_batch_mode=True):
             self._check_burned(wishes)
+
+    def _is_key(self, field: Field) -> bool:
+        """Whether a field's bits are a key, which no text shows."""
+        table = self.efuses.table
+        key_block = table.blocks[field.block].name in table.burn_key_names
+        return key_block and field.bit_len >= KEY_BITS and not self.efuses.debug
+
+    def _shown(self, field: Field, value: int) -> str:
+        text = bit_text(value, field.bit_len)
+        return text[:2] + "?" * (len(text) - 2) if self._is_key(field) else text
 
     def parse_pairs(self, name_value_pairs: Mapping[str, Any]) -> list[tuple[Field, int]]:
         """Fields with raw values; FatalError for an unknown name or a value that cannot be."""
@@ -161,9 +175,8 @@ class BaseCommands(ReadCommands):
                 )
             elif field.raw() != value:
                 failed = True
-                new = bit_text(value, field.bit_len)
                 output.emit(
-                    f"{field.get_bitstring()} -> {new} "
+                    f"{self._shown(field, field.raw())} -> {self._shown(field, value)} "
                     f"Efuse {field.name} failed to burn. Protected?"
                 )
         if failed:

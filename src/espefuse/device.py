@@ -9,9 +9,12 @@ serial link costs a round trip.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from esptool.errors import FatalError
+
+if TYPE_CHECKING:
+    from esptool.device.session import Session
 
 WRITE_REG, READ_REG = 0x09, 0x0A
 READS_IN_FLIGHT = 6
@@ -44,14 +47,43 @@ class RegisterAccess(Protocol):
     def get_crystal_freq(self) -> int: ...
 
 
+@runtime_checkable
+class BatchReads(Protocol):
+    """A device that reads many registers at once."""
+
+    def read_regs(self, addresses: list[int]) -> list[int]: ...
+
+
+@runtime_checkable
+class BatchWrites(Protocol):
+    """A device that writes many registers at once."""
+
+    def write_regs(self, pairs: list[tuple[int, int]]) -> None: ...
+
+
+@runtime_checkable
+class OnLine(Protocol):
+    """A device at the other end of a serial line, as `esptool`'s loader objects are."""
+
+    @property
+    def session(self) -> Session: ...
+
+
+@runtime_checkable
+class Lockable(Protocol):
+    """A device that can tell that registers are out of reach."""
+
+    @property
+    def secure_download_mode(self) -> bool: ...
+
+
 def read_many(device: RegisterAccess, addresses: Sequence[int]) -> list[int]:
     """The values of several registers, in as few round trips as the device allows."""
-    batch = getattr(device, "read_regs", None)
-    if batch is not None and addresses:
-        return list(batch(list(addresses)))
-    session = getattr(device, "session", None)
-    if session is None or not hasattr(session, "link"):
+    if isinstance(device, BatchReads):
+        return list(device.read_regs(list(addresses)))
+    if not isinstance(device, OnLine):
         return [device.read_reg(address) for address in addresses]
+    session = device.session
     if session.is_stub:
         return list(session.read_regs(addresses))
     values: list[int] = []
@@ -60,7 +92,7 @@ def read_many(device: RegisterAccess, addresses: Sequence[int]) -> list[int]:
     return values
 
 
-def _read_group(device: RegisterAccess, session: Any, addresses: Sequence[int]) -> list[int]:
+def _read_group(device: RegisterAccess, session: Session, addresses: Sequence[int]) -> list[int]:
     """Ask a ROM for a few registers at once; one by one if an answer is missing."""
     requests = [address.to_bytes(4, "little") for address in addresses]
     answers = _in_flight(session, READ_REG, requests)
@@ -74,25 +106,23 @@ def write_many(device: RegisterAccess, pairs: Sequence[tuple[int, int]]) -> None
 
     A pair may be written twice after a lost answer: give it no commands, only data.
     """
-    batch = getattr(device, "write_regs", None)
-    if batch is not None and pairs:
-        batch(list(pairs))
+    if isinstance(device, BatchWrites):
+        device.write_regs(list(pairs))
         return
-    session = getattr(device, "session", None)
-    pipelined = session is not None and hasattr(session, "link") and not session.is_stub
-    step = WRITES_IN_FLIGHT if pipelined else 1
+    session = device.session if isinstance(device, OnLine) and not device.session.is_stub else None
+    step = WRITES_IN_FLIGHT if session is not None else 1
     for at in range(0, len(pairs), step):
         group = pairs[at : at + step]
         words = [
             b"".join(n.to_bytes(4, "little") for n in (addr, value, 0xFFFFFFFF, 0))
             for addr, value in group
         ]
-        if not pipelined or _in_flight(session, WRITE_REG, words) is None:
+        if session is None or _in_flight(session, WRITE_REG, words) is None:
             for address, value in group:
                 device.write_reg(address, value)
 
 
-def _in_flight(session: Any, opcode: int, requests: Sequence[bytes]) -> list[int] | None:
+def _in_flight(session: Session, opcode: int, requests: Sequence[bytes]) -> list[int] | None:
     """Send a few requests before the first answer; None if not all were answered well.
 
     A ROM reads them one by one from a receive buffer of 128 bytes, which they must fit.
@@ -115,10 +145,9 @@ def _in_flight(session: Any, opcode: int, requests: Sequence[bytes]) -> list[int
 
 def drain(device: RegisterAccess) -> None:
     """Wait for late answers and forget them, so that what is read next is its own answer."""
-    session = getattr(device, "session", None)
-    if session is not None and hasattr(session, "link"):
-        session.link.sleep(DRAIN_S)
-        session.link.discard_input()
+    if isinstance(device, OnLine):
+        device.session.link.sleep(DRAIN_S)
+        device.session.link.discard_input()
 
 
 def chip_key(name: str) -> str:

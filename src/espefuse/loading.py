@@ -7,7 +7,7 @@ from typing import IO, Any
 from weakref import WeakKeyDictionary
 
 from espefuse import output, schema
-from espefuse.device import RegisterAccess, chip_key
+from espefuse.device import Lockable, RegisterAccess, chip_key
 from espefuse.efuses import Efuses
 from esptool.errors import FatalError
 from esptool.textfile import decode_text
@@ -81,13 +81,13 @@ def _share(esp: Any, efuses: Efuses) -> None:
         return
 
 
-def check_reachable(esp: Any) -> None:
+def check_reachable(esp: object) -> None:
     """Refuse a chip whose registers cannot be reached.
 
     Raises:
         FatalError: Secure Download Mode is on.
     """
-    if getattr(esp, "secure_download_mode", False):
+    if isinstance(esp, Lockable) and esp.secure_download_mode:
         raise FatalError(
             "Secure Download Mode is enabled. The tool can not read eFuses.",
             remedy=SECURE_DOWNLOAD_REMEDY,

@@ -184,3 +184,104 @@ def test_an_interruption_says_what_is_burned_and_clears_the_window(
         told += bool(burned)
         assert [device.controller.words.get(4 * i, 0) for i in range(8)] == [0] * 8, at
     assert told > 10
+
+
+@pytest.mark.parametrize(
+    ("chip", "field"),
+    [
+        ("esp32", "UART_DOWNLOAD_DIS"),
+        ("esp32c3", "DIS_DOWNLOAD_MODE"),
+        ("esp32s2", "ENABLE_SECURITY_DOWNLOAD"),
+    ],
+)
+def test_a_link_that_the_burn_closes_is_said_and_not_called_read_back(
+    chip: str, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = ControllerDevice(chip)
+    commands = commands_on(device)
+    place = commands.efuses[field].d
+    assert place.bit is not None
+    bit, step = place.bit, device._step
+
+    def obey() -> None:
+        step()
+        if int.from_bytes(device.controller.burned[0], "little") >> bit & 1:
+            raise ConnectionResetError("gone")
+
+    monkeypatch.setattr(device, "_step", obey)
+    out, _, failure = quietly(lambda: commands.burn_efuse({field: 1}))
+    # The command that burns is the last one that is answered.
+    assert failure is not None or "could not be read back" in out
+    assert "Successful" not in out
+
+
+def test_a_closed_link_after_the_reload_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = ControllerDevice("esp32c3")
+    commands = commands_on(device)
+    bit, read = commands.efuses["DIS_DOWNLOAD_MODE"].d.bit, device.read_reg
+    assert bit is not None
+    blocks = {block.read_addr for block in device.table.blocks}
+
+    def obey(address: int) -> int:
+        if address in blocks and device.controller.burned[0][bit // 8] >> bit % 8 & 1:
+            raise ConnectionResetError("gone")
+        return read(address)
+
+    monkeypatch.setattr(device, "read_reg", obey)
+    out, _, failure = quietly(lambda: commands.burn_efuse({"DIS_DOWNLOAD_MODE": 1}))
+    assert failure is None
+    assert "DIS_DOWNLOAD_MODE could not be read back and compared" in out
+    assert "Successful" not in out
+
+
+class OddError(Exception):
+    """What a driver may raise when its device vanishes, e.g. `termios.error`."""
+
+
+def test_any_error_of_the_link_says_what_is_burned(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = ControllerDevice("esp32c3")
+    commands = commands_on(device)
+    step = device._step
+
+    def vanish() -> None:
+        step()
+        if any(device.blocks()[4]):
+            raise OddError("Input/output error")
+
+    monkeypatch.setattr(device, "_step", vanish)
+    action = lambda: commands.burn_key(["BLOCK_KEY0"], [io.BytesIO(KEY)], ["HMAC_UP"])  # noqa: E731
+    _, _, failure = quietly(action)
+    assert "broke off at BLOCK4" in str(failure)
+    assert "BLOCK4 may be burned in part" in str(failure)
+    assert "window could not be cleared" in str(failure)
+
+
+def test_a_break_in_the_last_reading_says_that_all_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = ControllerDevice("esp32c3")
+    commands = commands_on(device)
+    said: list[str] = []
+    monkeypatch.setattr(commands.efuses, "emit", said.append)
+    step = device._step
+
+    def vanish() -> None:
+        step()
+        if "Reading updated eFuses..." in said:
+            raise OddError("gone")
+
+    monkeypatch.setattr(device, "_step", vanish)
+    action = lambda: commands.burn_key(["BLOCK_KEY0"], [io.BytesIO(KEY)], ["HMAC_UP"])  # noqa: E731
+    _, _, failure = quietly(action)
+    assert "All that was asked for is on the chip" in str(failure)
+    assert "Run the same command again" not in str(failure)
+
+
+def test_a_key_given_as_a_value_is_not_shown(tmp_path: Path) -> None:
+    base = ["--chip", "esp32c3", "--virt", "--path-efuse-file", tmp_path / "m", "--do-not-confirm"]
+    value = "a1b2c3d4e5f60718" * 4
+    for _ in range(2):
+        _, out, err = run(*base, "burn-efuse", "BLOCK_KEY0", f"0x{value}")
+        assert value[:8] not in out + err
+    _, out, _ = run(*base, "burn-efuse", "OPTIONAL_UNIQUE_ID", f"0x{value[:32]}")
+    assert value[:32] in out

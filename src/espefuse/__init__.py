@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from espefuse.commands import BaseCommands as BaseCommands
     from espefuse.efuse_interface import DEPRECATED_COMMANDS as DEPRECATED_COMMANDS
     from espefuse.efuse_interface import SUPPORTED_BURN_COMMANDS as SUPPORTED_BURN_COMMANDS
     from espefuse.efuse_interface import SUPPORTED_CHIPS as SUPPORTED_CHIPS
     from espefuse.efuse_interface import SUPPORTED_COMMANDS as SUPPORTED_COMMANDS
     from espefuse.efuse_interface import SUPPORTED_READ_COMMANDS as SUPPORTED_READ_COMMANDS
-    from espefuse.commands import BaseCommands as BaseCommands
     from espefuse.efuse_interface import get_esp as get_esp
     from espefuse.efuse_interface import init_commands as init_commands
 

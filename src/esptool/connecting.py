@@ -24,6 +24,7 @@ from esptool.loader import (
 from esptool.render import to_log
 from esptool.targets import class_of
 from esptool.transport import discovery
+from esptool.transport.ports import check_url
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -198,6 +199,8 @@ def connect_esp(
     Raises:
         FatalError: no chip answers.
     """
+    if port is not None:
+        check_url(port)
     if open_port_attempts == DEFAULT_OPEN_PORT_ATTEMPTS:
         open_port_attempts = settings_in_force().open_port_attempts
     if port is not None and open_port_attempts != 1:

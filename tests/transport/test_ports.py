@@ -7,10 +7,14 @@ import sys
 
 import pytest
 
+import esptool
+from esptool import device
 from esptool.errors import PortError, UsageError
 from esptool.transport import discovery, open_port, parse_port_filters
 from esptool.transport.discovery import PortInfo
 from esptool.transport.settings import Settings, from_mapping
+from esptool.virtual.options import parse_url
+from esptool.virtual.server import TcpServer, running
 
 PORTS = [
     PortInfo("/dev/ttyS0"),
@@ -64,3 +68,23 @@ def test_defaults_are_the_documented_ones() -> None:
     assert from_mapping({}) == (Settings(), [])
     assert Settings().scaled(40, 1_000_000) == 40
     assert Settings().scaled(40, 1) == 3
+
+
+@pytest.mark.parametrize("key", ["custom_reset_sequence", "custom_hard_reset_sequence"])
+def test_a_reset_sequence_that_is_none_is_said_before_anything_is_done(key: str) -> None:
+    settings = Settings(**{key: "W-1"})  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="reset sequence"):
+        device.connect("virtual://no-such-chip", settings=settings)
+
+
+def test_an_empty_name_of_a_port_is_no_name() -> None:
+    for call in (esptool.connect_esp, esptool.detect_chip, esptool.ESPLoader):
+        with pytest.raises(UsageError, match="name of the port is empty"):
+            call(port="")
+
+
+def test_a_socket_says_that_it_cannot_reset(capsys: pytest.CaptureFixture[str]) -> None:
+    with running(TcpServer(parse_url("virtual://esp32c3"))) as server:
+        esptool.main(["--port", server.url, "--no-stub", "flash-id"])
+    said = capsys.readouterr().out
+    assert "Chip was NOT reset. A TCP socket" in said

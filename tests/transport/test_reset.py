@@ -78,7 +78,7 @@ def test_a_flow_control_bridge_keeps_dtr_at_the_end() -> None:
     assert port.lines == (True, False)
 
 
-@pytest.mark.parametrize("text", ["", "X1", "D2", "R", "Wx", "U1", "D0||R1"])
+@pytest.mark.parametrize("text", ["", "X1", "D2", "R", "Wx", "U1", "D0||R1", "W-1", "Wnan", "Winf"])
 def test_a_malformed_custom_sequence_is_refused_with_its_syntax(text: str) -> None:
     with pytest.raises(UsageError, match="Steps are D0/D1"):
         reset.parse_custom(text)

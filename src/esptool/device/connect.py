@@ -56,10 +56,14 @@ def connect(
         warnings: say that no reset is made, and that an unexpected chip answers.
 
     Raises:
+        UsageError: a reset sequence of the settings is none.
         PortError: the port cannot be opened or is lost.
         ConnectError: nothing answered, or another chip than expected.
     """
     settings = settings or Settings()
+    for sequence in (settings.custom_reset_sequence, settings.custom_hard_reset_sequence):
+        if sequence:
+            reset.parse_custom(sequence)  # a mistake is not to show after the work is done
     expected = None if chip in (None, "auto") else _spec(chip)
     opened = isinstance(port, str)
     link_port: Port = (

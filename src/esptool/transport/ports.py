@@ -27,7 +27,7 @@ def open_port(url: str, baud: int = 115200, *, exclusive: bool = True, attempts:
     """
     from esptool import virtual
 
-    _check_url(url)
+    check_url(url)
     _check_baud(baud)
     virtual.register()
     while True:
@@ -41,7 +41,12 @@ def open_port(url: str, baud: int = 115200, *, exclusive: bool = True, attempts:
         time.sleep(1)
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str) -> None:
+    """Refuse a name that cannot be one.
+
+    Raises:
+        UsageError: it is empty, or a URL lacks host or number.
+    """
     if not url.strip() or "\0" in url:
         raise UsageError(
             "The name of the port is empty." if not url.strip() else f"{url!r} is no port.",

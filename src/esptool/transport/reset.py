@@ -21,6 +21,8 @@ ENTER_BOOT_DELAY_S = 0.1
 HOLD_UART_S = 0.1
 HOLD_USB_S = 0.2
 REOPEN_ATTEMPTS = 3
+#: Longer than this a step of a custom sequence was hardly meant to be.
+LONGEST_WAIT_S = 3600.0
 #: Bridges whose DTR/RTS are in use for hardware flow control: releasing DTR must be left out.
 FLOW_CONTROL_IDS = frozenset({(0x10C4, 0xEA64)})
 
@@ -136,7 +138,7 @@ def parse_custom(text: str) -> Sequence:
                     dtr, rts = step[1:].split(",")
                     steps.append(DtrRts(_bit(dtr), _bit(rts)))
                 case "W":
-                    steps.append(Wait(float(step[1:])))
+                    steps.append(Wait(_seconds(step[1:])))
                 case _:
                     raise ValueError
         except ValueError:
@@ -145,6 +147,13 @@ def parse_custom(text: str) -> Sequence:
                 "Steps are D0/D1, R0/R1, U0,1 and W<seconds>, separated by '|'."
             ) from None
     return tuple(steps)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= LONGEST_WAIT_S:
+        raise ValueError(text)
+    return seconds
 
 
 def _bit(text: str) -> bool:

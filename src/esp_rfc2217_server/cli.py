@@ -30,9 +30,9 @@ def _serve(serialport: str, localport: int, bind: str, verbose: int, r0: bool) -
     def stop(_number: int, _frame: FrameType | None) -> None:
         bridge.stop()
 
-    present = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
-    # Who starts a program may have it ignore them (nohup).
-    signals = [n for n in present if n is not None and signal.getsignal(n) != signal.SIG_IGN]
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signals.append(signal.SIGHUP)
     before = [signal.signal(number, stop) for number in signals]
     try:
         where = bridge.endpoint

@@ -196,7 +196,7 @@ def test_an_interruption_says_what_flash_holds_and_ends_with_2(tmp_path: Path) -
                 break
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=100)
     assert process.returncode == 2
     assert "Flash is only partly written" in errors
     assert "Traceback" not in errors

@@ -40,7 +40,7 @@ def bridge() -> Iterator[Bridge]:
 
 
 def url(port: int) -> str:
-    return f"rfc2217://127.0.0.1:{port}?ign_set_control"
+    return f"rfc2217://127.0.0.1:{port}?ign_set_control&timeout=60"
 
 
 def test_our_client_writes_and_reads_flash_through_it(bridge: Bridge, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def run_server(*args: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
     with run_server("-p", "0", "virtual://esp32") as process:
         assert process.stdout is not None
@@ -112,13 +112,13 @@ def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
         assert re.search(r"on 127\.0\.0\.1:\d+", lines[1])
         assert "rfc2217://127.0.0.1:" in lines[2]
         process.send_signal(number)
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=100)
     assert (process.returncode, rest, errors) == (0, "Ended.\n", "")
 
 
 def test_an_absent_port_is_said_without_traceback() -> None:
     with run_server("/dev/does-not-exist") as process:
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=100)
     assert process.returncode == 2
     assert "Could not open /dev/does-not-exist" in errors
     assert "Traceback" not in errors
@@ -129,7 +129,7 @@ def test_a_busy_port_is_said() -> None:
     main, other = pty.openpty()
     name = os.ttyname(other)
     with serial.Serial(name, exclusive=True), run_server("-p", "0", name) as process:
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=100)
     os.close(main)
     os.close(other)
     assert process.returncode == 2

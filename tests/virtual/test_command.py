@@ -22,7 +22,7 @@ def command(*args: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "esptool.cli.virtual_chip", *args],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         check=False,
     )
 
@@ -56,7 +56,10 @@ def test_wrong_use_ends_with_code_2_and_says_why(args: tuple[str, ...], text: st
     assert "Traceback" not in done.stderr
 
 
-def test_a_served_chip_keeps_its_flash_when_it_is_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_served_chip_keeps_its_flash_when_it_is_stopped(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     state = tmp_path / "board.bin"
     with subprocess.Popen(
         [sys.executable, "-m", "esptool.cli.virtual_chip", "esp32c3", "--tcp", "127.0.0.1:0",
@@ -68,14 +71,43 @@ def test_a_served_chip_keeps_its_flash_when_it_is_stopped(tmp_path: Path) -> Non
         line = child.stdout.readline()
         match = re.search(r"socket://127\.0\.0\.1:\d+", line)
         assert match, line
-        port = open_chip(match[0], timeout=0.3)
+        port = open_chip(match[0], timeout=60)
         port.write(frame(b"\0\x08\x24\0\0\0\0\0\x07\x07\x12\x20" + b"\x55" * 32))
-        assert any(f[:2] == b"\x01\x08" for f in frames(port.read(4096)))
+        seen = port.read_until(b"\xc0\x01\x08") + port.read_until(b"\xc0")
+        assert any(f[:2] == b"\x01\x08" for f in frames(seen))
         port.close()
-        child.send_signal(signal.SIGTERM)
-        assert child.wait(10) == 0
+        child.send_signal(number)
+        assert child.wait(60) == 0
         assert "virtual time" in child.stdout.read()
     assert Client(f"virtual://esp32c3?state={state}").board.nor.read(0, 1) == b"\xff"
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("virtual://[", "--pty"), "cannot be read as a URL"),
+        (("esp32c3", "--pty", "state=."), "is a folder"),
+        (("esp32c3", "--pty", "state=no/such/folder/x"), "Cannot write the state file"),
+        (("esp32c3", "--tcp", "0:5000"), "is no address to listen on"),
+        (("esp32c3", "--tcp", ""), "is no address to listen on"),
+        (("esp32c3", "--rfc2217", "::1:5000"), "Write [::1]:5000"),
+    ],
+)
+def test_what_cannot_be_served_is_said_at_once(args: tuple[str, ...], text: str) -> None:
+    done = command(*args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "unexpected" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+def test_a_terminal_whose_link_is_cut_ends_and_says_so() -> None:
+    # The boot log alone is longer than this.
+    done = command("esp32c3", "--pty", "fault=drop:20")
+    assert done.returncode == 0
+    assert "the link was cut" in done.stdout
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("chip", chips.KEYS)

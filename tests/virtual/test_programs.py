@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import pytest
 import serial
@@ -45,15 +46,17 @@ def load(board: Board, code: tuple[int, ...], text: bytes = b"") -> None:
 
 def test_a_program_that_prints_without_end_is_heard_at_the_rate_of_the_line() -> None:
     url = "virtual://esp32c3?boot=download&stub=emulated"
-    port = serial.serial_for_url(url, 115200, timeout=1.5)
-    port.read(2000)
+    port = serial.serial_for_url(url, 115200, timeout=60)
+    port.read(port.in_waiting)
     load(port.board, PRINTS, b"%d of %s\n")
     heard = port.read(6000)
     assert heard.startswith(b"-7 of ")
     assert heard.count(b"\r\n") > 100
     # 11.5 kB/s at 115200 baud; a chip that were not paced would give millions.
     port.timeout = 0.5
-    assert len(port.read(100_000)) < 12_000
+    begin = time.monotonic()
+    count = len(port.read(100_000))
+    assert count < 11_520 * (time.monotonic() - begin) + 6000
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,7 @@ def test_printf_fills_in_values(text: bytes, shown: bytes) -> None:
 def test_a_chip_without_a_program_starts_again_and_again() -> None:
     port = serial.serial_for_url("virtual://esp32c3?timing=virtual", 115200, timeout=2)
     log = port.read(4000)
-    assert log.count(b"RTCWDT_RTC_RESET") >= 2
+    assert log.count(b"(RTCWDT") >= 2
     assert log.count(b"invalid header: 0xffffffff") >= 9
 
 

@@ -73,11 +73,11 @@ def _serve(server: Any) -> None:
     chip, part = server.board.silicon, server.board.nor.part
     click.echo(f"{chip.name} with {part.vendor} {part.name} ({part.size >> 10} KB) on {server.url}")
     click.echo("Press Ctrl-C to stop.")
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # SIGINT may have been ignored from the start by a shell in the background: that counts.
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, lambda *_: server.stop())
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signals.append(signal.SIGHUP)
+    for number in signals:
+        signal.signal(number, lambda *_: server.stop())
     try:
         server.serve()
     finally:

@@ -315,7 +315,7 @@ def _session(url: str, chip: str, side: str) -> Iterator[Session]:
     with connect(url, chip=chip) as session:
         if side != "rom":
             session.run_stub(None if side == "emulated" else placeholder(session.spec))
-            session.change_baud(921_600)
+            session.power.change_baud(921_600)
         ops.attach_flash(session)
         yield session
 

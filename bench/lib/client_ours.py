@@ -24,7 +24,7 @@ def main() -> None:
         if side == "stub":
             session.run_stub()
         if int(baud) != 115200:
-            session.change_baud(int(baud))
+            session.power.change_baud(int(baud))
         ops.attach_flash(session)
         for job in jobs:
             name, _, size = job.partition(":")

@@ -51,7 +51,7 @@ def session_on(
         with connect(url, chip=chip) as session:
             session.run_stub(placeholder(session.spec) if model else None)
             if baud != 115200:
-                session.change_baud(baud)
+                session.power.change_baud(baud)
             ops.attach_flash(session)
             yield session, board
     finally:

@@ -53,7 +53,7 @@ def test_a_rom_with_a_wrong_idea_of_its_crystal_still_gets_the_baud_rate(
 ) -> None:
     with call(f"virtual://{key}?crystal={mhz}") as session:
         magic = session.read_reg(0x40001000)
-        session.change_baud(460800)
+        session.power.change_baud(460800)
         assert session.read_reg(0x40001000) == magic
         assert session.link.baud == 460800
 
@@ -151,13 +151,13 @@ def test_a_noisy_line_connects_all_the_same() -> None:
 @pytest.mark.parametrize("key", NOT_8266)
 def test_flash_is_identified_through_the_controllers_registers(key: str) -> None:
     with call(f"virtual://{key}?flash=8MB") as session:
-        session.spi_attach()
-        assert session.flash_id() >> 16 == 0x17
-        assert session.read_sfdp(0, 32) == 0x50444653
+        session.flash.attach()
+        assert session.flash.id() >> 16 == 0x17
+        assert session.bus.read_sfdp(0, 32) == 0x50444653
 
 
 def test_status_registers_are_written_and_read_back() -> None:
     with call("virtual://esp32s3") as session:
-        session.spi_attach()
-        session.write_status(0x0204, 2, set_non_volatile=True)
-        assert session.read_status(2) & 0xFFFF == 0x0204
+        session.flash.attach()
+        session.bus.write_status(0x0204, 2, set_non_volatile=True)
+        assert session.bus.read_status(2) & 0xFFFF == 0x0204

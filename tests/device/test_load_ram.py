@@ -24,6 +24,6 @@ def test_every_byte_gets_to_ram_over_a_line_that_damages_one_in_ten_thousand(
     data = random.Random(name).randbytes(SIZE)
     with connect(url, chip=chip, before="no-reset") as session:
         address = next(r.start for r in session.spec.memory_map if r.kind == "DRAM")
-        session.load_ram(data, address)
+        session.ram.load(data, address)
         assert NAMED[name].soc.bus.read(address, SIZE) == data
     NAMED.pop(name)

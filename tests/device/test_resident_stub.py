@@ -77,12 +77,12 @@ def test_no_number_that_it_may_remember_is_taken_for_a_repetition(
 
 def test_one_program_after_the_other_sees_the_same_chip(place: str) -> None:
     with first(place) as s:
-        mac, jedec = s.facts.macs.base, s.flash_id()
+        mac, jedec = s.facts.macs.base, s.flash.id()
     for _ in range(3):
         with second(place) as s:
             assert s.facts.macs.base == mac
             s.facts.prefetch()
-            assert s.flash_id() == jedec
+            assert s.flash.id() == jedec
 
 
 class Stale:

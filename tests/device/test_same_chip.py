@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from esptool import ops
-from esptool.device import Session, connect, recover
+from esptool.device import Session, connect, places, recover
 from esptool.errors import FatalError, LinkTimeoutError, PortError
 from esptool.ops.model import Region
 from esptool.transport.discovery import PortInfo
@@ -126,9 +126,9 @@ def test_the_old_name_is_not_opened_while_another_device_has_it(
     opened: list[str] = []
     with connect(url("esp32c3", timing="virtual"), settings=Settings(reappear_timeout=1)) as s:
         port = s.link.port
-        monkeypatch.setattr(recover, "usb_place", lambda _name: OLD)
+        s.usb_place, s._port_seen = OLD, True
         stranger = PortInfo(port.url, 0x1A86, 0x7523, "another bridge", "77", "1-9")
-        monkeypatch.setattr(recover, "all_ports", lambda: [stranger])
+        monkeypatch.setattr(places, "all_ports", lambda: [stranger])
         monkeypatch.setattr(port, "open", lambda url=None: opened.append(str(url)))
         s.remember()
         with pytest.raises(PortError, match="its USB device is not there"):
@@ -147,9 +147,9 @@ def test_the_old_name_is_not_opened_while_another_device_has_it(
 def test_a_device_without_number_and_socket_is_known_by_its_name(
     found: PortInfo, name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recover, "all_ports", lambda: [found])
+    monkeypatch.setattr(places, "all_ports", lambda: [found])
     wanted = PortInfo("COM3", 0x1A86, 0x7523, "bridge", None, None)
-    assert recover.find_again(wanted) == name
+    assert places.find_again(wanted) == name
 
 
 def test_a_chip_that_does_not_say_who_it_is_is_no_longer_worked_with() -> None:

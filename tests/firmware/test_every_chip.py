@@ -67,34 +67,34 @@ def test_the_stub_of_every_chip_does_the_work(
     pytest.importorskip(engine)
     monkeypatch.setenv(ENGINE_VARIABLE, engine)
     with start(name, chip) as session:
-        assert session.flash_id() & 0xFF == 0x20
-        session.change_baud(921600)
-        assert session.read_sfdp(0, 32) == int.from_bytes(b"SFDP", "little")
-        session.write_status(_BLOCK_PROTECT, 1)
-        assert session.read_status(1) & _BLOCK_PROTECT
-        session.write_status(0, 1)
-        assert not session.read_status(1) & _BLOCK_PROTECT
+        assert session.flash.id() & 0xFF == 0x20
+        session.power.change_baud(921600)
+        assert session.bus.read_sfdp(0, 32) == int.from_bytes(b"SFDP", "little")
+        session.bus.write_status(_BLOCK_PROTECT, 1)
+        assert session.bus.read_status(1) & _BLOCK_PROTECT
+        session.bus.write_status(0, 1)
+        assert not session.bus.read_status(1) & _BLOCK_PROTECT
         data = sample(0x5000)
         packed = zlib.compress(data, 9)
-        block = session.flash_write_size
-        for number in range(session.flash_defl_begin(len(data), len(packed), 0x10000)):
-            session.flash_defl_block(packed[number * block : (number + 1) * block], number)
-        session.flash_defl_finish()
-        assert session.flash_md5(0x10000, len(data)) == hashlib.md5(data).hexdigest()
-        assert session.read_flash_stub(0x10000, len(data)) == data
+        block = session.flash.write_size
+        for number in range(session.flash.begin_deflated(len(data), len(packed), 0x10000)):
+            session.flash.deflated_block(packed[number * block : (number + 1) * block], number)
+        session.flash.finish_deflated()
+        assert session.flash.md5(0x10000, len(data)) == hashlib.md5(data).hexdigest()
+        assert session.flash.read_by_stub(0x10000, len(data)) == data
         plain = data[:0x1800]
-        for number in range(session.flash_begin(len(plain), 0x14000)):
-            session.flash_block(plain.ljust(block, b"\xff"), number)
-        session.flash_finish()
-        assert session.read_flash_stub(0x14000, len(plain)) == plain
-        assert session.read_flash_stub(0x10000, 0x4000) == data[:0x4000]
-        session.erase_region(0x10000, 0x2000)
+        for number in range(session.flash.begin(len(plain), 0x14000)):
+            session.flash.block(plain.ljust(block, b"\xff"), number)
+        session.flash.finish()
+        assert session.flash.read_by_stub(0x14000, len(plain)) == plain
+        assert session.flash.read_by_stub(0x10000, 0x4000) == data[:0x4000]
+        session.flash.erase_region(0x10000, 0x2000)
         expected = b"\xff" * 0x2000 + data[0x2000:0x4000]
-        assert session.flash_md5(0x10000, 0x4000) == hashlib.md5(expected).hexdigest()
-        session.erase_flash()
-        assert session.flash_md5(0x14000, 0x1000) == hashlib.md5(b"\xff" * 0x1000).hexdigest()
-        session.change_baud(115200)
-        assert session.read_flash_stub(0, 0x400) == b"\xff" * 0x400
+        assert session.flash.md5(0x10000, 0x4000) == hashlib.md5(expected).hexdigest()
+        session.flash.erase_all()
+        assert session.flash.md5(0x14000, 0x1000) == hashlib.md5(b"\xff" * 0x1000).hexdigest()
+        session.power.change_baud(115200)
+        assert session.flash.read_by_stub(0, 0x400) == b"\xff" * 0x400
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_the_stub_of_every_chip_does_the_work(
 def test_usb_serial_jtag_also_ends_a_frame_on_a_full_packet(chip: str) -> None:
     with start(chip, chip, "&link=usb-jtag") as session:
         for size in (62, 61, 126, 64, 1):
-            assert session.read_flash_stub(0x1000, size) == b"\xff" * size
+            assert session.flash.read_by_stub(0x1000, size) == b"\xff" * size
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,14 @@ def test_usb_serial_jtag_also_ends_a_frame_on_a_full_packet(chip: str) -> None:
 def test_addresses_above_16_mb(chip: str) -> None:
     with start(chip, chip, "&flash=32MB") as session:
         data = sample(0x1000)
-        session.set_flash_params(32 << 20)
-        for number in range(session.flash_begin(len(data), 0x1800000)):
-            session.flash_block(data.ljust(session.flash_write_size, b"\xff"), number)
-        session.flash_finish()
-        assert session.read_flash_stub(0x1800000, len(data)) == data
-        assert session.read_flash_stub(0x800000, 0x100) == b"\xff" * 0x100
-        session.erase_region(0x1800000, 0x1000)
-        assert session.read_flash_stub(0x1800000, 0x100) == b"\xff" * 0x100
+        session.flash.set_size(32 << 20)
+        for number in range(session.flash.begin(len(data), 0x1800000)):
+            session.flash.block(data.ljust(session.flash.write_size, b"\xff"), number)
+        session.flash.finish()
+        assert session.flash.read_by_stub(0x1800000, len(data)) == data
+        assert session.flash.read_by_stub(0x800000, 0x100) == b"\xff" * 0x100
+        session.flash.erase_region(0x1800000, 0x1000)
+        assert session.flash.read_by_stub(0x1800000, 0x100) == b"\xff" * 0x100
 
 
 @pytest.mark.parametrize("revision", ["0.1", "0.3", "0.4", "1.1"])

@@ -68,7 +68,7 @@ def session(
     with connect(where, chip=chip, listener=log or Log(), settings=settings) as s:
         if stub:
             s.run_stub(placeholder(s.spec))
-            s.change_baud(2_000_000)
+            s.power.change_baud(2_000_000)
         yield s
 
 

@@ -185,7 +185,7 @@ def test_a_stated_size_that_is_smaller_bounds_too_and_only_for_that_job() -> Non
 def test_where_the_size_is_unknown_that_is_said_and_the_stated_one_counts() -> None:
     log = Log()
     with flashed("esp32c3", "ours", log) as (s, _board):
-        s.remember_flash_id(0x0140C8)
+        s.flash.known_id = 0x0140C8
         ops.read_flash(s, 0, 4)
         assert "The size of the flash is unknown (its id 0x0140c8 is not known)" in log.text
         with pytest.raises(UsageError, match="stated flash size"):
@@ -238,10 +238,10 @@ def test_words_have_32_bits(value: int) -> None:
             lambda: ops.write_mem(s, 0x3FC80000, 0, value),
             lambda: s.read_reg(value),
             lambda: s.write_reg(0x3FC80000, value),
-            lambda: s.erase_region(value, SECTOR),
-            lambda: s.flash_begin(SECTOR, value),
-            lambda: s.flash_md5(value, SECTOR),
-            lambda: s.mem_begin(4, 1, 4, value),
+            lambda: s.flash.erase_region(value, SECTOR),
+            lambda: s.flash.begin(SECTOR, value),
+            lambda: s.flash.md5(value, SECTOR),
+            lambda: s.ram.begin(4, 1, 4, value),
         ]
         sent = s.link.requests
         for call in calls:

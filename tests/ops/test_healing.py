@@ -16,7 +16,7 @@ import pytest
 
 from esptool import ops
 from esptool.chips.nor import SECTOR
-from esptool.device import Session, StubKind, connect, recover
+from esptool.device import Session, StubKind, connect, places
 from esptool.errors import FatalError, VerifyError
 from esptool.ops.model import Region, WriteOptions
 from esptool.transport.discovery import PortInfo
@@ -41,7 +41,7 @@ def opened(
     with connect(where, chip=chip, listener=log or Log(), settings=settings) as s:
         if side != "rom":
             s.run_stub(placeholder(s.spec))
-            s.change_baud(921_600)
+            s.power.change_baud(921_600)
         ops.attach_flash(s)
         yield s, s.link.port.serial.board  # type: ignore[attr-defined]
 
@@ -194,8 +194,8 @@ OLD = PortInfo("/dev/ttyUSB0", 0x10C4, 0xEA60, "bridge", "0001", "1-1")
 def test_a_device_is_found_again_by_serial_number_or_socket(
     found: list[PortInfo], name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recover, "all_ports", lambda: found)
-    assert recover.find_again(OLD) == name
+    monkeypatch.setattr(places, "all_ports", lambda: found)
+    assert places.find_again(OLD) == name
 
 
 # --- as a user meets it --------------------------------------------------------------------------

@@ -220,7 +220,7 @@ def test_progress_of_a_large_file_counts_its_bytes_and_tells_the_time_left(large
 
     with session("esp32s3", timing="virtual", latency="1ms", part="W25Q64JV") as s:
         s.run_stub(placeholder(s.spec))
-        s.change_baud(921600)
+        s.power.change_baud(921600)
         ops.attach_flash(s)
 
         def listen(event: Event) -> None:

@@ -41,7 +41,7 @@ def test_fifty_chips_get_one_file_at_once_and_it_is_deflated_once(
         try:
             with connect(f"{where}&seed={number}", chip=chip) as s:
                 s.run_stub(placeholder(s.spec))
-                s.change_baud(921_600)
+                s.power.change_baud(921_600)
                 ops.attach_flash(s)
                 ops.write_flash(s, [Region(BASE, data)])
                 found = ops.read_flash(s, BASE, len(data))

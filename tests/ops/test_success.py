@@ -108,7 +108,7 @@ def test_a_checked_erase_says_nothing_of_the_kind() -> None:
 
 def _hashing_zeros(s: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ROM whose reading gives zeros, as one under emulation does."""
-    monkeypatch.setattr(s, "flash_md5", lambda _at, n, **_more: hashlib.md5(bytes(n)).hexdigest())
+    monkeypatch.setattr(s.flash, "md5", lambda _at, n, **_more: hashlib.md5(bytes(n)).hexdigest())
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp32c3", "esp32s3", "esp32c6"])
@@ -253,10 +253,10 @@ def test_the_status_of_an_md5_is_right_behind_its_digits(
     digits = hashlib.md5(b"x").hexdigest().encode()
     with session("esp32", flash="4MB") as s:
         monkeypatch.setattr(s, "command", lambda *_a, **_k: (0, digits + status))
-        assert s.flash_md5(0, 4) == digits.decode()
+        assert s.flash.md5(0, 4) == digits.decode()
         monkeypatch.setattr(s, "command", lambda *_a, **_k: (0, digits + b"\1\6" + status[2:]))
         with pytest.raises(FatalError, match="result was 0106"):
-            s.flash_md5(0, 4)
+            s.flash.md5(0, 4)
 
 
 # --- what is said of a stub that cannot run -----------------------------------------------------
@@ -296,7 +296,7 @@ def test_a_program_may_not_go_where_the_stub_is(chip: str) -> None:
     with session(chip) as s:
         s.run_stub(placeholder(s.spec))
         s.loaded_stub = stubs.load(chip)
-        s.mem_begin = lambda *_: pytest.fail("a segment was announced")  # type: ignore[method-assign]
+        s.ram.begin = lambda *_: pytest.fail("a segment was announced")  # type: ignore[method-assign]
         with pytest.raises(FatalError, match="resident at"):
             ops.load_ram(s, image.data)
     with session(chip) as s:

@@ -51,7 +51,7 @@ def test_what_a_dry_run_says_is_what_the_write_then_does(case: str) -> None:
     name = f"survey-{case}"
     with connect(f"virtual://esp32c3?name={name}&timing=virtual", chip="esp32c3") as session:
         session.run_stub()
-        session.change_baud(921600)
+        session.power.change_baud(921600)
         ops.attach_flash(session)
         ops.write_flash(session, [ops.Region(BASE, OLD)])
         board = NAMED.pop(name)

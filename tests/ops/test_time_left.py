@@ -65,7 +65,7 @@ def writing(s: Session, data: bytes, **options: Any) -> Work:
 def ready(s: Session, baud: int, dirty: int = 0) -> None:
     """Our stub at a rate, over flash of which so many bytes hold something."""
     s.run_stub(placeholder(s.spec))
-    s.change_baud(baud)
+    s.power.change_baud(baud)
     ops.attach_flash(s)
     if dirty:
         ops.write_flash(s, [ops.Region(0x10000, bytes(dirty))])
@@ -92,7 +92,7 @@ def test_a_write_through_another_loader_takes_as_long_as_promised(side: str) -> 
     with session("esp32s3", **options) as s:
         if side == "public":
             s.run_stub(placeholder(s.spec))
-            s.change_baud(921600)
+            s.power.change_baud(921600)
         ops.attach_flash(s)
         hold_to_them(s, writing(s, firmware(256 * KB)))
 

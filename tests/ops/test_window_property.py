@@ -71,7 +71,7 @@ def test_any_fate_of_any_frame_ends_in_the_right_bytes_or_in_one_error(
     try:
         with connect(where, chip="esp32c3", settings=Settings(retries=2)) as s:
             s.run_stub(placeholder(s.spec))
-            s.change_baud(921_600)
+            s.power.change_baud(921_600)
             ops.attach_flash(s)
             board = NAMED[name]
             if job == "read":

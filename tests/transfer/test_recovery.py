@@ -82,7 +82,7 @@ def opened(log: Log, *, stub: bool = True, **options: object) -> Iterator[Sessio
     with connect(where, chip="esp32c3", listener=log) as s:
         if stub:
             s.run_stub(placeholder(s.spec))
-            s.change_baud(921_600)
+            s.power.change_baud(921_600)
         ops.attach_flash(s)
         yield s
 

@@ -32,8 +32,7 @@ from esptool.protocol.failure import failure
 from esptool.protocol.packets import words
 
 if TYPE_CHECKING:
-    from esptool.device.session import Session
-    from esptool.device.spi_bus import Transaction
+    from esptool.device.requests import Requester
 
 __all__ = [
     "Batch",
@@ -56,7 +55,7 @@ _HASH_SIZE = {HashKind.CRC32: 4, HashKind.MD5_8: 8, HashKind.CRC32_SUM: 8}
 SECONDS_A_BYTE = 1 / 500_000
 
 
-def probe(session: Session) -> ExtInfo | None:
+def probe(session: Requester) -> ExtInfo | None:
     """Ask the running stub for its extensions; None where it has none."""
     for left in reversed(range(ATTEMPTS)):
         try:
@@ -72,7 +71,7 @@ def probe(session: Session) -> ExtInfo | None:
 
 
 def request(
-    session: Session,
+    session: Requester,
     what: str,
     opcode: Ext,
     fields: bytes,
@@ -115,7 +114,7 @@ def request(
     raise last
 
 
-def _pass_late_answers(session: Session) -> None:
+def _pass_late_answers(session: Requester) -> None:
     """Drop answers to earlier tries of a request, which the next one would take for its own.
 
     The stub answers in order, so they come before the answer to another question. Where that is
@@ -126,7 +125,7 @@ def _pass_late_answers(session: Session) -> None:
 
 
 def await_answer(
-    session: Session, opcode: int, timeout_s: float, accept: Callable[[Sealed], bool]
+    session: Requester, opcode: int, timeout_s: float, accept: Callable[[Sealed], bool]
 ) -> Sealed | None:
     """The next answer with a good seal that `accept` takes; None after one with a bad seal."""
     for _ in range(100):
@@ -147,7 +146,7 @@ def refused(what: str, answer: Sealed) -> ChipResponseError:
 # --- batches -----------------------------------------------------------------------------------
 
 
-def batch(session: Session, operations: Batch) -> list[bytes]:
+def batch(session: Requester, operations: Batch) -> list[bytes]:
     """Do a batch, once, and return the answers of its reading operations.
 
     Raises:
@@ -167,7 +166,7 @@ def batch(session: Session, operations: Batch) -> list[bytes]:
     return operations.decode(answer.fields)
 
 
-def _forget_last_batch(session: Session) -> None:
+def _forget_last_batch(session: Requester) -> None:
     """Have the stub forget the number of its last batch.
 
     A stub that was running before may have done one of the same number for another program, and
@@ -184,7 +183,7 @@ def _forget_last_batch(session: Session) -> None:
     session.batch_number = random.randrange(0xFFFF)
 
 
-def read_regs(session: Session, addresses: Sequence[int], info: ExtInfo) -> list[int]:
+def read_regs(session: Requester, addresses: Sequence[int], info: ExtInfo) -> list[int]:
     """Words at `addresses`, in as few round trips as they fit."""
     step = max(1, min((info.max_batch - 4) // 5, info.max_batch // 4))
     values: list[int] = []
@@ -196,24 +195,16 @@ def read_regs(session: Session, addresses: Sequence[int], info: ExtInfo) -> list
     return values
 
 
-def spi_command(session: Session, t: Transaction) -> int:
-    """One transaction on the flash bus in one round trip; the first byte read is the lowest."""
-    operations = Batch()
-    operations.spi(t.opcode, t.data, -(-t.read_bits // 8), t.addr or 0, t.addr_bits, t.dummy_bits)
-    answers = batch(session, operations)
-    return int.from_bytes(answers[0], "little") if answers else 0
-
-
 # --- flash -------------------------------------------------------------------------------------
 
 
-def hash_kind(session: Session) -> HashKind:
+def hash_kind(session: Requester) -> HashKind:
     """The cheapest hash that is good enough to leave flash as it is."""
     return HashKind.CRC32_SUM if session.can(Capability.CRC32_SUM) else HashKind.MD5_8
 
 
 def hashes(
-    session: Session, offset: int, size: int, unit: int = SECTOR, kind: HashKind = HashKind.MD5_8
+    session: Requester, offset: int, size: int, unit: int = SECTOR, kind: HashKind = HashKind.MD5_8
 ) -> list[bytes]:
     """A hash of each `unit` of a flash range of whole units."""
     assert session.ext is not None
@@ -242,7 +233,7 @@ def split_hashes(answer: Sealed, kind: HashKind) -> list[bytes]:
     return [answer.fields[at : at + width] for at in range(0, len(answer.fields), width)]
 
 
-def blank_map(session: Session, offset: int, size: int) -> list[bool]:
+def blank_map(session: Requester, offset: int, size: int) -> list[bool]:
     """For each sector of a range whether it is all 0xFF."""
     assert session.ext is not None
     found: list[bool] = []
@@ -267,7 +258,7 @@ _ERASE_STEP_S = 10.0
 
 
 def erase(
-    session: Session, offset: int, size: int, progress: Callable[[int, int], None] | None = None
+    session: Requester, offset: int, size: int, progress: Callable[[int, int], None] | None = None
 ) -> None:
     """Erase whole sectors that are not blank; `progress` gets (bytes dealt with, all bytes).
 

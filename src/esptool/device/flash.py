@@ -6,7 +6,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from esptool.device import flash_id
 from esptool.device.requests import Requester
+from esptool.device.spi_bus import SpiBus
 from esptool.errors import (
     NotSupportedError,
     ProtocolError,
@@ -28,54 +30,69 @@ READ_FRAME_TIMEOUT_S = 3.0
 ProgressFn = Callable[[int, int], None]
 
 
-class FlashRequests(Requester):
+class Flash:
     """The FLASH_*, SPI_* and stub flash requests.
 
     Attributes:
-        flash_size: bytes, as last given to `set_flash_params`; None before.
-        attached_pins: argument of the last `spi_attach`.
+        size: bytes, as last given to `set_size`; None before.
+        pins: argument of the last `attach`.
         block_limit: largest block for a stub: a bad line calls for small ones.
         chosen_write_size: the block size that a program has chosen, None where it has not.
+        known_id: the JEDEC id that was read and is kept, None where none is.
     """
 
-    flash_size: int | None = None
-    attached_pins: int = 0
-    block_limit: int = 0x4000
-    chosen_write_size: Callable[[], int | None] = staticmethod(lambda: None)
+    def __init__(self, requests: Requester, bus: SpiBus) -> None:
+        self._r = requests
+        self._bus = bus
+        self.size: int | None = None
+        self.pins = 0
+        self.block_limit = 0x4000
+        self.chosen_write_size: Callable[[], int | None] = lambda: None
+        self.known_id: int | None = None
 
     @property
-    def flash_write_size(self) -> int:
+    def write_size(self) -> int:
         """Bytes a data block holds."""
         chosen = self.chosen_write_size()
-        if self.is_stub:
-            largest = self.spec.stub.flash_write_size
+        if self._r.is_stub:
+            largest = self._r.spec.stub.flash_write_size
             return min(chosen or largest, largest, self.block_limit)
         return chosen or ROM_WRITE_SIZE
 
     # --- set up --------------------------------------------------------------------------------
 
-    def spi_attach(self, pins: int = 0) -> None:
+    def attach(self, pins: int = 0) -> None:
         """Connect the SPI controller to the flash: 0 default pins, 1 HSPI, else a pin word."""
         self._need_flash_ops("attach the SPI flash")
         data = packets.words(pins)
-        if not self.is_stub:
+        if not self._r.is_stub:
             data += packets.words(0)  # is_legacy, then three unused bytes
-        self.request("configure SPI flash pins", Cmd.SPI_ATTACH, data, attempts=3)
-        self.attached_pins = pins
+        self._r.request("configure SPI flash pins", Cmd.SPI_ATTACH, data, attempts=3)
+        self.pins = pins
+        # Another flash may answer now, or one at all.
+        self.known_id = None
 
-    def set_flash_params(self, size: int) -> None:
+    def id(self, cache: bool = True) -> int:
+        """The flash's JEDEC id (see `SpiBus.read_jedec_id`), read once unless `cache` is off."""
+        if self.known_id is None or not cache:
+            self.known_id = self._bus.read_jedec_id()
+        return self.known_id
+
+    def set_size(self, size: int) -> None:
         """Tell the loader the flash size in bytes and the usual geometry."""
         self._need_flash_ops("set the flash parameters")
         data = packets.words(0, size, 0x10000, SECTOR, 0x100, 0xFFFF)
-        self.request("set SPI params", Cmd.SPI_SET_PARAMS, data, attempts=3)
-        self.flash_size = size
+        self._r.request("set SPI params", Cmd.SPI_SET_PARAMS, data, attempts=3)
+        self.size = size
 
     def _need_flash_ops(self, what: str) -> None:
-        if not self.is_stub and not self.spec.rom.flash_ops:
-            raise UnsupportedCommandError(f"The {self.spec.name} ROM cannot {what}.")
+        if not self._r.is_stub and not self._r.spec.rom.flash_ops:
+            raise UnsupportedCommandError(f"The {self._r.spec.name} ROM cannot {what}.")
 
     def require_inside(self, offset: int, size: int) -> None:
         """Refuse a range that ends past the size that the loader was told: it would wrap.
+
+        A stub that was not told the size is told it first.
 
         Raises:
             UsageError: names the range.
@@ -84,27 +101,31 @@ class FlashRequests(Requester):
             raise UsageError(
                 f"{size:#x} bytes of flash from address {offset:#x} are not within 32 bits."
             )
-        if size and self.flash_size is not None and offset + size > self.flash_size:
+        if size and self.size is None and self._r.is_stub and not self._r.secure_download:
+            detected = flash_id.bytes_of(self.id())
+            if detected is not None:
+                self.set_size(detected)
+        if size and self.size is not None and offset + size > self.size:
             raise UsageError(
                 f"{size:#x} bytes of flash from address {offset:#010x} go past its end "
-                f"({self.flash_size:#x})."
+                f"({self.size:#x})."
             )
 
     # --- plain ---------------------------------------------------------------------------------
 
-    def flash_begin(self, size: int, offset: int, encrypted: bool = False) -> int:
+    def begin(self, size: int, offset: int, encrypted: bool = False) -> int:
         """Prepare to write `size` bytes at `offset`; the ROM erases now. Returns the blocks.
 
         Raises:
             UsageError: they do not lie within the flash.
         """
         self.require_inside(offset, size)
-        block = self.flash_write_size
+        block = self.write_size
         blocks = -(-size // block)
-        erase = size if self.is_stub else self.rom_erase_size(offset, size)
+        erase = size if self._r.is_stub else self.rom_erase_size(offset, size)
         timeout_s = self._erase_timeout(size)
         data = packets.words(erase, blocks, block, offset) + self._encrypted_word(encrypted)
-        self.request("enter flash download mode", Cmd.FLASH_BEGIN, data, timeout_s=timeout_s)
+        self._r.request("enter flash download mode", Cmd.FLASH_BEGIN, data, timeout_s=timeout_s)
         return blocks
 
     def rom_erase_size(self, offset: int, size: int) -> int:
@@ -113,7 +134,7 @@ class FlashRequests(Requester):
         The ESP8266 ROM erases too much: it counts the sectors up to the next 64 KiB boundary
         twice. Asking for less makes it right.
         """
-        if self.spec.rom.flash_ops:
+        if self._r.spec.rom.flash_ops:
             return size
         sectors = -(-size // SECTOR)
         head = min(sectors, 16 - (offset // SECTOR) % 16)
@@ -121,21 +142,21 @@ class FlashRequests(Requester):
             return (sectors + 1) // 2 * SECTOR
         return (sectors - head) * SECTOR
 
-    def flash_block(
+    def block(
         self, data: bytes, seq: int, timeout_s: float | None = None, *, encrypted: bool = False
     ) -> None:
         """Write block `seq`. Not sent again here: a block may have been written unanswered."""
         body, check = packets.data_block(data, seq)
         opcode = Cmd.FLASH_ENCRYPT_DATA if encrypted else Cmd.FLASH_DATA
-        self.request(f"write to target flash after seq {seq}", opcode, body, check, timeout_s)
+        self._r.request(f"write to target flash after seq {seq}", opcode, body, check, timeout_s)
 
-    def flash_finish(self, reboot: bool = False) -> None:
+    def finish(self, reboot: bool = False) -> None:
         """Leave flash mode; with `reboot` the chip resets, without it stays in the loader."""
-        self.request("leave flash mode", Cmd.FLASH_END, packets.words(int(not reboot)))
+        self._r.request("leave flash mode", Cmd.FLASH_END, packets.words(int(not reboot)))
 
     # --- compressed ----------------------------------------------------------------------------
 
-    def flash_defl_begin(
+    def begin_deflated(
         self, size: int, compressed: int, offset: int, encrypted: bool = False
     ) -> int:
         """Prepare to write `size` bytes that come as `compressed` deflated ones.
@@ -144,12 +165,12 @@ class FlashRequests(Requester):
             UsageError: they do not lie within the flash.
         """
         self.require_inside(offset, size)
-        block = self.flash_write_size
+        block = self.write_size
         blocks = -(-compressed // block)
         # The ROM takes the size as what it erases, in blocks; the stub as what it must produce.
-        write_size = size if self.is_stub else -(-size // block) * block
+        write_size = size if self._r.is_stub else -(-size // block) * block
         data = packets.words(write_size, blocks, block, offset) + self._encrypted_word(encrypted)
-        self.request(
+        self._r.request(
             "enter compressed flash mode",
             Cmd.FLASH_DEFL_BEGIN,
             data,
@@ -157,45 +178,45 @@ class FlashRequests(Requester):
         )
         return blocks
 
-    def flash_defl_block(self, data: bytes, seq: int, timeout_s: float | None = None) -> None:
+    def deflated_block(self, data: bytes, seq: int, timeout_s: float | None = None) -> None:
         """Write block `seq` of the deflated stream."""
         body, check = packets.data_block(data, seq)
         what = f"write compressed data to flash after seq {seq}"
-        self.request(what, Cmd.FLASH_DEFL_DATA, body, check, timeout_s)
+        self._r.request(what, Cmd.FLASH_DEFL_DATA, body, check, timeout_s)
 
-    def flash_defl_finish(self, reboot: bool = False) -> None:
+    def finish_deflated(self, reboot: bool = False) -> None:
         """Leave compressed flash mode. A ROM would run the application, so it is not asked to."""
-        if not reboot and not self.is_stub:
+        if not reboot and not self._r.is_stub:
             return
         data = packets.words(int(not reboot))
-        self.request("leave compressed flash mode", Cmd.FLASH_DEFL_END, data)
+        self._r.request("leave compressed flash mode", Cmd.FLASH_DEFL_END, data)
 
     def _encrypted_word(self, encrypted: bool) -> bytes:
         # All stubs and the ROMs of later chips take a fifth word.
-        if self.is_stub or self.spec.rom.ext_flash_begin:
+        if self._r.is_stub or self._r.spec.rom.ext_flash_begin:
             return packets.words(int(encrypted))
         if encrypted:
-            raise NotSupportedError(f"The {self.spec.name} ROM cannot write encrypted.")
+            raise NotSupportedError(f"The {self._r.spec.name} ROM cannot write encrypted.")
         return b""
 
     def _erase_timeout(self, size: int) -> float:
-        if self.is_stub:
-            return self.settings.timeout
-        return self.settings.scaled(self.settings.erase_region_timeout_per_mb, size)
+        if self._r.is_stub:
+            return self._r.settings.timeout
+        return self._r.settings.scaled(self._r.settings.erase_region_timeout_per_mb, size)
 
     # --- hash, erase, read -----------------------------------------------------------------------
 
-    def flash_md5(self, offset: int, size: int, attempts: int = 3) -> str:
+    def md5(self, offset: int, size: int, attempts: int = 3) -> str:
         """MD5 of a flash range, computed on the chip, as 32 lower-case hex digits.
 
         Asked for up to `attempts` times where no good answer comes.
         """
         self.require_inside(offset, size)
         self._need_flash_ops("hash the flash")
-        timeout_s = self.settings.scaled(self.settings.md5_timeout_per_mb, size)
+        timeout_s = self._r.settings.scaled(self._r.settings.md5_timeout_per_mb, size)
         data = packets.words(offset, size, 0, 0)
-        digits = 16 if self.is_stub else 32
-        answer = self.request(
+        digits = 16 if self._r.is_stub else 32
+        answer = self._r.request(
             "calculate md5sum", Cmd.SPI_FLASH_MD5, data, 0, timeout_s, attempts, size=digits
         ).data
         if len(answer) == 32:
@@ -204,9 +225,10 @@ class FlashRequests(Requester):
             return answer.hex()
         raise ProtocolError(f"MD5Sum command returned unexpected result: {answer.hex()}.")
 
-    def erase_flash(self) -> None:
+    def erase_all(self) -> None:
         """Erase the whole chip (stub only)."""
-        self.request("erase flash", Cmd.ERASE_FLASH, timeout_s=self.settings.chip_erase_timeout)
+        timeout_s = self._r.settings.chip_erase_timeout
+        self._r.request("erase flash", Cmd.ERASE_FLASH, timeout_s=timeout_s)
 
     def erase_region(self, offset: int, size: int) -> None:
         """Erase whole sectors (stub only).
@@ -215,11 +237,11 @@ class FlashRequests(Requester):
             UsageError: they do not lie within the flash.
         """
         self.require_inside(offset, size)
-        timeout_s = self.settings.scaled(self.settings.erase_region_timeout_per_mb, size)
+        timeout_s = self._r.settings.scaled(self._r.settings.erase_region_timeout_per_mb, size)
         data = packets.words(offset, size)
-        self.request("erase region", Cmd.ERASE_REGION, data, timeout_s=timeout_s)
+        self._r.request("erase region", Cmd.ERASE_REGION, data, timeout_s=timeout_s)
 
-    def read_flash_slow(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
+    def read_slow(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
         """Read through the ROM, 64 bytes a request."""
         self._need_flash_ops("read the flash")
         pieces = []
@@ -227,7 +249,7 @@ class FlashRequests(Requester):
         while done < size:
             wanted = min(ROM_READ_CHUNK, size - done)
             data = packets.words(offset + done, wanted)
-            answer = self.request(
+            answer = self._r.request(
                 "read flash block", Cmd.READ_FLASH_SLOW, data, attempts=3, size=ROM_READ_CHUNK
             ).data
             if len(answer) < wanted:
@@ -241,11 +263,11 @@ class FlashRequests(Requester):
                 progress(done, size)
         return b"".join(pieces)
 
-    def read_flash_stub(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
+    def read_by_stub(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
         """Read through a stub: frames, each acknowledged, then an MD5 of all."""
         self.require_inside(offset, size)
         data = packets.words(offset, size, READ_PACKET, READ_UNACKED)
-        self.request("read flash", Cmd.READ_FLASH, data)
+        self._r.request("read flash", Cmd.READ_FLASH, data)
         return self._collect(offset, size, READ_FRAME_TIMEOUT_S, progress)
 
     def _collect(
@@ -255,7 +277,7 @@ class FlashRequests(Requester):
         done = 0
         digest = hashlib.md5()
         while done < size:
-            piece = self.link.read_frame(timeout_s)
+            piece = self._r.link.read_frame(timeout_s)
             done += len(piece)
             pieces.append(piece)
             digest.update(piece)
@@ -264,12 +286,12 @@ class FlashRequests(Requester):
                     f"Corrupt data, expected 0x{READ_PACKET:x} bytes but received "
                     f"0x{len(piece):x} bytes at 0x{offset + done - len(piece):x}."
                 )
-            self.link.send_frame(packets.words(done))
+            self._r.link.send_frame(packets.words(done))
             if progress is not None:
                 progress(done, size)
         if done > size:
             raise ProtocolError(f"Read more than expected: {done} bytes of {size}.")
-        sent = self.link.read_frame(timeout_s)
+        sent = self._r.link.read_frame(timeout_s)
         if len(sent) != 16:
             raise ProtocolError(f"Expected a digest after the flash data, got: {sent.hex()}.")
         if sent != digest.digest():
@@ -279,8 +301,8 @@ class FlashRequests(Requester):
             )
         return b"".join(pieces)
 
-    def read_flash(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
+    def read(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
         """Read by the best way that the other side has."""
-        if self.is_stub:
-            return self.read_flash_stub(offset, size, progress)
-        return self.read_flash_slow(offset, size, progress)
+        if self._r.is_stub:
+            return self.read_by_stub(offset, size, progress)
+        return self.read_slow(offset, size, progress)

@@ -6,7 +6,9 @@ from __future__ import annotations
 import contextlib
 
 from esptool.chips.spec import OtgReset, RomBaud
-from esptool.device.flash import FlashRequests
+from esptool.device.facts import Facts
+from esptool.device.flash import Flash
+from esptool.device.requests import Requester
 from esptool.errors import (
     DamagedRequestError,
     FatalError,
@@ -23,8 +25,60 @@ BAUD_SETTLE_S = 0.05
 RATE_ATTEMPTS = 3
 
 
-class Power(FlashRequests):
-    """Resetting the chip and changing the line's speed. Mixed into a session, which has facts."""
+class Power:
+    """Resetting the chip, changing the line's speed, supplying the flash."""
+
+    def __init__(self, requests: Requester, facts: Facts, flash: Flash) -> None:
+        self._r = requests
+        self._facts = facts
+        self._flash = flash
+
+    # --- after connecting, and supply ----------------------------------------------------------
+
+
+    def prepare(self) -> None:
+        """What a chip needs right after connecting: quiet watchdogs, powered flash."""
+        if self._r.is_stub or self._r.secure_download:
+            return
+        quiet = self._r.spec.reset.quiet_watchdogs
+        if quiet and self._facts.usb_mode == "usb_serial_jtag":
+            self._r.run_steps(quiet)
+        self._power_flash()
+
+    def _power_flash(self) -> None:
+        power = self._r.spec.flash_power_on
+        if power is None or self._facts.revision not in power.revisions:
+            return
+        if self._facts.revision == power.skip_revision:
+            bits = power.skip_when_all_set
+            if self._r.read_reg(bits.address) & bits.mask == bits.mask:
+                self._r.run_steps(power.skip_steps)
+                return
+        self._r.run_steps(power.steps)
+
+    def set_flash_voltage(self, choice: str) -> None:
+        """ESP32: override VDD_SDIO until the next reset: "1.8V", "1.9V" or "OFF".
+
+        Raises:
+            NotSupportedError: not this chip.
+        """
+        v, r = self._r.spec.voltage, self._r.spec.registers
+        if v is None or not v.override or v.rtc_reg is None:
+            raise NotSupportedError(f"{self._r.spec.name} cannot override VDD_SDIO.")
+        if choice not in ("1.8V", "1.9V", "OFF"):
+            raise FatalError(f"Unknown flash voltage '{choice}'. Use 1.8V, 1.9V or OFF.")
+        word = r["RTC_CNTL_SDIO_FORCE"] | r["RTC_CNTL_SDIO_PD_EN"]
+        if choice != "OFF":
+            word |= r["RTC_CNTL_XPD_SDIO_REG"]
+        if choice == "1.9V":
+            names = ("RTC_CNTL_DREFH_SDIO_M", "RTC_CNTL_DREFM_SDIO_M", "RTC_CNTL_DREFL_SDIO_M")
+            for name in names:
+                word |= r[name]
+        self._r.write_reg(v.rtc_reg, word)
+        self._facts.forget_flash_voltage()
+        self._r.note(f"VDDSDIO regulator set to {choice}.", Level.INFO)
+
+    # --- rates ---------------------------------------------------------------------------------
 
     def change_baud(self, baud: int) -> None:
         """Set chip and port to `baud`.
@@ -32,13 +86,13 @@ class Power(FlashRequests):
         Raises:
             NotSupportedError: this ROM has no such command.
         """
-        if not self.is_stub and not self.spec.rom.flash_ops:
-            raise NotSupportedError(f"The {self.spec.name} ROM cannot change the baud rate.")
-        self.note(f"Changing baud rate to {baud}...", Level.INFO)
-        self._switch_rate(baud if self.is_stub else self._rom_baud(baud), baud)
-        self.note("Changed.", Level.INFO)
-        self.link.sleep(BAUD_SETTLE_S)
-        self.link.discard_input()
+        if not self._r.is_stub and not self._r.spec.rom.flash_ops:
+            raise NotSupportedError(f"The {self._r.spec.name} ROM cannot change the baud rate.")
+        self._r.note(f"Changing baud rate to {baud}...", Level.INFO)
+        self._switch_rate(baud if self._r.is_stub else self._rom_baud(baud), baud)
+        self._r.note("Changed.", Level.INFO)
+        self._r.link.sleep(BAUD_SETTLE_S)
+        self._r.link.discard_input()
 
     def _switch_rate(self, sent: int, baud: int) -> None:
         """Have the chip change its rate, and follow it.
@@ -46,11 +100,11 @@ class Power(FlashRequests):
         A request that was refused as damaged is sent again. Where the answer was lost, the chip
         may be at either rate: it is called at both.
         """
-        old = self.link.baud
-        data = packets.words(sent, old if self.is_stub else 0)
+        old = self._r.link.baud
+        data = packets.words(sent, old if self._r.is_stub else 0)
         for left in reversed(range(RATE_ATTEMPTS)):
             try:
-                self.request("change baud rate", Cmd.CHANGE_BAUDRATE, data)
+                self._r.request("change baud rate", Cmd.CHANGE_BAUDRATE, data)
             except DamagedRequestError:
                 if not left:
                     raise
@@ -61,57 +115,45 @@ class Power(FlashRequests):
                 if not left or not self._answers_at(old):
                     raise
                 continue
-            self.link.set_baud(baud)
+            self._r.link.set_baud(baud)
             return
 
     def _answers_at(self, baud: int) -> bool:
-        self.link.set_baud(baud)
+        self._r.link.set_baud(baud)
         for _ in range(RATE_ATTEMPTS):
-            self.link.sleep(BAUD_SETTLE_S)
-            self.link.discard_input()
+            self._r.link.sleep(BAUD_SETTLE_S)
+            self._r.link.discard_input()
             with contextlib.suppress(NoAnswerError):
-                self.link.sync_once(self.settings.sync_timeout * 3)
+                self._r.link.sync_once(self._r.settings.sync_timeout * 3)
                 return True
         return False
 
     def _rom_baud(self, baud: int) -> int:
         """What to ask the ROM for, so that its wrong idea of the crystal gives `baud`."""
-        match self.spec.rom.baud:
+        match self._r.spec.rom.baud:
             case RomBaud.ESP32_MEASURED:
-                believed = self._rc_crystal_hz()
+                believed = self._facts.rc_crystal_hz
                 real = 40_000_000 if believed > 33_000_000 else 26_000_000
                 return int(baud * believed // real)
             case RomBaud.C2_26MHZ:
-                if self.secure_download:
+                if self._r.secure_download:
                     raise NotSupportedError(
                         "ESP32-C2 in secure download mode cannot change its baud rate.",
                         remedy="Use --baud 115200.",
                     )
-                return baud * 40 // 26 if self._crystal_mhz() == 26 else baud
+                return baud * 40 // 26 if self._facts.crystal_mhz == 26 else baud
             case RomBaud.C5_40_OR_48MHZ:
-                return baud if self.secure_download else self._c5_baud(baud)
+                return baud if self._r.secure_download else self._c5_baud(baud)
             case RomBaud.EXACT:
                 return baud
 
     def _c5_baud(self, baud: int) -> int:
-        piece = self.spec.crystal.rom_field
+        piece = self._r.spec.crystal.rom_field
         assert piece is not None
-        believed, real = self.read_field([piece]), self._crystal_mhz()
+        believed, real = self._r.read_field([piece]), self._facts.crystal_mhz
         if believed and believed != real:
             return baud * believed // real
         return baud
-
-    def _rc_crystal_hz(self) -> float:
-        raise NotImplementedError
-
-    def _crystal_mhz(self) -> int:
-        raise NotImplementedError
-
-    def _usb_mode(self) -> str:
-        raise NotImplementedError
-
-    def _strapped_low(self) -> bool:
-        raise NotImplementedError
 
     # --- resets --------------------------------------------------------------------------------
 
@@ -121,46 +163,51 @@ class Power(FlashRequests):
         `uses_usb` holds the line longer; None asks the chip's data. False where the port has no
         lines, so that nothing was done; a note says so.
         """
-        rules = self.spec.reset
-        mode = self._usb_mode()
-        if rules.before_hard and not self.secure_download:
+        rules = self._r.spec.reset
+        mode = self._facts.usb_mode
+        if rules.before_hard and not self._r.secure_download:
             try:
-                self.run_steps(rules.before_hard)
+                self._r.run_steps(rules.before_hard)
             except FatalError:
                 # A chip that does not answer is reset as well.
-                self.link.discard_input()
+                self._r.link.discard_input()
         if mode == "usb_otg" and self._otg_needs_watchdog():
             self.watchdog_reset()
             return True
         if uses_usb is None:
             uses_usb = rules.usb_delay == mode
-        self.note("Hard resetting via RTS pin...", Level.INFO)
-        custom = self.settings.custom_hard_reset_sequence
+        self._r.note("Hard resetting via RTS pin...", Level.INFO)
+        custom = self._r.settings.custom_hard_reset_sequence
         if custom:
             sequence = reset.parse_custom(custom)
-        elif reset.flow_control_bridge(self.link.port):
+        elif reset.flow_control_bridge(self._r.link.port):
             sequence = reset.hard_flow_control()
         else:
             sequence = reset.hard(uses_usb)
         try:
-            reset.play(self.link.port, sequence, sleep=self.link.sleep)
+            reset.play(self._r.link.port, sequence, sleep=self._r.link.sleep)
         except reset.NoLinesError as e:
-            self.note(e.message)
+            self._r.note(e.message)
             return False
+        self._left()
         return True
 
+    def _left(self) -> None:
+        self._r.left_stub()
+        self._r.has_left = True
+
     def _otg_needs_watchdog(self) -> bool:
-        if self.spec.reset.watchdog is None:
+        if self._r.spec.reset.watchdog is None:
             return False
-        match self.spec.reset.otg:
+        match self._r.spec.reset.otg:
             case OtgReset.NEVER:
                 return False
             case OtgReset.ALWAYS:
                 return True
             case OtgReset.UNLESS_SECURE_DOWNLOAD:
-                return not self.secure_download
+                return not self._r.secure_download
             case OtgReset.WHEN_STRAPPED:
-                return not self.secure_download and self._strapped_low()
+                return not self._r.secure_download and self._facts.reset_strapped_low
 
     def watchdog_reset(self) -> None:
         """Let the RTC watchdog reset the chip: it starts with its straps read anew.
@@ -168,33 +215,37 @@ class Power(FlashRequests):
         Raises:
             NotSupportedError: this chip has no such recipe.
         """
-        recipe = self.spec.reset.watchdog
+        recipe = self._r.spec.reset.watchdog
         if recipe is None:
             raise NotSupportedError(
-                f"Watchdog hard reset is not supported on {self.spec.name}.",
+                f"Watchdog hard reset is not supported on {self._r.spec.name}.",
                 remedy="Use --after hard-reset.",
             )
-        self.note("Hard resetting with a watchdog...", Level.INFO)
-        self.run_steps(recipe.steps)
-        self.link.sleep(recipe.wait_s)
+        self._r.note("Hard resetting with a watchdog...", Level.INFO)
+        self._r.run_steps(recipe.steps)
+        self._r.link.sleep(recipe.wait_s)
+        self._left()
 
     def soft_reset(self, stay_in_bootloader: bool) -> None:
         """Start the application, or the ROM loader anew, without a reset line.
 
+        Afterwards the ROM or the application answers.
+
         Raises:
             NotSupportedError: a stub can only start an application on ESP8266.
         """
-        if self.is_stub:
+        if self._r.is_stub:
             if stay_in_bootloader:
-                self.flash_begin(0, 0)
-                self.flash_finish(reboot=True)
-            elif self.spec.rom.flash_ops:
+                self._flash.begin(0, 0)
+                self._flash.finish(reboot=True)
+            elif self._r.spec.rom.flash_ops:
                 raise NotSupportedError(
                     "Soft resetting is currently only supported on ESP8266.",
                     remedy="Use --after hard-reset, or --no-stub.",
                 )
             else:
-                self.command(Cmd.RUN_USER_CODE, wait=False)
+                self._r.command(Cmd.RUN_USER_CODE, wait=False)
         elif not stay_in_bootloader:
-            self.flash_begin(0, 0)
-            self.flash_finish(reboot=False)
+            self._flash.begin(0, 0)
+            self._flash.finish(reboot=False)
+        self._r.left_stub()

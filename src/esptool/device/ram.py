@@ -43,23 +43,25 @@ class _Download:
         )
 
 
-class RamLoader(Requester):
+class Ram:
     """The MEM_* requests."""
 
-    _download: _Download | None = None
-    _lossy = False
+    def __init__(self, requests: Requester) -> None:
+        self._r = requests
+        self._download: _Download | None = None
+        self._lossy = False
 
-    def mem_begin(self, size: int, blocks: int, block_size: int, address: int) -> None:
+    def begin(self, size: int, blocks: int, block_size: int, address: int) -> None:
         """Announce `size` bytes in `blocks` blocks for RAM at `address`."""
         self._announce(_Download(size, blocks, block_size, address))
 
     def _announce(self, download: _Download) -> None:
         data = packets.words(download.size, download.blocks, download.block_size, download.address)
-        self.request("enter RAM download mode", Cmd.MEM_BEGIN, data, attempts=3)
+        self._r.request("enter RAM download mode", Cmd.MEM_BEGIN, data, attempts=3)
         self._download = download
 
-    def mem_block(self, data: bytes, seq: int) -> None:
-        """Send block number `seq`, as counted from `mem_begin`.
+    def block(self, data: bytes, seq: int) -> None:
+        """Send block number `seq`, as counted from `begin`.
 
         A busy ROM refuses one now and then. It has counted it all the same and takes no block of
         that number any more (seen on ESP32 and ESP32-C3), so the rest is announced anew.
@@ -96,33 +98,33 @@ class RamLoader(Requester):
 
     def _ram_data(self, data: bytes, seq: int) -> None:
         body, check = packets.data_block(data, seq)
-        wait = ANSWER_S + len(body) * packets.BITS_A_BYTE / self.link.baud
-        self.request("write to target RAM", Cmd.MEM_DATA, body, check, timeout_s=wait)
+        wait = ANSWER_S + len(body) * packets.BITS_A_BYTE / self._r.link.baud
+        self._r.request("write to target RAM", Cmd.MEM_DATA, body, check, timeout_s=wait)
 
     def _again_or_raise(self, e: LineLossError, *, last: bool) -> None:
         """Get ready for another try, unless it was the `last` or the port is gone."""
         if last or isinstance(e, PortError):
             raise e
         if isinstance(e, NoAnswerError):
-            self.link.discard_input()
+            self._r.link.discard_input()
 
-    def mem_finish(self, entry: int = 0) -> None:
+    def finish(self, entry: int = 0) -> None:
         """Jump to `entry`, or stay in the loader when it is 0.
 
         The ROM may jump before its answer is out, or change the baud rate under it: silence and
         garbage are no errors then.
         """
         data = packets.words(int(entry == 0), entry)
-        timeout_s = None if self.is_stub else self.settings.mem_end_rom_timeout
+        timeout_s = None if self._r.is_stub else self._r.settings.mem_end_rom_timeout
         try:
-            self.request("leave RAM download mode", Cmd.MEM_END, data, timeout_s=timeout_s)
+            self._r.request("leave RAM download mode", Cmd.MEM_END, data, timeout_s=timeout_s)
         except LinkTimeoutError:
-            if self.is_stub:
+            if self._r.is_stub:
                 raise
 
-    def load_ram(self, data: bytes, address: int, block_size: int = RAM_BLOCK) -> None:
+    def load(self, data: bytes, address: int, block_size: int = RAM_BLOCK) -> None:
         """Write `data` to RAM at `address` in blocks."""
         blocks = -(-len(data) // block_size)
-        self.mem_begin(len(data), blocks, block_size, address)
+        self.begin(len(data), blocks, block_size, address)
         for seq in range(blocks):
-            self.mem_block(data[seq * block_size : (seq + 1) * block_size], seq)
+            self.block(data[seq * block_size : (seq + 1) * block_size], seq)

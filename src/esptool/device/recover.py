@@ -7,12 +7,12 @@ at the same baud rate, with the flash attached).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esptool.device.connect import Caller
+from esptool.device.caller import Caller
+from esptool.device.places import find_again
 from esptool.device.recognise import IDENTIFY_ATTEMPTS, identify
 from esptool.errors import (
     ChipResponseError,
@@ -26,7 +26,6 @@ from esptool.errors import (
 )
 from esptool.events import ignore
 from esptool.protocol.opcodes import Cmd
-from esptool.transport.discovery import PortInfo, all_ports
 
 if TYPE_CHECKING:
     from esptool.chips.spec import ChipSpec
@@ -63,7 +62,7 @@ def resync(session: Session, attempts: int = 5) -> None:
     """
     _sync_again(session, attempts)
     if not session.is_stub:
-        _attach_again(session, session.attached_pins, session.flash_size)
+        _attach_again(session, session.flash.pins, session.flash.size)
 
 
 def _sync_again(session: Session, attempts: int = 5) -> None:
@@ -99,7 +98,7 @@ def recover(session: Session, before: str = "default-reset") -> None:
         ConnectError: the chip does not answer, or another one does.
         FatalError: it was lost again on the way, several times.
     """
-    former = _Former(session.is_stub, session.link.baud, session.flash_size, session.attached_pins)
+    former = _Former(session.is_stub, session.link.baud, session.flash.size, session.flash.pins)
     session.recovering = True
     try:
         _recover(session, former, before)
@@ -129,11 +128,11 @@ def _start_anew(session: Session, former: _Former, before: str) -> None:
     stub = caller.call(before, RECONNECT_ATTEMPTS, warnings=False)
     session.sync_stub_detected = stub
     _refuse_another_chip(session, stub)
-    session.prepare()
+    session.power.prepare()
     if former.stub:
         session.run_stub(session.loaded_stub)
     if former.baud != session.link.baud:
-        session.change_baud(former.baud)
+        session.power.change_baud(former.baud)
     _attach_again(session, former.pins, former.flash_size)
 
 
@@ -189,12 +188,12 @@ def _another(what: str) -> ConnectError:
 def _attach_again(session: Session, pins: int, size: int | None) -> None:
     """What `attach` and the setting of the size did once; a reset has undone it."""
     if not session.is_stub and not session.spec.rom.flash_ops:
-        session.flash_begin(0, 0)
+        session.flash.begin(0, 0)
         return
     if not session.is_stub or pins:
-        session.spi_attach(pins)
+        session.flash.attach(pins)
     if size is not None:
-        session.set_flash_params(size)
+        session.flash.set_size(size)
 
 
 def reopen(session: Session) -> None:
@@ -229,40 +228,6 @@ def reopen(session: Session) -> None:
                 remedy="Check cable and power, then start again.",
             )
         link.sleep(REAPPEAR_PAUSE_S)
-
-
-def usb_place(port_name: str | None) -> PortInfo | None:
-    """What identifies the USB device behind a port name, None where there is none."""
-    if not port_name or port_name.startswith(("socket:", "rfc2217:")):
-        return None
-    names = (port_name, os.path.realpath(port_name))
-    return next((p for p in all_ports() if p.device in names and p.vid is not None), None)
-
-
-def find_again(wanted: PortInfo | None) -> str | None:
-    """The present name of a USB device: by serial number, else by the socket it is plugged in.
-
-    One that shows neither is looked for under its name; None where it is not there.
-    """
-    if wanted is None:
-        return None
-    ports = all_ports()
-    if not wanted.serial_number and not wanted.location:
-        ids = (wanted.device, wanted.vid, wanted.pid)
-        return next((p.device for p in ports if (p.device, p.vid, p.pid) == ids), None)
-    if wanted.serial_number:
-        same = [p for p in ports if (p.vid, p.serial_number) == (wanted.vid, wanted.serial_number)]
-        # Many bridges are made with one and the same number: then the socket tells them apart.
-        for port in same:
-            if len(same) == 1 or port.location == wanted.location:
-                return port.device
-        if same:
-            return None
-    if wanted.location:
-        for port in ports:
-            if port.location == wanted.location:
-                return port.device
-    return None
 
 
 def _alive(session: Session) -> bool:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from esptool.chips.spec import ChipSpec, Op, Piece, Step
@@ -16,6 +16,7 @@ from esptool.errors import (
 )
 from esptool.events import Level, Listener, Message
 from esptool.protocol import packets, status
+from esptool.protocol.ext import Capability, ExtInfo
 from esptool.protocol.failure import failure
 from esptool.protocol.opcodes import Cmd, name_of
 from esptool.transport.settings import Settings
@@ -41,7 +42,7 @@ class StubKind(Enum):
 
 
 class Requester:
-    """The part of a session that sends requests and reads registers.
+    """One chip as a receiver of requests, and what is known of who answers.
 
     Attributes:
         spec: the chip's data.
@@ -50,6 +51,12 @@ class Requester:
         listener: where remarks for a person go.
         stub_kind: what answers: the ROM, a public stub, or ours.
         secure_download: the ROM is in secure download mode: registers and RAM are closed.
+        ext: what our stub can do beyond the public protocol, None without it.
+        batch_number: that of the last batch; None while it is unknown what the stub did before.
+        read_many: reads several registers in one round trip, where the other side can.
+        round_trip: the shortest time in which a request was answered, in seconds; 0 before.
+        sync_stub_detected: a stub was already running when the connection was made.
+        has_left: a reset has taken the chip out of its loader.
     """
 
     def __init__(self, spec: ChipSpec, link: Link, settings: Settings, listener: Listener) -> None:
@@ -59,11 +66,34 @@ class Requester:
         self.listener = listener
         self.stub_kind = StubKind.NONE
         self.secure_download = False
+        self.ext: ExtInfo | None = None
+        self.batch_number: int | None = None
+        self.read_many: Callable[[Sequence[int]], list[int]] | None = None
+        self.round_trip = 0.0
+        self.sync_stub_detected = False
+        self.has_left = False
 
     @property
     def is_stub(self) -> bool:
         """A stub answers, not the ROM."""
         return self.stub_kind is not StubKind.NONE
+
+    def can(self, capability: Capability) -> bool:
+        """Our stub runs, and offers this extension."""
+        return self.ext is not None and self.ext.has(capability)
+
+    @property
+    def may_batch(self) -> bool:
+        """Several accesses may go out as one request."""
+        # A trace is read by people and by scripts: it shows each register access by itself.
+        return self.link.trace is None and self.can(Capability.BATCH)
+
+    def left_stub(self) -> None:
+        """The ROM (or an application) answers again."""
+        self.stub_kind = StubKind.NONE
+        self.ext = None
+        self.read_many = None
+        self.sync_stub_detected = False
 
     @property
     def status_bytes(self) -> int:
@@ -176,6 +206,8 @@ class Requester:
 
     def read_regs(self, addresses: Sequence[int]) -> list[int]:
         """The words at `addresses`, in one request where the other side can."""
+        if len(addresses) > 1 and self.read_many is not None and self.may_batch:
+            return self.read_many(addresses)
         return [self.read_reg(a) for a in addresses]
 
     def write_reg(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from esptool.device import ext
 from esptool.device.requests import Requester
 from esptool.errors import NotSupportedError, UsageError
 
@@ -41,10 +42,13 @@ class Transaction:
     dummy_bits: int = 0
 
 
-class SpiBus(Requester):
+class SpiBus:
     """SPI-flash commands."""
 
-    def spi_command(
+    def __init__(self, requests: Requester) -> None:
+        self._r = requests
+
+    def command(
         self,
         opcode: int,
         data: bytes = b"",
@@ -66,10 +70,12 @@ class SpiBus(Requester):
         return self._run(t)
 
     def _run(self, t: Transaction) -> int:
-        spi = self.spec.spi
+        if self._r.may_batch and (not t.addr_bits or t.addr_bits in (24, 32)):
+            return self._in_one(t)
+        spi = self._r.spec.spi
         usr, usr2 = spi.base + spi.usr_offs, spi.base + spi.usr2_offs
         w0 = spi.base + spi.w0_offs
-        saved_usr, saved_usr2 = self.read_regs([usr, usr2])
+        saved_usr, saved_usr2 = self._r.read_regs([usr, usr2])
         self._set_lengths(t)
         flags = USR_COMMAND
         if t.read_bits:
@@ -80,34 +86,43 @@ class SpiBus(Requester):
             flags |= USR_DUMMY
         if t.addr_bits:
             flags |= USR_ADDR
-        self.write_reg(usr, flags)
-        self.write_reg(usr2, COMMAND_8_BITS | t.opcode)
+        self._r.write_reg(usr, flags)
+        self._r.write_reg(usr2, COMMAND_8_BITS | t.opcode)
         if t.addr_bits:
             address = t.addr or 0
             if spi.addr_msb:
                 address <<= 32 - t.addr_bits
-            self.write_reg(spi.base + ADDR_OFFS, address & 0xFFFFFFFF)
+            self._r.write_reg(spi.base + ADDR_OFFS, address & 0xFFFFFFFF)
         if t.data:
             padded = t.data + bytes(-len(t.data) % 4)
             for i in range(0, len(padded), 4):
-                self.write_reg(w0 + i, int.from_bytes(padded[i : i + 4], "little"))
+                self._r.write_reg(w0 + i, int.from_bytes(padded[i : i + 4], "little"))
         else:
-            self.write_reg(w0, 0)
-        self.write_reg(spi.base + CMD_OFFS, CMD_USR)
+            self._r.write_reg(w0, 0)
+        self._r.write_reg(spi.base + CMD_OFFS, CMD_USR)
         for _ in range(POLLS):
-            if not self.read_reg(spi.base + CMD_OFFS) & CMD_USR:
+            if not self._r.read_reg(spi.base + CMD_OFFS) & CMD_USR:
                 break
         else:
             raise NotSupportedError(
                 f"SPI command 0x{t.opcode:02x} did not complete in time: is a flash connected?"
             )
-        word = self.read_reg(w0)
-        self.write_reg(usr, saved_usr)
-        self.write_reg(usr2, saved_usr2)
+        word = self._r.read_reg(w0)
+        self._r.write_reg(usr, saved_usr)
+        self._r.write_reg(usr2, saved_usr2)
         return word & ((1 << t.read_bits) - 1) if t.read_bits else word
 
+    def _in_one(self, t: Transaction) -> int:
+        """One round trip of our stub; the first byte read is the lowest."""
+        operations = ext.Batch()
+        operations.spi(
+            t.opcode, t.data, -(-t.read_bits // 8), t.addr or 0, t.addr_bits, t.dummy_bits
+        )
+        answers = ext.batch(self._r, operations)
+        return int.from_bytes(answers[0], "little") if answers else 0
+
     def _set_lengths(self, t: Transaction) -> None:
-        spi = self.spec.spi
+        spi = self._r.spec.spi
         mosi_bits = 8 * len(t.data)
         usr1 = 0
         if t.dummy_bits:
@@ -120,27 +135,27 @@ class SpiBus(Requester):
             usr1 |= mosi << LX106_MOSI_SHIFT | miso << LX106_MISO_SHIFT
         else:
             if mosi_bits:
-                self.write_reg(spi.base + spi.mosi_dlen_offs, mosi_bits - 1)
+                self._r.write_reg(spi.base + spi.mosi_dlen_offs, mosi_bits - 1)
             if t.read_bits:
-                self.write_reg(spi.base + spi.miso_dlen_offs, t.read_bits - 1)
+                self._r.write_reg(spi.base + spi.miso_dlen_offs, t.read_bits - 1)
         if usr1 or spi.mosi_dlen_offs is None:
-            self.write_reg(spi.base + spi.usr1_offs, usr1)
+            self._r.write_reg(spi.base + spi.usr1_offs, usr1)
 
     # --- common commands -----------------------------------------------------------------------
 
     def read_jedec_id(self) -> int:
         """RDID: manufacturer in bits 7:0, memory type in 15:8, capacity in 23:16."""
-        return self.spi_command(RDID, read_bits=24)
+        return self.command(RDID, read_bits=24)
 
     def read_sfdp(self, offset: int, bits: int) -> int:
         """Up to 32 bits of the flash's parameter tables (JESD216)."""
-        return self.spi_command(RDSFDP, b"", bits, offset, 24, 8)
+        return self.command(RDSFDP, b"", bits, offset, 24, 8)
 
     def read_status(self, num_bytes: int = 2) -> int:
         """Status registers 1 to `num_bytes` (1 to 3), the first one lowest."""
         value = 0
         for i, opcode in enumerate(READ_STATUS[:num_bytes]):
-            value |= self.spi_command(opcode, read_bits=8) << (8 * i)
+            value |= self.command(opcode, read_bits=8) << (8 * i)
         return value
 
     def write_status(self, value: int, num_bytes: int = 2, set_non_volatile: bool = False) -> None:
@@ -151,12 +166,12 @@ class SpiBus(Requester):
         """
         enable = WREN if set_non_volatile else WEVSR
         if num_bytes == 2:
-            self.spi_command(enable)
-            self.spi_command(WRITE_STATUS[0], (value & 0xFFFF).to_bytes(2, "little"))
+            self.command(enable)
+            self.command(WRITE_STATUS[0], (value & 0xFFFF).to_bytes(2, "little"))
         for i, opcode in enumerate(WRITE_STATUS[:num_bytes]):
-            self.spi_command(enable)
-            self.spi_command(opcode, bytes([(value >> (8 * i)) & 0xFF]))
-        self.spi_command(WRDI)
+            self.command(enable)
+            self.command(opcode, bytes([(value >> (8 * i)) & 0xFF]))
+        self.command(WRDI)
 
 
 def _check(t: Transaction) -> None:

@@ -58,13 +58,13 @@ def upload(session: Session, stub: Stub) -> None:
     """
     block = ram_block(session)
     for address, data in segments(stub):
-        session.load_ram(data, address, block)
+        session.ram.load(data, address, block)
     detour = session.spec.stub.secure_boot_detour
     if detour is not None and session.facts.secure_boot_enabled:
         _start_by_detour(session, stub.entry, *detour)
         return
     try:
-        session.mem_finish(stub.entry)
+        session.ram.finish(stub.entry)
     except ProtocolError:
         # The greeting may overtake a damaged last answer of the ROM: it decides below.
         pass

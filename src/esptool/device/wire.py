@@ -59,7 +59,7 @@ class SessionWire:
 
     @property
     def block_size(self) -> int:
-        return self._session.flash_write_size
+        return self._session.flash.write_size
 
     def command(self, opcode: int, data: bytes) -> tuple[int, bytes]:
         return self._session.command(opcode, data)

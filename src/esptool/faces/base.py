@@ -88,7 +88,7 @@ class FaceBase:
     def _take(self, session: Session) -> None:
         """Work with this session from now on."""
         self.session = session
-        session.chosen_write_size = lambda: chosen_write_size(self)
+        session.flash.chosen_write_size = lambda: chosen_write_size(self)
 
     # --- the port ----------------------------------------------------------------------------
 

@@ -158,7 +158,7 @@ class ChipFace(FaceBase):
 
     def override_vddsdio(self, new_voltage: str) -> None:
         """Override the flash voltage until the next reset (ESP32)."""
-        self.session.set_flash_voltage(new_voltage)
+        self.session.power.set_flash_voltage(new_voltage)
 
     # --- USB, speed and resets ---------------------------------------------------------------
 
@@ -181,19 +181,19 @@ class ChipFace(FaceBase):
 
     def change_baud(self, baud: int) -> None:
         """Set chip and port to `baud`."""
-        self.session.change_baud(baud)
+        self.session.power.change_baud(baud)
 
     def hard_reset(self, uses_usb: bool | None = None) -> None:
         """Reset into the application."""
-        self.session.hard_reset(uses_usb)
+        self.session.power.hard_reset(uses_usb)
 
     def soft_reset(self, stay_in_bootloader: bool) -> None:
         """Restart without the reset line."""
-        self.session.soft_reset(stay_in_bootloader)
+        self.session.power.soft_reset(stay_in_bootloader)
 
     def watchdog_reset(self) -> None:
         """Reset through the RTC watchdog."""
-        self.session.watchdog_reset()
+        self.session.power.watchdog_reset()
 
     @classmethod
     def parse_flash_size_arg(cls, arg: str) -> int:

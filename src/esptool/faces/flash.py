@@ -23,9 +23,9 @@ class FlashFace(FaceBase):
     def flash_spi_attach(self, hspi_arg: int) -> None:
         """Connect the flash: 0 default pins, 1 HSPI, or a word of pins."""
         if self.session.is_stub or self.session.spec.rom.flash_ops:
-            self.session.spi_attach(hspi_arg)
+            self.session.flash.attach(hspi_arg)
         else:
-            self.session.flash_begin(0, 0)
+            self.session.flash.begin(0, 0)
 
     def check_spi_connection(self, spi_connection: Sequence[int]) -> None:
         """Refuse five pins (CLK, Q, D, HD, CS) that a flash cannot be wired to.
@@ -38,50 +38,50 @@ class FlashFace(FaceBase):
     def flash_set_parameters(self, size: int) -> None:
         """Tell the loader how many bytes the flash has."""
         if self.session.is_stub or self.session.spec.rom.flash_ops:
-            self.session.set_flash_params(size)
+            self.session.flash.set_size(size)
 
     def flash_begin(
         self, size: int, offset: int, encrypted_write: bool = False, logging: bool = True
     ) -> int:
         """Prepare to write; the ROM erases now. Returns the number of blocks to send."""
-        return self.session.flash_begin(size, offset, encrypted_write)
+        return self.session.flash.begin(size, offset, encrypted_write)
 
     def flash_block(
         self, data: bytes, seq: int, timeout: float = DEFAULT_TIMEOUT, encrypted: bool = False
     ) -> None:
         """Write a block."""
-        self.session.flash_block(data, seq, timeout, encrypted=encrypted)
+        self.session.flash.block(data, seq, timeout, encrypted=encrypted)
 
     def flash_finish(self, reboot: bool = False, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Leave flash mode."""
-        self.session.flash_finish(reboot)
+        self.session.flash.finish(reboot)
 
     def flash_defl_begin(
         self, size: int, compsize: int, offset: int, encrypted_write: bool = False
     ) -> int:
         """Prepare to write `size` bytes that come deflated."""
-        return self.session.flash_defl_begin(size, compsize, offset, encrypted_write)
+        return self.session.flash.begin_deflated(size, compsize, offset, encrypted_write)
 
     def flash_defl_block(self, data: bytes, seq: int, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Write a block of the deflated stream."""
-        self.session.flash_defl_block(data, seq, timeout)
+        self.session.flash.deflated_block(data, seq, timeout)
 
     def flash_defl_finish(self, reboot: bool = False, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Leave compressed flash mode."""
-        self.session.flash_defl_finish(reboot)
+        self.session.flash.finish_deflated(reboot)
 
     def flash_md5sum(self, addr: int, size: int) -> str:
         """MD5 of a range of flash, 32 hex digits."""
-        return self.session.flash_md5(addr, size)
+        return self.session.flash.md5(addr, size)
 
     def get_erase_size(self, offset: int, size: int) -> int:
         """The erase size to ask this ROM for."""
-        return self.session.rom_erase_size(offset, size)
+        return self.session.flash.rom_erase_size(offset, size)
 
     def erase_flash(self) -> None:
         """Erase the whole chip (stub only)."""
         self._stub_only("erase_flash")
-        self.session.erase_flash()
+        self.session.flash.erase_all()
 
     def erase_region(self, offset: int, size: int) -> None:
         """Erase whole sectors (stub only)."""
@@ -90,22 +90,22 @@ class FlashFace(FaceBase):
         if size % self.FLASH_SECTOR_SIZE:
             raise FatalError("Size of data to erase must be a multiple of 4096")
         self._stub_only("erase_region")
-        self.session.erase_region(offset, size)
+        self.session.flash.erase_region(offset, size)
 
     def read_flash(self, offset: int, length: int, progress_fn: ProgressFn | None = None) -> bytes:
         """Read flash; `progress_fn` is called with bytes so far, all bytes, and `offset`."""
-        return self.session.read_flash(offset, length, _telling(progress_fn, offset))
+        return self.session.flash.read(offset, length, _telling(progress_fn, offset))
 
     def read_flash_slow(
         self, offset: int, length: int, progress_fn: ProgressFn | None = None
     ) -> bytes:
         """Read flash through the ROM; see `read_flash`."""
-        return self.session.read_flash_slow(offset, length, _telling(progress_fn, offset))
+        return self.session.flash.read_slow(offset, length, _telling(progress_fn, offset))
 
     def run(self, reboot: bool = False) -> None:
         """Leave the loader and start the application."""
-        self.session.flash_begin(0, 0)
-        self.session.flash_finish(reboot)
+        self.session.flash.begin(0, 0)
+        self.session.flash.finish(reboot)
 
     def _stub_only(self, name: str) -> None:
         if not self.session.is_stub:
@@ -115,7 +115,7 @@ class FlashFace(FaceBase):
 
     def flash_id(self, cache: bool = True) -> int:
         """JEDEC id, manufacturer in the lowest byte."""
-        return self.session.flash_id(cache)
+        return self.session.flash.id(cache)
 
     def run_spiflash_command(
         self,
@@ -127,23 +127,23 @@ class FlashFace(FaceBase):
         dummy_len: int = 0,
     ) -> int:
         """Run one SPI-flash command through the controller's registers."""
-        return self.session.spi_command(
+        return self.session.bus.command(
             spiflash_command, data, read_bits, addr, addr_len, dummy_len
         )
 
     def read_spiflash_sfdp(self, addr: int, read_bits: int) -> int:
         """Bits of the SFDP tables from byte `addr` on."""
-        return self.session.read_sfdp(addr, read_bits)
+        return self.session.bus.read_sfdp(addr, read_bits)
 
     def read_status(self, num_bytes: int = 2) -> int:
         """The flash's status registers."""
-        return self.session.read_status(num_bytes)
+        return self.session.bus.read_status(num_bytes)
 
     def write_status(
         self, new_status: int, num_bytes: int = 2, set_non_volatile: bool = False
     ) -> None:
         """Write the flash's status registers."""
-        self.session.write_status(new_status, num_bytes, set_non_volatile)
+        self.session.bus.write_status(new_status, num_bytes, set_non_volatile)
 
     def flash_type(self) -> int | None:
         """What the eFuses say of the flash: 0 quad, 1 octal, None where they do not (forks)."""

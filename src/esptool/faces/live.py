@@ -40,7 +40,7 @@ class WriteSize(Live):
     """
 
     def __init__(self, fallback: int) -> None:
-        super().__init__(fallback, lambda esp: esp.session.flash_write_size)
+        super().__init__(fallback, lambda esp: esp.session.flash.write_size)
 
 
 def chosen_write_size(esp: Any) -> int | None:

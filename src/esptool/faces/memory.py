@@ -39,15 +39,15 @@ class MemoryFace(FaceBase):
             FatalError: it would overwrite the running stub.
         """
         refuse_overlap(self.session, offset, size)
-        self.session.mem_begin(size, blocks, blocksize, offset)
+        self.session.ram.begin(size, blocks, blocksize, offset)
 
     def mem_block(self, data: bytes, seq: int) -> None:
         """Send a block for RAM."""
-        self.session.mem_block(data, seq)
+        self.session.ram.block(data, seq)
 
     def mem_finish(self, entrypoint: int = 0) -> None:
         """Jump to `entrypoint`, or stay where it is 0."""
-        self.session.mem_finish(entrypoint)
+        self.session.ram.finish(entrypoint)
 
     def read_efuse(self, n: int) -> int:
         """Word `n` of the eFuse registers that are read (a flasher)."""

@@ -74,7 +74,7 @@ class Cache(MutableMapping[str, Any]):
         if key in self._usb:
             return self._usb[key]
         if key == "flash_id":
-            return self._session.known_flash_id
+            return self._session.flash.known_id
         if key == "security_info":
             return self._session.facts.__dict__.get("security_info")
         if key in self.KEYS:
@@ -85,7 +85,7 @@ class Cache(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if key == "flash_id":
-            self._session.remember_flash_id(value)
+            self._session.flash.known_id = value
         elif key == "security_info":
             self._session.facts.forget_security_info()
         else:

@@ -63,9 +63,9 @@ def attach_flash(
 def _attach(session: Session, word: int | None) -> None:
     if word is not None:
         if session.is_stub or session.spec.rom.flash_ops:
-            session.spi_attach(word)
+            session.flash.attach(word)
         else:
-            session.flash_begin(0, 0)
+            session.flash.begin(0, 0)
     if not session.secure_download:
         wake_flash(session)
 
@@ -134,16 +134,16 @@ def wake_flash(session: Session) -> None:
         if not _is_odd_xmc(flash_id):
             return
     else:
-        flash_id = session.flash_id()
+        flash_id = session.flash.id()
     if flash_id in BAD_IDS:
         return
     if _is_odd_xmc(flash_id):
         for opcode, pause in ((0xB9, 0.0), (0x79, 0.0), (0xFF, 0.002), (0xAB, 20e-6)):
-            session.spi_command(opcode)
+            session.bus.command(opcode)
             if pause:
                 session.link.sleep(pause)
-    session.spi_command(RESET_ENABLE)
-    session.spi_command(RESET)
+    session.bus.command(RESET_ENABLE)
+    session.bus.command(RESET)
     session.link.sleep(0.001)
 
 
@@ -155,8 +155,8 @@ def _identify_and_reset(session: Session) -> int:
     operations.spi(RESET)
     operations.wait(1000)
     [answer] = ext.batch(session, operations)
-    session.remember_flash_id(int.from_bytes(answer, "little"))
-    return session.flash_id()
+    session.flash.known_id = int.from_bytes(answer, "little")
+    return session.flash.id()
 
 
 def _is_odd_xmc(flash_id: int) -> bool:

@@ -125,7 +125,7 @@ def remark_unknown(report: Report, limit: Limit, session: Session) -> None:
     why = (
         "it cannot be read in secure download mode"
         if session.secure_download
-        else f"its id {session.flash_id():#08x} is not known"
+        else f"its id {session.flash.id():#08x} is not known"
     )
     report.note(
         f"The size of the flash is unknown ({why}): "

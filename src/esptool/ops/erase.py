@@ -70,7 +70,7 @@ def erase_flash(
         if limit.size is not None and session.can(Capability.ERASE):
             _erase_used(session, 0, limit.size, report)
         else:
-            session.erase_flash()
+            session.flash.erase_all()
         if limit.size is None:
             return "the size of the flash is unknown"
         return _refuse_leftovers(session, 0, limit.size, recovery)
@@ -128,13 +128,13 @@ def erase_region(
     def erase_once() -> None:
         if not session.is_stub:
             _tell_rom_size(session, report)
-            session.flash_begin(size, address)
+            session.flash.begin(size, address)
         else:
             _told_limit(session)
             if session.can(Capability.ERASE):
                 _erase_used(session, address, size, report)
             else:
-                session.erase_region(address, size)
+                session.flash.erase_region(address, size)
 
     def erase() -> str | None:
         for left in reversed(range(1 if session.can(Capability.ERASE) else ATTEMPTS)):
@@ -230,8 +230,8 @@ def _refuse_leftovers(session: Session, address: int, size: int, recovery: Recov
 def _told_limit(session: Session) -> bounds.Limit:
     """The end of flash, which the running stub is told too: an earlier job may have set another."""
     limit = bounds.flash_limit(session)
-    if limit.size is not None and session.flash_size != limit.size:
-        session.set_flash_params(limit.size)
+    if limit.size is not None and session.flash.size != limit.size:
+        session.flash.set_size(limit.size)
     return limit
 
 

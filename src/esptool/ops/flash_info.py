@@ -36,7 +36,7 @@ def decode_flash_id(raw: int) -> FlashInfo:
 
 def flash_info(session: Session) -> FlashInfo:
     """Read the JEDEC id of the flash and decode it."""
-    return decode_flash_id(session.flash_id())
+    return decode_flash_id(session.flash.id())
 
 
 def detect_flash_size(session: Session) -> str | None:
@@ -127,8 +127,8 @@ def set_flash_size(
         num_bytes = min(num_bytes, size_in_bytes(detected))
     # A ROM knows its boot flash; it is told what the user said, or that this no longer holds.
     can_be_told = session.is_stub or session.spec.rom.flash_ops
-    if can_be_told and (session.is_stub or size != "keep" or session.flash_size is not None):
-        session.set_flash_params(num_bytes)
+    if can_be_told and (session.is_stub or size != "keep" or session.flash.size is not None):
+        session.flash.set_size(num_bytes)
     if num_bytes > LARGE_FLASH and not (session.is_stub and session.spec.flash.addr32):
         report.note(
             "Flash sizes larger than 16MB are not fully supported. "
@@ -146,7 +146,7 @@ def require_known_size(session: Session, purpose: str) -> int:
     size = detect_flash_size(session)
     if size is None:
         raise FatalError(
-            f"{purpose} ALL needs the size of the flash, but its id {session.flash_id():#08x} "
+            f"{purpose} ALL needs the size of the flash, but its id {session.flash.id():#08x} "
             "is not known. Give the size as a number."
         )
     return size_in_bytes(size)

@@ -55,17 +55,17 @@ def load_ram(
         f"Loaded {len(program.segments)} segments from {label} to RAM, "
         f"executing at {program.entry:#010x}."
     )
-    session.mem_finish(program.entry)
+    session.ram.finish(program.entry)
 
 
 def _send_segment(session: Session, address: int, data: bytes, report: Report) -> None:
     block = ram_block(session)
     count = -(-len(data) // block)
-    session.mem_begin(len(data), count, block, address)
+    session.ram.begin(len(data), count, block, address)
     action = f"Downloading {len(data)} bytes at"
     for seq in range(count):
         report.progress(action, address, seq * block, len(data))
-        session.mem_block(data[seq * block : (seq + 1) * block], seq)
+        session.ram.block(data[seq * block : (seq + 1) * block], seq)
     report.progress(action, address, len(data), len(data))
 
 
@@ -76,11 +76,11 @@ def run(session: Session, *, listener: Listener | None = None) -> None:
     """
     del listener
     if session.is_stub and session.spec.rom.flash_ops:
-        if session.hard_reset():
+        if session.power.hard_reset():
             return
-        session.soft_reset(True)
+        session.power.soft_reset(True)
         try:
             resync(session)
         except LineLossError:
             return  # The reset has started the program.
-    session.soft_reset(False)
+    session.power.soft_reset(False)

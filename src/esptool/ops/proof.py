@@ -29,7 +29,7 @@ def read_on_bus(session: Session, address: int, size: int) -> bytes:
     found = bytearray()
     while len(found) < size:
         bits = 8 * min(WORD, size - len(found))
-        word = session.spi_command(READ, b"", bits, address + len(found), 24)
+        word = session.bus.command(READ, b"", bits, address + len(found), 24)
         found += word.to_bytes(WORD, "little")[: bits // 8]
     return bytes(found)
 

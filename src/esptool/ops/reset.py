@@ -38,17 +38,17 @@ def reset_chip(
         )
         mode = "hard-reset"
     if mode == "hard-reset":
-        session.hard_reset()
+        session.power.hard_reset()
     elif mode == "soft-reset":
         report.line("Soft resetting...")
-        session.soft_reset(False)
+        session.power.soft_reset(False)
     elif mode == "watchdog-reset":
-        session.watchdog_reset()
+        session.power.watchdog_reset()
     elif mode == "no-reset-stub":
         report.line("Staying in flasher stub.")
     elif mode == "no-reset":
         report.line("Staying in bootloader.")
         if session.is_stub:
-            session.soft_reset(True)
+            session.power.soft_reset(True)
     else:
         raise FatalError(f"Invalid reset mode: {mode}. Choose one of: {', '.join(MODES)}.")

@@ -22,7 +22,7 @@ def _check_width(num_bytes: int) -> None:
 def read_status(session: Session, num_bytes: int = 2, *, listener: Listener | None = None) -> int:
     """Status registers 1 to `num_bytes` of the flash, the first in the lowest byte."""
     _check_width(num_bytes)
-    value = session.read_status(num_bytes)
+    value = session.bus.read_status(num_bytes)
     Report(session, listener).line(f"Flash memory status: {value:#0{num_bytes * 2 + 2}x}")
     return value
 
@@ -47,10 +47,10 @@ def write_status(
         raise UsageError(f"Status {value:#x} does not fit into {num_bytes} byte(s).")
     report = Report(session, listener)
     width = num_bytes * 2 + 2
-    report.line(f"Initial flash memory status: {session.read_status(num_bytes):#0{width}x}")
+    report.line(f"Initial flash memory status: {session.bus.read_status(num_bytes):#0{width}x}")
     report.line(f"Setting flash memory status: {value:#0{width}x}")
-    session.write_status(value, num_bytes, non_volatile)
-    after = session.read_status(num_bytes)
+    session.bus.write_status(value, num_bytes, non_volatile)
+    after = session.bus.read_status(num_bytes)
     report.line(f"After flash memory status:   {after:#0{width}x}")
     return after
 
@@ -69,7 +69,7 @@ def read_sfdp(
         raise UsageError(f"SFDP address {address:#x} is not in the range 0 to 0xffffff.")
     report = Report(session, listener)
     show_flash_id(session, listener=report.listener)
-    data = session.read_sfdp(address, size * 8).to_bytes(size, "little")
+    data = session.bus.read_sfdp(address, size * 8).to_bytes(size, "little")
     shown = " ".join(f"{byte:#04x}" for byte in data)
     report.line(f"Flash memory SFDP[{address}..{address + size - 1}]: {shown} ")
     return data

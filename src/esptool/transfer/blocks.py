@@ -46,7 +46,7 @@ class BlockWrite:
         self.resends = 0
         self.start = start
         self.certain = start
-        self.block = session.flash_write_size
+        self.block = session.flash.write_size
         self._ends: list[int] = []
 
     def run(self) -> bool:
@@ -64,7 +64,7 @@ class BlockWrite:
         session, segment = self.session, self.segment
         address = segment.address + self.start
         watch = Stopwatch(session)
-        count = session.flash_begin(len(data), address, segment.encrypted)
+        count = session.flash.begin(len(data), address, segment.encrypted)
         self._begun(watch, len(data))
         for seq in range(count):
             part = data[seq * self.block : (seq + 1) * self.block]
@@ -75,12 +75,12 @@ class BlockWrite:
             self.sent_bytes += len(part)
             self._acknowledged(seq * self.block + len(part))
         if session.is_stub:
-            session.flash_finish()
+            session.flash.finish()
 
     def _deflated(self, size: int, packed: bytes) -> None:
         session, address = self.session, self.segment.address + self.start
         watch = Stopwatch(session)
-        count = session.flash_defl_begin(size, len(packed), address, self.segment.encrypted)
+        count = session.flash.begin_deflated(size, len(packed), address, self.segment.encrypted)
         self._begun(watch, len(packed))
         inflater = zlib.decompressobj()
         produced = 0
@@ -94,7 +94,7 @@ class BlockWrite:
             self.sent_bytes += len(part)
             self._acknowledged(produced)
         if session.is_stub:
-            session.flash_defl_finish()
+            session.flash.finish_deflated()
 
     def _tell(self, reached: int, done: int, total: int, written: int, stream: int) -> None:
         """A block is about to be sent, up to the offset `reached` in the segment.
@@ -115,7 +115,7 @@ class BlockWrite:
         timeout = session.settings.scaled(
             session.settings.erase_write_timeout_per_mb, produced + SECTOR
         )
-        send = session.flash_defl_block if deflated else session.flash_block
+        send = session.flash.deflated_block if deflated else session.flash.block
         for left in reversed(range(max(1, attempts))):
             try:
                 send(data, seq, timeout)

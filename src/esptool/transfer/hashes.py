@@ -34,7 +34,7 @@ def flash_md5(
     last = None
     while True:
         try:
-            found = session.flash_md5(offset, size, attempts=1)
+            found = session.flash.md5(offset, size, attempts=1)
         except FAILURES as e:
             try:
                 recovery.after(e, "while verifying", harmless=True)

@@ -109,7 +109,7 @@ class _CheckedRead:
         """
         session = self._session
         address, size = self._range
-        found = session.read_flash(address, size, lambda so_far, _all: self._progress(so_far))
+        found = session.flash.read(address, size, lambda so_far, _all: self._progress(so_far))
         if not session.is_stub:
             wanted = hashlib.md5(found).hexdigest()
             if flash_md5(session, address, size, self._recovery, wanted) != wanted:

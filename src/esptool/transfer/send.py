@@ -103,7 +103,7 @@ def _send_one(
     end: int,
 ) -> Sent:
     """Write a segment; `end` is that of the whole that it is a chunk of."""
-    done, block = 0, session.chosen_write_size() or LARGE_BLOCK
+    done, block = 0, session.flash.chosen_write_size() or LARGE_BLOCK
     sent = Sent(line_bytes=segment.line_bytes, deflated=segment.deflated)
     while True:
         write: WindowedWrite | BlockWrite
@@ -129,7 +129,7 @@ def _send_one(
             continue
         sent.restarts += 1
         pace.stop()
-        session.block_limit = min(session.block_limit, SMALL_BLOCK)
+        session.flash.block_limit = min(session.flash.block_limit, SMALL_BLOCK)
         try:
             where = f"at {segment.address + done:#010x}"
             recovery.after(failure, where, took_some=write.sent_bytes > 0)

@@ -16,7 +16,7 @@ _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)>=(?P<least>[\w.]+)")
 
 
 def pins(pyproject: Path) -> list[str]:
-    """"name==version" of each requirement.
+    """ "name==version" of each requirement.
 
     Raises:
         ValueError: one has no minimum, so that nobody knows with which version it works.

@@ -101,6 +101,8 @@ def test_pytest_embedded_idf_flashes_a_project_and_dumps_it(tmp_path: Path) -> N
                 serial.dump_flash(output="dump.bin", address="0x10000", size="4096")
                 from pathlib import Path
                 assert Path("dump.bin").read_bytes()[:1] == b"\\xe9"
+                # Without a name the data come back, through a file that stays open meanwhile.
+                assert serial.dump_flash(address="0x10000", size="4096") == Path("dump.bin").read_bytes()
             """
         )
     )

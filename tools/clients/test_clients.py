@@ -98,11 +98,12 @@ def test_pytest_embedded_idf_flashes_a_project_and_dumps_it(tmp_path: Path) -> N
         textwrap.dedent(
             """
             def test_project(serial, app):
-                serial.dump_flash(output="dump.bin", address="0x10000", size="4096")
                 from pathlib import Path
-                assert Path("dump.bin").read_bytes()[:1] == b"\\xe9"
+                serial.dump_flash(output="dump.bin", address="0x10000", size="4096")
+                dumped = Path("dump.bin").read_bytes()
+                assert dumped[:1] == b"\\xe9"
                 # Without a name the data come back, through a file that stays open meanwhile.
-                assert serial.dump_flash(address="0x10000", size="4096") == Path("dump.bin").read_bytes()
+                assert serial.dump_flash(address="0x10000", size="4096") == dumped
             """
         )
     )

@@ -107,7 +107,7 @@ def test_idftool_keeps_settings_and_files(board: Board) -> None:
     )
     board.idftool("create-nvs", "-o", "nvs.bin", "--size", "0x5000", "settings.csv")
     board.idftool("write", "nvs", "nvs.bin")
-    assert "board" in board.idftool("print-nvs")
+    assert "board" in board.idftool("print-nvs", "nvs")
     files = board.folder / "files"
     files.mkdir()
     (files / "hello.txt").write_text("hello")

@@ -78,9 +78,10 @@ soak: setup
 	$(BIN)/python -m bench.soak
 
 docs: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mkdocs>=1.6,<2'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  'mkdocs>=1.6,<2' 'mkdocs-material>=9.7,<10' 'mkdocstrings[python]>=1,<2'
 	$(BIN)/python tools/gen_cli_docs.py
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # What differs between versions of libraries: command lines, terminals, cryptography, ports, HSM.
 OLDEST_TESTS = tests/test_files.py tests/protocol tests/cli/test_logger.py \

@@ -23,13 +23,17 @@ class FieldView(Protocol):
     d: FieldDef
 
     @property
-    def table(self) -> ChipTable: ...
+    def table(self) -> ChipTable:
+        """The table of the chip."""
 
-    def raw(self, from_read: bool = True) -> int: ...
+    def raw(self, from_read: bool = True) -> int:
+        """The field's bits as a number: as read, or as about to be written."""
 
-    def sibling_raw(self, name: str) -> int: ...
+    def sibling_raw(self, name: str) -> int:
+        """The bits of another field, as read."""
 
-    def is_readable(self, blk_part: int | None = None) -> bool: ...
+    def is_readable(self, blk_part: int | None = None) -> bool:
+        """Whether the bits can be read (or one part of a block that is protected in parts)."""
 
 
 class Codec:

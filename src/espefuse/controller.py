@@ -176,6 +176,7 @@ class Controller:
                 )
 
     def idle_reads(self) -> int:
+        """How often the state is read in a row before the controller counts as idle."""
         return 1
 
 
@@ -234,5 +235,6 @@ class PgmController(Controller):
 
 
 def make(table: ChipTable, device: RegisterAccess) -> Controller:
+    """The controller of a chip, by what its table names."""
     kinds: dict[str, type[Controller]] = {"direct": DirectController, "pgm": PgmController}
     return kinds[table.controller](table, device)

@@ -29,7 +29,8 @@ class RegisterAccess(Protocol):
 
     CHIP_NAME: str
 
-    def read_reg(self, addr: int) -> int: ...
+    def read_reg(self, addr: int) -> int:
+        """The 32-bit word at `addr`."""
 
     def write_reg(
         self,
@@ -38,13 +39,17 @@ class RegisterAccess(Protocol):
         mask: int = 0xFFFFFFFF,
         delay_us: int = 0,
         delay_after_us: int = 0,
-    ) -> Any: ...
+    ) -> Any:
+        """Write the bits of `value` that `mask` names; the delays are in microseconds."""
 
-    def update_reg(self, addr: int, mask: int, new_val: int) -> Any: ...
+    def update_reg(self, addr: int, mask: int, new_val: int) -> Any:
+        """Replace the bits of `mask`."""
 
-    def get_chip_revision(self) -> int: ...
+    def get_chip_revision(self) -> int:
+        """major * 100 + minor."""
 
-    def get_crystal_freq(self) -> int: ...
+    def get_crystal_freq(self) -> int:
+        """Crystal frequency in MHz."""
 
 
 @runtime_checkable

@@ -43,10 +43,12 @@ class DefChip:
 
     @property
     def efuse_lib(self) -> type[BaseCommands]:
+        """Class of the commands for this chip."""
         return _command_type(self.name)
 
     @property
     def chip_class(self) -> Any:
+        """The chip's class in `esptool.targets`."""
         from esptool.targets import CHIP_DEFS
 
         return CHIP_DEFS[self.name]

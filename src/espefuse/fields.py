@@ -26,19 +26,26 @@ class Owner(Protocol):
 
     def __getitem__(self, name: str) -> Field: ...
 
-    def refuse(self, message: str) -> None: ...
+    def refuse(self, message: str) -> None:
+        """Refuse a write with this reason, unless it was forced."""
 
-    def rd_dis_value(self) -> int: ...
+    def rd_dis_value(self) -> int:
+        """Bits of RD_DIS, as read."""
 
-    def wr_dis_value(self) -> int: ...
+    def wr_dis_value(self) -> int:
+        """Bits of WR_DIS, as read."""
 
-    def date_bit(self) -> int: ...
+    def date_bit(self) -> int:
+        """ESP32: bit of the date register that the burn timing depends on."""
 
-    def high_part(self, field: Field) -> Field | None: ...
+    def high_part(self, field: Field) -> Field | None:
+        """The field that holds the upper bits of one that is split, None where it is whole."""
 
-    def scheme_of(self, block: BlockDef) -> CodingScheme: ...
+    def scheme_of(self, block: BlockDef) -> CodingScheme:
+        """Coding scheme of a block."""
 
-    def burn_all(self, check_batch_mode: bool = False) -> bool: ...
+    def burn_all(self, check_batch_mode: bool = False) -> bool:
+        """Burn what was staged; False where batch mode keeps it for later."""
 
 
 class Guard:
@@ -58,6 +65,7 @@ class Guard:
         return self.wr_dis is None or not self.owner.wr_dis_value() >> self.wr_dis & 1
 
     def get_read_disable_mask(self, blk_part: int | None = None) -> int:
+        """Bits of RD_DIS that protect this (or one part of it) from being read."""
         bits = self.rd_dis if blk_part is None or not self.rd_dis else (self.rd_dis[blk_part],)
         mask = 0
         for bit in bits:
@@ -65,6 +73,7 @@ class Guard:
         return mask
 
     def get_count_read_disable_bits(self) -> int:
+        """How many bits of RD_DIS protect this from being read."""
         return len(self.rd_dis)
 
     def disable_read(self) -> None:
@@ -142,6 +151,7 @@ class Block(Guard):
 
     @property
     def scheme(self) -> CodingScheme:
+        """Its coding scheme."""
         return self.owner.scheme_of(self.d)
 
     @property
@@ -151,13 +161,16 @@ class Block(Guard):
 
     @property
     def bits(self) -> int:
+        """Its length."""
         return self.words * 32
 
     @property
     def key_purpose_name(self) -> str | None:
+        """Name of the field with its key purpose, None for a block without one."""
         return self.d.purpose_field
 
     def get_words(self) -> list[int]:
+        """Its data as read, in 32-bit words."""
         return coding.to_words(self.data, self.words)
 
     def get_raw(self, from_read: bool = True) -> bytes:
@@ -238,20 +251,25 @@ class Field(Guard):
 
     @property
     def table(self) -> ChipTable:
+        """The table of the chip."""
         return self.owner.table
 
     @property
     def all_names(self) -> list[str]:
+        """Its name, and all others under which it is known."""
         return [self.name, *self.alt_names]
 
     @property
     def parent(self) -> Owner:
+        """The eFuses that it belongs to."""
         return self.owner
 
     def get_info(self) -> str:
+        """Its name and block, for messages."""
         return f"{self.name} (BLOCK{self.block})"
 
     def is_field_calculated(self) -> bool:
+        """It has no bits of its own: its value is made of other fields."""
         return self.d.bit is None
 
     # --- value ---------------------------------------------------------------------------------
@@ -288,6 +306,7 @@ class Field(Guard):
         return value | (high.raw(from_read) << self.bit_len if high else 0)
 
     def sibling_raw(self, name: str) -> int:
+        """The bits of another field, as read."""
         return self.owner[name].raw()
 
     def get_raw(self, from_read: bool = True) -> int | bool | bytes:

@@ -27,10 +27,12 @@ class KeyWish:
 
 
 def hidden_or_plain(data: bytes, show: bool) -> str:
+    """Key bytes in hex for a message, or as many question marks."""
     return f"[{data.hex(' ') if show else ' '.join('??' for _ in data)}]"
 
 
 def check_size(data: bytes, size: int) -> None:
+    """Refuse a key that is not `size` bytes."""
     if len(data) != size:
         raise FatalError(
             f"Incorrect key file size {len(data)}. "
@@ -39,12 +41,14 @@ def check_size(data: bytes, size: int) -> None:
 
 
 def check_unrepeated(names: list[str]) -> None:
+    """Refuse a block that is named twice."""
     repeated = sorted({n for n in names if names.count(n) > 1})
     if repeated:
         raise FatalError(f"Found repeated {repeated} in the name list.")
 
 
 def check_same_length(*lists: Sequence[object]) -> None:
+    """Refuse blocks, keys and purposes that do not pair up."""
     if len({len(one) for one in lists}) > 1:
         raise FatalError(
             "The number of blocks "

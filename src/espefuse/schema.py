@@ -64,16 +64,19 @@ class FieldDef:
 
     @property
     def type(self) -> str:
+        """Kind and length, as summaries show them: "bool", "uint:4", "bytes:32"."""
         if self.kind == "bool":
             return "bool"
         return f"{self.kind}:{self.length // 8 if self.kind == 'bytes' else self.length}"
 
     @property
     def mask(self) -> int:
+        """All of its bits set."""
         return (1 << self.length) - 1
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Its name, and all others under which it is known."""
         return (self.name, *self.alt)
 
 
@@ -206,6 +209,7 @@ class ChipTable:
         raise KeyError(name)
 
     def digest_purposes(self) -> tuple[str, ...]:
+        """Key purposes of secure boot digests."""
         return tuple(p.name for p in self.purposes if p.digest)
 
     def with_fields(self, fields: Iterable[FieldDef]) -> ChipTable:

@@ -143,6 +143,7 @@ class EfuseState(ABC):
 
     @property
     def efuses(self) -> list[Field]:
+        """All fields."""
         return list(self._fields.values())
 
     def high_part(self, field: Field) -> Field | None:
@@ -157,11 +158,13 @@ class EfuseState(ABC):
         return {n for f in self._fields.values() if f.d.group not in unused for n in f.d.names}
 
     def block_of(self, name: str) -> Block:
+        """The block of that name."""
         return self.blocks[self.table.block(name).index]
 
     # --- chip facts ----------------------------------------------------------------------------
 
     def scheme_of(self, block: BlockDef) -> CodingScheme:
+        """Coding scheme of a block."""
         if block.index == 0:
             return coding.NONE
         if self.table.controller == "pgm":
@@ -169,9 +172,11 @@ class EfuseState(ABC):
         return coding.by_number(self.coding_scheme)
 
     def wr_dis_value(self) -> int:
+        """Bits of WR_DIS, as read."""
         return self._raw_of("WR_DIS")
 
     def rd_dis_value(self) -> int:
+        """Bits of RD_DIS, as read."""
         return self._raw_of("RD_DIS")
 
     def date_bit(self) -> int:
@@ -181,6 +186,7 @@ class EfuseState(ABC):
         return self._date
 
     def get_block_version(self) -> int:
+        """Version of the eFuse layout: major * 100 + minor."""
         return self._raw_of("BLK_VERSION_MAJOR") * 100 + self._raw_of("BLK_VERSION_MINOR")
 
     def get_chip_version(self) -> int:
@@ -263,6 +269,7 @@ class EfuseState(ABC):
         return found
 
     def print_blocks(self, comment: str = "read_regs") -> None:
+        """Show all blocks, as read."""
         for block in self.blocks:
             self.emit(block.row(comment))
 

@@ -112,6 +112,7 @@ def field_errors(field: Field) -> int:
 
 
 def row(efuses: EfuseState, field: Field) -> list[str]:
+    """A field's line of the summary, as columns."""
     block = efuses.blocks[field.block]
     name = f"{field.name} (BLOCK{field.block})"
     wrong = field_errors(field)

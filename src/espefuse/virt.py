@@ -117,6 +117,7 @@ class VirtualEfuses:
         self.mem[at : at + 4] = (value & 0xFFFFFFFF).to_bytes(4, "little")
 
     def read_reg(self, addr: int) -> int:
+        """The word at `addr`, 0 outside of the controller."""
         if addr == ESP32_DATE_REGISTER:
             return ESP32_DATE_VALUE
         if addr in self._aside:
@@ -124,6 +125,7 @@ class VirtualEfuses:
         return self._word(addr) if self._inside(addr) else 0
 
     def read_regs(self, addresses: list[int]) -> list[int]:
+        """The words at `addresses`."""
         return [self.read_reg(addr) for addr in addresses]
 
     def _inside(self, addr: int) -> bool:
@@ -137,6 +139,7 @@ class VirtualEfuses:
         delay_us: int = 0,
         delay_after_us: int = 0,
     ) -> None:
+        """Write the bits of `value` that `mask` names, and do what they ask the controller for."""
         if addr in self._aside:
             self._aside[addr] = (self._aside[addr] & ~mask) | (value & mask)
         elif self._inside(addr):
@@ -157,19 +160,24 @@ class VirtualEfuses:
     # --- chip facts ----------------------------------------------------------------------------
 
     def get_crystal_freq(self) -> int:
+        """Crystal frequency in MHz."""
         allowed = self.table.xtal_mhz
         return allowed[0] if len(allowed) == 1 else USUAL_CRYSTAL_MHZ
 
     def get_chip_revision(self) -> int:
+        """major * 100 + minor."""
         return self.get_major_chip_version() * 100 + self.get_minor_chip_version()
 
     def get_major_chip_version(self) -> int:
+        """Major part of the revision."""
         return self._number("WAFER_VERSION_MAJOR")
 
     def get_minor_chip_version(self) -> int:
+        """Minor part of the revision."""
         return self._number("WAFER_VERSION_MINOR")
 
     def get_chip_description(self) -> str:
+        """Name and revision."""
         major, minor = self.get_major_chip_version(), self.get_minor_chip_version()
         return f"{self.CHIP_NAME} (revision v{major}.{minor})"
 

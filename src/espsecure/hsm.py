@@ -138,9 +138,11 @@ class HsmSigner:
 
     @property
     def public_key(self) -> PublicKey:
+        """The public half of the key in the HSM."""
         return self.key
 
     def sign(self, digest: bytes) -> bytes:
+        """Have the HSM sign a SHA-256 digest."""
         with _translated(self.config), _session(self.config, self.ask_pin) as session:
             import pkcs11
 

@@ -81,6 +81,7 @@ class Block:
 
     @property
     def is_rsa(self) -> bool:
+        """It holds an RSA signature, not one of ECDSA."""
         return self.raw[1] == VERSION_RSA
 
     @property

@@ -113,9 +113,11 @@ class KeySigner:
 
     @property
     def public_key(self) -> PublicKey:
+        """The public half of the private key."""
         return self.private_key.public_key()
 
     def sign(self, digest: bytes) -> bytes:
+        """Sign a digest with the private key."""
         from cryptography.hazmat.primitives.asymmetric import rsa, utils
 
         hashed = utils.Prehashed(_hash_of(digest))
@@ -146,9 +148,11 @@ class StoredSigner:
 
     @property
     def public_key(self) -> PublicKey:
+        """The key that the signature belongs to."""
         return self.key
 
     def sign(self, digest: bytes) -> bytes:
+        """The stored signature, once it fits the digest."""
         try:
             raw = as_raw(self.signature, self.key)
         except ValueError:
@@ -175,9 +179,11 @@ class CommandSigner:
 
     @property
     def public_key(self) -> PublicKey:
+        """The key that the command signs with."""
         return self.key
 
     def sign(self, digest: bytes) -> bytes:
+        """Have the command sign a digest, and check what it gives."""
         try:
             words = shlex.split(self.command)
         except ValueError as e:

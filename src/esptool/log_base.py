@@ -121,8 +121,10 @@ class TemplateLogger(ABC):
 
 
 def joined(args: tuple[Any, ...]) -> str:
+    """Arguments as one text, as `print` would join them."""
     return " ".join(map(str, args))
 
 
 def with_suggestion(message: str, suggestion: str | None) -> str:
+    """A message with what may be done about it."""
     return f"{message} {suggestion}" if suggestion else message

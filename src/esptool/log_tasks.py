@@ -16,13 +16,15 @@ class BarLogger(Protocol):
 
     def progress_bar(
         self, cur_iter: int, total_iters: int, prefix: str, suffix: str, bar_length: int
-    ) -> None: ...
+    ) -> None:
+        """Draw a bar."""
 
 
 class CounterLogger(Protocol):
     """What a `CounterTask` draws on."""
 
-    def counter_line(self, prefix: str, suffix: str, *, final: bool) -> None: ...
+    def counter_line(self, prefix: str, suffix: str, *, final: bool) -> None:
+        """Draw a count; `final` ends its line."""
 
 
 class ProgressTask:

@@ -100,6 +100,7 @@ class EspefuseGroup(HelpMixin, click.Group):
     # --- commands of the chip ------------------------------------------------------------------
 
     def load(self, chip: str) -> None:
+        """Take the commands and the table of `chip`."""
         self.table = schema.load(CHIP_ALIASES.get(chip, chip))
         self.commands = dict(make_all(self.table))
 
@@ -129,6 +130,7 @@ class EspefuseGroup(HelpMixin, click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Options of the group may be repeated; those that follow a command belong to it.
+        """Find the chip in the words, as commands and names depend on it."""
         chip = chip_of(args, self.params)
         if chip is None and {"-h", "--help"} & set(args):
             click.echo(
@@ -255,6 +257,7 @@ class Run:
         )
 
     def all(self) -> None:
+        """Run the commands of the line in order; what they burn is burned as each of them says."""
         efuses = self.commands.efuses
         _check_outputs(self.contexts)
         before = efuses.checkpoint()

@@ -112,4 +112,5 @@ class MacType(click.ParamType):  # type: ignore[type-arg]
 
 
 def file(mode: str) -> click.File:
+    """A file that is opened when it is used, in `mode`."""
     return click.File(mode)

@@ -168,6 +168,7 @@ class Command(HelpMixin, click.Command):
         super().__init__(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take old spellings and options with several values apart, then parse as usual."""
         known = _options_of(self)
         inherited = getattr(ctx.parent.command, "renamed", {}) if ctx.parent else {}
         words = _modern(args, known, {**inherited, **self.renamed})
@@ -291,6 +292,7 @@ class Group(HelpMixin, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, also in its old spelling; suggest the nearest where there is none."""
         name = args[0]
         new = name.replace("_", "-")
         if self.get_command(ctx, name) is None and self.get_command(ctx, new) is not None:
@@ -306,6 +308,7 @@ class Group(HelpMixin, click.Group):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the program's own options from wherever they stand, then parse as usual."""
         known = _options_of(self)
         words = self._hoist(ctx, list(args), known)
         cut = self._first_command(words, known)

@@ -43,6 +43,7 @@ class HelpMixin(click.Command):
             self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by section."""
         sections: dict[str, list[tuple[str, str]]] = {}
         entries = getattr(self, "entries", {})
         assert isinstance(self, click.Group)

@@ -218,6 +218,7 @@ class PairsArgument(click.Argument):
         return [] if ctx.resilient_parsing else parse_pairs(words, fail)
 
     def make_metavar(self, ctx: click.Context | None = None) -> str:
+        """What help shows in its place."""
         return self.metavar or "<address> <filename>..."
 
 

@@ -43,7 +43,7 @@ class Wire(Protocol):
         """A remark for whoever looks at the traffic."""
 
 
-class SessionWire:
+class SessionWire(Wire):
     """The wire of a session."""
 
     def __init__(self, session: Session) -> None:

@@ -7,11 +7,12 @@ Through the object's own methods, since programs and tests override those.
 from __future__ import annotations
 
 from esptool.device.link import Reply
+from esptool.device.wire import Wire
 from esptool.faces.base import FaceBase
 from esptool.transport.settings import Settings
 
 
-class LoaderWire:
+class LoaderWire(Wire):
     """See `esptool.device.wire.Wire`."""
 
     def __init__(self, esp: FaceBase) -> None:

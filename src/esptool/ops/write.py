@@ -92,7 +92,7 @@ def plan_write(
     """Check everything and say what `write_flash` would do; changes nothing in flash.
 
     Raises:
-        As `write_flash` before it sends.
+        FatalError: what `write_flash` raises before it sends.
     """
     options = options or WriteOptions()
     report = Report(session, listener)

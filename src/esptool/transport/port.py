@@ -25,7 +25,8 @@ class Port(Protocol):
     """
 
     @property
-    def serial(self) -> Serial: ...
+    def serial(self) -> Serial:
+        """The pyserial port itself."""
 
     @property
     def url(self) -> str:

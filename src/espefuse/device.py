@@ -56,14 +56,16 @@ class RegisterAccess(Protocol):
 class BatchReads(Protocol):
     """A device that reads many registers at once."""
 
-    def read_regs(self, addresses: list[int]) -> list[int]: ...
+    def read_regs(self, addresses: list[int]) -> list[int]:
+        """The words at `addresses`."""
 
 
 @runtime_checkable
 class BatchWrites(Protocol):
     """A device that writes many registers at once."""
 
-    def write_regs(self, pairs: list[tuple[int, int]]) -> None: ...
+    def write_regs(self, pairs: list[tuple[int, int]]) -> None:
+        """Write (address, value) pairs in order."""
 
 
 @runtime_checkable
@@ -71,7 +73,8 @@ class OnLine(Protocol):
     """A device at the other end of a serial line, as `esptool`'s loader objects are."""
 
     @property
-    def session(self) -> Session: ...
+    def session(self) -> Session:
+        """The live chip underneath."""
 
 
 @runtime_checkable
@@ -79,7 +82,8 @@ class Lockable(Protocol):
     """A device that can tell that registers are out of reach."""
 
     @property
-    def secure_download_mode(self) -> bool: ...
+    def secure_download_mode(self) -> bool:
+        """Registers cannot be reached."""
 
 
 def read_many(device: RegisterAccess, addresses: Sequence[int]) -> list[int]:

@@ -173,8 +173,8 @@ class DiffFile(_AnyType):
     ) -> str | None:
         if value is None or str(value).lower() == "skip":
             return "skip"
-        if not os.path.isfile(value):
-            self.fail(f"File '{value}' does not exist.", param, ctx)
+        if "\0" in value or not os.path.isfile(value):
+            self.fail(f"File {_shown(value)} does not exist.", param, ctx)
         return str(value)
 
 
@@ -199,8 +199,14 @@ def parse_pairs(words: Sequence[str], fail: Any, check_files: bool = True) -> li
                     pass
             except OSError as e:
                 fail(f"[Errno {e.errno}] {e.strerror}: '{name}'")
+            except ValueError as e:
+                fail(f"{_shown(name)} is no file name: {e}.")
         pairs.append((address, name))
     return pairs
+
+
+def _shown(name: str) -> str:
+    return f"'{name}'".replace("\0", "\\0")
 
 
 class PairsArgument(click.Argument):
@@ -231,8 +237,9 @@ class ReadableFile(_StrType):
         try:
             with open(value, "rb"):
                 pass
-        except OSError as e:
-            self.fail(f"'{value}': {e.strerror or e}.", param, ctx)
+        except (OSError, ValueError) as e:
+            reason = e.strerror if isinstance(e, OSError) and e.strerror else e
+            self.fail(f"{_shown(value)}: {reason}.", param, ctx)
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from esptool import chips
+from esptool import chips, targets
 from esptool.chips.spec import ChipSpec, Field
 from esptool.device.facts import Facts
 from esptool.errors import FatalError
+from tests.chips import constants
 from tests.support import oracle
 
 CHIPS = [chips.get(k) for k in chips.KEYS]
@@ -138,3 +139,12 @@ def without_empty_vendor(value: Any) -> Any:
     if isinstance(value, list):
         return [v.removesuffix(" ()") for v in value]
     return value
+
+
+@pytest.mark.oracle
+def test_class_constants_are_those_of_the_public_tool_but_for_corrections() -> None:
+    assert constants.of(CHIPS) == []
+    for key, names in constants.CORRECTED.items():
+        ours = targets.constants(chips.get(key))
+        same = [n for n in sorted(names) if ours[n] == constants.theirs()[key].get(n)]
+        assert same == [], f"{key}: no correction any more"

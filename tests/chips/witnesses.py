@@ -36,20 +36,20 @@ class Row:
 
 
 class Silicon:
-    """The values of one `silicon.json` that have a source of their own."""
+    """The values of one `silicon.json` that have a source of their own, or with `believed` all."""
 
-    def __init__(self, facts: Path, chip: str) -> None:
+    def __init__(self, facts: Path, chip: str, believed: bool = False) -> None:
         raw = json.loads((facts / chip / "silicon.json").read_text(encoding="utf-8"))
         self.values = {
             name: plain(entry["v"])
             for name, entry in raw["values"].items()
-            if not entry["src"].startswith(NO_WITNESS)
+            if believed or not entry["src"].startswith(NO_WITNESS)
         }
         self.efuses: dict[int, dict[str, Any]] = {
             int(since): {
                 name: entry
                 for name, entry in fields.items()
-                if name != "src" and not entry["src"].startswith(NO_WITNESS)
+                if name != "src" and (believed or not entry["src"].startswith(NO_WITNESS))
             }
             for since, fields in raw["efuses"].items()
         }
@@ -105,19 +105,27 @@ def plain(value: Any) -> Any:
     return value
 
 
-def rows(facts: Path) -> Iterator[Row]:
-    """Every fact that both witnesses hold, of all chips."""
+def rows(facts: Path, believed: bool = False) -> Iterator[Row]:
+    """Every fact that both witnesses hold, of all chips.
+
+    With `believed`, also what the virtual chip takes from the host for want of another source.
+    """
     for spec in host.specs(facts):
-        silicon = Silicon(facts, spec.key)
-        made: list[Callable[[ChipSpec, Silicon], Iterator[tuple[str, Any, Any]]]] = [
-            *(_identity, _uart, _spi, _memory, _image, _security, _watchdog, _strapping, _clock)
-        ]
-        for rule in made:
-            yield from _both(spec.key, rule(spec, silicon))
-        if spec.stub.available:
-            yield from _both(spec.key, _stub(spec, firmware.read(facts, spec), silicon))
-        if spec.key in chips(facts, "efuse"):
-            yield from _both(spec.key, _efuse(load(facts, spec.key, "efuse"), spec, silicon))
+        yield from rows_of(facts, spec, believed)
+
+
+def rows_of(facts: Path, spec: ChipSpec, believed: bool = False) -> Iterator[Row]:
+    """Those of one chip, as its host data are now."""
+    silicon = Silicon(facts, spec.key, believed)
+    made: list[Callable[[ChipSpec, Silicon], Iterator[tuple[str, Any, Any]]]] = [
+        *(_identity, _uart, _spi, _memory, _image, _security, _watchdog, _strapping, _clock)
+    ]
+    for rule in made:
+        yield from _both(spec.key, rule(spec, silicon))
+    if spec.stub.available:
+        yield from _both(spec.key, _stub(spec, firmware.read(facts, spec), silicon))
+    if spec.key in chips(facts, "efuse"):
+        yield from _both(spec.key, _efuse(load(facts, spec.key, "efuse"), spec, silicon))
 
 
 def _both(chip: str, pairs: Iterator[tuple[str, Any, Any]]) -> Iterator[Row]:
@@ -190,6 +198,7 @@ def _identity(spec: ChipSpec, silicon: Silicon) -> Pairs:
     yield "uf2_family_id", spec.uf2_family_id, silicon.get("image.uf2_family")
     yield "crystal.mhz", spec.crystal.mhz, silicon.get("board.crystal_mhz")
     yield "rom.magic", spec.rom.magic, silicon.get("rom.magic")
+    yield "rom.status_bytes", spec.rom.status_bytes, silicon.get("loader.status_bytes")
     yield "rom.security_info", spec.rom.security_info, silicon.get("loader.security_info")
     for name, pieces in spec.identity.fields.items():
         if name in IDENTITY and pieces:
@@ -209,6 +218,7 @@ def _identity(spec: ChipSpec, silicon: Silicon) -> Pairs:
 def _uart(spec: ChipSpec, silicon: Silicon) -> Pairs:
     yield "uart.clkdiv_reg", spec.uart.clkdiv_reg, silicon.get("uart0.clkdiv")
     yield "uart.date_reg", spec.uart.date_reg, silicon.get("uart0.date")
+    yield "uart.xtal_clk_divider", spec.uart.xtal_clk_divider, silicon.get("uart0.clock_divider")
     yield "uart base", spec.uart.clkdiv_reg & ~0xFF, silicon.get("uart0.base")
 
 
@@ -289,6 +299,12 @@ def _security(spec: ChipSpec, silicon: Silicon) -> Pairs:
         theirs = [p for f in fields if (p := silicon.field(10**6, f)) is not None]
         if theirs:
             yield f"security.{name}", ours, theirs[0]
+    known = silicon.get("efuse.key_purposes") or {}
+    if security.key_purposes and "XTS_AES_128_KEY" in known:
+        last = known.get("XTS_AES_256_KEY_2")
+        pair = [] if last is None else [[known.get("XTS_AES_256_KEY_1", last - 1), last]]
+        theirs_k = sorted([[known["XTS_AES_128_KEY"]], *pair])
+        yield "security.key_purposes", sorted(map(list, security.key_purposes)), theirs_k
     for i, piece in enumerate(security.purpose_fields):
         theirs_i = _place((piece,), silicon, ((f"KEY_PURPOSE_{i}",),))
         yield f"security.purpose_fields[{i}]", _bits((piece,)), theirs_i
@@ -301,7 +317,9 @@ def _security(spec: ChipSpec, silicon: Silicon) -> Pairs:
     efuse = spec.efuse
     yield "efuse.base", efuse.base, silicon.get("efuse.base")
     yield "efuse.block1", efuse.block1, silicon.get("efuse.rd_block1")
-    first = silicon.get("efuse.rd_repeat_data0") or silicon.get("efuse.rd_wr_dis")
+    first = silicon.get("efuse.rd_repeat_data0")
+    if first is None and spec.security.purpose_fields == ():
+        first = silicon.get("efuse.rd_wr_dis")  # ESP32 counts its registers from block 0 on
     yield "efuse.rd_reg_base", efuse.rd_reg_base, first
     purposes = silicon.get("efuse.key_purposes") or {}
     numbers = {number: name for name, number in purposes.items()}
@@ -517,6 +535,9 @@ def _stub(spec: ChipSpec, facts: firmware.Firmware, silicon: Silicon) -> Pairs:
         theirs = next((v for n in names if (v := silicon.get(n)) is not None), None)
         yield f"firmware.rom.{ours}", getattr(facts.rom, ours), theirs
     if facts.security_info is not None:
+        with_id = silicon.get("loader.security_info_chip_id")
+        size = None if with_id is None else 20 if with_id else 12
+        yield "firmware.security_info.bytes", facts.security_info.bytes, size
         known = silicon.versions("rom.GetSecurityInfoProc")
         for since, address in facts.security_info.function:
             yield f"firmware.security_info@{since}", address, known.get(since)

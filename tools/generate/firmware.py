@@ -163,6 +163,11 @@ def _problems(chip: ChipSpec, firmware: Firmware) -> Iterator[tuple[str, object,
     if set(firmware.ram) != set(chip.stub.layouts):
         yield "ram", sorted(firmware.ram), "must name the stubs of stub.layouts"
     for name, ram in firmware.ram.items():
+        layout = chip.stub.layouts.get(name)
+        if layout is not None and chip.rom.security_info and layout.text_start != ram.text:
+            yield f"ram.{name}.text", ram.text, f"is {layout.text_start:#x} in stub.layouts"
+        if layout is not None and not layout.bss_start <= ram.data < ram.end:
+            yield f"ram.{name}.data", ram.data, "lies before the free RAM of stub.layouts"
         if ram.text % 4 or ram.data % 4 or ram.end % 16:
             yield f"ram.{name}", [ram.text, ram.data, ram.end], "is not aligned"
         if ram.text_size < LEAST_TEXT:

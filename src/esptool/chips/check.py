@@ -30,7 +30,7 @@ def problems(chip: ChipSpec) -> list[Problem]:
     found: list[Problem] = []
     for check in (
         *(_names, _addresses, _uart, _spi, _flash, _memory, _image, _identity, _security),
-        *(_efuse, _reset, _stub, _constants),
+        *(_efuse, _reset, _stub, _constants, _power_on),
     ):
         found += check(chip)
     return found
@@ -170,6 +170,8 @@ def _image(chip: ChipSpec) -> Iterator[Problem]:
         mapped = [r for r in chip.memory_map if r.kind in ("IROM", "DROM")]
         if start < end and not any(r.start < end and start < r.end for r in mapped):
             yield f"image.{kind}", [start, end], "lies in no IROM or DROM of memory_map"
+    if list(chip.image.mmu_page_sizes) != sorted(set(chip.image.mmu_page_sizes)):
+        yield "image.mmu_page_sizes", list(chip.image.mmu_page_sizes), "must rise"
     for size in chip.image.mmu_page_sizes:
         if size & (size - 1) or not 0x2000 <= size <= 0x40000:
             yield "image.mmu_page_sizes", size, "is no size of an MMU page"
@@ -184,6 +186,8 @@ def _identity(chip: ChipSpec) -> Iterator[Problem]:
             if taken & bits:
                 yield f"identity.fields.{name}", bits, "two pieces give the same bits"
             taken |= bits
+        if taken & (taken + 1):
+            yield f"identity.fields.{name}", taken, "no piece gives some of the bits below these"
     known = {*identity.fields, "revision", "esp8285", "flash_mb"}
     for kind in ("name", "features"):
         for i, part in enumerate(getattr(identity, kind)):
@@ -354,6 +358,11 @@ def _same(chip: ChipSpec) -> Iterator[tuple[str, int, str]]:
         yield "GPIO_STRAP_VDDSPI_MASK", voltage.strap.mask, "voltage.strap.mask"
         if voltage.rtc_reg is not None:
             yield "RTC_CNTL_SDIO_CONF_REG", voltage.rtc_reg, "voltage.rtc_reg"
+    power = chip.flash_power_on
+    if power is not None:
+        path = "flash_power_on.skip_when_all_set"
+        yield "EFUSE_RD_REPEAT_DATA1_REG", power.skip_when_all_set.address, path
+        yield "EFUSE_DOWNLOAD_MODE_XPD_ON_MASK", power.skip_when_all_set.mask, path
     if chip.octal_flash is not None:
         name = "EFUSE_RD_REPEAT_DATA3_REG"
         yield name, chip.octal_flash.address, "octal_flash.address"
@@ -373,6 +382,25 @@ def _constants(chip: ChipSpec) -> Iterator[Problem]:
         register = f"RTC_CNTL_{name}"
         if register in registers and registers[register] not in values:
             yield f"registers.{register}", registers[register], "is not so in the reset recipes"
+
+
+def _power_on(chip: ChipSpec) -> Iterator[Problem]:
+    """Each step of the recipe is made of registers and masks that have a v5 name."""
+    power = chip.flash_power_on
+    if power is None:
+        return
+    named = {*chip.registers.values(), 1}
+    steps = [s for s in (*power.steps, *power.skip_steps) if s.op is not Op.SLEEP]
+    for path, address, value in (
+        *((f"flash_power_on.steps[{i}]", s.address, s.value) for i, s in enumerate(steps)),
+        (
+            "flash_power_on.skip_when_all_set",
+            power.skip_when_all_set.address,
+            power.skip_when_all_set.mask,
+        ),
+    ):
+        if address not in named or value not in named:
+            yield path, [address, value], "is not in registers"
 
 
 def _watchdog_roles(chip: ChipSpec) -> dict[str, set[int]]:

@@ -15,8 +15,8 @@ import pytest
 
 import esptool
 from esp_rfc2217_server.server import Bridge
-from esptool import serving
-from esptool.errors import UsageError
+from esptool import device, serving
+from esptool.errors import PortError, UsageError
 from esptool.virtual.options import parse_url
 from esptool.virtual.server import Rfc2217Server, TcpServer
 
@@ -134,6 +134,9 @@ def test_who_comes_second_is_told_so_and_who_comes_after_is_served(
                 while more := second.recv(4096):
                     said += more
             assert said.startswith(b"The port is in use by another client (127.0.0.1)")
+            where, before = (url, "no-reset") if kind == TCP else (f"{url}?timeout=1", "usb-reset")
+            with pytest.raises(PortError, match=r"in use by another client \(127\.0\.0\.1\)"):
+                device.connect(where, before=before)
         monkeypatch.setattr(serving, "GRACE_S", 60.0)  # the first one is still on its way out
         before = "no-reset" if kind == TCP else "default-reset"
         with esptool.connect_esp(port=url, chip="esp32c3", before=before) as esp:

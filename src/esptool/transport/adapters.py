@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from esptool.errors import PortError
+from esptool.serving import IN_USE
 from esptool.transport import discovery
 from esptool.transport.port import NoLinesError, Port
 
@@ -43,14 +44,17 @@ _SLICE_S = 0.1
 _SHORTEST_S = 0.001
 #: What keeps coming is not discarded any longer.
 _DISCARD_S = 0.1
+_TAIL = 200
 #: Bytes that pyserial's RFC 2217 client may keep for us; then the network has to wait.
 _MOST_KEPT = 1 << 20
 
 
 def reason(e: BaseException) -> str:
-    """What an error of a port says, without the number that `termios.error` puts in front."""
+    """What an error of a port says, without the number that the system puts in front."""
     if isinstance(e, _TERMIOS) and len(e.args) > 1:
         return str(e.args[1])
+    if isinstance(e, OSError) and e.strerror:
+        return str(e.strerror)
     return str(e).rstrip(".")
 
 
@@ -73,6 +77,10 @@ class SerialPort:
 
     def prepare(self) -> None:
         """Called before the object is opened for the first time."""
+
+    def _refusal(self) -> str:
+        """What the other side said before it closed the connection, if it said why."""
+        return ""
 
     @property
     def serial(self) -> Serial:
@@ -119,6 +127,8 @@ class SerialPort:
                 self._serial.port = url
             self._serial.open()
         except RAISED as e:
+            if refusal := self._refusal():
+                raise PortError(refusal) from None
             raise PortError(f"Could not open {self.url}: {reason(e)}.") from e
         self._taken = True
         self._opened()
@@ -272,10 +282,11 @@ class _DescriptorPort(SerialPort):
             except BlockingIOError:
                 return b""
             if not data:
-                raise OSError(errno.ENODEV, self._ended)
+                raise OSError(errno.ENODEV, self._ended())
             return data
 
-    _ended = "the device reports data but gives none: it is gone"
+    def _ended(self) -> str:
+        return "the device reports data but gives none: it is gone"
 
     def _take(self, fd: int) -> bytes:
         raise NotImplementedError
@@ -312,10 +323,20 @@ def set_both(serial: Serial, dtr: bool, rts: bool) -> None:
     serial._dtr_state, serial._rts_state = dtr, rts  # type: ignore[attr-defined]
 
 
+def _refusal_in(data: bytes) -> str:
+    """The line in which a server of ours says that it is taken."""
+    at = data.find(IN_USE.encode())
+    return data[at:].decode("ascii", "replace").partition("\r")[0].rstrip(".") if at >= 0 else ""
+
+
 class SocketPort(_DescriptorPort):
     """`socket://`: bytes and nothing else."""
 
-    _ended = "the other side has closed the connection"
+    #: The latest bytes, in which a server may have said why it hangs up.
+    _tail = b""
+
+    def _ended(self) -> str:
+        return _refusal_in(self._tail) or "the other side has closed the connection"
 
     @property
     def _socket(self) -> socket.socket:
@@ -323,7 +344,9 @@ class SocketPort(_DescriptorPort):
         return found
 
     def _take(self, fd: int) -> bytes:
-        return self._socket.recv(_CHUNK)
+        data = self._socket.recv(_CHUNK)
+        self._tail = (self._tail + data)[-_TAIL:] if data else self._tail
+        return data
 
     def prepare(self) -> None:
         """pyserial's own discards for as long as something comes, also while it opens."""
@@ -339,7 +362,7 @@ class SocketPort(_DescriptorPort):
     def _discard(self) -> None:
         end = time.monotonic() + _DISCARD_S
         with suppress(BlockingIOError):
-            while self._socket.recv(_CHUNK) and time.monotonic() < end:
+            while self._take(0) and time.monotonic() < end:
                 pass
 
     @contextmanager
@@ -362,6 +385,12 @@ class Rfc2217Port(SerialPort):
 
     def limit_sending(self, seconds: float) -> None:
         """Nothing: this client has no such limit, and fails ever after when one is set."""
+
+    def _refusal(self) -> str:
+        kept: Any = getattr(self._serial, "_read_buffer", None)
+        return (
+            "" if kept is None else _refusal_in(b"".join(b for b in list(kept.queue)[:_TAIL] if b))
+        )
 
     def prepare(self) -> None:
         """pyserial's own discards for as long as its thread receives, also while it opens."""

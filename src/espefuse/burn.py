@@ -12,10 +12,9 @@ missing or that nobody asked for ends the run before anything is protected.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from espefuse import risks, token
 from espefuse.checks import check_block
+from espefuse.device import drain
 from espefuse.fields import Block
 from espefuse.proof import changed_names, prove_state, settle, visible
 from espefuse.state import BURN_ATTEMPTS, BurnError, EfuseState
@@ -206,14 +205,27 @@ class Burn:
             efuses.read()
             if not self._wrong(block, before, new):
                 return False
-            settle(efuses)
         except Exception:
-            self.closed = self._closing_fields(block, new)
-            if not self.closed:
+            closing = self._closing_fields(block, new)
+            if not closing:
                 raise
-            block.data |= new
-            return False
+            if not self._answers():
+                self.closed = closing
+                block.data |= new
+                return False
+        settle(efuses)
         return self._wrong(block, before, new)
+
+    def _answers(self) -> bool:
+        """Whether the chip still answers: what was lost then was lost on the line."""
+        assert self.efuses.device is not None
+        try:
+            drain(self.efuses.device)
+            self.controller.reload()
+            self.efuses.read()
+        except Exception:
+            return False
+        return True
 
     def _closing_fields(self, block: Block, new: int) -> list[str]:
         """The fields in what was burned at last that make the chip stop answering."""
@@ -374,14 +386,7 @@ class Burn:
     def _clear_window(self) -> bool:
         """Zero the programming window if something may be left in it; False if that failed."""
         block, self.loaded = self.loaded, None
-        if block is None:
-            return True
-        with suppress(Exception, KeyboardInterrupt):
-            self.controller.wait_idle()
-            self.controller.clear(block.d)
-            self.controller.reload()
-            return True
-        return False
+        return block is None or self.controller.try_clear(block.d)
 
     def _broken_off(self, cause: Exception) -> BurnError:
         """The explanation of a break: what is burned for good, what is open, what to do."""

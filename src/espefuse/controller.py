@@ -9,6 +9,7 @@ the window holds what is going to be burned; what was burned is judged by the en
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from espefuse.coding import CodingScheme, from_words
 from espefuse.device import RegisterAccess, drain, read_many, write_many
@@ -21,6 +22,8 @@ READ_CMD = 0x01
 PGM_CMD = 0x02
 IDLE_TIMEOUT_S = 0.25
 IDLE_READS = 2
+#: Polls that are made however long each of them took: a busy computer is no busy controller.
+IDLE_POLLS = 5
 WINDOW_TRIES = 5
 NOISE_REMEDY = "The line damages data: try a lower --baud, a shorter cable or another adapter."
 DEC_STATUS_MASK = 0xFFF
@@ -136,6 +139,15 @@ class Controller:
             remedy=NOISE_REMEDY,
         )
 
+    def try_clear(self, block: BlockDef) -> bool:
+        """Clear the window after a break, as far as the link still allows; False where not."""
+        with suppress(Exception, KeyboardInterrupt):
+            self.wait_idle()
+            self.clear(block)
+            self.reload()
+            return True
+        return False
+
     def fire(self, block: BlockDef) -> None:
         """Burn what `load` put into the window, then clear the window."""
         self.device.write_reg(self.table.registers["CMD"], self.program_command(block))
@@ -166,14 +178,15 @@ class Controller:
         """
         command = self.table.registers["CMD"]
         deadline = time.monotonic() + IDLE_TIMEOUT_S
-        while True:
+        polls = 0
+        while polls < IDLE_POLLS or time.monotonic() < deadline:
             if not any(self.device.read_reg(command) & 0x03 for _ in range(self.idle_reads())):
                 return
-            if time.monotonic() > deadline:
-                raise FatalError(
-                    "Timed out waiting for the eFuse controller to finish a command.",
-                    remedy="Reset the chip and run 'check-error' to see what has been burned.",
-                )
+            polls += 1
+        raise FatalError(
+            "Timed out waiting for the eFuse controller to finish a command.",
+            remedy="Reset the chip and run 'check-error' to see what has been burned.",
+        )
 
     def idle_reads(self) -> int:
         """How often the state is read in a row before the controller counts as idle."""

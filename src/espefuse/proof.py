@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from espefuse.coding import bits_of
+from espefuse.controller import NOISE_REMEDY
 from espefuse.device import drain
 from espefuse.state import EfuseState
 from esptool.errors import FatalError
@@ -52,7 +53,7 @@ def settle(efuses: EfuseState) -> None:
         last = now
     raise FatalError(
         f"The eFuses read differently each of {SETTLE_READS} times.",
-        remedy="The line damages data: try a lower --baud, a shorter cable or another adapter.",
+        remedy=NOISE_REMEDY,
     )
 
 

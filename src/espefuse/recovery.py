@@ -25,8 +25,25 @@ def recover(efuses: EfuseState, do_not_confirm: bool) -> None:
     efuses.confirm("Recovery of block coding errors", do_not_confirm)
     prove_state(efuses)
     efuses.controller.set_timing()
+    done: list[str] = []
     for block in broken:
-        _recover_block(efuses, block)
+        try:
+            _recover_block(efuses, block)
+        except BurnError:
+            raise
+        except (Exception, KeyboardInterrupt) as e:
+            cleared = efuses.controller.try_clear(block.d)
+            text = (
+                f"Burned once more before: {', '.join(done) or 'nothing'}. "
+                f"BLOCK{block.id} may have been. "
+                f"The programming window {'was' if cleared else 'could not be'} cleared. "
+                "Run 'check-error' to see what is left."
+            )
+            if isinstance(e, KeyboardInterrupt):
+                raise KeyboardInterrupt(text) from None
+            message = f"The recovery broke off at BLOCK{block.id}: {e}"
+            raise BurnError(message, burned=done, remedy=text) from e
+        done.append(f"BLOCK{block.id}")
     efuses.read()
 
 

@@ -388,6 +388,11 @@ def test_help_names_the_blocks_and_purposes_of_the_chip(chip: str) -> None:
     )
 
 
+def test_the_line_that_esp_idf_looks_for_is_there() -> None:
+    _, out, _ = run("--virt", "--do-not-confirm", "burn-efuse", "WR_DIS", "1")
+    assert "'WR_DIS' (Efuse write disable mask) 0x0000 -> 0x0001" in out
+
+
 def test_old_names_still_work_with_a_note() -> None:
     base = ["--chip", "esp32c3", "--virt", "--do-not-confirm"]
     code, _out, err = run(*base, "burn_bit", "BLOCK3", "1", "get_custom_mac")

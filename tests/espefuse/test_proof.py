@@ -131,6 +131,38 @@ def test_what_an_earlier_run_left_in_the_window_is_not_burned(chip: str) -> None
     assert not any(burned[:3] + burned[4:])
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_break_in_a_recovery_clears_the_window_and_says_what_was_done(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = ControllerDevice("esp32c3")
+    commands = commands_on(device)
+    blocks = ["BLOCK_KEY0", "BLOCK_KEY1"]
+    files = [io.BytesIO(KEY), io.BytesIO(KEY)]
+    quietly(lambda: commands.burn_key(blocks, files, ["USER", "USER"], True))
+    for index in (4, 5):
+        device.controller.check[index][0] &= 0x0F
+    device.controller.refresh()
+    commands = commands_on(device)
+    write, fired = device.write_reg, [0]
+
+    def broken(address: int, value: int, *args: int, **kwargs: int) -> None:
+        write(address, value, *args, **kwargs)
+        if address == device.table.registers["CMD"] and value & 2:
+            fired[0] += 1
+            if fired[0] == 2:
+                raise error("stop")
+
+    monkeypatch.setattr(device, "write_reg", broken)
+    text = ""
+    try:
+        text = str(quietly(lambda: commands.check_error(recovery=True))[2])
+    except KeyboardInterrupt as e:
+        text = str(e)
+    assert "Burned once more before: BLOCK5. BLOCK4 may have been." in text
+    assert [device.controller.words.get(4 * i, 0) for i in range(8)] == [0] * 8
+
+
 @pytest.mark.parametrize("words", [["--dry-run", "DIS_ICACHE", "1"], ["DIS_ICACHE", "1"]])
 def test_a_recovery_in_a_plan_burns_nothing(words: list[str], tmp_path: Path) -> None:
     device = ControllerDevice("esp32c3")

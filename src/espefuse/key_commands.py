@@ -230,6 +230,7 @@ class PurposeCommands(BaseCommands):
         name = purpose.name
         if field.purpose_raw() == purpose.value and (purpose.value or current == name):
             output.emit(f"\t'{field.name}' is already '{name}'.")
+            self._expect_purpose(field, purpose.value)
         else:
             if not field.is_writeable():
                 raise FatalError(
@@ -245,6 +246,15 @@ class PurposeCommands(BaseCommands):
         if field.is_writeable():
             output.emit(f"\tDisabling write to '{field.name}'...")
             field.disable_write()
+
+    def _expect_purpose(self, field: Field, value: int) -> None:
+        """Refuse another purpose for the same block later in the run."""
+        high = self.efuses.high_part(field)
+        for part, bits in ((field, value), (high, value >> field.bit_len)):
+            if part is not None and part.d.bit is not None:
+                place = part.d.bit
+                block = self.efuses.blocks[part.block]
+                block.expect((bits & part.d.mask) << place, part.d.mask << place)
 
     def _save_purpose(self, field: Field, value: int) -> None:
         high = self.efuses.high_part(field)

@@ -572,3 +572,33 @@ def test_the_v5_classes_of_virtual_efuses_are_there() -> None:
         assert isinstance(made, base.EmulateEfuseControllerBase)
         assert isinstance(package.EmulateEfuseController(), base.EmulateEfuseControllerBase)
         assert made.CHIP_NAME.lower().replace("-", "") == chip
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [
+            "burn-key",
+            "BLOCK_KEY3",
+            "{}/zero",
+            "USER",
+            "burn-key",
+            "BLOCK_KEY3",
+            "{}/zero",
+            "RESERVED",
+        ],
+        ["burn-key", "BLOCK_KEY3", "{}/k32", "USER", "burn-bit", "BLOCK_KEY3", "0"],
+        ["burn-bit", "BLOCK_KEY3", "0", "burn-key", "BLOCK_KEY3", "{}/zero", "USER"],
+        ["burn-efuse", "SPI_BOOT_CRYPT_CNT", "1", "burn-efuse", "SPI_BOOT_CRYPT_CNT", "2"],
+    ],
+)
+def test_commands_of_one_run_that_contradict_each_other_are_refused(
+    words: list[str], base: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "zero").write_bytes(bytes(32))
+    key = (tmp_path / "k32").read_bytes()
+    (tmp_path / "k32").write_bytes(bytes([key[0] & 0xFE]) + key[1:])
+    code, _, err = run(*base, *(word.format(tmp_path) for word in words))
+    assert code == 2
+    assert "cleared" in err
+    assert not any((tmp_path / "memory").read_bytes())

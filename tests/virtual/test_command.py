@@ -127,4 +127,4 @@ def test_a_stub_that_is_not_executed_is_mentioned_at_verbose(
 ) -> None:
     for how, expected in ((["--verbose"], True), ([], False)):
         esptool.main([*how, "--port", "virtual://esp32c3?stub=model", "flash-id"])
-        assert ("model of its protocol answers" in capsys.readouterr().out) is expected
+        assert ("imitates the flasher stub by a model" in capsys.readouterr().out) is expected

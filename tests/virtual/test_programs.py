@@ -75,7 +75,7 @@ def test_printf_fills_in_values(text: bytes, shown: bytes) -> None:
 def test_a_chip_without_a_program_starts_again_and_again() -> None:
     port = serial.serial_for_url("virtual://esp32c3?timing=virtual", 115200, timeout=2)
     log = port.read(4000)
-    assert log.count(b"(RTCWDT") >= 2
+    assert log.count(b"RTCWDT_RTC_RST") >= 2
     assert log.count(b"invalid header: 0xffffffff") >= 9
 
 

@@ -70,8 +70,12 @@ def _options(chip: str, settings: tuple[str, ...]) -> Any:
 
 
 def _serve(server: Any) -> None:
+    from esptool.virtual import ramcode
+
     chip, part = server.board.silicon, server.board.nor.part
     click.echo(f"{chip.name} with {part.vendor} {part.name} ({part.size >> 10} KB) on {server.url}")
+    if (warning := ramcode.warning(server.board.options)) is not None:
+        click.echo(f"Note: {warning}", err=True)
     click.echo("Press Ctrl-C to stop.")
     signals = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup

@@ -131,14 +131,20 @@ class Session(Requester):
         self.note("Uploading stub flasher...", Level.INFO)
         self.flash.known_id = None
         self.loaded_stub = stub
-        self._upload(stub)
+        try:
+            self._upload(stub)
+        finally:
+            self.tell_remarks()
         self.note("Running stub flasher...", Level.INFO)
         self.adopt_stub()
         # This one has done no batch yet.
         self.batch_number = 0
         self.note("Stub flasher running.", Level.INFO)
-        for remark in self.link.port.remarks:  # what a virtual chip has to say
-            self.note(remark, Level.DEBUG)
+
+    def tell_remarks(self) -> None:
+        """Hand on what a virtual chip has to say of the code that was started."""
+        for remark in self.link.port.remarks:
+            self.listener(remark)
 
     def _upload(self, stub: Stub) -> None:
         """Upload and greet; from the start again where the line or the chip was lost."""

@@ -56,6 +56,7 @@ def load_ram(
         f"executing at {program.entry:#010x}."
     )
     session.ram.finish(program.entry)
+    session.tell_remarks()
 
 
 def _send_segment(session: Session, address: int, data: bytes, report: Report) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from serial import Serial
 
+    from esptool.events import Message
     from esptool.transport.discovery import PortInfo
     from esptool.virtual.handlers.protocol_virtual import Serial as VirtualSerial
 
@@ -256,7 +257,7 @@ class SerialPort:
         return discovery.usb_device(self.url)
 
     @property
-    def remarks(self) -> tuple[str, ...]:
+    def remarks(self) -> tuple[Message, ...]:
         """See `Port`."""
         return ()
 
@@ -444,7 +445,7 @@ class VirtualPort(SerialPort):
         return discovery.PortInfo(self.url, *self._virtual.usb)
 
     @property
-    def remarks(self) -> tuple[str, ...]:
+    def remarks(self) -> tuple[Message, ...]:
         """See `Port`."""
         return self._virtual.remarks
 

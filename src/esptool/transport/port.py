@@ -10,6 +10,7 @@ from esptool.errors import PortError
 if TYPE_CHECKING:
     from serial import Serial
 
+    from esptool.events import Message
     from esptool.transport.discovery import PortInfo
 
 
@@ -104,5 +105,5 @@ class Port(Protocol):
         """The USB device that it is, None where it is none or not known to be one."""
 
     @property
-    def remarks(self) -> tuple[str, ...]:
-        """What a simulated chip has to say to a person, oldest first."""
+    def remarks(self) -> tuple[Message, ...]:
+        """What a simulated chip has to say, oldest first; each remark is given out once."""

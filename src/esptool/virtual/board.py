@@ -79,6 +79,7 @@ class Board:
         self.soc.on_run_flash = self._run_flash
         self.soc.on_reboot = self._reboot
         self.soc.on_run_ram = self._run_ram
+        self.soc.on_crash = self._crashed
         self.host_baud = 115200
         self.held = False
         self.lost = False
@@ -200,6 +201,11 @@ class Board:
         from esptool.virtual.ramcode import start
 
         start(self, entry)
+
+    def _crashed(self, text: bytes) -> None:
+        """The ROM tells of an exception and waits for the watchdog."""
+        self._emit(text)
+        self._watchdog_bites()
 
     def _watchdog_bites(self) -> None:
         # A system reset: the strap is sampled anew.

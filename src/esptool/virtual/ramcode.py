@@ -13,6 +13,7 @@ from esptool.virtual.program import Program, Silent
 
 if TYPE_CHECKING:
     from esptool.virtual.board import Board
+    from esptool.virtual.options import Options
     from esptool.virtual.soc import Soc
 
 #: What runs code in RAM where the board's options leave it open: "emulated" or "model".
@@ -23,22 +24,46 @@ _GREETING = b"OHAI"
 
 def start(board: Board, entry: int) -> None:
     """Jump to `entry`: by emulation where that is possible and wanted, else by a model."""
-    wanted = board.options.stub
-    if wanted == "auto":
-        wanted = os.environ.get(VARIABLE, wanted)
+    wanted = _wanted(board.options)
     if wanted in ("auto", "emulated") and _emulate(board, entry):
         return
     soc = board.soc
     if not looks_like_stub(board, entry):
-        soc.notes.append(f"A program in RAM was started at {entry:#x}; it is not executed.")
+        soc.remark(f"The program at {entry:#x} in the virtual chip's RAM is not executed{_why()}.")
         soc.program = Silent()
         return
     from esptool.virtual.stub_model import StubModel
 
-    soc.notes.append("The stub's machine code is not executed: a model of its protocol answers.")
+    text = f"The virtual chip imitates the flasher stub by a model{_why()}."
+    if wanted == "model" or board.options.stub == "public":
+        soc.notes.append(text)
+    else:
+        soc.remark(text, once=True)
     stub = StubModel(soc, extensions=board.options.stub != "public")
     soc.program = stub
     stub.greet()
+
+
+def _wanted(options: Options) -> str:
+    return os.environ.get(VARIABLE, "auto") if options.stub == "auto" else options.stub
+
+
+def warning(options: Options) -> str | None:
+    """What a person should know before such a board is used: that code will not be executed."""
+    from esptool.virtual.emulator import engines
+
+    if _wanted(options) != "auto" or engines():
+        return None
+    return f"The virtual chip imitates the flasher stub by a model{_why()}."
+
+
+def _why() -> str:
+    """Why code is not executed, and what may be done about it."""
+    from esptool.virtual.emulator import engines
+
+    if engines():
+        return ": the emulator does not run this code"
+    return ': no emulator is installed (pip install "esptool[emulator]")'
 
 
 def looks_like_stub(board: Board, entry: int) -> bool:
@@ -101,13 +126,13 @@ class _Starting(Program):
 
     def resume(self) -> None:
         """The loader's answer has been read: run to where the program waits for the host."""
-        from esptool.virtual.emulator import CrashError
+        from esptool.virtual.emulator import EngineError
         from esptool.virtual.emulator import Program as Emulated
 
         soc = self._board.soc
         try:
             soc.program = program = Emulated(soc, self._entry, skip_shim=self._ours)
             program.begin()
-        except CrashError as e:
-            soc.notes.append(str(e))
+        except EngineError as e:
+            soc.remark(str(e))
             soc.program = Silent()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from esptool.errors import UsageError
+from esptool.events import Level, Message
 from esptool.virtual import factory
 from esptool.virtual.bus import Bus, Registers
 from esptool.virtual.clock import Clock
@@ -38,6 +39,10 @@ class Line(Protocol):
         """Bytes of which the last one leaves the UART at `moment`; when the host has them."""
 
 
+#: Remarks of which one in a process is enough.
+_TOLD: set[str] = set()
+
+
 class Soc:
     """One SoC with its flash.
 
@@ -51,6 +56,7 @@ class Soc:
         slice_s: a program that computes is left alone for so long before the board is looked at
             again, or without end when 0.
         notes: what happened that a person may want to know, oldest first.
+        on_crash: told of the text of a processor's exception.
     """
 
     def __init__(
@@ -82,6 +88,8 @@ class Soc:
         self.loaded: list[tuple[int, int]] = []
         self.slice_s = 0.0
         self.notes: list[str] = []
+        self._given_out = 0
+        self._unasked: set[int] = set()
         self.crystal_mhz = options.crystal_mhz or silicon.factory.crystal_mhz
         self._deferred: list[Callable[[], None]] = []
         self._fixed: dict[int, int] = {}
@@ -155,10 +163,27 @@ class Soc:
         """A software reset: the straps keep what they were at the last hardware reset."""
         self.on_reboot()
 
+    def remark(self, text: str, *, once: bool = False) -> None:
+        """Note what a person is told unasked; with `once` only the first time in this process."""
+        if not once or text not in _TOLD:
+            self._unasked.add(len(self.notes))
+        if once:
+            _TOLD.add(text)
+        self.notes.append(text)
+
+    def take_remarks(self) -> tuple[Message, ...]:
+        """The notes that were not given out yet: what a person is told, the rest for debugging."""
+        start, self._given_out = self._given_out, len(self.notes)
+        return tuple(
+            Message(self.notes[i], Level.NOTE if i in self._unasked else Level.DEBUG)
+            for i in range(start, len(self.notes))
+        )
+
     # The board replaces these: it owns the boot log and the choice of an emulator.
     on_run_flash: Callable[[], None] = staticmethod(lambda: None)
     on_reboot: Callable[[], None] = staticmethod(lambda: None)
     on_run_ram: Callable[[int], None] = staticmethod(lambda _entry: None)
+    on_crash: Callable[[bytes], None] = staticmethod(lambda _text: None)
 
     # --- line --------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from esptool.virtual.emulator.cpu import CrashError, engines
+from esptool.virtual.emulator.cpu import EngineError, engines
 from esptool.virtual.emulator.program import Program, can_run
 
-__all__ = ["CrashError", "Program", "can_run", "engines"]
+__all__ = ["EngineError", "Program", "can_run", "engines"]

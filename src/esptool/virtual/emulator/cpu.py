@@ -35,8 +35,48 @@ class Ports(Protocol):
         """A call of the ROM; its result, or None when the program ends there."""
 
 
-class CrashError(FatalError):
-    """The program did what no program should do."""
+class CrashError(Exception):
+    """The program did what no program should do: the chip takes an exception.
+
+    Attributes:
+        cause: number of the exception on this architecture.
+        name: what the architecture's manual calls it.
+        pc: address of the instruction.
+        address: what it was about, 0 where that is nothing.
+    """
+
+    def __init__(self, cause: int, name: str, pc: int, address: int = 0) -> None:
+        super().__init__(f"The program crashed at {pc:#x}: {name} (exception {cause}).")
+        self.cause, self.name, self.pc, self.address = cause, name, pc, address
+
+
+class EngineError(FatalError):
+    """The emulator itself cannot go on; the program may be right."""
+
+
+#: Number and name of exceptions (Xtensa ISA reference manual, EXCCAUSE; RISC-V privileged
+#: specification, mcause).
+_CAUSES = {
+    Arch.RISCV: {
+        "fetch": (1, "instruction access fault"),
+        "illegal": (2, "illegal instruction"),
+        "load": (5, "load access fault"),
+        "store": (7, "store access fault"),
+    },
+    Arch.XTENSA: {
+        "fetch": (2, "InstructionFetchError"),
+        "illegal": (0, "IllegalInstruction"),
+        "load": (28, "LoadProhibited"),
+        "store": (29, "StoreProhibited"),
+    },
+}
+_CAUSES[Arch.LX106] = _CAUSES[Arch.XTENSA]
+
+
+def crash(arch: Arch, kind: str, pc: int, address: int = 0) -> CrashError:
+    """The exception of that kind: "fetch", "illegal", "load" or "store"."""
+    cause, name = _CAUSES[arch][kind]
+    return CrashError(cause, name, pc, address)
 
 
 class Cpu:
@@ -97,13 +137,13 @@ class Cpu:
         """The load or store at `pc`.
 
         Raises:
-            CrashError: the instruction is none.
+            CrashError: the instruction is none that is known.
         """
         found = self._decoded.get(pc)
         if found is None:
             found = self._decode(self.read(pc, 4))
             if found is None:
-                raise CrashError(f"The instruction at {pc:#x} is nothing the emulator can follow.")
+                raise crash(self.arch, "illegal", pc)
             self._decoded[pc] = found
         return found
 
@@ -127,6 +167,8 @@ class IcicleCpu(Cpu):
         self._loads = (e.ReadUnmapped, e.ReadPerm)
         self._stores = (e.WriteUnmapped, e.WritePerm)
         self._odd = (e.UnimplementedOp, e.InvalidInstruction, e.Halt)
+        self._bad_loads = (e.ReadUnaligned, e.ReadUninitialized, e.AddressOverflow)
+        self._bad_stores = (e.WriteUnaligned,)
         riscv = arch is Arch.RISCV
         self._link = "ra" if riscv else "a0"
         first = 0 if riscv else 10 if self.windowed else 2
@@ -195,19 +237,34 @@ class IcicleCpu(Cpu):
                 vm.pc = pc + access.length
             elif code == self._i.ExceptionCode.ExecViolation:
                 self._call()
-            elif code in self._odd and self.arch is not Arch.RISCV:
-                # memw and other orderings that this engine does not know: nothing to do.
-                vm.pc = vm.pc + 3
+            elif code in self._odd:
+                self._step_over()
             elif code == self._i.ExceptionCode.JitError:
                 # Translated code lies in some thousand mappings of memory, which a process may
                 # have only so many of.
-                raise CrashError(
+                raise EngineError(
                     "The emulator has no room for more code.",
                     remedy="Run fewer virtual chips in one process, or start them with stub=model.",
                 )
             else:
-                where = f"{vm.pc:#x}: {code} {vm.exception_value:#x}"
-                raise CrashError(f"The program failed at {where}.")
+                kind = "store" if code in self._bad_stores else "load"
+                kind = kind if code in (*self._bad_loads, *self._bad_stores) else "illegal"
+                raise crash(self.arch, kind, vm.pc, vm.exception_value)
+
+    def _step_over(self) -> None:
+        """What this engine does not know is harmless, or no instruction.
+
+        Accesses are in order here anyway, and there are no interrupts to be kept away.
+        """
+        vm = self._vm
+        pc = vm.pc
+        code = self.read(pc, 4)
+        length = decode.harmless(self.arch, code)
+        if not length:
+            raise crash(self.arch, "illegal", pc)
+        if (reg := decode.interrupt_level(self.arch, code)) is not None:
+            vm.reg_write(reg, 0)
+        vm.pc = pc + length
 
     def _call(self) -> None:
         vm = self._vm
@@ -290,7 +347,7 @@ class UnicornCpu(Cpu):
             except self._u.UcError as e:
                 pc = self._uc.reg_read(r.UC_RISCV_REG_PC)
                 if e.errno not in (self._u.UC_ERR_FETCH_UNMAPPED, self._u.UC_ERR_FETCH_PROT):
-                    raise CrashError(f"The program failed at {pc:#x}: {e}.") from None
+                    raise crash(self.arch, "illegal", pc) from None
                 regs = (r.UC_RISCV_REG_A0, r.UC_RISCV_REG_A1, r.UC_RISCV_REG_A2, r.UC_RISCV_REG_A3)
                 one, two, three, four = (int(self._uc.reg_read(x)) for x in regs)
                 result = self.ports.call(pc, (one, two, three, four))

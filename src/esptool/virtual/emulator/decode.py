@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from esptool.virtual.silicon.spec import Arch
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -18,6 +20,30 @@ class Access:
     size: int
     signed: bool
     length: int
+
+
+#: Orderings of memory and of the pipeline, of no effect where all is done in turn: memw, extw,
+#: isync, rsync, esync, dsync.
+_XTENSA_ORDERINGS = frozenset(
+    word.to_bytes(3, "little") for word in (0x20C0, 0x20D0, 0x2000, 0x2010, 0x2020, 0x2030)
+)
+_FENCE_I = (0x100F).to_bytes(4, "little")
+
+
+def harmless(arch: Arch, code: bytes) -> int:
+    """Length of the instruction at the start of `code` where it has no effect here, else 0."""
+    if arch is Arch.RISCV:
+        return 4 if code[:4] == _FENCE_I else 0
+    if code[:3] in _XTENSA_ORDERINGS or interrupt_level(arch, code) is not None:
+        return 3
+    return 0
+
+
+def interrupt_level(arch: Arch, code: bytes) -> str | None:
+    """The register that `rsil` at the start of `code` puts the old PS into, None if it is none."""
+    if arch is Arch.RISCV or code[0] & 0xF or code[1] >> 4 != 6 or code[2]:
+        return None
+    return f"a{code[0] >> 4}"
 
 
 _RISCV_REGS = (

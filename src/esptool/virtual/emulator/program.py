@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from esptool.errors import UsageError
 from esptool.virtual.emulator.confined import Confined, wait_for_ended
-from esptool.virtual.emulator.cpu import PAGE, Cpu, UnicornCpu, engines
+from esptool.virtual.emulator.cpu import PAGE, Cpu, CrashError, UnicornCpu, crash, engines
 from esptool.virtual.emulator.cpu_clock import ClockTree
 from esptool.virtual.emulator.printf import render
 from esptool.virtual.program import Program as Base
@@ -205,9 +205,12 @@ class Program(Base):
         self.cut = False
         if self._soc.slice_s:
             self._slice_end = time.monotonic() + self._soc.slice_s
-        executed, self._ended = self._engine.do(_run)
+        executed, self._ended, crashed = self._engine.do(_run)
         self._charge(executed)
         self._send()
+        if crashed is not None:
+            self._soc.remark(str(crashed))
+            self._soc.on_crash(exception_text(self._soc.silicon.arch, crashed))
 
     def _charge(self, executed: int) -> None:
         """Let the time pass that the instructions up to this count have taken."""
@@ -440,9 +443,16 @@ class Program(Base):
             info = soc.security_info()
             self.cpu.write(args[2], info)
         elif address not in calls.quiet:
-            soc.notes.append(f"the program called the ROM at {address:#x}, which is not modelled")
+            if not self._may_hold_code(address):
+                raise crash(soc.silicon.arch, "fetch", address, address)
+            soc.remark(f"The program called the ROM at {address:#x}, which is not modelled.")
             return None
         return 0
+
+    def _may_hold_code(self, address: int) -> bool:
+        """The ROM or mapped flash is there, or it is not known where the ROM is."""
+        there = [m for m in self._soc.silicon.memory if m.kind in ("rom", "flash")]
+        return not there or any(m.start <= address < m.end for m in there)
 
     def _print(self, args: tuple[int, int, int, int]) -> None:
         text = render(self._string(args[0]), args[1:], self._string)
@@ -489,11 +499,26 @@ class Program(Base):
         return 0
 
 
-def _run(box: dict[str, Any]) -> tuple[int, bool]:
-    """Let the processor go on; (instructions in all, whether it has ended)."""
+def _run(box: dict[str, Any]) -> tuple[int, bool, CrashError | None]:
+    """Let the processor go on: instructions in all, whether it has ended, and how if by a crash."""
     cpu: Cpu = box["cpu"]
-    cpu.run(_HUNG)
-    return cpu.instructions, cpu.stopped
+    try:
+        cpu.run(_HUNG)
+    except CrashError as e:
+        return cpu.instructions, True, e.with_traceback(None)
+    return cpu.instructions, cpu.stopped, None
+
+
+def exception_text(arch: Arch, crashed: CrashError) -> bytes:
+    """What the ROM's exception handler prints."""
+    if arch is Arch.RISCV:
+        text = f"mcause={crashed.cause}, mepc=0x{crashed.pc:08x}, mtval=0x{crashed.address:08x}"
+    else:
+        text = (
+            f"epc1=0x{crashed.pc:08x}, epc2=0x00000000, epc3=0x00000000, "
+            f"excvaddr=0x{crashed.address:08x}, depc=0x00000000"
+        )
+    return f"Fatal exception ({crashed.cause}): {crashed.name}\r\n{text}\r\n".encode()
 
 
 def can_run(soc: Soc) -> bool:

@@ -18,6 +18,7 @@ from serial.serialutil import (
 from esptool.virtual.clock import Timing
 
 if TYPE_CHECKING:
+    from esptool.events import Message
     from esptool.virtual.board import Board
 
 __all__ = ["Serial"]
@@ -92,9 +93,9 @@ class Serial(SerialBase):
                 self.board.host_baud = self.baudrate or 115200
 
     @property
-    def remarks(self) -> tuple[str, ...]:
-        """What a person may want to know of the simulation, such as code that is not executed."""
-        return tuple(self.board.soc.notes) if self.board is not None else ()
+    def remarks(self) -> tuple[Message, ...]:
+        """What there is to say of the simulation, such as code that is not executed; once each."""
+        return self.board.soc.take_remarks() if self.board is not None else ()
 
     # --- bytes -------------------------------------------------------------------------------
 

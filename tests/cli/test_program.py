@@ -271,6 +271,23 @@ def test_completion_offers_commands_options_ports_and_rates(
     assert offered in powershell.stdout
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("flash_erase", "'erase-flash'"),
+        ("flash-write", "'write-flash'"),
+        ("region_erase", "'erase-region'"),
+        ("chipid", "'chip-id'"),
+    ],
+)
+def test_a_command_that_does_not_exist_names_the_one_that_is_meant(
+    word: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        esptool.main([word])
+    assert f"Did you mean {meant}?" in capsys.readouterr().err
+
+
 # --- within a program --------------------------------------------------------------------------
 
 

@@ -303,7 +303,10 @@ class Group(HelpMixin, click.Group):
             from difflib import get_close_matches
 
             names = self.list_commands(ctx)
-            near = get_close_matches(new, names, n=3, cutoff=0.6)
+            parts = sorted(new.split("-"))
+            # The same words in another order are meant more surely than similar letters.
+            near = [n for n in names if sorted(n.split("-")) == parts]
+            near = near or get_close_matches(new, names, n=3, cutoff=0.6)
             ctx.fail(f"No such command '{name}'.{_did_you_mean(near)}")
         return super().resolve_command(ctx, args)
 

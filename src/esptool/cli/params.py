@@ -23,6 +23,8 @@ else:
     _IntType = _StrType = _AnyType = click.ParamType
     _StrChoice = click.Choice
 
+#: Rates are 32-bit numbers for operating systems and chips.
+FASTEST = (1 << 32) - 1
 BAUD_RATES = (115200, 230400, 460800, 921600, 1500000, 2000000, 3000000)
 
 
@@ -79,7 +81,7 @@ class Baud(_IntType):
             baud = int(value)
         except ValueError:
             self.fail(f"'{value}' is not a valid baud rate.", param, ctx)
-        if baud <= 0:
+        if not 0 < baud <= FASTEST:
             self.fail(f"'{value}' is not a valid baud rate.", param, ctx)
         return baud
 

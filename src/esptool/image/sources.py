@@ -15,6 +15,14 @@ from esptool.image.regions import Region
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 
 
+#: HEX text of the largest flash (128 MB) has about three times its size; debug data may be more.
+LARGEST = 512 << 20
+
+
+def _shown(name: str) -> str:
+    return name.replace("\0", "\\0")
+
+
 def open_source(source: ImageSource) -> tuple[Data, str | None]:
     """As `read_source`, but a large file is not read yet: see `esptool.image.content`.
 
@@ -51,10 +59,15 @@ def read_source(source: ImageSource) -> tuple[bytes, str | None]:
         name = os.fspath(source)
         try:
             with open(name, "rb") as file:
-                return file.read(), name
+                data = file.read(LARGEST + 1)
         except (OSError, ValueError) as e:
             reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-            raise ImageError(f"Cannot read '{name}': {reason}.") from e
+            raise ImageError(f"Cannot read '{_shown(name)}': {reason}.") from e
+        if len(data) > LARGEST:
+            raise ImageError(
+                f"'{name}' is larger than {LARGEST >> 20} MB: no flash holds that much."
+            )
+        return data, name
     if hasattr(source, "read"):
         return _read_open_file(source)
     raise ImageError(f"Invalid input type {type(source)}")

@@ -9,7 +9,6 @@ from `firmware/` (`make stubs`) into `data/`, with `manifest.json` beside them.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 import struct
@@ -20,11 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from esptool.errors import FatalError
+from esptool.textfile import read_text
 
 DATA = Path(__file__).with_name("data")
 #: Folders of stub generations inside a folder of stub files, newest first.
 GENERATIONS = ("2", "1")
 ENV_DIR = "ESPTOOL_STUB_DIR"
+_OPCODES = 0x100
+_RAM = 1 << 24  # more than any chip has on board
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,11 @@ class Stub:
                 raise FatalError(f"Plugin '{name}' not found in the {self.name} stub.")
             for opcode, offset in plugin.handlers.items():
                 slot = self.table_offset + 4 * (opcode - self.first_opcode)
+                if not 0 <= slot <= len(data) - 4 or plugin.text_start + offset >= 1 << 32:
+                    raise FatalError(
+                        f"The {self.name} stub has no place for command {opcode:#x} of the "
+                        f"plugin '{name}': its file is damaged."
+                    )
                 struct.pack_into("<I", data, slot, plugin.text_start + offset)
             data += bytes(plugin.bss_size)
             segments.append((plugin.text_start, plugin.text + bytes(-len(plugin.text) % 4)))
@@ -128,12 +135,10 @@ def load_file(path: str | os.PathLike[str]) -> Stub:
         FatalError: the file is no stub in the public format.
     """
     path = Path(path)
+    text = read_text(path, "stub file")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        return _parse(path.stem, raw)
-    except OSError as e:
-        raise FatalError(f"Cannot read the stub file '{path}': {e.strerror}.") from e
-    except (ValueError, KeyError, TypeError, binascii.Error) as e:
+        return _parse(path.stem, json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise FatalError(f"The stub file '{path}' is damaged: {e}.") from e
 
 
@@ -157,22 +162,44 @@ def memory(stub: Stub) -> list[range]:
 def _parse(name: str, raw: dict[str, Any]) -> Stub:
     return Stub(
         name=name,
-        entry=int(raw["entry"]),
-        text=base64.b64decode(raw["text"]),
-        text_start=int(raw["text_start"]),
-        data=base64.b64decode(raw.get("data") or ""),
-        data_start=int(raw.get("data_start") or 0),
-        bss_start=raw.get("bss_start"),
-        table_offset=raw.get("plugin_table_offset"),
-        first_opcode=int(raw.get("plugin_first_opcode", 0xD5)),
+        entry=_word(raw, "entry"),
+        text=_code(raw, "text"),
+        text_start=_word(raw, "text_start"),
+        data=_code(raw, "data"),
+        data_start=_word(raw, "data_start", 0),
+        bss_start=None if raw.get("bss_start") is None else _word(raw, "bss_start"),
+        table_offset=None
+        if raw.get("plugin_table_offset") is None
+        else _word(raw, "plugin_table_offset"),
+        first_opcode=_word(raw, "plugin_first_opcode", 0xD5, _OPCODES),
         plugins={n: _plugin(p) for n, p in (raw.get("plugins") or {}).items()},
     )
 
 
 def _plugin(raw: dict[str, Any]) -> Plugin:
+    handlers = raw["handlers"]
     return Plugin(
-        text=base64.b64decode(raw["text"]),
-        text_start=int(raw["text_start"]),
-        bss_size=int(raw.get("bss_size", 0)),
-        handlers={int(op, 16): int(offset) for op, offset in raw["handlers"].items()},
+        text=_code(raw, "text"),
+        text_start=_word(raw, "text_start"),
+        bss_size=_word(raw, "bss_size", 0, _RAM),
+        handlers={int(op, 16): _word(handlers, op, None, _RAM) for op in handlers},
     )
+
+
+def _code(raw: Mapping[str, Any], key: str) -> bytes:
+    return base64.b64decode((raw["text"] if key == "text" else raw.get(key)) or "")
+
+
+def _word(raw: Mapping[str, Any], key: str, default: int | None = None, end: int = 1 << 32) -> int:
+    """A number below `end`.
+
+    Raises:
+        KeyError: it is missing, and there is no default.
+        ValueError: it is something else.
+    """
+    value = raw[key] if default is None else raw.get(key, default)
+    if value is None and default is not None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < end:
+        raise ValueError(f"'{key}' is {value!r:.40}, not a number from 0 to {end - 1:#x}")
+    return value

@@ -129,7 +129,7 @@ class Caller:
         raise self._diagnose(log, failure)
 
     def _reset(self, sequence: reset.Sequence, flow_control: bool) -> None:
-        """Play a sequence; a port without lines may lead to a chip that waits all the same."""
+        """Play a sequence; a port without lines may lead to a chip that waits without it."""
         if self._no_lines:
             return
         try:
@@ -146,7 +146,7 @@ class Caller:
             try:
                 answer = self.link.read_response(Cmd.SYNC, self.settings.sync_timeout)
             except NoAnswerError:
-                # A lossy line swallowed some: the chip is in step all the same.
+                # The line lost some of them; the chip is in step even so.
                 break
             stub = stub and answer.value == 0
         return stub

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from esptool.chips.nor import SECTOR
 from esptool.errors import (
     ChipResponseError,
     FatalError,
@@ -49,10 +50,10 @@ __all__ = [
 ATTEMPTS = 5
 #: Small requests are answered at once; each try waits twice as long as the one before.
 FIRST_WAIT_S = 0.5
-SECTOR = 0x1000
 _HASH_SIZE = {HashKind.CRC32: 4, HashKind.MD5_8: 8, HashKind.CRC32_SUM: 8}
-#: Reading, hashing and comparing flash on the chip runs at a megabyte a second or more.
-SECONDS_A_BYTE = 1 / 500_000
+#: Reading, hashing and comparing flash on the chip runs at a megabyte a second or more: a share of
+#: what the settings grant an MD5, for which an older stub needs longer.
+SHARE_OF_MD5 = 1 / 4
 
 
 def probe(session: Requester) -> ExtInfo | None:
@@ -99,7 +100,8 @@ def request(
             answer = await_answer(session, opcode, wait, accept)
         except NoAnswerError as e:
             last = e
-            wait = min(longest, 2 * wait)
+            # The last try has all the time that the settings grant.
+            wait = longest if attempt == ATTEMPTS - 2 else min(longest, 2 * wait)
             session.link.discard_input()
             continue
         if answer is None or answer.damaged:
@@ -112,6 +114,11 @@ def request(
             raise refused(what, answer)
         return answer
     raise last
+
+
+def _shaped(value: int, size: int) -> Callable[[Sealed], bool]:
+    """Takes answers with this value and so many bytes: those of other questions differ."""
+    return lambda answer: answer.value == value and len(answer.fields) == size
 
 
 def _pass_late_answers(session: Requester) -> None:
@@ -161,7 +168,7 @@ def batch(session: Requester, operations: Batch) -> list[bytes]:
         "do a batch",
         Ext.BATCH,
         operations.encode(number),
-        accept=lambda a: a.value == operations.count and len(a.fields) == operations.answer_size,
+        accept=_shaped(operations.count, operations.answer_size),
     )
     return operations.decode(answer.fields)
 
@@ -178,7 +185,7 @@ def _forget_last_batch(session: Requester) -> None:
         "begin with batches",
         Ext.BATCH,
         empty.encode(0),
-        accept=lambda a: a.value == 0 and not a.fields,
+        accept=_shaped(0, 0),
     )
     session.batch_number = random.randrange(0xFFFF)
 
@@ -220,11 +227,17 @@ def hashes(
             f"hash flash at {offset + start:#010x}",
             Ext.HASHES,
             fields,
-            timeout_s=session.settings.timeout + part * SECONDS_A_BYTE,
-            accept=lambda a, n=count, w=width: a.value == n and len(a.fields) == n * w,  # type: ignore[misc]
+            timeout_s=_looking_s(session, part),
+            accept=_shaped(count, count * width),
         )
         found += split_hashes(answer, kind)
     return found
+
+
+def _looking_s(session: Requester, num_bytes: int) -> float:
+    """How long the chip may take to look at so many bytes of its flash."""
+    settings = session.settings
+    return settings.timeout + SHARE_OF_MD5 * settings.md5_timeout_per_mb * num_bytes / 1e6
 
 
 def split_hashes(answer: Sealed, kind: HashKind) -> list[bytes]:
@@ -240,13 +253,14 @@ def blank_map(session: Requester, offset: int, size: int) -> list[bool]:
     step = session.ext.max_units * 8 * SECTOR
     for start in range(0, size, step):
         part = min(step, size - start)
+        sectors = part // SECTOR
         answer = request(
             session,
             f"look for blank flash at {offset + start:#010x}",
             Ext.BLANK,
             words(offset + start, part),
-            timeout_s=session.settings.timeout + part * SECONDS_A_BYTE,
-            accept=lambda a, n=part // SECTOR: a.value == n and len(a.fields) == -(-n // 8),  # type: ignore[misc]
+            timeout_s=_looking_s(session, part),
+            accept=_shaped(sectors, -(-sectors // 8)),
         )
         bits = answer.fields
         found += [bool(bits[i // 8] >> i % 8 & 1) for i in range(part // SECTOR)]

@@ -135,6 +135,12 @@ class Facts:
             return None
         return {a: self._words[a] for a in places}
 
+    def ask_security_info(self) -> bytes:
+        """The security information as the chip gives it now."""
+        what = "get security info"
+        size = security.FULL_LEN
+        return self._s.request(what, Cmd.GET_SECURITY_INFO, attempts=3, size=size).data
+
     def known_security_info(self) -> SecurityInfo | None:
         """The security information where it was asked for, else None."""
         known = self.__dict__.get("security_info")
@@ -201,11 +207,11 @@ class Facts:
         """
         if not self._s.spec.rom.security_info:
             raise NotSupportedError(f"{self._s.spec.name} has no security info.")
-        reply = self._s.request("get security info", Cmd.GET_SECURITY_INFO, attempts=3)
-        info = security.parse(reply.data)
+        data = self.ask_security_info()
+        info = security.parse(data)
         if info is None:
             raise UnsupportedCommandError(
-                f"Security info of unexpected length {len(reply.data)} was received."
+                f"Security info of unexpected length {len(data)} was received."
             )
         return info
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from esptool.chips.nor import SECTOR
 from esptool.device import flash_id
 from esptool.device.requests import Requester
 from esptool.device.spi_bus import SpiBus
@@ -19,12 +20,10 @@ from esptool.errors import (
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
 
-SECTOR = 0x1000
 ROM_WRITE_SIZE = 0x400
 ROM_READ_CHUNK = 64
 READ_PACKET = 0x1000
 READ_UNACKED = 64
-READ_FRAME_TIMEOUT_S = 3.0
 
 #: Called with (bytes so far, all bytes).
 ProgressFn = Callable[[int, int], None]
@@ -150,9 +149,10 @@ class Flash:
         opcode = Cmd.FLASH_ENCRYPT_DATA if encrypted else Cmd.FLASH_DATA
         self._r.request(f"write to target flash after seq {seq}", opcode, body, check, timeout_s)
 
-    def finish(self, reboot: bool = False) -> None:
+    def finish(self, reboot: bool = False, timeout_s: float | None = None) -> None:
         """Leave flash mode; with `reboot` the chip resets, without it stays in the loader."""
-        self._r.request("leave flash mode", Cmd.FLASH_END, packets.words(int(not reboot)))
+        data = packets.words(int(not reboot))
+        self._r.request("leave flash mode", Cmd.FLASH_END, data, timeout_s=timeout_s)
 
     # --- compressed ----------------------------------------------------------------------------
 
@@ -184,12 +184,14 @@ class Flash:
         what = f"write compressed data to flash after seq {seq}"
         self._r.request(what, Cmd.FLASH_DEFL_DATA, body, check, timeout_s)
 
-    def finish_deflated(self, reboot: bool = False) -> None:
+    def finish_deflated(self, reboot: bool = False, timeout_s: float | None = None) -> None:
         """Leave compressed flash mode. A ROM would run the application, so it is not asked to."""
         if not reboot and not self._r.is_stub:
             return
         data = packets.words(int(not reboot))
-        self._r.request("leave compressed flash mode", Cmd.FLASH_DEFL_END, data)
+        self._r.request(
+            "leave compressed flash mode", Cmd.FLASH_DEFL_END, data, timeout_s=timeout_s
+        )
 
     def _encrypted_word(self, encrypted: bool) -> bytes:
         # All stubs and the ROMs of later chips take a fifth word.
@@ -268,7 +270,7 @@ class Flash:
         self.require_inside(offset, size)
         data = packets.words(offset, size, READ_PACKET, READ_UNACKED)
         self._r.request("read flash", Cmd.READ_FLASH, data)
-        return self._collect(offset, size, READ_FRAME_TIMEOUT_S, progress)
+        return self._collect(offset, size, self._r.settings.timeout, progress)
 
     def _collect(
         self, offset: int, size: int, timeout_s: float, progress: ProgressFn | None

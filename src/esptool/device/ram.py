@@ -63,7 +63,7 @@ class Ram:
     def block(self, data: bytes, seq: int) -> None:
         """Send block number `seq`, as counted from `begin`.
 
-        A busy ROM refuses one now and then. It has counted it all the same and takes no block of
+        A busy ROM refuses one now and then. It has counted it even so and takes no block of
         that number any more (seen on ESP32 and ESP32-C3), so the rest is announced anew.
         """
         download = self._download
@@ -98,7 +98,8 @@ class Ram:
 
     def _ram_data(self, data: bytes, seq: int) -> None:
         body, check = packets.data_block(data, seq)
-        wait = ANSWER_S + len(body) * packets.BITS_A_BYTE / self._r.link.baud
+        wait = max(ANSWER_S, self._r.settings.timeout / 3)
+        wait += len(body) * packets.BITS_A_BYTE / self._r.link.baud
         self._r.request("write to target RAM", Cmd.MEM_DATA, body, check, timeout_s=wait)
 
     def _again_or_raise(self, e: LineLossError, *, last: bool) -> None:

@@ -25,7 +25,7 @@ from esptool.errors import (
     UnsupportedCommandError,
 )
 from esptool.events import ignore
-from esptool.protocol.opcodes import Cmd
+from esptool.transport.port import PortClosedError
 
 if TYPE_CHECKING:
     from esptool.chips.spec import ChipSpec
@@ -173,7 +173,7 @@ def _same_identity(session: Session) -> bool:
         known = facts.known_security_info()
         if known is None:
             return True
-        return session.request("get security info", Cmd.GET_SECURITY_INFO).data == known.raw
+        return facts.ask_security_info() == known.raw
     words = facts.known_mac_words()
     return words is None or {a: session.read_reg(a) for a in words} == words
 
@@ -218,6 +218,8 @@ def reopen(session: Session) -> None:
                 # Whatever stub answers now may have done batches of any number.
                 session.batch_number = None
                 return
+        except PortClosedError as e:
+            raise PortGoneError(e.message, remedy=e.remedy) from e
         except PortError as e:
             failure = e.message.rstrip(".")
             port.release()

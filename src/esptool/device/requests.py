@@ -198,11 +198,11 @@ class Requester:
 
     # --- registers -----------------------------------------------------------------------------
 
-    def read_reg(self, address: int) -> int:
+    def read_reg(self, address: int, timeout_s: float | None = None) -> int:
         """The 32-bit word at `address`."""
         what = f"read register address 0x{address:08x}"
         data = packets.words(address)
-        return self.request(what, Cmd.READ_REG, data, attempts=3).value
+        return self.request(what, Cmd.READ_REG, data, timeout_s=timeout_s, attempts=3).value
 
     def read_regs(self, addresses: Sequence[int]) -> list[int]:
         """The words at `addresses`, in one request where the other side can."""

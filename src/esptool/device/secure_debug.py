@@ -39,13 +39,13 @@ class SecureDebug:
         self._wire.request("verify SDC certificate", Cmd.SDC_VERIF_END, packets.words(0))
 
     def info_begin(self) -> None:
-        """Begin to make chip info. The ROM may refuse this step and go on all the same."""
+        """Begin to make chip info. The ROM may refuse this step and still go on."""
         self._leniently(
             lambda: self._wire.request("begin SDC chip info", Cmd.SDC_GEN_BEGIN, packets.words(1))
         )
 
     def info_data(self, nonce: bytes) -> None:
-        """Send the nonce. The ROM may refuse this step and go on all the same."""
+        """Send the nonce. The ROM may refuse this step and still go on."""
         body, check = _counted(nonce)
         self._leniently(lambda: self._wire.request("send SDC nonce", Cmd.SDC_GEN_DATA, body, check))
 

@@ -27,6 +27,11 @@ def print_trace(text: str) -> None:
     log.print(text)
 
 
+def chosen(timeout: float) -> float | None:
+    """The timeout that a caller has chosen; None, the one of the settings, for the default."""
+    return None if timeout == DEFAULT_TIMEOUT else timeout
+
+
 class FaceBase:
     """The loader object's session and what every request needs."""
 
@@ -152,9 +157,10 @@ class FaceBase:
     ) -> tuple[int, bytes] | None:
         """Send a request; returns (value, data with status), None without `wait_response`."""
         if op is None:
-            response = self.session.link.read_response(None, timeout)
+            wait = self.session.settings.timeout if timeout == DEFAULT_TIMEOUT else timeout
+            response = self.session.link.read_response(None, wait)
             return response.value, response.data
-        answer = self.session.command(op, data, chk, timeout, wait_response)
+        answer = self.session.command(op, data, chk, chosen(timeout), wait_response)
         return answer if wait_response else None
 
     def check_command(
@@ -170,7 +176,9 @@ class FaceBase:
         if op is None:
             raise UsageError("check_command needs an opcode.")
         try:
-            reply = self.session.request(op_description, op, data, chk, timeout)
+            reply = self.session.request(
+                op_description, op, data, chk, chosen(timeout), size=resp_data_len or None
+            )
         except ChipResponseError as e:
             if e.code in (Status.NAND_PROGRAM_FAILED, Status.NAND_ERASE_FAILED):
                 raise FatalError.WithResult(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from esptool.errors import FatalError, UnsupportedCommandError
-from esptool.faces.base import FaceBase
+from esptool.faces.base import FaceBase, chosen
 from esptool.faces.constants import DEFAULT_TIMEOUT
 from esptool.faces.old import with_address
 from esptool.ops.attach import connection_word
@@ -50,11 +50,11 @@ class FlashFace(FaceBase):
         self, data: bytes, seq: int, timeout: float = DEFAULT_TIMEOUT, encrypted: bool = False
     ) -> None:
         """Write a block."""
-        self.session.flash.block(data, seq, timeout, encrypted=encrypted)
+        self.session.flash.block(data, seq, chosen(timeout), encrypted=encrypted)
 
     def flash_finish(self, reboot: bool = False, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Leave flash mode."""
-        self.session.flash.finish(reboot)
+        self.session.flash.finish(reboot, chosen(timeout))
 
     def flash_defl_begin(
         self, size: int, compsize: int, offset: int, encrypted_write: bool = False
@@ -64,11 +64,11 @@ class FlashFace(FaceBase):
 
     def flash_defl_block(self, data: bytes, seq: int, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Write a block of the deflated stream."""
-        self.session.flash.deflated_block(data, seq, timeout)
+        self.session.flash.deflated_block(data, seq, chosen(timeout))
 
     def flash_defl_finish(self, reboot: bool = False, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Leave compressed flash mode."""
-        self.session.flash.finish_deflated(reboot)
+        self.session.flash.finish_deflated(reboot, chosen(timeout))
 
     def flash_md5sum(self, addr: int, size: int) -> str:
         """MD5 of a range of flash, 32 hex digits."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from esptool.device.stub_loader import ram_block, refuse_overlap
-from esptool.faces.base import FaceBase
+from esptool.faces.base import FaceBase, chosen
 from esptool.faces.constants import DEFAULT_TIMEOUT
 
 
@@ -15,7 +15,7 @@ class MemoryFace(FaceBase):
 
     def read_reg(self, addr: int, timeout: float = DEFAULT_TIMEOUT) -> int:
         """The 32-bit word at `addr`."""
-        return self.session.read_reg(addr)
+        return self.session.read_reg(addr, chosen(timeout))
 
     def write_reg(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from esptool.device.nand import Nand
 from esptool.device.secure_debug import SecureDebug
-from esptool.faces.base import FaceBase
+from esptool.faces.base import FaceBase, chosen
 from esptool.faces.constants import DEFAULT_TIMEOUT
 from esptool.faces.old import with_address
 from esptool.faces.wire import LoaderWire
@@ -65,13 +65,13 @@ class NandFace(FaceBase):
         Raises:
             NANDProgramFailed, NANDEraseFailed: the flash says that the block is worn out.
         """
-        self._nand.write(data, seq, timeout)
+        self._nand.write(data, seq, chosen(timeout))
 
     def write_flash_nand_finish(
         self, reboot: bool = False, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
         """End a NAND write."""
-        self._nand.end_write(reboot, timeout)
+        self._nand.end_write(reboot, chosen(timeout))
 
     def erase_nand_flash(self) -> None:
         """Erase all of a NAND flash (stub only)."""

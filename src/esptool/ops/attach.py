@@ -148,7 +148,7 @@ def wake_flash(session: Session) -> None:
 
 
 def _identify_and_reset(session: Session) -> int:
-    """Read the id and reset, all in one round trip of our stub. A bus without flash minds not."""
+    """Read the id and reset, all in one round trip of our stub. Harmless without a flash."""
     operations = ext.Batch()
     operations.spi(RDID, read_bytes=3)
     operations.spi(RESET_ENABLE)

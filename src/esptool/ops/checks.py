@@ -29,7 +29,7 @@ SECURE_BOOT_V1_END = 0x8000
 #: Below this the key manager keeps what it needs to make its keys again.
 KEY_MANAGER_END = 0x2000
 FULL_CRYPT_CONFIG = 0xF
-_RISK = "Use --force to go on all the same; the chip may never boot again."
+_RISK = "Use --force to write anyway; the chip may never boot again."
 
 
 def refuse_overlaps(regions: Sequence[Region]) -> None:

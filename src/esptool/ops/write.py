@@ -176,7 +176,7 @@ def _plan_region(
 
 
 def wants_packing(session: Session, options: WriteOptions) -> bool:
-    """Data shall be deflated where that makes them smaller: as asked, else with a stub only."""
+    """Whether data are deflated where that makes them smaller: as asked, else with a stub only."""
     if not session.is_stub and not session.spec.rom.flash_ops:
         return False
     return session.is_stub if options.compress is None else options.compress

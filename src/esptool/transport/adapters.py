@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from esptool.errors import PortError
 from esptool.serving import IN_USE
 from esptool.transport import discovery
-from esptool.transport.port import NoLinesError, Port
+from esptool.transport.port import NoLinesError, Port, PortClosedError
 
 if TYPE_CHECKING:
     import socket
@@ -120,7 +120,7 @@ class SerialPort:
     def open(self, url: str | None = None) -> None:
         """See `Port`."""
         if self._closed or (self._taken and not self._serial.is_open):
-            raise PortError(
+            raise PortClosedError(
                 f"The port {self.url} was closed.", remedy="Open it again, or connect anew."
             )
         try:

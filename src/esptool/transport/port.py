@@ -18,6 +18,10 @@ class NoLinesError(PortError):
     """The port has no control lines at all: a pseudo-terminal, for example."""
 
 
+class PortClosedError(PortError):
+    """Whoever owns the port has closed it for good: nobody else is to open it again."""
+
+
 class Port(Protocol):
     """A way to a chip. Whatever goes wrong in it is a `PortError`, also where none is named here.
 
@@ -43,7 +47,8 @@ class Port(Protocol):
         """Open it after `release`, under another name if one is given.
 
         Raises:
-            PortError: it is not there, or whoever owns it has closed it for good.
+            PortError: it is not there.
+            PortClosedError: whoever owns it has closed it for good.
         """
 
     def release(self) -> None:

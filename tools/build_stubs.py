@@ -197,7 +197,10 @@ def _workplace() -> Iterator[str]:
 
 
 def build_all(names: list[str], out: Path) -> dict[str, Built]:
-    """Build these stubs into `out`, with a manifest when they are all of them."""
+    """Build these stubs into `out`.
+
+    The manifest is written anew when they are all of them; else the one in `out` takes them in.
+    """
     built = {}
     with _workplace() as work:
         for name, spec in stubs().items():
@@ -206,10 +209,11 @@ def build_all(names: list[str], out: Path) -> dict[str, Built]:
     out.mkdir(parents=True, exist_ok=True)
     for name, stub in built.items():
         (out / f"{name}.json").write_text(json.dumps(stub.fields, indent=1) + "\n")
+    release = _release(OUT / "manifest.json")
+    for name, stub in built.items():
+        stub.facts["since_release"] = _loaded(stub.facts) - release["sizes"].get(name, 0)
+    manifest: dict[str, Any] = {}
     if set(built) == set(stubs()):
-        release = _release(OUT / "manifest.json")
-        for name, stub in built.items():
-            stub.facts["since_release"] = _loaded(stub.facts) - release["sizes"].get(name, 0)
         manifest = {
             "version": __version__,
             "sources": source_hash(),
@@ -217,6 +221,10 @@ def build_all(names: list[str], out: Path) -> dict[str, Built]:
             "release": release,
             "stubs": {name: stub.facts for name, stub in built.items()},
         }
+    elif (out / "manifest.json").exists():
+        manifest = json.loads((out / "manifest.json").read_text())
+        manifest["stubs"] |= {name: stub.facts for name, stub in built.items()}
+    if manifest:
         (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return built
 

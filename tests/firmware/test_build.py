@@ -40,6 +40,7 @@ def test_the_manifest_tells_of_memory_that_does_not_overlap() -> None:
 def test_the_manifest_compares_with_the_last_release() -> None:
     manifest = json.loads((stubs.DATA / "manifest.json").read_text())
     sizes = manifest["release"]["sizes"]
-    assert set(sizes) == set(manifest["stubs"])
+    assert set(sizes) <= set(manifest["stubs"])
     for name, facts in manifest["stubs"].items():
-        assert facts["text"] + facts["data"] - sizes[name] == facts["since_release"], name
+        before = sizes.get(name, 0)
+        assert facts["text"] + facts["data"] - before == facts["since_release"], name

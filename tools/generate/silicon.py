@@ -174,9 +174,7 @@ class _Reader:
         for name, kind in kinds:
             if f"mem.{name}_low" not in self.values:
                 continue
-            span = spec.Range(
-                self.number(f"mem.{name}_low"), self.number(f"mem.{name}_high"), kind
-            )
+            span = spec.Range(self.number(f"mem.{name}_low"), self.number(f"mem.{name}_high"), kind)
             if span.start < span.end and (span.start, span.end, kind) not in seen:
                 seen.add((span.start, span.end, kind))
                 yield span

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from serial import rfc2217
 
-from esptool.transport import reset
+from esptool.errors import FatalError
+from esptool.transport import adapt, reset
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -85,7 +86,11 @@ class EspPortManager(rfc2217.PortManager):
         custom = __getattr__("cfg").get(setting)
         sequence = usual if custom is None else reset.parse_custom(str(custom))
         port: Any = self.serial
-        reset.play(port, sequence)
+        try:
+            reset.play(adapt(port), sequence)
+        except FatalError as e:
+            # This is a thread of its own: nobody would hear of it.
+            logging.getLogger("rfc2217.server").error("%s", e.message)
 
 
 def __getattr__(name: str) -> Any:

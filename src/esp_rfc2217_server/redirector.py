@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from esp_rfc2217_server.esp_port_manager import EspPortManager
+from esptool.serving import ClientGoneError, without_telnet
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -84,8 +85,8 @@ class Redirector:
                 data = self.socket.recv(CHUNK)
                 if not data:
                     break
-                self.serial.write(b"".join(self.rfc2217.filter(data)))
-            except OSError as e:
+                self.serial.write(without_telnet(self.rfc2217, data))
+            except (OSError, ClientGoneError) as e:
                 self.log.error("%s", e)
                 break
         self.stop()

@@ -33,7 +33,7 @@ def lent(url: str) -> Iterator[str]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield f"rfc2217://127.0.0.1:{listener.getsockname()[1]}?ign_set_control"
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         assert not thread.is_alive()
     port.close()
 
@@ -47,6 +47,16 @@ def test_a_chip_answers_through_a_redirector() -> None:
         esptool.connect_esp(url, connect_attempts=2) as esp,
     ):
         assert esp.CHIP_NAME == "ESP32-C3"
+
+
+def test_a_malformed_request_ends_the_redirector_of_that_client() -> None:
+    with lent("virtual://esp32c3") as url:
+        number = int(url.split(":")[2].partition("?")[0])
+        with socket.create_connection(("127.0.0.1", number)) as client:
+            client.settimeout(60)
+            client.sendall(b"\xff\xfa\x2c\x01\xff\xf0")
+            while client.recv(4096):
+                pass
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,19 @@ import os
 import random
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+import espsecure
 import esptool
+from espsecure import keys
 from esptool.image.convert import convert_elf
 from esptool.image.hexfile import write_hex
 from esptool.image.regions import Region
@@ -287,13 +291,15 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {chip: place / chip for chip in CHIPS}
 
 
-def outcome(words: list[str]) -> tuple[str, str, str]:
+def outcome(
+    words: list[str], main: Callable[[list[str]], None] = esptool.main
+) -> tuple[str, str, str]:
     """(how it ended, its standard output, what it said of a failure)."""
     out, err = io.StringIO(), io.StringIO()
     log.set_verbosity("auto")
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            esptool.main(words)
+            main(words)
             how = "done"
         except esptool.FatalError as e:
             how = "failed"
@@ -385,3 +391,184 @@ def _judge_flash(line: Line, state: Path, said: str) -> None:
         if found[at : at + SECTOR] != CELLS[at : at + SECTOR]:
             allowed = any(low <= at < high for low, high in line.regions)
             assert allowed, f"sector {at:#x} changed\n{said}"
+
+
+# --- espsecure ----------------------------------------------------------------------------------
+
+SECURE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "generate-signing-key": (("OUT",), ("--version", "--scheme", "--force", "--json")),
+    "generate-flash-encryption-key": (("OUT",), ("--keylen", "--force", "--json")),
+    "extract-public-key": (("-k", "KEY", "OUT"), ("--version", "--json")),
+    "digest-sbv2-public-key": (("-k", "KEY", "-o", "OUT"), ("--json",)),
+    "digest-private-key": (("-k", "KEY", "OUT"), ("--keylen", "--json")),
+    "digest-sdc-public-key": (("-k", "KEY", "-o", "OUT"), ("--verbose", "--pub-key")),
+    "generate-sdc-certificate": (
+        ("-k", "KEY", "-o", "OUT"),
+        ("--mac", "--enable-jtag", "--sdc-session-counter", "--chip-info", "--usc"),
+    ),
+    "encrypt-flash-data": (
+        ("-k", "AES", "-a", "ADDRESS", "-o", "OUT", "DATA"),
+        ("--aes-xts", "--flash-crypt-conf", "--json"),
+    ),
+    "decrypt-flash-data": (
+        ("-k", "AES", "-a", "ADDRESS", "-o", "OUT", "DATA"),
+        ("--aes-xts", "--flash-crypt-conf", "--json"),
+    ),
+    "digest-secure-bootloader": (("-k", "AES", "-o", "OUT", "DATA"), ("--iv", "--json")),
+    "sign-data": (
+        ("-v", "VERSION", "-k", "KEY", "-o", "OUT", "DATA"),
+        (*("--append-signatures", "--pub-key", "--signature", "--skip-padding"), "--json"),
+    ),
+    "verify-signature": (("-v", "VERSION", "-k", "KEY", "DATA"), ("--skip-padding", "--json")),
+    "signature-info-v2": (("DATA",), ("--json",)),
+}
+SECURE_VALUES: dict[str, tuple[str, ...]] = {
+    "KEY": (
+        *("p256.pem",) * 6,
+        "p384.pem",
+        "public.pem",
+        "even.pem",
+        "key32",
+        "text.txt",
+        "absent",
+        "-",
+    ),
+    "AES": (
+        *("key32",) * 6,
+        "key16",
+        "key24",
+        "key32",
+        "key64",
+        "p256.pem",
+        "empty",
+        "absent",
+        "folder",
+    ),
+    "DATA": (
+        *("data", "signed", "app.img") * 2,
+        "data",
+        "signed",
+        "app.img",
+        "odd",
+        "empty",
+        "folder",
+        "absent",
+        "p256.pem",
+    ),
+    "OUT": (
+        *("new", "held") * 4,
+        "new",
+        "held",
+        "folder",
+        "no/such/x",
+        "p256.pem",
+        "data",
+        "/dev/full",
+        "",
+    ),
+    "ADDRESS": (*("0", "0x1000") * 3, "0", "0x1000", "32", "7", "-16", "0x100000000", "x"),
+    "VERSION": ("1", *("2",) * 5, "3"),
+    "--version": ("1", "2", "3"),
+    "--scheme": ("ecdsa256", "ecdsa192", "ecdsa384", "rsa1"),
+    "--keylen": ("128", "192", "256", "512", "0", "-8", "100", "x"),
+    "--pub-key": ("public.pem", "p256.pem", "key64", "absent"),
+    "--signature": ("key64", "empty", "data"),
+    "--mac": ("00:11:22:33:44:55", "001122", "zz", "key32", ""),
+    "--sdc-session-counter": ("0", "1", "2", "-1", "x"),
+    "--chip-info": ("key64", "key32", "absent"),
+    "--usc": ("text.txt", "deep.json", "absent"),
+    "--flash-crypt-conf": ("0", "15", "16", "-1", "x"),
+    "--iv": ("key64", "empty", "data"),
+}
+
+
+@st.composite
+def secure_lines(draw: st.DrawFn) -> list[str]:
+    command = draw(st.sampled_from(sorted(SECURE)))
+    words, options = SECURE[command]
+    body = [draw(st.sampled_from(SECURE_VALUES.get(word, (word,)))) for word in words]
+    extra: list[str] = []
+    for option in draw(st.lists(st.sampled_from(options), max_size=2)):
+        extra.append(option)
+        if option in SECURE_VALUES:
+            extra.append(draw(st.sampled_from(SECURE_VALUES[option])))
+    if draw(st.integers(0, 9)) == 0:
+        body.pop(draw(st.integers(0, len(body) - 1)))
+    return [command, *extra, *body] if draw(st.booleans()) else [command, *body, *extra]
+
+
+@pytest.fixture(scope="module")
+def secure_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("secure")
+    random_bytes = random.Random(6).randbytes
+    for size in (16, 24, 32, 64):
+        (place / f"key{size}").write_bytes(random_bytes(size))
+    for name, scheme in (("p256.pem", "ecdsa256"), ("p384.pem", "ecdsa384")):
+        (place / name).write_bytes(keys.private_pem(keys.generate(scheme)))
+    private = keys.load_private((place / "p256.pem").read_bytes())
+    (place / "public.pem").write_bytes(keys.public_pem(private.public_key()))
+    even = rsa.RSAPublicNumbers(65537, (1 << 3071) + 2).public_key()
+    (place / "even.pem").write_bytes(keys.public_pem(even))
+    contents = {
+        "data": random_bytes(SECTOR),
+        "odd": random_bytes(1001),
+        "app.img": convert_elf(ram_program(0x3FC80000), "esp32c3").data,
+        "empty": b"",
+        "text.txt": b"some text\n",
+        "deep.json": b"[" * 50_000,
+        "held": b"former content",
+    }
+    for name, data in contents.items():
+        (place / name).write_bytes(data)
+    (place / "folder").mkdir()
+    line = ["sign-data", "-v", "2", "-o", str(place / "signed"), str(place / "data")]
+    with contextlib.redirect_stdout(io.StringIO()):
+        espsecure.main([*line, "-k", str(place / "p256.pem")])
+    return place
+
+
+def test_command_lines_of_espsecure_end_as_documented(
+    secure_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    count = iter(range(1 << 30))
+
+    @seed(SEED)
+    @settings(
+        max_examples=RUNS,
+        deadline=None,
+        database=None,
+        derandomize=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(secure_lines())
+    def run(words: list[str]) -> None:
+        here = tmp_path / str(next(count))
+        shutil.copytree(secure_folder, here)
+        os.chdir(here)
+        try:
+            judge_secure(words, here)
+        finally:
+            os.chdir(tmp_path)
+            shutil.rmtree(here)
+
+    run()
+
+
+def judge_secure(words: list[str], here: Path) -> None:
+    before = {p.name: p.read_bytes() for p in here.iterdir() if p.is_file()}
+    how, out, err = outcome(words, espsecure.main)
+    said = f"{words}\n{how}\n{out[-600:]}\n{err[-600:]}"
+    after = {p.name: p.read_bytes() for p in here.iterdir() if p.is_file()}
+    changed = {n for n in {*before, *after} if before.get(n) != after.get(n)}
+    assert how in ("done", "failed", "usage"), said
+    assert not UNFORESEEN.search(out + err), said
+    kept = {name for name in changed if name.removesuffix(".old") in words}
+    assert changed == kept, said
+    if how != "done":
+        assert err.count("A fatal error occurred") + err.count("Error: ") == 1, said
+        assert all(name.endswith(".old") for name in changed), said
+    if "--json" in words and how != "usage":
+        assert json.loads(out)["ok"] is (how == "done"), said
+    assert list((here / "folder").iterdir()) == [] or words[0] == "sign-data", said

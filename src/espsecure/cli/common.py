@@ -45,6 +45,15 @@ class Command(common.Command):
             )
         )
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        as_json = "--json" in args
+        try:
+            return super().parse_args(ctx, args)
+        except FatalError as e:  # an output that cannot be written
+            if as_json:
+                ctx.ensure_object(Reporter).document({"ok": False, "error": str(e)})
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         reporter = ctx.ensure_object(Reporter)
         as_json = ctx.params.pop("as_json", False)

@@ -11,6 +11,11 @@ from typing import Any
 from esptool.events import Event, Level, Message
 from esptool.logger import log
 
+#: Commands that name their output without an option.
+POSITIONAL_OUTPUT = frozenset(
+    ("generate-flash-encryption-key", "extract-public-key", "digest-private-key")
+)
+
 
 class Reporter:
     """Shows messages as they come: notes on standard output, warnings on standard error.
@@ -29,7 +34,7 @@ class Reporter:
     @classmethod
     def for_arguments(cls, argv: Sequence[str], banner: str) -> Reporter:
         """A reporter that keeps standard output clean where the arguments ask for data there."""
-        reporter = cls(banner, data_on_stdout="-" in argv or "--output=-" in argv)
+        reporter = cls(banner, data_on_stdout=_wants_data(argv))
         reporter.quiet = "--json" in argv
         return reporter
 
@@ -55,6 +60,18 @@ class Reporter:
     def document(self, value: dict[str, Any]) -> None:
         """The result for a program: one JSON object."""
         print(json.dumps(value, indent=2), file=sys.stderr if self.data_on_stdout else sys.stdout)
+
+
+def _wants_data(argv: Sequence[str]) -> bool:
+    """A '-' stands where the name of the output does, not where that of an input does."""
+    command = next((word.replace("_", "-") for word in argv if not word.startswith("-")), "")
+    named = command in POSITIONAL_OUTPUT
+    for before, word in zip(["", *argv], argv, strict=False):
+        if word in ("--output=-", "-o-") or (word == "-" and before in ("-o", "--output")):
+            return True
+        if word == "-" and named and before not in ("-k", "--keyfile"):
+            return True
+    return False
 
 
 def speak(event: Event) -> None:

@@ -177,9 +177,6 @@ class Burn:
                     f"Error in BLOCK{block.id}, re-burn it again (#{attempt}) to fix. "
                     f"fail_bit={block.fail}, num_errors={block.num_errors}"
                 )
-                if block.fail:
-                    # What an unreadable code word shows says nothing about its bits.
-                    before[block.id] = block.data & before[block.id]
                 continue
             self._refuse_changes(block, before, new)
             if not self._missing(block, before, new):
@@ -240,24 +237,27 @@ class Burn:
         return found
 
     def _expected(self, block: Block, before: list[int], new: int) -> list[int]:
+        """What the blocks must show, hidden as RD_DIS reads now."""
         values = list(before)
         values[block.id] |= new
-        return visible(self.efuses, values)
+        return visible(self.efuses, values, self.efuses.rd_dis_value())
+
+    def _comparable(self, before: list[int]) -> list[Block]:
+        """The blocks that can be compared with what they showed before.
+
+        Where a burn changed the coding scheme of an ESP32, its blocks are read in another way.
+        """
+        efuses = self.efuses
+        if efuses.table.controller == "direct":
+            d = efuses.table.field("CODING_SCHEME")
+            if (before[0] ^ efuses.blocks[0].data) >> (d.bit or 0) & d.mask:
+                return efuses.blocks[:1]
+        return efuses.blocks
 
     def _wrong(self, block: Block, before: list[int], new: int) -> bool:
-        efuses = self.efuses
-        if self._recoded(before):
-            return False
-        shown = [b.data for b in efuses.blocks]
-        errors = bool(block.fail or block.num_errors)
-        return errors or shown != self._expected(block, before, new)
-
-    def _recoded(self, before: list[int]) -> bool:
-        """ESP32: the burn changed how the other blocks read; only BLOCK0 can be compared."""
-        if self.efuses.table.controller != "direct":
-            return False
-        d = self.efuses.table.field("CODING_SCHEME")
-        return bool((before[0] ^ self.efuses.blocks[0].data) >> (d.bit or 0) & d.mask)
+        expected = self._expected(block, before, new)
+        differ = any(b.data != expected[b.id] for b in self._comparable(before))
+        return differ or bool(block.fail or block.num_errors)
 
     def _missing(self, block: Block, before: list[int], new: int) -> int:
         """The bits that should be set in a block and are not, where they can be seen."""
@@ -271,15 +271,13 @@ class Burn:
         """
         efuses = self.efuses
         expected = self._expected(block, before, new)
-        shown = [b.data for b in efuses.blocks]
-        extra = [s & ~e for s, e in zip(shown, expected, strict=True)]
-        lost = [
-            e & ~s if b is not block else 0
-            for b, s, e in zip(efuses.blocks, shown, expected, strict=True)
-        ]
+        nothing = [0] * len(expected)
+        extra, lost = list(nothing), list(nothing)
+        for b in self._comparable(before):
+            extra[b.id] = b.data & ~expected[b.id]
+            lost[b.id] = expected[b.id] & ~b.data & ~(new if b is block else 0)
         if not any(extra) and not any(lost):
             return
-        nothing = [0] * len(extra)
         parts = []
         if any(extra):
             names = ", ".join(changed_names(efuses, extra, nothing))
@@ -303,14 +301,16 @@ class Burn:
         efuses = self.efuses
         if self.closed:
             return
-        missing = self._missing(block, before, new)
-        if (block.fail and not errors[0]) or block.num_errors > errors[1]:
+        broken = block.fail and (self.controller.fails_by_block or not errors[0])
+        if broken or block.num_errors > errors[1]:
             raise BurnError(
                 "Error(s) were detected in eFuses",
                 burned=[],
                 remedy=f"BLOCK{block.id} still has coding errors after {BURN_ATTEMPTS} attempts "
                 "(try 'check-error --recovery'). " + self._state(cleared=True),
             )
+        self._refuse_changes(block, before, new)
+        missing = self._missing(block, before, new)
         if missing:
             efuses.emit(
                 f"\nAfter {BURN_ATTEMPTS} attempts, "
@@ -355,7 +355,7 @@ class Burn:
                 f"BLOCK{block.id} does not hold the value that was asked for: bits that were "
                 f"burned before make it another one in {names}.",
                 burned=[],
-                remedy="Nothing was protected. " + self._state(cleared=True),
+                remedy=self._state(cleared=True),
             )
 
     # --- the end -------------------------------------------------------------------------------
@@ -412,10 +412,11 @@ class Burn:
         if self.fired:
             lines.append(f"{self.current} may be burned in part.")
         lines.append(f"Not burned: {', '.join(waiting) or 'nothing else'}.")
+        begun = self.last or (not self.efuses.postpone and self.current == "BLOCK0" and self.fired)
         lines.append(
-            "No bit that was to be set last (protections, download modes) is set."
-            if not self.last
-            else "Protections and mode bits may be set."
+            "Protections and mode bits may be set."
+            if begun
+            else "No bit that was to be set last (protections, download modes) is set."
         )
         if not cleared:
             lines.append(

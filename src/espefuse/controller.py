@@ -32,6 +32,9 @@ DEC_STATUS_MASK = 0xFFF
 class Controller:
     """What both have in common: reading, timing and waiting."""
 
+    #: An error that cannot be corrected is told of each block by itself.
+    fails_by_block = True
+
     def __init__(self, table: ChipTable, device: RegisterAccess) -> None:
         self.table = table
         self.device = device
@@ -195,6 +198,8 @@ class Controller:
 
 class DirectController(Controller):
     """ESP32: the write registers of all blocks are burned by one command."""
+
+    fails_by_block = False
 
     def window(self, block: BlockDef, words: list[int]) -> dict[int, int]:
         # One command burns all blocks: the registers of the others must be zero.

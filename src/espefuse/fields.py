@@ -349,10 +349,11 @@ class Field(Guard):
             FatalError: it does not fit, clears bits, or the field is protected.
         """
         number = value if isinstance(value, int) else int.from_bytes(value, "little")
-        if number > self.d.mask:
+        if not 0 <= number <= self.d.mask:
             self.owner.emit(f"New value '{number}' is not suitable for {self.name} ({self.d.type})")
+            fault = "negative" if number < 0 else "too large an unsigned integer"
             raise FatalError(
-                f"{number} is too large an unsigned integer for a bitstring of length "
+                f"{number} is {fault} for a bitstring of length "
                 f"{self.bit_len}. The allowed range is [0, {self.d.mask}]."
             )
         self._check_burnable()

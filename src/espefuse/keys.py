@@ -138,6 +138,7 @@ def read(file: BinaryIO) -> bytes:
         raise FatalError(f"Cannot read the file {name!r}: {e.strerror or e}.") from e
     if len(data) > LARGEST_FILE:
         raise FatalError(
-            f"The file {name!r} is larger than {LARGEST_FILE >> 10} KB, so it is no key."
+            f"The file {name!r} is larger than {LARGEST_FILE >> 10} KB: "
+            "it is neither a key nor the data of a block."
         )
     return data

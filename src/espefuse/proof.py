@@ -62,10 +62,14 @@ def snapshot(efuses: EfuseState) -> tuple[object, ...]:
     return [block.data for block in efuses.blocks], dict(efuses.status), efuses.coding_scheme
 
 
-def visible(efuses: EfuseState, values: list[int]) -> list[int]:
-    """What the read registers show of blocks that hold `values`: hidden parts read as zero."""
-    rd_dis = efuses.table.field("RD_DIS")
-    hidden = (values[0] >> (rd_dis.bit or 0)) & rd_dis.mask
+def visible(efuses: EfuseState, values: list[int], hidden: int) -> list[int]:
+    """What the read registers show of blocks that hold `values`: hidden parts read as zero.
+
+    Args:
+        efuses: whose blocks they are.
+        values: the data of each block.
+        hidden: the bits of RD_DIS.
+    """
     shown = list(values)
     for block in efuses.blocks:
         part = block.bits // max(len(block.rd_dis), 1)

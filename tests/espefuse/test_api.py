@@ -111,6 +111,14 @@ def test_main_works_on_a_given_chip_several_times() -> None:
     assert "= True R/W (0b1)" in out
 
 
+@pytest.mark.parametrize("value", [-1, "-1", "-0x10", 4, 1 << 80])
+def test_a_value_out_of_range_is_refused_and_stages_nothing(value: object) -> None:
+    commands = virtual("esp32c3")
+    _, _, failure = quietly(lambda: commands.burn_efuse({"DIS_TWAI": 1, "WDT_DELAY_SEL": value}))
+    assert "allowed range is [0, 3]" in str(failure)
+    assert not any(block.pending for block in commands.efuses.blocks)
+
+
 BITS = st.sets(st.integers(0, 191), min_size=1, max_size=12)
 
 

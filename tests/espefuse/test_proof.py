@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,6 +116,54 @@ def test_bits_that_stay_0_are_named_without_their_value() -> None:
     assert "BLOCK_KEY0" in str(failure)
     assert KEY[:4].hex() not in str(failure) + out + err
     assert KEY[::-1][:4].hex() not in str(failure) + out + err
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp32c3"])
+def test_a_protection_that_does_not_take_at_once_is_burned_again(chip: str) -> None:
+    device = ControllerDevice(chip)
+    commands = commands_on(device)
+    program, spent = device.controller._program, []
+    rd_dis = commands.efuses["RD_DIS"].d
+    assert rd_dis.bit is not None
+    bits = rd_dis.mask << rd_dis.bit
+
+    def weak(block: Any) -> None:
+        window = device.controller._window(block.write or 0, block.words)
+        if block.index == 0 and window & bits and not spent:
+            spent.append(True)
+            device.controller.weak = {0: bits}
+        program(block)
+
+    device.controller._program = weak  # type: ignore[method-assign]
+    if chip == "esp32":
+        action = lambda: commands.burn_key(["flash_encryption"], [io.BytesIO(KEY)])  # noqa: E731
+    else:
+        purposes = ["XTS_AES_128_KEY"]
+        action = lambda: commands.burn_key(["BLOCK_KEY0"], [io.BytesIO(KEY)], purposes)  # noqa: E731
+    out, _, failure = quietly(action)
+    assert failure is None
+    assert "Repeat burning BLOCK0" in out
+    key = commands.efuses["BLOCK1" if chip == "esp32" else "BLOCK_KEY0"]
+    assert not key.is_readable()
+    assert not key.is_writeable()
+
+
+@pytest.mark.parametrize("asked", [0, 1 << 192])
+def test_bits_beside_a_new_coding_scheme_are_noticed(asked: int) -> None:
+    """ESP32: other blocks are read in another way then, but BLOCK0 is not."""
+    device = ControllerDevice("esp32")
+    commands = commands_on(device)
+    burn = device.controller.burn
+
+    def with_another(block: int, data: bytes) -> None:
+        value = int.from_bytes(data, "little")
+        wild = value | 1 << 40 if block == 0 and value else value
+        burn(block, wild.to_bytes(len(data), "little"))
+
+    device.controller.burn = with_another  # type: ignore[method-assign]
+    value = {"CODING_SCHEME": 1} if asked else {"JTAG_DISABLE": 1}
+    _, _, failure = quietly(lambda: commands.burn_efuse(value))
+    assert "nobody asked for" in str(failure)
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp32c3"])

@@ -93,13 +93,16 @@ class Session(Requester):
 
         So it is found again should its port vanish, and told from another board there.
         """
-        if not self._port_seen:
-            self.usb_place = usb_place(self.link.port.url)
-            self._port_seen = True
+        self._remember_port()
         if not self.secure_download:
             self.facts.remember_mac()
         elif self.spec.rom.security_info:
             _ = self.facts.security_info
+
+    def _remember_port(self) -> None:
+        if not self._port_seen:
+            self.usb_place = usb_place(self.link.port.url)
+            self._port_seen = True
 
     # --- stub ----------------------------------------------------------------------------------
 
@@ -151,7 +154,8 @@ class Session(Requester):
         if self.recovering:
             stub_loader.upload(self, stub)
             return
-        self.remember()
+        # Nothing is written yet, and through the stub the MAC address costs no request of its own.
+        self._remember_port()
         for left in reversed(range(self.settings.retries + 1)):
             try:
                 stub_loader.upload(self, stub)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from esptool import cmds, ops
+from esptool import chips, cmds, ops
 from esptool.device import Session, connect
 from esptool.errors import FatalError, UsageError
 from esptool.events import ignore
@@ -91,10 +91,11 @@ def flashed(chip: str, side: str, log: Log | None = None) -> Iterator[tuple[Sess
 
 
 def _sides() -> Iterator[tuple[str, str]]:
-    for chip in ("esp8266", "esp32", "esp32c3", "esp32s3", "esp32p4"):
-        yield chip, "ours"
-    for chip in ("esp8266", "esp32", "esp32c3"):
+    for chip in chips.KEYS:
         yield chip, "rom"
+        if chips.get(chip).stub.available:
+            yield chip, "ours"
+    for chip in ("esp8266", "esp32", "esp32c3"):
         yield chip, "code"
     yield "esp32s3", "public"
 

@@ -273,6 +273,27 @@ def test_a_stub_that_cannot_run_is_no_secret() -> None:
         ) in log.text
 
 
+# --- refusals of a ROM --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encrypted", "cause"),
+    [(True, "Has a flash encryption key been burned"), (False, "State its size with --flash-size")],
+)
+def test_a_range_that_a_rom_refuses_has_a_cause(
+    encrypted: bool, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with session("esp32c3", flash="4MB") as s:
+        ops.attach_flash(s)
+        monkeypatch.setattr(s, "command", lambda *_a, **_k: (0, b"\1\6\0\0"))
+        for begin in (
+            lambda: s.flash.begin(SECTOR, BASE, encrypted),
+            lambda: s.flash.begin_deflated(SECTOR, 100, BASE, encrypted),
+        ):
+            with pytest.raises(FatalError, match=cause):
+                begin()
+
+
 # --- damaged answers ----------------------------------------------------------------------------
 
 

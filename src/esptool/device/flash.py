@@ -11,6 +11,7 @@ from esptool.device import flash_id
 from esptool.device.requests import Requester
 from esptool.device.spi_bus import SpiBus
 from esptool.errors import (
+    ChipResponseError,
     NotSupportedError,
     ProtocolError,
     UnsupportedCommandError,
@@ -19,6 +20,7 @@ from esptool.errors import (
 )
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
+from esptool.protocol.status import Status
 
 ROM_WRITE_SIZE = 0x400
 ROM_READ_CHUNK = 64
@@ -124,8 +126,25 @@ class Flash:
         erase = size if self._r.is_stub else self.rom_erase_size(offset, size)
         timeout_s = self._erase_timeout(size)
         data = packets.words(erase, blocks, block, offset) + self._encrypted_word(encrypted)
-        self._r.request("enter flash download mode", Cmd.FLASH_BEGIN, data, timeout_s=timeout_s)
+        self._begin("enter flash download mode", Cmd.FLASH_BEGIN, data, timeout_s, encrypted)
         return blocks
+
+    def _begin(
+        self, what: str, opcode: int, data: bytes, timeout_s: float, encrypted: bool
+    ) -> None:
+        try:
+            self._r.request(what, opcode, data, timeout_s=timeout_s)
+        except ChipResponseError as e:
+            if self._r.is_stub or e.code != Status.FAILED:
+                raise
+            cause = (
+                "Has a flash encryption key been burned, and may this chip encrypt while writing?"
+                if encrypted
+                else "Does the range lie within the flash? State its size with --flash-size."
+            )
+            raise type(e)(
+                f"{e.message} {cause}", opcode=e.opcode, status=e.status, reason=e.reason
+            ) from e
 
     def rom_erase_size(self, offset: int, size: int) -> int:
         """The erase size to ask a ROM for so that it erases what covers `size` bytes.
@@ -170,11 +189,12 @@ class Flash:
         # The ROM takes the size as what it erases, in blocks; the stub as what it must produce.
         write_size = size if self._r.is_stub else -(-size // block) * block
         data = packets.words(write_size, blocks, block, offset) + self._encrypted_word(encrypted)
-        self._r.request(
+        self._begin(
             "enter compressed flash mode",
             Cmd.FLASH_DEFL_BEGIN,
             data,
-            timeout_s=self._erase_timeout(write_size),
+            self._erase_timeout(write_size),
+            encrypted,
         )
         return blocks
 

@@ -152,11 +152,11 @@ def _refuse_another_chip(session: Session, stub: bool) -> None:
             break
     else:
         name = found.name if found is not None else "an unknown chip"
-        raise _another(f"{name} where {session.spec.name} was")
+        raise _another(session, f"{name} where {session.spec.name} was")
     for _ in range(IDENTIFY_ATTEMPTS):
         if _same_identity(session):
             return
-    raise _another("one with another MAC address")
+    raise _another(session, "one with another MAC address")
 
 
 def _same_type(session: Session, found: ChipSpec | None) -> bool:
@@ -178,7 +178,9 @@ def _same_identity(session: Session) -> bool:
     return words is None or {a: session.read_reg(a) for a in words} == words
 
 
-def _another(what: str) -> ConnectError:
+def _another(session: Session, what: str) -> ConnectError:
+    """The error, with the port left, so that not even a reset made for the first chip is tried."""
+    session.link.port.release()
     return ConnectError(
         f"Another chip answers than the one that was lost: {what}.",
         remedy="Plug the first one in again, and start again.",

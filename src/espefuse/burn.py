@@ -325,6 +325,12 @@ class Burn:
                 + self._state(cleared=True),
             )
         if not block.is_readable() and not block.data & new:
+            if not block.is_writeable():
+                raise BurnError(
+                    f"{block.name} ({block.alias}) is write-protected: nothing was burned into it.",
+                    burned=[],
+                    remedy=self._state(cleared=True),
+                )
             efuses.emit(
                 f"{block.name} ({block.alias}) is read-protected. "
                 "Read back the burn value is not possible."

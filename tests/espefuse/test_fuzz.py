@@ -27,6 +27,7 @@ LEFT_OUT = (
     *("DIS_DOWNLOAD_MODE", "ENABLE_SECURITY_DOWNLOAD", "UART_DOWNLOAD_DIS"),
     *("CODING_SCHEME", "MAC", "MAC_EXT", "CUSTOM_MAC"),
 )
+UNPROVED = "could not be read back and compared"
 FUZZ = settings(
     max_examples=SEQUENCES,
     deadline=None,
@@ -241,9 +242,9 @@ def test_virtual_memory_holds_what_was_asked_for(
             code, out, err = run(*base, *line.written(Path(folder)))
             said_well(code, out, err, line)
             shown = memory.read()
-            judge(chip, line.ask, truth, shown, code, visible=True)
+            judge(chip, line.ask, truth, shown, code, visible=True, unproved=UNPROVED in out)
             truth = [a | b for a, b in zip(truth, shown, strict=True)]
-            if code == 0:
+            if code == 0 and UNPROVED not in out:
                 truth = [bits | line.ask.required.get(i, 0) for i, bits in enumerate(truth)]
 
 
@@ -289,8 +290,9 @@ def run_on_board(sequence: tuple[str, int, list[Line], int], rate: str | None) -
             ask = line.ask
             if chip.field_value(after, "CODING_SCHEME") == 1 if scheme else False:
                 ask = as_coded(ask)
-            judge(chip, ask, before, after, code)
-            cells.check(code, ask.required)
+            unproved = UNPROVED in out
+            judge(chip, ask, before, after, code, unproved=unproved)
+            cells.check(code, {} if unproved else ask.required)
             before = after
 
 

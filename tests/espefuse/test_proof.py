@@ -315,6 +315,22 @@ def test_a_closed_link_after_the_reload_is_no_failure(monkeypatch: pytest.Monkey
     assert "Successful" not in out
 
 
+@pytest.mark.parametrize("locked", [True, False])
+def test_a_forced_burn_of_a_hidden_block_is_no_success(locked: bool) -> None:
+    device = ControllerDevice("esp32")
+    commands = commands_on(device)
+    quietly(lambda: commands.burn_efuse({"RD_DIS": 1, "WR_DIS": 1 << 7 if locked else 1 << 9}))
+    commands = commands_on(device)
+    commands.efuses.force_write_always = True
+    key = [io.BytesIO(KEY)]
+    out, _, failure = quietly(lambda: commands.burn_key(["BLOCK1"], key, no_protect_key=True))
+    assert "Successful" not in out
+    if locked:
+        assert "write-protected: nothing was burned" in str(failure)
+    else:
+        assert "BLOCK1 could not be read back and compared" in out
+
+
 class OddError(Exception):
     """What a driver may raise when its device vanishes, e.g. `termios.error`."""
 

@@ -92,9 +92,12 @@ def constants(spec: ChipSpec) -> dict[str, Any]:
     return result
 
 
-def _getter(field: str, name: str) -> Any:
-    def read(self: ESPLoader) -> int:
-        return self.session.facts.field(field)
+def _getter(spec: ChipSpec, field: str, name: str) -> Any:
+    names = spec.identity.vendors.get(field)
+
+    def read(self: ESPLoader) -> int | str:
+        value = self.session.facts.field(field)
+        return value if names is None else names.get(value, "")
 
     read.__name__ = name
     read.__doc__ = f"The identity field `{field}`."
@@ -119,7 +122,7 @@ def _make(key: str) -> type[ESPLoader]:
     body = constants(spec)
     for field, getter in _GETTERS.items():
         if field in spec.identity.fields:
-            body[getter] = _getter(field, getter)
+            body[getter] = _getter(spec, field, getter)
     body["BOOTLOADER_IMAGE"] = _Image()
     body["__doc__"] = f"{spec.name} on a serial port; see `ESPLoader`."
     body["__module__"] = __name__

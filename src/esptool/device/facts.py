@@ -8,7 +8,7 @@ from functools import cached_property
 from esptool.chips.spec import Bits, CrystalMethod, KeyCheck, MacLayout, OtgReset
 from esptool.device import identity
 from esptool.device.requests import Requester, assemble
-from esptool.errors import NotSupportedError, ProtocolError, UnsupportedCommandError
+from esptool.errors import ProtocolError, UnsupportedCommandError
 from esptool.events import Level
 from esptool.protocol import security
 from esptool.protocol.opcodes import Cmd
@@ -203,10 +203,10 @@ class Facts:
         """The answer to GET_SECURITY_INFO.
 
         Raises:
-            UnsupportedCommandError, NotSupportedError: the chip has none.
+            UnsupportedCommandError: the chip has none.
         """
         if not self._s.spec.rom.security_info:
-            raise NotSupportedError(f"{self._s.spec.name} has no security info.")
+            raise UnsupportedCommandError(f"{self._s.spec.name} has no security info.")
         data = self.ask_security_info()
         info = security.parse(data)
         if info is None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from esptool.chips.spec import KeyCheck
 from esptool.errors import FatalError, NotSupportedError, UsageError
+from esptool.events import Message
 from esptool.faces.base import FaceBase
 from esptool.faces.old import Cache
 from esptool.protocol.security import named_flags
@@ -145,16 +147,29 @@ class ChipFace(FaceBase):
         return self.session.facts.crypt_config
 
     def is_flash_encryption_key_valid(self) -> bool:
-        """Whether a flash encryption key has been burned."""
+        """Whether a flash encryption key has been burned.
+
+        Raises:
+            NotSupportedError: the chip has no flash encryption.
+        """
+        if self.session.spec.security.key_check is KeyCheck.NONE:
+            raise NotSupportedError(f"{self.CHIP_NAME} has no flash encryption.")
         return self.session.facts.encryption_key_valid
 
     def uses_key_manager_for_flash_encryption(self) -> bool:
         """Whether the key manager provides the flash encryption key."""
         return bool(self.session.facts.key_manager_holds_key)
 
-    def get_flash_voltage(self) -> str | None:
-        """A line on the flash voltage, None where it is not known."""
-        return self.session.facts.flash_voltage
+    def get_flash_voltage(self) -> None:
+        """Print where the voltage of the flash comes from; `session.facts.flash_voltage` has it.
+
+        Raises:
+            NotSupportedError: it cannot be set on this chip.
+        """
+        text = self.session.facts.flash_voltage
+        if text is None:
+            raise NotSupportedError(f"{self.CHIP_NAME} does not set the voltage of its flash.")
+        self.session.listener(Message(text))
 
     def override_vddsdio(self, new_voltage: str) -> None:
         """Override the flash voltage until the next reset (ESP32)."""
@@ -203,9 +218,9 @@ class ChipFace(FaceBase):
 
     @classmethod
     def parse_flash_freq_arg(cls, arg: str | None) -> int:
-        """The image header's code of a frequency word; None is the chip's usual one."""
+        """The image header's code of a frequency word; None is the chip's usual one, code 0."""
         if arg is None:
-            return next(iter(cls.FLASH_FREQUENCY.values()))
+            return 0
         text = f"Flash frequency '{arg}' is not supported by {cls.CHIP_NAME}"
         return _code(cls.FLASH_FREQUENCY, arg, text)
 

@@ -85,11 +85,11 @@ class FlashFace(FaceBase):
 
     def erase_region(self, offset: int, size: int) -> None:
         """Erase whole sectors (stub only)."""
+        self._stub_only("erase_region")
         if offset % self.FLASH_SECTOR_SIZE:
             raise FatalError("Offset to erase from must be a multiple of 4096")
         if size % self.FLASH_SECTOR_SIZE:
             raise FatalError("Size of data to erase must be a multiple of 4096")
-        self._stub_only("erase_region")
         self.session.flash.erase_region(offset, size)
 
     def read_flash(self, offset: int, length: int, progress_fn: ProgressFn | None = None) -> bytes:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from esptool.chips.nor import SECTOR
 from esptool.errors import (
-    FatalError,
     ImageError,
     NotSupportedError,
     SecureModeError,
+    UnsupportedCommandError,
     UsageError,
 )
 from esptool.image import app
@@ -251,10 +251,10 @@ def require_flash_ops(session: Session, what: str) -> None:
     """Refuse what a ROM without flash commands cannot do.
 
     Raises:
-        FatalError: only a stub can.
+        UnsupportedCommandError: only a stub can.
     """
     if not session.is_stub and not session.spec.rom.flash_ops:
-        raise FatalError(
+        raise UnsupportedCommandError(
             f"{session.spec.name} ROM does not support function {what}.",
             remedy="Leave out --no-stub.",
         )

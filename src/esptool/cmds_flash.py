@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from esptool import cmds_nand, ops
 from esptool.faces.options import checked, listener_of
 from esptool.ops import prepare
-from esptool.ops.checks import refuse_insecure
 from esptool.ops.security import SecurityState, security_state
 from esptool.render import without_progress
 from esptool.util import ImageSource
@@ -165,9 +164,7 @@ def write_flash(
         return
     params = ops.FlashParams(flash_size, flash_mode, flash_freq)
     regions, wanted = prepare.prepare_write(addr_data, params, options)
-    state = _security_of(esp)
-    refuse_insecure(regions, wanted, state)
-    ops.write_flash(esp.session, regions, wanted, security=state, listener=tell)
+    ops.write_flash(esp.session, regions, wanted, security=_security_of(esp), listener=tell)
 
 
 def _security_of(esp: ESPLoader) -> SecurityState:

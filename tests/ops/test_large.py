@@ -100,7 +100,7 @@ def test_only_what_changed_in_a_large_file_is_sent(large: Path) -> None:
         write(s, str(large))
         large.write_bytes(changed)
         regions = ops.load_regions([(0x20000, str(large))])
-        plan = ops.survey(s, ops.plan_write(s, regions), ops.WriteOptions())
+        plan = ops.decide_plan(s, ops.plan_write(s, regions))
         log = Log()
         result = write(s, str(large), log=log)
         assert result.action == "delta"
@@ -116,7 +116,7 @@ def test_a_dry_run_of_a_large_file_counts_what_a_write_sends(large: Path) -> Non
     with session("esp32s3", stub=True, flash="8MB") as s:
         ops.attach_flash(s)
         regions = ops.load_regions([(0x20000, str(large))])
-        plan = ops.survey(s, ops.plan_write(s, regions), ops.WriteOptions())
+        plan = ops.decide_plan(s, ops.plan_write(s, regions))
         assert plan.to_json()["line_bytes"] == write(s, str(large)).sent
 
 

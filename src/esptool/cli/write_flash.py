@@ -14,7 +14,7 @@ from esptool.cli.common import Command, EatAll, Exclusive, show_json
 from esptool.cli.params import AnyInt, DiffFile, PairsArgument, parse_pairs
 from esptool.cli.state import Globals
 from esptool.errors import UsageError
-from esptool.events import Event, Listener, Progress
+from esptool.events import Event, Listener, Message, Progress
 
 ENCRYPTION = "Flash encryption"
 LESS = "Writing less"
@@ -64,9 +64,6 @@ def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any)
         raise UsageError("Options --compress and --no-compress exclude each other.")
     # All files are read and judged before anything is asked of the chip.
     regions, wanted = cmds.prepare_write(addr_filename, params, values)
-    from esptool.ops.checks import refuse_overlaps
-
-    refuse_overlaps(regions)
     with state.chip_session(flash_type=flash_type) as esp:
         from esptool.render import Renderer
 
@@ -78,9 +75,13 @@ def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any)
             return
         listener = Renderer(progress=not values["no_progress"])
         if dry_run:
-            plan = ops.plan_write(esp.session, regions, wanted, listener=listener)
-            plan = ops.survey(esp.session, plan, wanted)
-            _show_plan(plan, as_json)
+            remarks: list[Message] = []
+            try:
+                plan = ops.plan_write(esp.session, regions, wanted, remarks=remarks)
+            finally:
+                for remark in remarks:
+                    listener(remark)
+            _show_plan(ops.decide_plan(esp.session, plan), as_json)
             return
         watch = _Watch(listener)
         try:

@@ -8,6 +8,7 @@ listener what it does, and returns values; none prints or ends the process.
 from __future__ import annotations
 
 from esptool.ops.attach import attach_flash, connection_word
+from esptool.ops.decide import decide_plan
 from esptool.ops.erase import erase_flash, erase_region
 from esptool.ops.flash_info import detect_flash_size, flash_info, set_flash_size, show_flash_info
 from esptool.ops.identity import chip_id, read_mac
@@ -22,14 +23,14 @@ from esptool.ops.model import (
     WriteOptions,
     WriteResult,
 )
+from esptool.ops.planning import plan_write
 from esptool.ops.read import read_flash
 from esptool.ops.reset import reset_chip
 from esptool.ops.security import security_info
 from esptool.ops.sources import load_regions, load_source
 from esptool.ops.status import read_sfdp, read_status, write_status
-from esptool.ops.survey import survey
 from esptool.ops.verify import verify_flash
-from esptool.ops.write import plan_write, write_flash
+from esptool.ops.write import write_flash
 
 __all__ = [
     "Difference",
@@ -42,6 +43,7 @@ __all__ = [
     "attach_flash",
     "chip_id",
     "connection_word",
+    "decide_plan",
     "detect_flash_size",
     "dump_mem",
     "erase_flash",
@@ -61,7 +63,6 @@ __all__ = [
     "security_info",
     "set_flash_size",
     "show_flash_info",
-    "survey",
     "verify_flash",
     "write_flash",
     "write_mem",

@@ -89,14 +89,28 @@ def set_flash_size(
 ) -> str | None:
     """Tell the loader how large the flash is, so that it accepts all of its addresses.
 
-    `size` is "keep" (what can be found out silently, where that is safe), "detect", or a size
-    word. Returns the size word for an image's header, None where nothing is known; how far an
-    operation may reach is for `esptool.ops.bounds` to say.
+    Takes and returns size words as `choose_flash_size` does.
 
     Raises:
         SecureModeError: "detect" in secure download mode.
     """
-    report = Report(session, listener)
+    word, told = choose_flash_size(session, size, Report(session, listener))
+    if told is not None:
+        session.flash.set_size(told)
+    return word
+
+
+def choose_flash_size(session: Session, size: str, report: Report) -> tuple[str | None, int | None]:
+    """Find out how large the flash is, and what the loader should be told of it.
+
+    `size` is "keep" (what can be found out silently, where that is safe), "detect", or a size
+    word. Returns the size word for an image's header, None where nothing is known, and the bytes
+    to tell the loader, None where it is told nothing; how far an operation may reach is for
+    `esptool.ops.bounds` to say.
+
+    Raises:
+        SecureModeError: "detect" in secure download mode.
+    """
     report.line("Configuring flash size...")
     detected = None if session.secure_download else flash_info(session).size
     known: str | None
@@ -120,21 +134,20 @@ def set_flash_size(
                 f"Set flash_size {size} is larger than the available flash size of {detected}."
             )
     if known is None:
-        return None
+        return None, None
     num_bytes = size_in_bytes(known)
     if detected is not None:
         # Beyond its real end the flash begins anew, so no loader is told of more than there is.
         num_bytes = min(num_bytes, size_in_bytes(detected))
     # A ROM knows its boot flash; it is told what the user said, or that this no longer holds.
     can_be_told = session.is_stub or session.spec.rom.flash_ops
-    if can_be_told and (session.is_stub or size != "keep" or session.flash.size is not None):
-        session.flash.set_size(num_bytes)
+    told = can_be_told and (session.is_stub or size != "keep" or session.flash.size is not None)
     if num_bytes > LARGE_FLASH and not (session.is_stub and session.spec.flash.addr32):
         report.note(
             "Flash sizes larger than 16MB are not fully supported. "
             "Change the flash size argument in case of a failure."
         )
-    return known
+    return known, num_bytes if told else None
 
 
 def require_known_size(session: Session, purpose: str) -> int:

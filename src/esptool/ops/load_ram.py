@@ -11,7 +11,7 @@ from esptool.errors import ImageError, LineLossError
 from esptool.events import Listener
 from esptool.image import app
 from esptool.ops import bounds
-from esptool.ops.sources import ImageSource, first_stretch, load_source
+from esptool.ops.sources import ImageSource, first_segment, load_source
 from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def load_ram(
     """
     report = Report(session, listener)
     data, name = load_source(source)
-    program = app.load_for_ram(first_stretch(data, name), session.spec)
+    program = app.load_for_ram(first_segment(data, name), session.spec)
     extended = program.extended
     if session.spec.image.extended_header and extended is not None:
         reason = app.incompatibility(extended, session.spec, session.facts.revision, name)

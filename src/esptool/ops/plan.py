@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a write will do, before it does it: contents, sectors to erase, what is left out and why.
 
-Nothing here sends data. A plan can be shown, tested, and executed (`esptool.ops.write`).
+Values alone. A plan is made in `esptool.ops.planning`, settled in `esptool.ops.decide` and executed
+in `esptool.ops.write`; a dry run shows it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from esptool.chips.nor import SECTOR
+from esptool.events import Level, Message
 from esptool.image.content import Data
 from esptool.ops.model import Region
 from esptool.protocol.packets import BITS_A_BYTE
 from esptool.transfer.flash_time import erase_seconds, flash_seconds, program_seconds
-from esptool.transfer.segments import AnySegment, padded
+from esptool.transfer.segments import AnySegment, Segment, padded
 
 
 class Action(Enum):
@@ -53,17 +55,49 @@ class Step:
         }
 
 
+class Way(Enum):
+    """How a region gets into flash."""
+
+    EMPTY = "there is nothing to write"
+    SKIP = "in flash already"
+    TRUST = "unchanged, and taken to be in flash"
+    #: Only sectors that differ from the former content that the user gave.
+    FORMER = "sectors that differ from the former content"
+    #: Only sectors whose hashes, made on the chip, differ.
+    CHANGED = "sectors that are not in flash yet"
+    WHOLE = "all of it"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done with a region, as `esptool.ops.decide.decide` settled it.
+
+    Attributes:
+        segments: what is sent, in this order.
+        steps: what that means for each sector; None where the flash was not looked at.
+    """
+
+    way: Way
+    segments: tuple[AnySegment, ...] = ()
+    steps: tuple[Step, ...] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RegionPlan:
-    """What happens to one region.
+    """What a region must look like in flash, and what may be asked to send less of it.
 
     Attributes:
         region: as the caller gave it.
+        address: where `content` begins: that of the region, or of its first sector.
         content: what must stand at `address` in the end: flash parameters set, padded.
-        segment: the whole region as it is sent when all of it is sent.
+        segment: all of it, as it is sent when all of it is sent.
         former: the content that the caller says is in flash now, or None.
-        parts: what is sent, where the flash was looked at (`esptool.ops.survey`), else None.
-        steps: what is done with each sector, likewise.
+        encrypted: the chip encrypts it.
+        keep: the neighbours' bytes in the first and last sector are still to be put around it.
+        compare: its hash decides first whether anything is sent.
+        by_hashes: hashes of its sectors may decide which of them are sent.
+        trust: where `former` is the same, flash is not looked at.
+        decision: what is done, where that is settled.
     """
 
     region: Region
@@ -72,13 +106,31 @@ class RegionPlan:
     segment: AnySegment
     former: bytes | None = None
     encrypted: bool = False
-    parts: tuple[AnySegment, ...] | None = None
-    steps: tuple[Step, ...] | None = None
+    keep: bool = False
+    compare: bool = False
+    by_hashes: bool = False
+    trust: bool = False
+    decision: Decision | None = None
+
+    @property
+    def differences(self) -> tuple[Segment, ...] | None:
+        """The sectors that differ from the former content; None where none was given."""
+        if self.former is None:
+            return None
+        start = self.region.address
+        # Old and new are compared in memory.
+        runs = changed_runs(start, self.former, self.content[start - self.address :])
+        return tuple(Segment(at, data, pack=self.segment.pack) for at, data in runs)
+
+    @property
+    def steps(self) -> tuple[Step, ...] | None:
+        """What is done with each sector, where that is known."""
+        return None if self.decision is None else self.decision.steps
 
     @property
     def sent(self) -> tuple[AnySegment, ...]:
         """What goes over the line, as far as is known."""
-        return (self.segment,) if self.parts is None else self.parts
+        return (self.segment,) if self.decision is None else self.decision.segments
 
     @property
     def line_bytes(self) -> int:
@@ -89,7 +141,7 @@ class RegionPlan:
     def flash_seconds(self) -> float:
         """Typical time that the flash needs."""
         if self.steps is None:
-            return flash_seconds(self.segment)
+            return sum(map(flash_seconds, self.sent))
         erasing = [step for step in self.steps if step.action is Action.ERASE]
         return sum(map(program_seconds, self.sent)) + sum(
             erase_seconds(step.address, step.size) for step in erasing
@@ -105,22 +157,37 @@ class RegionPlan:
         )
         if self.steps is not None:
             return [first, *(step.describe() for step in self.steps)]
-        start, end = self.segment.sectors
-        return [
-            first,
-            f"  {start:#010x} to {end - 1:#010x}: {(end - start) // SECTOR} sectors are erased.",
-        ]
+        lines = [first]
+        if not self.sent and self.decision is not None:
+            lines.append(f"  Nothing is sent: {self.decision.way.value}.")
+        for part in self.sent:
+            start, end = part.sectors
+            count = (end - start) // SECTOR
+            lines.append(f"  {start:#010x} to {end - 1:#010x}: {count} sectors are erased.")
+        return lines
 
 
 @dataclass(frozen=True, slots=True)
 class WritePlan:
-    """All regions in order, and what is expected of line and flash."""
+    """All regions in order, and what is expected of line and flash.
+
+    Attributes:
+        flash_size: bytes, None where it is not known.
+        told_size: what the loader is to be told of it before anything is sent, or None.
+        remarks: what is worth knowing beforehand, in order.
+    """
 
     regions: tuple[RegionPlan, ...]
     flash_size: int | None
     baud: int
     erase_all: bool = False
-    notes: tuple[str, ...] = field(default=())
+    told_size: int | None = None
+    remarks: tuple[Message, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The remarks that are more than a step on the way."""
+        return tuple(r.text for r in self.remarks if r.level in (Level.NOTE, Level.WARNING))
 
     @property
     def line_bytes(self) -> int:
@@ -135,7 +202,7 @@ class WritePlan:
 
     def describe(self) -> list[str]:
         """The plan in lines for a person."""
-        lines = [*self.notes]
+        lines = []
         if self.erase_all:
             lines.append("The whole flash is erased first.")
         for plan in self.regions:

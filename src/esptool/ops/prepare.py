@@ -8,6 +8,7 @@ from typing import Any
 
 from esptool.errors import UsageError
 from esptool.image.sources import refuse_container
+from esptool.ops.checks import refuse_overlaps
 from esptool.ops.model import FlashParams, Region, WriteOptions
 from esptool.ops.sources import ImageSource, load_regions
 
@@ -30,7 +31,7 @@ def prepare_write(
     """Regions and options for `ops.write_flash` from the keyword options of `write_flash`.
 
     Raises:
-        UsageError: options that exclude each other.
+        UsageError: options that exclude each other, or files that overlap.
     """
     compress = options.get("compress") or None
     if options.get("no_compress"):
@@ -58,6 +59,7 @@ def prepare_write(
         regions += loaded
         old = diff_with[i] if i < len(diff_with) else None
         former += _former_content(loaded, pair[0], old)
+    refuse_overlaps(regions)
     wanted = WriteOptions(
         params=params,
         compress=compress,

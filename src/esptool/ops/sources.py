@@ -12,7 +12,7 @@ from esptool.image.content import joined as one_behind_the_other
 from esptool.image.sources import ImageSource
 from esptool.ops.model import Region
 
-__all__ = ["ImageSource", "first_stretch", "load_regions", "load_source"]
+__all__ = ["ImageSource", "first_segment", "load_regions", "load_source"]
 
 
 def load_source(source: ImageSource) -> tuple[bytes, str | None]:
@@ -51,7 +51,7 @@ def load_regions(
     return regions
 
 
-def first_stretch(data: bytes, name: str | None = None) -> bytes:
+def first_segment(data: bytes, name: str | None = None) -> bytes:
     """The bytes themselves, or what the first segment of an Intel HEX text holds."""
     pieces = sources.split_regions(data, 0, name)
     return pieces[0].data if pieces else b""

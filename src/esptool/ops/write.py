@@ -9,32 +9,27 @@ from typing import TYPE_CHECKING
 
 from esptool.chips.nor import SECTOR, sector_range
 from esptool.errors import VerifyError
-from esptool.events import Listener
-from esptool.image import app
-from esptool.image.content import Data, cut, joined, md5
-from esptool.ops import bounds, checks, delta, proof
+from esptool.events import Listener, Message
+from esptool.image.content import cut, md5
+from esptool.ops import checks, delta, proof
+from esptool.ops.decide import decide, hashes, look, matches, tell_size, with_neighbours
 from esptool.ops.erase import erase_flash
-from esptool.ops.flash_info import set_flash_size
-from esptool.ops.model import FlashParams, Region, WriteOptions, WriteResult
-from esptool.ops.plan import RegionPlan, WritePlan, changed_runs
-from esptool.ops.security import SecurityState, security_state
-from esptool.ops.survey import changed_parts
-from esptool.protocol.ext import Capability
+from esptool.ops.model import Region, WriteOptions, WriteResult
+from esptool.ops.plan import Decision, RegionPlan, Way, WritePlan
+from esptool.ops.planning import plan_write
+from esptool.ops.security import SecurityState
 from esptool.protocol.packets import BITS_A_BYTE
-from esptool.transfer import packing
 from esptool.transfer.flash_time import flash_seconds
 from esptool.transfer.hashes import flash_md5, md5_of_blank
 from esptool.transfer.pace import CHECK_RATE
-from esptool.transfer.receive import receive_bytes
 from esptool.transfer.recovery import Recovery
 from esptool.transfer.report import Report, Stopwatch
-from esptool.transfer.segments import AnySegment, Segment, segment_of
-from esptool.transfer.send import send
+from esptool.transfer.segments import AnySegment, Segment
+from esptool.transfer.send import Sent, send
 
 if TYPE_CHECKING:
     from esptool.device import Session
 
-WORD = 4
 #: What firmware deflates to, where finding out would take too long.
 USUAL_PACKING = 0.6
 
@@ -63,259 +58,114 @@ def write_flash(
     options = options or WriteOptions()
     report = Report(session, listener)
 
+    recovery = Recovery(session, report, options.retries)
+
+    remarks: list[Message] = []
+
     def prepare() -> WritePlan:
         session.remember()
-        return plan_write(session, regions, options, security=security, listener=report.listener)
+        return plan_write(session, regions, options, security=security, remarks=remarks)
 
-    plan = Recovery(session, report).persist("preparing", prepare)
+    try:
+        plan = recovery.persist("preparing", prepare)
+    finally:
+        for remark in remarks:
+            report.listener(remark)
+    recovery.persist("preparing", lambda: tell_size(session, plan))
+    recovery.advanced()
     if plan.erase_all:
         erase_flash(session, force=options.force, security=security, listener=report.listener)
     results = []
-    for region_plan in plan.regions:
+    for region in plan.regions:
         if len(plan.regions) > 1:
             report.line("")
-            what = f"'{region_plan.region.name}'" if region_plan.region.name else "input"
-            report.line(f"Writing {what} at {region_plan.region.address:#010x}...")
-        worker = _RegionWriter(session, region_plan, options, plan, report)
-        results.append(worker.run())
+            what = f"'{region.region.name}'" if region.region.name else "input"
+            report.line(f"Writing {what} at {region.region.address:#010x}...")
+        job = _RegionJob(session, region, plan, report, recovery)
+        results.append(job.run())
+        recovery.advanced()
     return results
 
 
-def plan_write(
-    session: Session,
-    regions: Sequence[Region],
-    options: WriteOptions | None = None,
-    *,
-    security: SecurityState | None = None,
-    listener: Listener | None = None,
-) -> WritePlan:
-    """Check everything and say what `write_flash` would do; changes nothing in flash.
-
-    Raises:
-        FatalError: what `write_flash` raises before it sends.
-    """
-    options = options or WriteOptions()
-    report = Report(session, listener)
-    checks.refuse_overlaps(regions)
-    for region in regions:
-        bounds.require_32_bits(region.address, len(region.data))
-    checks.refuse_lost_neighbours(session, regions, options)
-    encrypted = options.encrypt or any(r.encrypted for r in regions)
-    _skip, diff = checks.without_impossible(session, options, encrypted, report)
-    state = security if security is not None else security_state(session)
-    checks.refuse_insecure(regions, options, state)
-    checks.refuse_encryption(session, regions, options, report)
-    checks.judge_images(session, regions, options, report)
-    size_word = set_flash_size(session, options.params.size, listener=report.listener)
-    limit = bounds.flash_limit(session, size_word)
-    checks.refuse_past_end(session, regions, limit)
-    bounds.remark_unknown(report, limit, session)
-    params = _params(options.params, size_word, state, session, report)
-    formers: list[bytes | None] = list(options.diff_with) if diff else []
-    formers += [None] * (len(regions) - len(formers))
-    plans = tuple(
-        _plan_region(session, region, former, params, options, limit, report)
-        for region, former in zip(regions, formers, strict=False)
-    )
-    return WritePlan(plans, limit.size, session.link.baud, options.erase_all)
-
-
-def _params(
-    params: FlashParams,
-    size_word: str | None,
-    state: SecurityState,
-    session: Session,
-    report: Report,
-) -> FlashParams:
-    """The parameters for the boot loader's header; a secured chip keeps what is signed."""
-    if session.secure_download or state.secure_boot:
-        report.warning("Security features enabled, so not changing any flash settings.")
-        return FlashParams()
-    if params.size == "detect":
-        return replace(params, size=size_word or "keep")
-    return params
-
-
-def _plan_region(
-    session: Session,
-    region: Region,
-    former: bytes | None,
-    params: FlashParams,
-    options: WriteOptions,
-    limit: bounds.Limit,
-    report: Report,
-) -> RegionPlan:
-    encrypted = options.encrypt or region.encrypted
-    keep = options.preserve and not encrypted
-    address, content = region.address, region.data
-    if content:
-        align = session.spec.flash.encrypted_write_align if encrypted else WORD
-        content = app.patch_flash_params(
-            content if keep else bounds.padded_inside(address, content, align, limit),
-            session.spec,
-            params.mode,
-            params.frequency,
-            params.size,
-            address=address,
-            notify=report.listener,
-        )
-    if keep and content:
-        address, content = _with_neighbours(session, address, content, report)
-    if not session.is_stub and address % SECTOR:
-        # A ROM erases from where it writes, and writes from a sector's start.
-        head = address % SECTOR
-        content, address = joined(b"\xff" * head, content), address - head
-    pack = wants_packing(session, options) and bool(content)
-    if encrypted and not session.can(Capability.WRITE):
-        # Only our stub gathers whole blocks of the cipher from what it inflates.
-        pack = False
-    segment = segment_of(address, content, encrypted, pack)
-    if pack and isinstance(segment, Segment):
-        packing.prepare(segment.data)
-    return RegionPlan(region, address, content, segment, former, encrypted)
-
-
-def wants_packing(session: Session, options: WriteOptions) -> bool:
-    """Whether data are deflated where that makes them smaller: as asked, else with a stub only."""
-    if not session.is_stub and not session.spec.rom.flash_ops:
-        return False
-    return session.is_stub if options.compress is None else options.compress
-
-
-def _with_neighbours(
-    session: Session, address: int, content: Data, report: Report
-) -> tuple[int, Data]:
-    """Fill the first and last sector up with what stands there, so that it is written back."""
-    start, end = sector_range(address, len(content))
-    head, tail = address - start, end - address - len(content)
-    recovery = Recovery(session, report)
-
-    def found(at: int, size: int) -> bytes:
-        return receive_bytes(session, at, size, report, recovery) if size else b""
-
-    before = found(start, head)
-    after = found(address + len(content), tail)
-    if head or tail:
-        report.line(
-            f"Keeping {head} bytes before and {tail} bytes after {address:#010x} "
-            "in sectors that are only partly written."
-        )
-    return start, joined(before, content, after)
-
-
-class _RegionWriter:
-    """Brings one region into flash by the cheapest way that was asked for."""
+class _RegionJob:
+    """Executes the plan of one region: what is sent, and the proof that it is in flash."""
 
     def __init__(
         self,
         session: Session,
         plan: RegionPlan,
-        options: WriteOptions,
         whole: WritePlan,
         report: Report,
+        recovery: Recovery,
     ) -> None:
         self.session = session
         self.plan = plan
-        self.options = options
         self.whole = whole
         self.report = report
-        self.watch = Stopwatch(session)
+        self.recovery = recovery
+        self.watch = self.since = Stopwatch(session)
         self.sent = 0
-        self.recovery = Recovery(session, report, options.retries)
+        self.kept = plan.keep
+        self.checkable = checks.can_verify(session) and not plan.encrypted
 
     def run(self) -> WriteResult:
-        """Write, verify, and say what was done."""
-        session, plan, report = self.session, self.plan, self.report
-        region = plan.region
-        if not plan.content:
-            what = f"'{region.name}' is" if region.name else "Input bytes are"
-            report.warning(f"{what} empty.")
-            return self._result("skipped", verified=True)
-        checkable = checks.can_verify(self.session) and not plan.encrypted
-        if self.options.skip_flashed and checkable and not self.whole.erase_all:
-            report.line("Comparing flash contents against new data...")
-            if self._matches():
-                report.line(f"{self._at()} already in flash, skipping write.")
-                return self._result("skipped", verified=True)
-        if plan.former is not None:
-            done = self._by_difference(plan.former)
+        """Decide, write, verify, and say what was done."""
+        session, report = self.session, self.report
+        self.plan = with_neighbours(session, self.plan, report, self.recovery)
+        while True:
+            self.since = Stopwatch(session)
+            flash = look(session, self.plan, report, self.recovery)
+            decision = decide(self.plan, flash)
+            done = self._execute(decision)
             if done is not None:
                 return done
-        if checkable and self._by_hashes():
-            return self._result("delta", verified=True)
-        for attempt in range(self.recovery.retries + 1):
-            self._send(plan.segment)
-            if not checkable:
-                if plan.encrypted or self.session.secure_download:
-                    report.line(
-                        "Cannot verify written data if encrypted or in secure download mode."
-                    )
-                elif (wrong := proof.first_difference(session, plan.address, plan.content)) is None:
-                    report.note(
-                        f"Cannot verify written data: the {session.spec.name} ROM has no hash. "
-                        f"Only {proof.SAMPLES} words of it were read back."
-                    )
-                elif attempt < self.recovery.retries:
-                    report.note("The data in flash differ, writing them again...")
-                    continue
-                else:
-                    raise VerifyError(
-                        f"What was written is not in flash: {plan.region.label} differs at "
-                        f"{wrong:#010x}.",
-                        remedy="Leave out --no-stub, or try a lower --baud.",
-                    )
-                return self._result("written", verified=False)
-            report.line("Verifying written data...")
-            wanted, found = self._hashes()
-            if wanted == found:
-                report.line("Hash of data verified.")
-                return self._result("written", verified=True)
-            if self._lossy and attempt < self.recovery.retries:
-                report.note("The data in flash differ, writing them again...")
-                continue
-            if not session.is_stub:
-                right = proof.hash_is_wrong(session, plan.address, plan.content, self.recovery)
-                if right is not None:
-                    report.warning(
-                        f"The written data could not be verified: the hash of the "
-                        f"{session.spec.name} ROM is wrong. It differs at {right:#010x}, where the "
-                        "flash holds what was written."
-                    )
-                    return self._result("written", verified=False)
-            self._mismatch(wanted, found)
-        raise AssertionError("unreachable")
+            # What was sent of it did not make it right: decide anew without that way.
+            if decision.way is Way.FORMER:
+                self.plan = replace(self.plan, former=None, compare=False)
+            else:
+                self.plan = replace(self.plan, former=None, compare=False, by_hashes=False)
 
-    # --- ways ------------------------------------------------------------------------------------
-
-    def _by_difference(self, former: bytes) -> WriteResult | None:
-        """Send only sectors that differ from `former`; None when all must be sent after all."""
-        plan, report = self.plan, self.report
-        start = plan.region.address
-        # Old and new are compared in memory.
-        content = plan.content[start - plan.address :]
-        runs = changed_runs(start, former, content)
-        if not runs:
-            if self.options.trust_flash_content:
+    def _execute(self, decision: Decision) -> WriteResult | None:
+        """The result, or None where flash is not what it should be and more is to be sent."""
+        report = self.report
+        match decision.way:
+            case Way.EMPTY:
+                name = self.plan.region.name
+                report.warning(f"'{name}' is empty." if name else "Input bytes are empty.")
+                return self._result("skipped", verified=True)
+            case Way.SKIP:
+                same = self.plan.former is not None and not self.plan.compare
+                how = "verified." if same else "already in flash, skipping write."
+                report.line(f"{self._at()} {how}")
+                return self._result("skipped", verified=True)
+            case Way.TRUST:
                 report.line(
                     "No changed sectors found and trust flash content mode is enabled, "
                     "skipping write and verification."
                 )
                 return self._result("skipped", verified=False)
-            report.line("No changed sectors found, verifying if data is in flash...")
-            if self._matches():
-                report.line(f"{self._at()} verified.")
-                return self._result("skipped", verified=True)
-            report.note("Data not found in flash, flashing the whole image...")
-            return None
+            case Way.FORMER:
+                return self._write_differences(decision.segments)
+            case Way.CHANGED:
+                return self._write_changed(decision.segments)
+            case Way.WHOLE:
+                return self._write_whole(decision.segments)
+
+    # --- ways ------------------------------------------------------------------------------------
+
+    def _write_differences(self, segments: Sequence[AnySegment]) -> WriteResult | None:
+        """Send the sectors that differ from the former content, and verify all of the region."""
+        report = self.report
         report.line("Changed data sectors found, fast reflashing...")
-        for address, data in runs:
-            count = len(data) // SECTOR
+        for segment in segments:
+            count = len(segment.data) // SECTOR
             report.line(
-                f"Reflashing {count} changed sector{'s' if count > 1 else ''} at {address:#010x}..."
+                f"Reflashing {count} changed sector{'s' if count > 1 else ''} "
+                f"at {segment.address:#010x}..."
             )
-            self._send(Segment(address, data, pack=plan.segment.pack), aligned=True)
+            self._send(segment, aligned=True)
         report.line("Verifying written data...")
-        if self._matches():
+        if matches(self.session, self.plan, self.recovery):
             report.line("Hash of data verified.")
             return self._result("delta", verified=True)
         report.note(
@@ -324,45 +174,107 @@ class _RegionWriter:
         )
         return None
 
-    def _by_hashes(self) -> bool:
-        """Send only sectors that are not in flash yet; False when all should be sent.
+    def _write_changed(self, segments: Sequence[AnySegment]) -> WriteResult | None:
+        """Send the sectors whose hashes differ.
 
         The others were just compared by their hashes, so only what was sent is verified.
         """
-        if not self.options.delta or self.whole.erase_all or not delta.possible(self.session):
-            return False
-        whole = self.plan.segment.aligned()
-        watch = Stopwatch(self.session)
-        parts = self.recovery.persist("comparing", lambda: changed_parts(self.session, whole))
-        if parts is None:
-            return False
-        if parts:
+        if segments:
             self._announce_erase(self.plan.segment, False)
-        count = len(whole.data) // SECTOR
-        left = sum(len(part.data) for part in parts) // SECTOR
+        start, end = self.plan.segment.sectors
+        count = (end - start) // SECTOR
+        left = sum(len(segment.data) for segment in segments) // SECTOR
         self.report.line(f"{count - left} of {count} sectors are in flash already.")
-        before, was_packed = self.sent, False
-        for at, part in enumerate(parts):
-            after_s = self._check_s(parts) + sum(map(self._seconds, parts[at + 1 :]))
-            sent = send(self.session, part, self.report, self.recovery, after_s)
-            self.sent += sent.payload
-            was_packed = was_packed or sent.deflated
-            self._lossy = self._lossy or sent.restarts + sent.damaged > 0
+        whole = Sent()
+        for at, segment in enumerate(segments):
+            after_s = self._check_s(segments) + sum(map(self._seconds, segments[at + 1 :]))
+            whole.add(send(self.session, segment, self.report, self.recovery, after_s))
+        self.sent += whole.payload
         size = len(self.plan.content)
-        packed = f" ({self.sent - before} compressed)" if was_packed else ""
+        packed = f" ({whole.payload} compressed)" if whole.deflated else ""
         self.report.line(
             f"Wrote {size} bytes{packed} at {self.plan.region.address:#010x} "
-            f"in {watch.summary(size)}."
+            f"in {self.since.summary(size)}."
         )
         self.report.line("Verifying written data...")
-        if all(self._stands(part) for part in parts):
+        if all(map(self._stands, segments)):
             self.report.line("Hash of data verified.")
-            return True
+            return self._result("delta", verified=True)
         self.report.note("The data in flash differ, writing all of them...")
-        return False
+        return None
 
-    def _send(self, segment: AnySegment, *, aligned: bool = False) -> None:
-        """Erase and write one segment, with the lines that go with it."""
+    def _write_whole(self, segments: Sequence[AnySegment]) -> WriteResult:
+        """Send all of the region; again where it is not in flash and the line was bad.
+
+        Raises:
+            VerifyError: what stands in flash is not what was sent.
+        """
+        report = self.report
+        for left in reversed(range(self.recovery.retries + 1)):
+            damaged = [self._send(segment) for segment in segments]
+            if not self.checkable:
+                again = self._look_without_hash(left)
+            else:
+                report.line("Verifying written data...")
+                wanted, found = hashes(self.session, self.plan, self.recovery)
+                if wanted == found:
+                    report.line("Hash of data verified.")
+                    return self._result("written", verified=True)
+                again = bool(left) and any(damaged)
+                if not again:
+                    self._judge_hash(wanted, found)
+            if not again:
+                return self._result("written", verified=False)
+            report.note("The data in flash differ, writing them again...")
+        raise AssertionError("unreachable")
+
+    def _look_without_hash(self, left: int) -> bool:
+        """What can be said without a hash; True where it is to be written again.
+
+        Raises:
+            VerifyError: it is not in flash, and no try is `left`.
+        """
+        session, plan, report = self.session, self.plan, self.report
+        if plan.encrypted or session.secure_download:
+            report.line("Cannot verify written data if encrypted or in secure download mode.")
+            return False
+        wrong = proof.first_difference(session, plan.address, plan.content)
+        if wrong is None:
+            report.note(
+                f"Cannot verify written data: the {session.spec.name} ROM has no hash. "
+                f"Only {proof.SAMPLES} words of it were read back."
+            )
+            return False
+        if left:
+            return True
+        raise VerifyError(
+            f"What was written is not in flash: {plan.region.label} differs at {wrong:#010x}.",
+            remedy="Leave out --no-stub, or try a lower --baud.",
+        )
+
+    def _judge_hash(self, wanted: str, found: str) -> None:
+        """The chip's hash is another one: returns only where it is the hash that is wrong.
+
+        Raises:
+            VerifyError: flash is not what it should be.
+        """
+        session, plan = self.session, self.plan
+        if not session.is_stub:
+            right = proof.hash_is_wrong(session, plan.address, plan.content, self.recovery)
+            if right is not None:
+                self.report.warning(
+                    f"The written data could not be verified: the hash of the "
+                    f"{session.spec.name} ROM is wrong. It differs at {right:#010x}, where the "
+                    "flash holds what was written."
+                )
+                return
+        self._mismatch(wanted, found)
+
+    def _send(self, segment: AnySegment, *, aligned: bool = False) -> bool:
+        """Erase and write one segment, with the lines that go with it.
+
+        True where the line damaged or lost some of it on the way.
+        """
         report = self.report
         if not self.whole.erase_all:
             self._announce_erase(segment, aligned)
@@ -372,22 +284,19 @@ class _RegionWriter:
         if small:
             self._tell_packing(segment, segment.line_bytes)
         watch = Stopwatch(self.session)
-        checkable = checks.can_verify(self.session) and not segment.encrypted
-        after_s = self._check_s([segment]) if checkable else 0.0
+        after_s = self._check_s([segment]) if self.checkable else 0.0
         sent = send(self.session, segment, report, self.recovery, after_s)
         if not small:
             # What was deflated while it was sent is known only now.
             self._tell_packing(segment, sent.line_bytes)
         self.sent += sent.payload
-        self._lossy = sent.restarts + sent.damaged > 0
         shown = segment.address if aligned else self.plan.region.address
         packed = f" ({sent.line_bytes} compressed)" if sent.deflated else ""
         report.line(
             f"Wrote {len(segment.data)} bytes{packed} at {shown:#010x} "
             f"in {watch.summary(len(segment.data))}."
         )
-
-    _lossy = False
+        return sent.restarts + sent.damaged > 0
 
     def _tell_packing(self, segment: AnySegment, line_bytes: int) -> None:
         if line_bytes < len(segment.data):
@@ -421,8 +330,7 @@ class _RegionWriter:
         return True
 
     def _announce_erase(self, segment: AnySegment, aligned: bool) -> None:
-        kept = self.options.preserve and not segment.encrypted
-        address = segment.address if aligned or kept else self.plan.region.address
+        address = segment.address if aligned or self.kept else self.plan.region.address
         head = address % SECTOR
         if head:
             self.report.note(
@@ -433,18 +341,6 @@ class _RegionWriter:
         self.report.line(f"Flash will be erased from {start:#010x} to {end - 1:#010x}...")
 
     # --- hashes ----------------------------------------------------------------------------------
-
-    def _hashes(self) -> tuple[str, str]:
-        """MD5 of what should stand in flash, and of what does."""
-        content = self.plan.content
-        wanted = md5(content)
-        return wanted, flash_md5(
-            self.session, self.plan.address, len(content), self.recovery, wanted
-        )
-
-    def _matches(self) -> bool:
-        wanted, found = self._hashes()
-        return wanted == found
 
     def _mismatch(self, wanted: str, found: str) -> None:
         plan = self.plan

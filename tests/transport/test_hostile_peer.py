@@ -223,10 +223,15 @@ def test_a_device_that_vanishes_while_it_is_called_is_said_so(monkeypatch: Any) 
     raise AssertionError("the chip was never reached")
 
 
-@pytest.mark.parametrize("baud", [-1, 0, 1 << 31, 99999999999999999999])
+@pytest.mark.parametrize("baud", [-1, 0, 100_000_001, 99999999999999999999])
 def test_a_rate_that_is_none_is_refused_before_the_port_is_opened(baud: int) -> None:
     with pytest.raises(FatalError, match="is no baud rate"):
         open_port("virtual://esp32c3", baud)
+    with (
+        device.connect("virtual://esp32c3") as session,
+        pytest.raises(FatalError, match="is no baud rate"),
+    ):
+        session.power.change_baud(baud)
 
 
 @pytest.mark.parametrize("url", ["", "  ", "a\0b"])

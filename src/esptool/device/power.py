@@ -19,6 +19,7 @@ from esptool.events import Level
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
 from esptool.transport import reset
+from esptool.transport.ports import check_baud
 
 #: After a change of rate the chip's UART needs a moment; what comes before is garbage.
 BAUD_SETTLE_S = 0.05
@@ -84,8 +85,10 @@ class Power:
         """Set chip and port to `baud`.
 
         Raises:
+            UsageError: it is no rate; nothing was sent.
             NotSupportedError: this ROM has no such command.
         """
+        check_baud(baud)
         if not self._r.is_stub and not self._r.spec.rom.flash_ops:
             raise NotSupportedError(f"The {self._r.spec.name} ROM cannot change the baud rate.")
         self._r.note(f"Changing baud rate to {baud}...", Level.INFO)

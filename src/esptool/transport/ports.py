@@ -12,8 +12,8 @@ from esptool.errors import PortError, UsageError
 from esptool.transport.adapters import RAISED, SerialPort, adapt, reason
 from esptool.transport.port import Port
 
-#: What pyserial opens at most: its own arithmetic ends with a signed word.
-MAX_BAUD = 0x7FFFFFFF
+#: No UART, and no clock that feeds one, comes near this.
+MAX_BAUD = 100_000_000
 
 
 def open_port(url: str, baud: int = 115200, *, exclusive: bool = True, attempts: int = 1) -> Port:
@@ -28,7 +28,7 @@ def open_port(url: str, baud: int = 115200, *, exclusive: bool = True, attempts:
     from esptool import virtual
 
     check_url(url)
-    _check_baud(baud)
+    check_baud(baud)
     virtual.register()
     while True:
         try:
@@ -68,7 +68,12 @@ def check_url(url: str) -> None:
         )
 
 
-def _check_baud(baud: int) -> None:
+def check_baud(baud: int) -> None:
+    """Refuse what is no rate.
+
+    Raises:
+        UsageError: it is none.
+    """
     if not 0 < baud <= MAX_BAUD:
         raise UsageError(f"{baud} is no baud rate.", remedy="Common ones are 115200 and 921600.")
 

@@ -7,6 +7,7 @@ import ast
 
 import pytest
 
+from esptool import chips
 from tests.compat.house import circles, graph, modules
 
 #: Each room and the rooms that it may import from, besides itself.
@@ -107,6 +108,36 @@ LADDERS: dict[str, list[set[str]]] = {
         {"recover", "wire"},
         {"connect", "nand", "secure_debug"},
         {""},
+    ],
+    "esptool.transport": [
+        {"discovery", "port", "settings"},
+        {"adapters", "reset"},
+        {"ports"},
+        {""},
+    ],
+    "esptool.virtual": [
+        {"bus", "clock", "efuse_coding", "faults", "framing", "inbound", "lines", "parts"},
+        {"handlers", "program", "silicon.spec", "state", "stub_status"},
+        {f"silicon.{key}" for key in chips.KEYS},
+        {"silicon", "silicon.check", "bootlog", "crypt", "efuse", "factory", "nor", "options"},
+        {"rom", "spi_mem", "stub_ext", "uart", "usb_jtag", "watchdog"},
+        {"soc", "stub_model"},
+        {"emulator.confined", "emulator.cpu_clock", "emulator.decode", "emulator.printf"},
+        {"emulator.cpu"},
+        {"emulator.program"},
+        {"emulator"},
+        {"ramcode"},
+        {"board"},
+        {"server", "usb"},
+        {"handlers.protocol_virtual"},
+        {""},
+    ],
+    "esp_rfc2217_server": [
+        {"esp_port_manager", "lines"},
+        {"redirector", "server"},
+        {"cli"},
+        {""},
+        {"__main__"},
     ],
     "esptool.image": [
         {"", "content", "descriptors", "header", "regions", "signatures", "uf2"},

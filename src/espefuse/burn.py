@@ -46,10 +46,9 @@ def burn_staged(efuses: EfuseState) -> bool:
         todo = check_block(efuses, block) or todo
     if not todo:
         efuses.emit("Nothing to burn, see messages above.")
-        if efuses.before_burn is not None:
-            efuses.before_burn()
+        burned = efuses.before_burn is None or efuses.before_burn()
         drop(efuses)
-        return True
+        return burned
     if efuses.show_token:
         efuses.emit("\neFuse token for burning:")
         efuses.emit(token.staged(efuses))

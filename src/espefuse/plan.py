@@ -274,6 +274,8 @@ def check_meaning(efuses: EfuseState, plan: Plan) -> None:
     saved = [(block.data, block.pending) for block in efuses.blocks]
     postpone = efuses.postpone
     try:
+        for block in efuses.blocks:
+            block.pending = 0
         for row in plan["blocks"]:
             block = efuses.blocks[row["block"]]
             block.data, block.pending = int(row["before"], 16), int(row["add"], 16)

@@ -144,9 +144,24 @@ def test_a_plan_that_cannot_be_made_is_refused(
 def test_a_plan_of_what_is_there_already_is_an_empty_plan(base: Base, tmp_path: Path) -> None:
     burn = ["burn-efuse", "DIS_ICACHE", "1"]
     assert run(*base, *burn)[0] == 0
-    assert run(*base, "plan", tmp_path / "plan", *burn)[0] == 0
+    code, out, _ = run(*base, "plan", tmp_path / "plan", *burn)
+    assert code == 0
+    assert "Successful" not in out.partition("Nothing was burned.")[2]
     assert json.loads((tmp_path / "plan").read_text())["blocks"] == []
     assert run(*base, "apply", tmp_path / "plan")[0] == 0
+
+
+def test_a_plan_and_other_burns_of_one_run_are_burned_together(
+    plan: dict[str, Any], base: Base, tmp_path: Path
+) -> None:
+    more = ["burn-efuse", "DIS_TWAI", "1", "burn-bit", "BLOCK3", "7"]
+    code, out, err = run(*base, *more, "apply", tmp_path / "plan")
+    assert code == 0, err
+    assert out.count("This is an irreversible operation!") == 1
+    names = ["DIS_TWAI", "DIS_ICACHE", "KEY_PURPOSE_0"]
+    _, out, _ = run(*base, "summary", "--json", *names)
+    values = {name: field["value"] for name, field in json.loads(out).items()}
+    assert values == {"DIS_TWAI": True, "DIS_ICACHE": True, "KEY_PURPOSE_0": "HMAC_UP"}
 
 
 def test_what_a_dry_run_or_a_failed_run_staged_is_not_burned_later() -> None:

@@ -58,7 +58,7 @@ def test_a_block_that_is_not_in_flash_is_no_success_there(
         times: list[int] = []
         real = proof.first_difference
 
-        def lose(*args: Any) -> int | None:
+        def lose(*args: Any) -> proof.Sampled:
             times.append(1)
             if len(times) == 1:
                 flash.cells.program(at, bytes(1024))
@@ -72,12 +72,23 @@ def test_a_block_that_is_not_in_flash_is_no_success_there(
     assert "writing them again" in log.text
 
 
+def test_a_bus_that_gives_nothing_right_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a stand-in for a ROM that has no controller behind its registers."""
+    log = Log()
+    with session("esp8266", log=log, flash="4MB") as s:
+        ops.attach_flash(s)
+        monkeypatch.setattr(proof, "read_on_bus", lambda _s, _at, size: b"\x20\x40\x16\0"[:size])
+        [result] = ops.write_flash(s, [Region(BASE, DATA)])
+        assert not result.verified
+    assert "has no hash. Nothing could be read back." in log.text
+
+
 def test_after_too_many_tries_it_is_an_error_that_names_the_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with session("esp8266", flash="4MB") as s:
         ops.attach_flash(s)
-        monkeypatch.setattr(proof, "first_difference", lambda *_: BASE + 0x400)
+        monkeypatch.setattr(proof, "first_difference", lambda *_: proof.Sampled(3, BASE + 0x400))
         with pytest.raises(VerifyError, match="differs at 0x00010400"):
             ops.write_flash(s, [Region(BASE, DATA)], WriteOptions(retries=1))
 
@@ -144,8 +155,10 @@ def test_flash_is_read_on_the_bus_with_every_rom(chip: str) -> None:
         ops.attach_flash(s)
         board(s).nor.cells.program(BASE, DATA)
         assert proof.read_on_bus(s, BASE + 3, 70) == DATA[3:73]
-        assert proof.first_difference(s, BASE, DATA) is None
-        assert proof.first_difference(s, BASE, DATA[:-4] + b"last") == BASE + len(DATA) - 4
+        assert proof.first_difference(s, BASE, DATA).wrong is None
+        changed = proof.first_difference(s, BASE, DATA[:-4] + b"last")
+        assert changed.wrong == BASE + len(DATA) - 4
+        assert changed.readable
 
 
 # --- what cannot be kept -------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def request(
         took = session.link.now() - asked
         session.round_trip = min(took, session.round_trip or took)
         if attempt:
-            _pass_late_answers(session)
+            _pass_late_answers(session, wait)
         if answer.status:
             raise refused(what, answer)
         return answer
@@ -121,14 +121,14 @@ def _shaped(value: int, size: int) -> Callable[[Sealed], bool]:
     return lambda answer: answer.value == value and len(answer.fields) == size
 
 
-def _pass_late_answers(session: Requester) -> None:
+def _pass_late_answers(session: Requester, wait_s: float) -> None:
     """Drop answers to earlier tries of a request, which the next one would take for its own.
 
-    The stub answers in order, so they come before the answer to another question. Where that is
-    lost, a moment of silence has passed.
+    The stub answers in order, so they come before the answer to another question, which may have
+    to wait `wait_s` for the last of those tries. Where it is lost, they have come as well.
     """
     with contextlib.suppress(NoAnswerError):
-        session.link.command(Ext.INFO, timeout_s=session.settings.timeout)
+        session.link.command(Ext.INFO, timeout_s=wait_s)
 
 
 def await_answer(
@@ -314,5 +314,5 @@ def erase(
             progress(answer.value, size)
         if final:
             if resent:
-                _pass_late_answers(session)
+                _pass_late_answers(session, wait)
             return

@@ -238,17 +238,18 @@ class _RegionJob:
         if plan.encrypted or session.secure_download:
             report.line("Cannot verify written data if encrypted or in secure download mode.")
             return False
-        wrong = proof.first_difference(session, plan.address, plan.content)
-        if wrong is None:
+        seen = proof.first_difference(session, plan.address, plan.content)
+        if seen.wrong is None or not seen.readable:
+            looked = f"{seen.equal} words of it were" if seen.readable else "Nothing could be"
             report.note(
                 f"Cannot verify written data: the {session.spec.name} ROM has no hash. "
-                f"Only {proof.SAMPLES} words of it were read back."
+                f"{looked} read back."
             )
             return False
         if left:
             return True
         raise VerifyError(
-            f"What was written is not in flash: {plan.region.label} differs at {wrong:#010x}.",
+            f"What was written is not in flash: {plan.region.label} differs at {seen.wrong:#010x}.",
             remedy="Leave out --no-stub, or try a lower --baud.",
         )
 

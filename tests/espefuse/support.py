@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -17,6 +20,16 @@ from esptool.virtual import silicon
 from esptool.virtual.efuse import EfuseController
 
 CHIPS = sorted(path.stem for path in schema.TABLES.glob("esp32*.json"))
+#: A user's table of fields, with what such tables may hold.
+CSV = """# name, block, start, count, comment
+MODULE_VERSION, EFUSE_BLK3, 56, 8, Module version
+SETTING_1, EFUSE_BLK3, 67, 6, [SETTING_1_ALT] Setting 1
+ID, EFUSE_BLK3, 140, 8, [MY_ID] comment
+, EFUSE_BLK3, 132, 8, [MY_ID] comment
+DATA, EFUSE_BLK3, 190, 10, My data
+DATA.PART, EFUSE_BLK3, 190, 7, Part
+FLAG, EFUSE_BLK3, 100, 1, Flag
+"""
 CRYSTALS = {"esp32h2": 32, "esp32h21": 32, "esp32h4": 32}
 _REVISIONS = {"esp32p4": 300}
 
@@ -107,3 +120,16 @@ def run(*args: str | Path) -> tuple[int, str, str]:
             err.write(f"A fatal error occurred: {e}")
             code = 2
     return code, out.getvalue(), err.getvalue()
+
+
+def cli(args: list[str], answer: str | None = None) -> subprocess.CompletedProcess[str]:
+    """The program as users start it."""
+    return subprocess.run(
+        [sys.executable, "-m", "espefuse", *args],
+        input=answer,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120"},
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec
+from esptool.faces.loaders import LOADERS
 from esptool.loader import ESPLoader, StubMixin
 
 #: Fields of the identity table that have a getter of their own.
@@ -108,13 +109,10 @@ class _Image:
     """`BOOTLOADER_IMAGE` of a chip class: looked up when used, since images are heavy to import."""
 
     def __get__(self, obj: Any, owner: type[ESPLoader]) -> Any:
-        from esptool import bin_image
+        from esptool.faces.firmware_image import CLASSES, ESP8266ROMFirmwareImage
 
         assert owner.SPEC is not None
-        prefix = owner.__name__.removesuffix("ROM")
-        return getattr(bin_image, f"{prefix}FirmwareImage", None) or getattr(
-            bin_image, f"{prefix}ROMFirmwareImage", None
-        )
+        return CLASSES.get(owner.SPEC.key, ESP8266ROMFirmwareImage)
 
 
 def _make(key: str) -> type[ESPLoader]:
@@ -136,6 +134,7 @@ def _make(key: str) -> type[ESPLoader]:
 CHIP_LIST: list[str] = list(chips.KEYS)
 #: Chip name to class.
 CHIP_DEFS: dict[str, type[ESPLoader]] = {key: _make(key) for key in chips.KEYS}
+LOADERS.update(CHIP_DEFS)
 #: All classes.
 ROM_LIST: list[type[ESPLoader]] = list(CHIP_DEFS.values())
 

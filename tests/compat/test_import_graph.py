@@ -182,9 +182,7 @@ LADDERS: dict[str, list[set[str]]] = {
 }
 
 #: Circles that stand until somebody mends them; one that is gone has to leave this list.
-KNOWN_CIRCLES: set[frozenset[str]] = {
-    frozenset({"esptool.bin_image", "esptool.targets"}),
-}
+KNOWN_CIRCLES: set[frozenset[str]] = set()
 #: What the other programs use of this package.
 OTHERS: dict[str, set[str]] = {
     "espefuse": {*BELOW_FACES, *FACES, "cli", ""},

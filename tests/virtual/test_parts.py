@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from pathlib import Path
 
 import pytest
 
+from esptool.device import flash_id
+from esptool.virtual.clock import Clock, Timing
+from esptool.virtual.faults import FaultPlan
+from esptool.virtual.nor import Nor
 from esptool.virtual.parts import PARTS, FlashPart, find, sfdp
 
 #: Manufacturer and device ids as flashrom's `include/flashchips.h` names them, for parts in both.
@@ -119,3 +125,32 @@ def test_times_are_ordered_and_the_size_follows_from_the_id(part: FlashPart) -> 
     sizes = {0x20: 26, 0x21: 27}
     if part.vendor != "Adesto":
         assert part.size == 1 << sizes.get(code, code)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_the_tool_reads_the_size_of_every_part_from_its_id(part: FlashPart) -> None:
+    assert flash_id.bytes_of(int.from_bytes(part.jedec, "little")) == part.size
+
+
+def quad_makes() -> set[int]:
+    """Manufacturers whose flash the stub programs by 0x32, as its source lists them."""
+    source = (Path(__file__).parents[2] / "firmware/src/flash.c").read_text(encoding="utf-8")
+    found = re.search(r"quad_makes\[\] = \{([^}]*)\}", source)
+    assert found is not None
+    return {int(word, 16) for word in found[1].split(",")}
+
+
+def test_the_stub_programs_on_four_lines_only_where_every_part_of_the_make_can() -> None:
+    makes = quad_makes()
+    assert makes & {part.jedec[0] for part in PARTS}
+    for part in PARTS:
+        if part.jedec[0] in makes:
+            assert 0x32 in part.programs, part.name
+
+
+@pytest.mark.parametrize(("name", "takes"), [("W25Q64JV", True), ("MX25L6433F", False)])
+def test_a_part_takes_only_its_own_quad_program_command(name: str, takes: bool) -> None:
+    nor = Nor(find(name, None), Clock(Timing.FAST), FaultPlan())
+    nor.transfer(0x06, None, 0, b"", 0)
+    nor.transfer(0x32, 0x1000, 3, b"\x12\x34", 0, lanes=4)
+    assert (nor.read(0x1000, 2) == b"\x12\x34") is takes

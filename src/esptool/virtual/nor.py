@@ -29,7 +29,6 @@ WEL = 2
 
 _ERASERS = {0x20: 0x1000, 0x21: 0x1000, 0x52: 0x8000, 0x5C: 0x8000, 0xD8: 0x10000, 0xDC: 0x10000}
 _READS = frozenset({0x03, 0x0B, 0x3B, 0x6B, 0xBB, 0xEB, 0x13, 0x0C, 0x3C, 0x6C, 0xBC, 0xEC})
-_PROGRAMS = frozenset({0x02, 0x32, 0x38, 0x12, 0x34, 0x3E})
 _FOUR_BYTE = frozenset({0x13, 0x0C, 0x3C, 0x6C, 0xBC, 0xEC, 0x12, 0x34, 0x3E, 0x21, 0x5C, 0xDC})
 #: Commands whose data pass on more than one line.
 LANES = {0x3B: 2, 0x3C: 2, 0x6B: 4, 0x6C: 4, 0x32: 4, 0x34: 4}
@@ -137,6 +136,7 @@ class Nor:
         max_times: bool = False,
     ) -> None:
         self.part = part
+        self._programs = part.programs
         self.cells = Cells(part.size)
         self.status = bytearray(3)
         if part.quad_from_factory:
@@ -221,7 +221,7 @@ class Nor:
         if command == 0x5A:
             start = address or 0
             return self._sfdp[start : start + length].ljust(length, b"\xff")
-        if command in _PROGRAMS:
+        if command in self._programs:
             if self._wel and address is not None:
                 self._program_page(address, data)
             self._wel = False

@@ -15,6 +15,9 @@ from esptool.errors import UsageError
 
 Time = tuple[float, float]
 
+#: Quad page program commands and their forms with addresses of 4 bytes.
+_QUAD_PROGRAMS = {0x32: 0x34, 0x38: 0x3E}
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
@@ -41,6 +44,8 @@ class FlashPart:
         quad_enable: JESD216 code of how quad mode is switched on (DWORD 15, bits 22:20).
         sfdp: it has an SFDP table.
         quad_from_factory: it is sold with quad mode switched on (Winbond's ordering option Q).
+        quad_program: command that takes a page on four lines: 0x32 with the address on one, 0x38
+            with it on four as well (Macronix).
     """
 
     name: str
@@ -54,6 +59,12 @@ class FlashPart:
     quad_enable: int = 4
     sfdp: bool = True
     quad_from_factory: bool = False
+    quad_program: int = 0x32
+
+    @property
+    def programs(self) -> frozenset[int]:
+        """The commands that program a page, those with addresses of 4 bytes included."""
+        return frozenset({0x02, 0x12, self.quad_program, _QUAD_PROGRAMS[self.quad_program]})
 
     @property
     def four_byte(self) -> bool:
@@ -248,6 +259,7 @@ PARTS: tuple[FlashPart, ...] = (
         bp_bits=4,
         status_bytes=1,
         quad_enable=2,
+        quad_program=0x38,
     ),
     _part(
         "MX25L6433F",
@@ -259,6 +271,7 @@ PARTS: tuple[FlashPart, ...] = (
         bp_bits=4,
         status_bytes=1,
         quad_enable=2,
+        quad_program=0x38,
     ),
     _part(
         "MX25L12833F",
@@ -270,6 +283,7 @@ PARTS: tuple[FlashPart, ...] = (
         bp_bits=4,
         status_bytes=1,
         quad_enable=2,
+        quad_program=0x38,
     ),
     _part(
         "MX25L25645G",
@@ -281,6 +295,7 @@ PARTS: tuple[FlashPart, ...] = (
         bp_bits=4,
         status_bytes=1,
         quad_enable=2,
+        quad_program=0x38,
     ),
     _part(
         "IS25LP032D",

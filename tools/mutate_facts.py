@@ -32,7 +32,7 @@ from generate import firmware, host  # noqa: E402
 from generate.files import FactError, chips  # noqa: E402
 
 #: What a falsified fact meets in the copy.
-TESTS = ("tests/chips/test_chips.py", "tests/ops/test_chips.py", "tests/device/test_connect.py")
+TESTS = ("tests/chips/test_chips.py",)
 #: Parts of a file that hold registers, addresses and bits.
 SECTIONS = (
     *("uart", "spi", "memory_map", "image", "identity", "security", "efuse", "reset", "stub"),

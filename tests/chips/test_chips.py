@@ -109,10 +109,36 @@ def random_words(spec: ChipSpec, rng: random.Random) -> dict[int, int]:
     return words
 
 
+def esp32_revisions() -> list[dict[int, int]]:
+    """Registers of every revision that an ESP32 can have, with the bit of secure boot V2 set."""
+    combined = chips.get("esp32").identity.fields["rev_combo"]
+    (minor,) = chips.get("esp32").identity.fields["minor"]
+    cases = []
+    for value in range(8):
+        for low in range(4):
+            words = {0x3FF5A018: 0x20, minor.address: low << minor.shift}
+            for piece in combined:
+                bit = (value >> piece.out_shift & 1) << piece.shift
+                words[piece.address] = words.get(piece.address, 0) | bit
+            cases.append(words)
+    return cases
+
+
+def esp32_keys() -> list[dict[int, int]]:
+    """Registers of ESP32s with a flash encryption key: hidden or not, with all configurations."""
+    return [
+        {0x3FF5A000: 0x00100000 | hidden << 16, 0x3FF5A014: config << 28, 0x3FF5A018: scheme}
+        for hidden in range(16)
+        for config in (0, 1, 0xF)
+        for scheme in (0, 1)
+    ]
+
+
 @pytest.mark.oracle
 def test_random_registers_mean_the_same_to_us_and_the_public_tool() -> None:
     rng = random.Random(2)
     cases = [(c, random_words(c, rng)) for c in CHIPS for _ in range(60)]
+    cases += [(chips.get("esp32"), words) for words in (*esp32_revisions(), *esp32_keys())]
     driver = Path(__file__).with_name("identity_oracle.py")
     lines = "".join(json.dumps({"chip": c.key, "words": w}) + "\n" for c, w in cases)
     done = subprocess.run(

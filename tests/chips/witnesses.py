@@ -444,6 +444,11 @@ def _strapping(spec: ChipSpec, silicon: Silicon) -> Pairs:
         "RTCCALICFG1": silicon.get("timg0.rtccalicfg1"),
         "PCR_SYSCLK_CONF_REG": silicon.get("pcr.sysclk_conf"),
         "MAC_EFUSE_REG": silicon.get("efuse.mac_word0"),
+        "LP_SYSTEM_REG_ANA_XPD_PAD_GROUP_REG": silicon.get("lp_sys.ana_xpd_pad_group"),
+        "PMU_EXT_LDO_P0_0P1A_REG": silicon.get("pmu.ext_ldo_p0_0p1a"),
+        "PMU_EXT_LDO_P0_0P1A_ANA_REG": silicon.get("pmu.ext_ldo_p0_0p1a_ana"),
+        "PMU_DATE_REG": silicon.get("pmu.date"),
+        "EFUSE_RD_REPEAT_DATA1_REG": _next(silicon.get("efuse.rd_repeat_data0"), 4),
         "EFUSE_BLOCK2_ADDR": silicon.get("efuse.rd_block2"),
         "ESP_OTP_MAC0": silicon.get("efuse.ESP_OTP_MAC0"),
         "ESP_OTP_MAC1": silicon.get("efuse.ESP_OTP_MAC1"),
@@ -471,19 +476,27 @@ def _strapping(spec: ChipSpec, silicon: Silicon) -> Pairs:
         )
         mask = spec.registers.get("PCR_SYSCLK_XTAL_FREQ_V")
         yield "registers.PCR_SYSCLK_XTAL_FREQ_V", mask, ((1 << width) - 1) << shift
-    for name, field in SDIO.items():
-        place = silicon.get(f"rtc.sdio.{field}")
+    for name, field in FIELDS.items():
+        place = silicon.get(field)
         mask = None if place is None else ((1 << place[1]) - 1) << place[0]
         yield f"registers.{name}", spec.registers.get(name), mask
 
 
-SDIO = {
-    "RTC_CNTL_XPD_SDIO_REG": "xpd",
-    "RTC_CNTL_DREFH_SDIO_M": "drefh",
-    "RTC_CNTL_DREFM_SDIO_M": "drefm",
-    "RTC_CNTL_DREFL_SDIO_M": "drefl",
-    "RTC_CNTL_SDIO_FORCE": "force",
-    "RTC_CNTL_SDIO_PD_EN": "pd_en",
+def _next(address: int | None, distance: int) -> int | None:
+    return None if address is None else address + distance
+
+
+#: Masks for v5 names, and silicon's fields.
+FIELDS = {
+    "RTC_CNTL_XPD_SDIO_REG": "rtc.sdio.xpd",
+    "RTC_CNTL_DREFH_SDIO_M": "rtc.sdio.drefh",
+    "RTC_CNTL_DREFM_SDIO_M": "rtc.sdio.drefm",
+    "RTC_CNTL_DREFL_SDIO_M": "rtc.sdio.drefl",
+    "RTC_CNTL_SDIO_FORCE": "rtc.sdio.force",
+    "RTC_CNTL_SDIO_PD_EN": "rtc.sdio.pd_en",
+    "PMU_0P1A_FORCE_TIEH_SEL_0": "pmu.0p1a.force_tieh_sel",
+    "PMU_0P1A_TARGET0_0": "pmu.0p1a.target0",
+    "PMU_ANA_0P1A_EN_CUR_LIM_0": "pmu.0p1a.en_cur_lim",
 }
 
 
@@ -546,10 +559,9 @@ def _stub(spec: ChipSpec, facts: firmware.Firmware, silicon: Silicon) -> Pairs:
         since = 0 if stub in ends or not ends else max(ends.values())
         for ours, name in OTG.items():
             yield f"firmware.otg.{stub}.{ours}", getattr(otg, ours), _at(silicon, name, since)
-        yield f"firmware.otg.{stub}.link_value", otg.link_value, silicon.get("rom.buff_uart_no_otg")
+        yield f"firmware.otg.{stub}.link_value", otg.link_value, silicon.get("usb.otg_number")
         device = _at(silicon, "rom.UartDev", since)
-        link = None if device is None else device + 0x18
-        yield f"firmware.otg.{stub}.link", otg.link[0][1], link
+        yield f"firmware.otg.{stub}.link", otg.link[0][1], _next(device, 0x18)
 
 
 OTG = {

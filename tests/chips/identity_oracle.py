@@ -37,6 +37,8 @@ def tell(chip, words):
     ask("mac", lambda: bytes(esp.read_mac("BASE_MAC")).hex())
     ask("secure_boot", lambda: bool(esp.get_secure_boot_enabled()))
     ask("encryption", lambda: bool(esp.get_flash_encryption_enabled()))
+    if chip == "esp32":
+        ask("crypt_config", esp.get_flash_crypt_config)
     ask("manual_off", lambda: bool(esp.get_encrypted_download_disabled()))
     ask("key_valid", lambda: bool(esp.is_flash_encryption_key_valid()))
     return out

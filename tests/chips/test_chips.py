@@ -86,6 +86,7 @@ def ours(spec: ChipSpec, words: dict[int, int]) -> dict[str, Any]:
         "encryption": lambda: facts.flash_encryption_enabled,
         "manual_off": lambda: facts.manual_encryption_disabled,
         "key_valid": lambda: facts.encryption_key_valid,
+        "crypt_config": lambda: facts.crypt_config,
     }
     out: dict[str, Any] = {}
     for name, fn in asked.items():

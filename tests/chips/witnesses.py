@@ -506,8 +506,11 @@ def _clock(spec: ChipSpec, silicon: Silicon) -> Pairs:
         return
     select = silicon.get("pcr.sysclk.soc_clk_sel")
     yield "cpu_clock.select", clock.select.address, silicon.get("pcr.sysclk_conf")
-    mask = None if select is None else ((1 << select[1]) - 1) << select[0]
-    yield "cpu_clock.select bits", clock.select.mask, mask
+    if select is not None:
+        mask = ((1 << select[1]) - 1) << select[0]
+        yield "cpu_clock.select bits", clock.select.mask, mask
+        yield "cpu_clock.pll", clock.pll >> select[0], silicon.get("pcr.sysclk.pll")
+    yield "cpu_clock.mhz", clock.mhz, silicon.get("pcr.pll_mhz")
     yield "cpu_clock.bus_divider", clock.bus_divider, silicon.get("pcr.ahb_freq_conf")
     yield "cpu_clock.update", clock.update.address, silicon.get("pcr.bus_clk_update")
     bit = silicon.get("pcr.bus_clk_update.bit")

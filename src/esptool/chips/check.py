@@ -230,6 +230,9 @@ def _security(chip: ChipSpec) -> Iterator[Problem]:
         if taken & bits:
             yield f"security.purpose_fields[{i}]", piece.shift, "overlaps another purpose"
         taken |= bits
+    manager = security.key_manager
+    if manager is not None and security.key_manager_xts != 1 << (manager.width - 1):
+        yield "security.key_manager_xts", security.key_manager_xts, "is not the field's top bit"
     count = len(security.purpose_fields)
     if count and chip.efuse is not None and count != chip.efuse.max_key + 1:
         yield "security.purpose_fields", count, "is not one for each key block"

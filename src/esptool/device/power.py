@@ -53,7 +53,10 @@ class Power:
         if self._facts.revision == power.skip_revision:
             bits = power.skip_when_all_set
             if self._r.read_reg(bits.address) & bits.mask == bits.mask:
-                self._r.run_steps(power.skip_steps)
+                # What holds the flash on is one switch of several bits: half of it is not ours.
+                steps = power.skip_steps
+                if all(self._r.read_reg(s.address) & s.value == s.value for s in steps):
+                    self._r.run_steps(steps)
                 return
         self._r.run_steps(power.steps)
 

@@ -57,8 +57,11 @@ def burn_staged(efuses: EfuseState) -> bool:
     if efuses.before_burn is not None and not efuses.before_burn():
         drop(efuses)
         return False
-    efuses.confirm("")
-    prove_state(efuses)
+    try:
+        efuses.confirm("")
+        prove_state(efuses)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Nothing was burned.") from None
     Burn(efuses).run()
     return True
 

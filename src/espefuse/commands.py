@@ -66,10 +66,10 @@ class BaseCommands(ReadCommands):
     @all_or_nothing
     def burn_efuse(self, name_value_pairs: Mapping[str, Any], force: bool = False) -> None:
         """Burn fields, given by name, with values as text or numbers (None: the next step)."""
-        wishes = self.parse_pairs(name_value_pairs)
-        attention = self._list_fields([field for field, _ in wishes])
+        requests = self.parse_pairs(name_value_pairs)
+        attention = self._list_fields([field for field, _ in requests])
         output.emit(f"\nBurning eFuses{attention}:")
-        for field, value in wishes:
+        for field, value in requests:
             old, new = self._shown(field, field.raw()), self._shown(field, value)
             if value <= field.d.mask:
                 output.emit(f"    - '{field.name}' ({field.description}) {old} -> {new}")
@@ -79,10 +79,10 @@ class BaseCommands(ReadCommands):
             if field.name == "CUSTOM_MAC" and "CUSTOM_MAC_CRC" in self.efuses:
                 self._stage_mac_crc(value)
         output.emit("")
-        self._check_incompatible([field.name for field, _ in wishes], force)
-        self._tell_of_closing({field.name for field, _ in wishes})
+        self._check_incompatible([field.name for field, _ in requests], force)
+        self._tell_of_closing({field.name for field, _ in requests})
         if self.burn_all(check_batch_mode=True):
-            self._check_burned(wishes)
+            self._check_burned(requests)
 
     def _is_key(self, field: Field) -> bool:
         """Whether a field's bits are a key, which no text shows."""
@@ -159,14 +159,14 @@ class BaseCommands(ReadCommands):
                 for line in lines[1:]:
                     output.emit(" " * len(head) + line)
 
-    def _check_burned(self, wishes: list[tuple[Field, int]]) -> None:
+    def _check_burned(self, requests: list[tuple[Field, int]]) -> None:
         """Compare what was asked for with what was read back."""
         if self.efuses.unproved:
             self.tell_success()
             return
         output.emit("Checking eFuses...")
         failed = False
-        for field, value in wishes:
+        for field, value in requests:
             field = self.efuses[field.name]
             if not field.is_readable():
                 output.emit(

@@ -18,7 +18,7 @@ from esptool.errors import FatalError
 
 
 @dataclass(frozen=True, slots=True)
-class KeyWish:
+class KeyRequest:
     """One key for one block (or a half of it), bytes in the order of its file."""
 
     target: str
@@ -91,12 +91,12 @@ class PurposeCommands(BaseCommands):
         """Burn keys with their purposes and protect both as the purpose demands."""
         show = shows_keys(self, show_sensitive_info)
         check_same_length(blocks, keyfiles if digest is None else digest, keypurposes)
-        wishes = self._wishes(blocks, keyfiles, keypurposes, digest)
-        names = [self.efuses.block_of(w.target).name for w in wishes]
+        requests = self._requests(blocks, keyfiles, keypurposes, digest)
+        names = [self.efuses.block_of(w.target).name for w in requests]
         check_unrepeated(names)
         output.emit("Burn keys to blocks:")
-        for wish in wishes:
-            self._stage_key(wish, no_write_protect, no_read_protect, show)
+        for request in requests:
+            self._stage_key(request, no_write_protect, no_read_protect, show)
         burn_staged(self, no_write_protect, no_read_protect)
 
     @all_or_nothing
@@ -123,38 +123,38 @@ class PurposeCommands(BaseCommands):
 
     # --- keys from files -----------------------------------------------------------------------
 
-    def _wishes(
+    def _requests(
         self,
         blocks: Sequence[str],
         files: Sequence[BinaryIO],
         purposes: Sequence[str],
         digests: Sequence[bytes] | None,
-    ) -> list[KeyWish]:
+    ) -> list[KeyRequest]:
         """Keys by block, with a key of double length split over two blocks."""
         plain, double = [], []
         for i, (block, purpose) in enumerate(zip(blocks, purposes, strict=True)):
             if digests is not None:
-                plain.append(KeyWish(block, digests[i], purpose))
+                plain.append(KeyRequest(block, digests[i], purpose))
                 continue
             data = keys.read(files[i])
             if purpose in self.efuses.table.purpose_split:
                 double.append(
-                    (len(plain), KeyWish(block, self._double_key(purpose, data), purpose))
+                    (len(plain), KeyRequest(block, self._double_key(purpose, data), purpose))
                 )
-                plain.append(KeyWish(block, b"", purpose))
+                plain.append(KeyRequest(block, b"", purpose))
             elif purpose.startswith("ECDSA_KEY"):
                 data = data if self._is_half(purpose, data) else keys.ecdsa_block(data)
-                plain.append(KeyWish(block, data, purpose))
+                plain.append(KeyRequest(block, data, purpose))
             else:
-                plain.append(KeyWish(block, data, purpose))
-        for at, wish in double:
-            first, second = self.efuses.table.purpose_split[wish.purpose]
-            other = self._next_free(wish.target, [w.target for w in plain])
+                plain.append(KeyRequest(block, data, purpose))
+        for at, request in double:
+            first, second = self.efuses.table.purpose_split[request.purpose]
+            other = self._next_free(request.target, [w.target for w in plain])
             if other is None:
-                raise FatalError(f"{wish.purpose} requires two free keyblocks")
-            one, two = wish.data[: keys.KEY_BYTES], wish.data[keys.KEY_BYTES :]
-            plain[at] = KeyWish(wish.target, one, first)
-            plain.append(KeyWish(other, two, second))
+                raise FatalError(f"{request.purpose} requires two free keyblocks")
+            one, two = request.data[: keys.KEY_BYTES], request.data[keys.KEY_BYTES :]
+            plain[at] = KeyRequest(request.target, one, first)
+            plain.append(KeyRequest(other, two, second))
         return plain
 
     @staticmethod
@@ -200,15 +200,15 @@ class PurposeCommands(BaseCommands):
     # --- one key -------------------------------------------------------------------------------
 
     def _stage_key(
-        self, wish: KeyWish, keep_writeable: bool, keep_readable: bool, show: bool
+        self, request: KeyRequest, keep_writeable: bool, keep_readable: bool, show: bool
     ) -> None:
-        block = self.efuses.block_of(wish.target)
+        block = self.efuses.block_of(request.target)
         field = self.efuses[block.name]
         assert block.key_purpose_name is not None
         purpose_field = self.efuses[block.key_purpose_name]
-        purpose = self.efuses.table.purpose(wish.purpose)
-        output.emit(f" - {block.name} -> {hidden_or_plain(wish.data, show)}")
-        data = wish.data
+        purpose = self.efuses.table.purpose(request.purpose)
+        output.emit(f" - {block.name} -> {hidden_or_plain(request.data, show)}")
+        data = request.data
         if purpose.reverse:
             what = "AES-XTS" if purpose.name.startswith("XTS") else purpose.name
             output.emit(f"\tReversing byte order for {what} hardware peripheral...")
@@ -290,14 +290,14 @@ class PurposeCommands(BaseCommands):
             )
 
     def parse_pairs(self, name_value_pairs: Mapping[str, Any]) -> list[tuple[Field, int]]:
-        wishes = super().parse_pairs(name_value_pairs)
-        for field, value in wishes:
+        requests = super().parse_pairs(name_value_pairs)
+        for field, value in requests:
             if field.d.codec == "keypurpose":
                 for purpose in self.efuses.table.purposes:
                     if purpose.value == value and not purpose.virtual:
                         self.check_purpose(field, purpose.name)
                         break
-        return wishes
+        return requests
 
 
 class DirectCommands(BaseCommands):
@@ -312,8 +312,8 @@ class DirectCommands(BaseCommands):
         show_sensitive_info: bool = False,
     ) -> None:
         """Burn keys into blocks, named by number or use."""
-        wishes = [(name, keys.read(file)) for name, file in zip(block, keyfile, strict=True)]
-        self._burn_keys(wishes, no_protect_key, show_sensitive_info)
+        requests = [(name, keys.read(file)) for name, file in zip(block, keyfile, strict=True)]
+        self._burn_keys(requests, no_protect_key, show_sensitive_info)
 
     @all_or_nothing
     def burn_key_digest(
@@ -334,13 +334,13 @@ class DirectCommands(BaseCommands):
         self._burn_keys([("secure_boot_v2", digest)], no_protect_key, show_sensitive_info)
 
     def _burn_keys(
-        self, wishes: list[tuple[str, bytes]], no_protect_key: bool, show_sensitive_info: bool
+        self, requests: list[tuple[str, bytes]], no_protect_key: bool, show_sensitive_info: bool
     ) -> None:
         show = shows_keys(self, show_sensitive_info)
-        names = [self.efuses.block_of(name).name for name, _ in wishes]
+        names = [self.efuses.block_of(name).name for name, _ in requests]
         check_unrepeated(names)
         output.emit("Burn keys to blocks:")
-        for name, data in wishes:
+        for name, data in requests:
             block = self.efuses.block_of(name)
             field = self.efuses[block.name]
             output.emit(f" - {block.name} -> {hidden_or_plain(data, show)}")
@@ -372,11 +372,11 @@ class DirectCommands(BaseCommands):
         self.finish()
 
     def parse_pairs(self, name_value_pairs: Mapping[str, Any]) -> list[tuple[Field, int]]:
-        wishes = super().parse_pairs(name_value_pairs)
-        for field, _ in wishes:
+        requests = super().parse_pairs(name_value_pairs)
+        for field, _ in requests:
             if field.name == "MAC":
                 raise FatalError("Writing Factory MAC address is not supported")
-        return wishes
+        return requests
 
 
 class HalvesCommands(BaseCommands):

@@ -2,7 +2,7 @@
 """One chip's eFuses as read, and what is staged to be burned. Nothing here burns.
 
 Registers are left to `controller`, meanings to `codecs`, the rules of burning to `burn`, and the
-wishes of commands to `commands`. Text goes to the `emit` that it is given.
+and what users ask for to `commands`. Text goes to the `emit` that it is given.
 """
 
 from __future__ import annotations

@@ -7,17 +7,15 @@ plain control sequences and looks the streams up at every call, so that callers 
 
 from __future__ import annotations
 
-import os
-import re
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 from esptool import log_text, shared_log
 from esptool.log_base import TemplateLogger, joined, with_suggestion
+from esptool.log_streams import BOLD_RED, BOLD_YELLOW, CYAN, DIM, RESET, Streams
 
 __all__ = ["EsptoolLogger", "TemplateLogger", "log"]
 
@@ -25,16 +23,10 @@ VERBOSITIES = ("auto", "verbose", "silent", "compact")
 #: Levels by which other programs of the family know them, quiet ones first.
 _LEVELS = ("silent", "auto", "verbose")
 
-_BOLD_YELLOW = "\x1b[1;33m"
-_BOLD_RED = "\x1b[1;31m"
-_CYAN = "\x1b[36m"
-_DIM = "\x1b[2m"
-_RESET = "\x1b[0m"
 _RICH_WORDS = ("style", "markup", "highlight", "soft_wrap", "emoji", "justify", "overflow")
-_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\r")
 
 
-class EsptoolLogger(TemplateLogger):
+class EsptoolLogger(Streams, TemplateLogger):
     """The default logger: messages to standard output, warnings and errors to standard error.
 
     There is one instance; creating it again gives and activates the same one. On a terminal it
@@ -56,22 +48,7 @@ class EsptoolLogger(TemplateLogger):
         if type(self)._initialized:
             return
         type(self)._initialized = True
-        self._verbosity = "auto"
-        self._smart_features: bool | None = None
-        self._stage_active = False
-        self._stage_newline_count = 0
-        self._stage_progress_visible = False
-        self._column = 0
-        self._last_mark = (0, -1)
-        self._time_left = ""
-        self._console_out: Any = None
-        self._console_err: Any = None
-        self._info_stream: Any = None
-        self._bar_stream: Any = None
-        self._pinned: Any = None
-        self._forced_terminal: bool | None = None
-        self._width: int | None = None
-        self.no_color = bool(os.environ.get("NO_COLOR"))
+        self._start()
 
     # --- messages --------------------------------------------------------------------------
 
@@ -105,10 +82,10 @@ class EsptoolLogger(TemplateLogger):
         self._leave_progress()
         stream = self._info_stream
         if stream is not None:
-            log_text.write(stream, f"{self._paint(label, _CYAN, stream)} {joined(args)}\n")
+            log_text.write(stream, f"{self._paint(label, CYAN, stream)} {joined(args)}\n")
             return
         # A note inside a stage must outlive it, with all that was printed before it.
-        self._out(f"{self._paint(label, _CYAN, self._stdout_now())} {joined(args)}\n")
+        self._out(f"{self._paint(label, CYAN, self._stdout_now())} {joined(args)}\n")
         self._stage_newline_count = 0
 
     def warning(self, message: str, suggestion: str | None = None) -> None:
@@ -120,17 +97,17 @@ class EsptoolLogger(TemplateLogger):
     def warn(self, *args: Any, suggestion: str | None = None) -> None:
         """Show something that may go wrong, with what may be done about it."""
         if self._verbosity != "silent":
-            self._err("WARNING:", _BOLD_YELLOW, with_suggestion(joined(args), suggestion))
+            self._err("WARNING:", BOLD_YELLOW, with_suggestion(joined(args), suggestion))
 
     def err(self, *args: Any, suggestion: str | None = None) -> None:
         """Show a failure, with what may be done about it."""
-        self._err("ERROR:", _BOLD_RED, with_suggestion(joined(args), suggestion))
+        self._err("ERROR:", BOLD_RED, with_suggestion(joined(args), suggestion))
 
     def debug(self, *args: Any) -> None:
         if self._verbosity == "verbose":
             text = " ".join(str(a) for a in args if a != "")
             stream = self._info_stream
-            self.print(self._paint(text, _DIM, stream or self._stdout_now()), file=stream)
+            self.print(self._paint(text, DIM, stream or self._stdout_now()), file=stream)
 
     def set_info_stream(self, stream: Any) -> None:
         self._info_stream = None if stream is sys.stdout else stream
@@ -215,7 +192,7 @@ class EsptoolLogger(TemplateLogger):
         filled = int(length * share)
         on, off = ("━", "━") if self._unicode() else ("=", " ")
         if smart and not self._plain():
-            bar = f"{_CYAN}{on * filled}{_RESET}{_DIM}{off * (length - filled)}{_RESET}"
+            bar = f"{CYAN}{on * filled}{RESET}{DIM}{off * (length - filled)}{RESET}"
         else:
             bar = on * filled + " " * (length - filled)
         line = f"{prefix}{bar}{percent}{tail}".rstrip()
@@ -271,136 +248,6 @@ class EsptoolLogger(TemplateLogger):
             TypeError: it lacks one of the methods of `TemplateLogger`.
         """
         _install(new_logger)
-
-    # --- where and how ---------------------------------------------------------------------
-
-    def _smart(self) -> bool:
-        """Whether lines may be erased and redrawn: on a terminal, from the main thread only."""
-        if threading.current_thread() is not threading.main_thread():
-            return False
-        if self._smart_features is not None:
-            return self._smart_features
-        if self._forced_terminal is not None:
-            return self._forced_terminal
-        return log_text.is_terminal(self._drawn_on()) and os.environ.get("TERM") != "dumb"
-
-    def _stdout_now(self) -> Any:
-        """Where plain messages go at this moment."""
-        return sys.stdout if self._pinned is None else self._pinned
-
-    def _drawn_on(self) -> Any:
-        """Where bars and counters go at this moment."""
-        return self._stdout_now() if self._bar_stream is None else self._bar_stream
-
-    def _plain(self) -> bool:
-        return self.no_color or bool(os.environ.get("NO_COLOR"))
-
-    def _paint(self, text: str, colour: str, stream: TextIO) -> str:
-        forced = bool(os.environ.get("FORCE_COLOR"))
-        if self._plain() or not (forced or log_text.is_terminal(stream)):
-            return text
-        return f"{colour}{text}{_RESET}"
-
-    def _unicode(self) -> bool:
-        encoding = getattr(self._drawn_on(), "encoding", None) or "utf-8"
-        try:
-            "━".encode(encoding)
-        except (LookupError, UnicodeEncodeError):
-            return False
-        return True
-
-    def _columns(self) -> int:
-        from shutil import get_terminal_size
-
-        if self._width is not None:
-            return max(10, self._width)
-        return max(10, get_terminal_size((80, 24)).columns)
-
-    def _leave_progress(self) -> None:
-        """A message during a bar begins on a line of its own."""
-        if self._stage_progress_visible:
-            self._raw("\n")
-            self._stage_progress_visible = False
-            if self._stage_active:
-                self._stage_newline_count += 1
-
-    def _out(self, text: str, flush: bool = False) -> None:
-        self._raw(text, flush=flush)
-        if not (self._stage_active and self._smart()):
-            return
-        width = self._columns()
-        *lines, last = _CONTROL.sub("", text).split("\n")
-        for line in lines:
-            self._stage_newline_count += 1 + max(0, self._column + len(line) - 1) // width
-            self._column = 0
-        self._column += len(last)
-
-    def _raw(self, text: str, flush: bool = False) -> None:
-        stream = self._drawn_on()
-        console = self._console_out
-        if console is not None and console.file is stream:
-            console.out(text, end="", highlight=False)
-            return
-        if stream is None:
-            return
-        log_text.write(stream, text)
-        if flush or log_text.is_terminal(stream) or not text.endswith("\n"):
-            log_text.flush(stream)
-
-    def _err(self, label: str, colour: str, message: str) -> None:
-        self._leave_progress()
-        stream = sys.stderr
-        if stream is None:
-            return
-        if sys.stdout is not None:  # keeps the order where both are one terminal or pipe
-            log_text.flush(sys.stdout)
-        text = f"{self._paint(label, colour, stream)} {message}\n"
-        console = self._console_err
-        if console is not None and console.file is stream:
-            console.out(text, end="", highlight=False)
-        else:
-            log_text.write(stream, text)
-            log_text.flush(stream)
-        # The lines above a warning must stay, so that it keeps its context.
-        self._stage_newline_count = 0
-
-    # --- consoles, for callers that capture through them --------------------------------------
-
-    @property
-    def stdout(self) -> Any:
-        """A `rich` console on standard output; made when first asked for."""
-        if self._console_out is None:
-            self._console_out = _console(stderr=False)
-        return self._console_out
-
-    @property
-    def stderr(self) -> Any:
-        """A `rich` console on standard error; made when first asked for."""
-        if self._console_err is None:
-            self._console_err = _console(stderr=True)
-        return self._console_err
-
-    @property
-    def _stdout(self) -> Any:
-        return self.stdout
-
-    @_stdout.setter
-    def _stdout(self, console: Any) -> None:
-        self._console_out = console
-
-    @property
-    def _stderr(self) -> Any:
-        return self.stderr
-
-    @_stderr.setter
-    def _stderr(self, console: Any) -> None:
-        self._console_err = console
-
-
-def _console(*, stderr: bool) -> Any:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, emoji=False, markup=False)
 
 
 _REQUIRED = (

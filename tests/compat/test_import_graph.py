@@ -36,7 +36,7 @@ FACES = {
         "util",
         "reset",
     ),
-    *("logger", "log_base", "log_tasks", "log_text", "shared_log"),
+    *("logger", "log_base", "log_streams", "log_tasks", "log_text", "shared_log"),
     *("config", "render", "uf2_writer"),
 }
 MAY: dict[str, set[str]] = {

@@ -76,7 +76,7 @@ class Soc:
         self.clock = clock
         self.send = send
         self.bus = Bus()
-        self.uart = Uart(send)
+        self.uart = Uart(silicon.uart, send)
         self.uart.on_divider = self._divider_set
         self.spi = SpiController(silicon.spi, nor)
         self.efuse: EfuseController | None = None

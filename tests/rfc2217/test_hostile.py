@@ -12,11 +12,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from serial.rfc2217 import PortManager
 
 import esptool
+from esp_rfc2217_server.lines import KeptPort, LineKeeper
 from esp_rfc2217_server.server import Bridge
 from esptool import device, serving
 from esptool.errors import PortError, UsageError
+from esptool.transport import open_port
 from esptool.virtual.options import parse_url
 from esptool.virtual.server import Rfc2217Server, TcpServer
 
@@ -89,6 +94,35 @@ def test_a_malformed_request_ends_that_client_alone(kind: str) -> None:
                 assert ended(client), what
         with esptool.connect_esp(port=url, chip="esp32c3") as esp:
             assert esp.read_mac()[0] == 0x60
+
+
+TELNET_BYTES = st.one_of(
+    st.binary(max_size=8),
+    st.sampled_from(list(MALFORMED.values())),
+    st.builds(
+        lambda command, value: sub(command) if value is None else sub(command, *value),
+        st.integers(0, 13),
+        st.none() | st.binary(max_size=5).map(lambda b: b.replace(b"\xff", b"\xff\xff")),
+    ),
+    st.sampled_from([b"\xff", b"\xff\xfa", b"\xff\xf0", b"\xff\xfd\x2c", b"\xff\xfb\x2c"]),
+)
+
+
+@given(st.lists(TELNET_BYTES, max_size=12))
+def test_whatever_a_client_sends_is_served_or_ends_that_client(pieces: list[bytes]) -> None:
+    port = open_port("virtual://esp32c3?timing=virtual")
+    kept: Any = KeptPort(port, LineKeeper(port))
+    answers: list[bytes] = []
+
+    class Client:
+        write = staticmethod(answers.append)
+
+    manager = PortManager(kept, Client())  # type: ignore[arg-type]
+    with contextlib.suppress(serving.ClientGoneError):
+        for piece in pieces:
+            serving.without_telnet(manager, piece)
+    assert port.is_open
+    assert manager.suboption is None or len(manager.suboption) < 200_000
 
 
 @pytest.mark.parametrize("rate", [1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])

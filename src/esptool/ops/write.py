@@ -15,7 +15,7 @@ from esptool.ops import checks, delta, proof
 from esptool.ops.decide import decide, hashes, look, matches, tell_size, with_neighbours
 from esptool.ops.erase import erase_flash
 from esptool.ops.model import Region, WriteOptions, WriteResult
-from esptool.ops.plan import Decision, RegionPlan, Way, WritePlan
+from esptool.ops.plan import RegionPlan, Way, WritePlan
 from esptool.ops.planning import plan_write
 from esptool.ops.security import SecurityState
 from esptool.protocol.packets import BITS_A_BYTE
@@ -116,40 +116,36 @@ class _RegionJob:
             self.since = Stopwatch(session)
             flash = look(session, self.plan, report, self.recovery)
             decision = decide(self.plan, flash)
-            done = self._execute(decision)
+            match decision.way:
+                case Way.WHOLE:
+                    return self._write_whole(self.plan.segment)
+                case Way.CHANGED:
+                    done = self._write_changed(decision.segments)
+                    self.plan = replace(self.plan, former=None, compare=False, by_hashes=False)
+                case Way.FORMER:
+                    done = self._write_differences(decision.segments)
+                    self.plan = replace(self.plan, former=None, compare=False)
+                case way:
+                    done = self._nothing_to_send(way)
+            # Where that did not make it right, what is left is decided without that way.
             if done is not None:
                 return done
-            # What was sent of it did not make it right: decide anew without that way.
-            if decision.way is Way.FORMER:
-                self.plan = replace(self.plan, former=None, compare=False)
-            else:
-                self.plan = replace(self.plan, former=None, compare=False, by_hashes=False)
 
-    def _execute(self, decision: Decision) -> WriteResult | None:
-        """The result, or None where flash is not what it should be and more is to be sent."""
-        report = self.report
-        match decision.way:
-            case Way.EMPTY:
-                name = self.plan.region.name
-                report.warning(f"'{name}' is empty." if name else "Input bytes are empty.")
-                return self._result("skipped", verified=True)
-            case Way.SKIP:
-                same = self.plan.former is not None and not self.plan.compare
-                how = "verified." if same else "already in flash, skipping write."
-                report.line(f"{self._at()} {how}")
-                return self._result("skipped", verified=True)
-            case Way.TRUST:
-                report.line(
-                    "No changed sectors found and trust flash content mode is enabled, "
-                    "skipping write and verification."
-                )
-                return self._result("skipped", verified=False)
-            case Way.FORMER:
-                return self._write_differences(decision.segments)
-            case Way.CHANGED:
-                return self._write_changed(decision.segments)
-            case Way.WHOLE:
-                return self._write_whole(decision.segments)
+    def _nothing_to_send(self, way: Way) -> WriteResult:
+        report, plan = self.report, self.plan
+        if way is Way.EMPTY:
+            name = plan.region.name
+            report.warning(f"'{name}' is empty." if name else "Input bytes are empty.")
+        elif way is Way.TRUST:
+            report.line(
+                "No changed sectors found and trust flash content mode is enabled, "
+                "skipping write and verification."
+            )
+        else:
+            same = plan.former is not None and not plan.compare
+            how = "verified." if same else "already in flash, skipping write."
+            report.line(f"{self._at()} {how}")
+        return self._result("skipped", verified=way is not Way.TRUST)
 
     # --- ways ------------------------------------------------------------------------------------
 
@@ -203,7 +199,7 @@ class _RegionJob:
         self.report.note("The data in flash differ, writing all of them...")
         return None
 
-    def _write_whole(self, segments: Sequence[AnySegment]) -> WriteResult:
+    def _write_whole(self, segment: AnySegment) -> WriteResult:
         """Send all of the region; again where it is not in flash and the line was bad.
 
         Raises:
@@ -211,7 +207,7 @@ class _RegionJob:
         """
         report = self.report
         for left in reversed(range(self.recovery.retries + 1)):
-            damaged = [self._send(segment) for segment in segments]
+            lossy = self._send(segment)
             if not self.checkable:
                 again = self._look_without_hash(left)
             else:
@@ -220,7 +216,7 @@ class _RegionJob:
                 if wanted == found:
                     report.line("Hash of data verified.")
                     return self._result("written", verified=True)
-                again = bool(left) and any(damaged)
+                again = lossy and left > 0
                 if not again:
                     self._judge_hash(wanted, found)
             if not again:

@@ -81,6 +81,14 @@ DOORS = {
 #: Inside a room: the rungs of its ladder, lowest first. A module imports only from rungs below its
 #: own; the names are relative to the room, "" is its front door.
 LADDERS: dict[str, list[set[str]]] = {
+    "esptool.transfer": [
+        {"", "packing", "pace", "pump"},
+        {"segments", "report"},
+        {"flash_time", "recovery", "windowed"},
+        {"hashes", "write_pace"},
+        {"blocks", "receive"},
+        {"send"},
+    ],
     "esptool.cli": [
         {"completion", "ending", "help", "modes"},
         {"common", "connection"},

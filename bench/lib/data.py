@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import random
 
+from esptool.chips.nor import SECTOR
+
 MB = 1 << 20
-SECTOR = 0x1000
 
 
 def firmware(size: int = MB, seed: int = 1) -> bytes:

@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 import espsecure
 import esptool
 from espsecure import keys
+from esptool.chips.nor import SECTOR
 from esptool.image.convert import convert_elf
 from esptool.image.hexfile import write_hex
 from esptool.image.regions import Region
@@ -38,7 +39,6 @@ RUNS = int(os.environ.get("FUZZ_RUNS", "25"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 CHIPS = ("esp8266", "esp32", "esp32c3", "esp32s3", "esp32p4")
 FLASH = 1 << 20
-SECTOR = 0x1000
 HEADER = 0x1000  # of a state file, in front of the flash
 #: What no message may hold: traces of a failure that nobody foresaw.
 UNFORESEEN = re.compile(r"Traceback|unexpected \w+Error|please report| object at 0x|\x00")

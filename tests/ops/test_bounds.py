@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from esptool import chips, cmds, ops
+from esptool.chips.nor import SECTOR
 from esptool.device import Session, connect
 from esptool.errors import FatalError, UsageError
 from esptool.events import ignore
@@ -21,7 +22,6 @@ from .support import Log, placeholder, url
 
 MB = 1 << 20
 SIZE = 4 * MB
-SECTOR = 0x1000
 BOOT = random.Random(4).randbytes(2 * SECTOR)
 LAST = SIZE - SECTOR
 

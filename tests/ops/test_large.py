@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from esptool import ops
+from esptool.chips.nor import SECTOR
 from esptool.device import Session
 from esptool.errors import FatalError, ImageError
 from esptool.events import Event, Progress
@@ -23,7 +24,6 @@ from tests.image.test_image_info import small_image
 from tests.ops.support import Log, board, firmware, placeholder, session, url
 
 KB = 1024
-SECTOR = 0x1000
 SIZE = PIECE + 300 * KB + 6
 WORDS = firmware(SIZE, 5)
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from esptool import ops
+from esptool.chips.nor import SECTOR
 from esptool.device import Session
 from esptool.device.requests import StubKind
 from esptool.errors import FatalError
 from tests.ops.support import Log, board, firmware, session
 
 KB = 1024
-SECTOR = 0x1000
 
 
 @pytest.fixture(params=["esp32s3", "esp32c3", "esp32", "esp8266"])

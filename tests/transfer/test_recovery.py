@@ -142,3 +142,4 @@ def test_a_definite_refusal_is_never_called_a_lost_contact(job: str) -> None:
             jobs[job]()
     assert "Lost contact" not in log.text
     assert re.search(r"(Writing|Reading) stopped at 0x00800000: .*0106", str(caught.value))
+    assert "--flash-size" in str(caught.value)

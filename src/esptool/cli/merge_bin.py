@@ -7,12 +7,11 @@ from typing import Any
 
 import click
 
+from esptool.chips.nor import SECTOR
 from esptool.cli.common import Command
 from esptool.cli.elf2image import flash_options, needed_chip
 from esptool.cli.options import SIZES
 from esptool.cli.params import AnyInt, OutputFile, PairsArgument
-
-_SECTOR = 0x1000
 
 
 class ChunkSize(AnyInt):
@@ -41,7 +40,7 @@ def _run(
         data, name = read_source(filename)
         regions += split_regions(data, address, name)
     # Files are flashed sector by sector, so two may not even share a sector.
-    refuse_overlap(regions, _SECTOR)
+    refuse_overlap(regions, SECTOR)
     merge_bin([(r.address, r) for r in regions], chip, output, **options)
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from esptool import chips
+from esptool.chips.nor import SECTOR
 from esptool.chips.spec import ChipSpec
 from esptool.errors import ImageError, UsageError
 from esptool.events import Level, Listener, Message, ignore
@@ -33,7 +34,6 @@ from esptool.sizes import flash_size
 
 ESP_IDF_ELF_DIGEST_OFFSET = 0xB0
 _APP_DESCRIPTOR_ADDRESS_IN_PAGE = HEADER_LEN + EXTENDED_HEADER_LEN + SEGMENT_HEADER_LEN
-_SECTOR = 0x1000
 _LARGEST_PAD = 1 << 30
 
 
@@ -79,7 +79,7 @@ class BuiltImage:
             return f"{source}-"
         stem = os.path.splitext(source)[0]
         if self.kind is ImageKind.ESP8266_V2:
-            return f"{stem}-{self.offset & -_SECTOR:#07x}.bin"
+            return f"{stem}-{self.offset & -SECTOR:#07x}.bin"
         return f"{stem}.bin"
 
     def files(self, output: str) -> list[tuple[str, bytes]]:

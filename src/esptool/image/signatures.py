@@ -6,9 +6,9 @@ from __future__ import annotations
 import struct
 import zlib
 
+from esptool.chips.nor import SECTOR
 from esptool.records import dataclass
 
-_SECTOR = 4096
 _BLOCK = 1216
 _BLOCKS = 3
 _MAGIC = 0xE7
@@ -37,7 +37,7 @@ def find_signatures(data: bytes, image_end: int, *, v1: bool) -> tuple[Signature
     tail = data[image_end:]
     if v1 and len(tail) == _V1_LEN and tail[:4] == bytes(4) and any(tail[4:]):
         return (SignatureBlock(1, image_end, _CURVES[2], True),)
-    sector = -(-image_end // _SECTOR) * _SECTOR
+    sector = -(-image_end // SECTOR) * SECTOR
     found = []
     for i in range(_BLOCKS):
         at = sector + i * _BLOCK

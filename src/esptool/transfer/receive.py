@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from esptool.errors import FatalError, VerifyError
 from esptool.protocol.ext import Capability
 from esptool.transfer.hashes import flash_md5
-from esptool.transfer.recovery import FAILURES, Recovery
+from esptool.transfer.recovery import FAILURES, Recovery, advice
 from esptool.transfer.report import Report
 from esptool.transfer.windowed import WindowedRead
 
@@ -64,7 +64,7 @@ def receive(
             except FatalError as lost:
                 where = address + done
                 text = f"Reading stopped at {where:#010x}: {lost.message}"
-                raise FatalError(text, remedy=lost.remedy) from e
+                raise FatalError(text, remedy=advice(lost, stub=session.is_stub)) from e
             continue
         done += read.done
         recovery.advanced()

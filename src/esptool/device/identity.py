@@ -113,11 +113,6 @@ class Macs:
     ext: bytes | None = None
 
 
-def mac_addresses(layout: MacLayout) -> int:
-    """How many words from `word0` on hold the address."""
-    return 4 if layout is MacLayout.OTP_8266 else 2
-
-
 def decode_mac(layout: MacLayout, words: Sequence[int]) -> Macs:
     """The addresses out of the words at `Mac.word0` on.
 

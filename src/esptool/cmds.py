@@ -40,14 +40,14 @@ from esptool.connecting import (
     detect_chip,
 )
 from esptool.errors import FatalError as FatalError
-from esptool.faces.options import listener_of
+from esptool.events import Message
+from esptool.faces.options import listener_of, speaking_to
 from esptool.loader import DEFAULT_CONNECT_ATTEMPTS as DEFAULT_CONNECT_ATTEMPTS
 from esptool.loader import DEFAULT_OPEN_PORT_ATTEMPTS as DEFAULT_OPEN_PORT_ATTEMPTS
 from esptool.loader import NAND_BLOCK_SIZE as NAND_BLOCK_SIZE
 from esptool.loader import NAND_PAGES_PER_BLOCK as NAND_PAGES_PER_BLOCK
 from esptool.loader import ESPLoader
 from esptool.loader import StubFlasher as StubFlasher
-from esptool.logger import log
 from esptool.ops.flash_info import decode_flash_id, show_flash_id
 from esptool.ops.prepare import prepare_write as prepare_write
 from esptool.render import to_log
@@ -102,15 +102,17 @@ _read_flash_nand_with_skip = cmds_nand.read
 _write_flash_nand = cmds_nand.write
 
 
-def version() -> None:
+def version(*, listener: Listener = to_log) -> None:
     """Print the version."""
-    log.print(__version__)
+    listener(Message(__version__))
 
 
 # --- connection --------------------------------------------------------------------------------
 
 
-def run_stub(esp: ESPLoader, plugins: list[str] | None = None) -> ESPLoader:
+def run_stub(
+    esp: ESPLoader, plugins: list[str] | None = None, *, listener: Listener | None = None
+) -> ESPLoader:
     """Start the flasher stub, unless none can run on this chip.
 
     Args:
@@ -122,9 +124,8 @@ def run_stub(esp: ESPLoader, plugins: list[str] | None = None) -> ESPLoader:
     Raises:
         FatalError: it did not start.
     """
-    if plugins:
-        return esp.run_stub(StubFlasher(esp, plugins))
-    return esp.run_stub()
+    with speaking_to(esp, listener):
+        return esp.run_stub(StubFlasher(esp, plugins)) if plugins else esp.run_stub()
 
 
 def reset_chip(

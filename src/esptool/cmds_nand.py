@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from esptool.events import Message
-from esptool.faces.options import listener_of
+from esptool.faces.options import listener_of, speaking_to
 from esptool.ops import nand, secure_debug
 from esptool.ops.attach import connection_word
 from esptool.render import to_log, without_progress
@@ -82,7 +82,8 @@ def attach(
     if spi_connection is not None:
         word, label = connection_word(esp.session, spi_connection)
     listener(Message(f"Configuring SPI NAND flash mode ({label})..."))
-    esp.flash_spi_nand_attach(word)
+    with speaking_to(esp, listener):
+        esp.flash_spi_nand_attach(word)
 
 
 def read(

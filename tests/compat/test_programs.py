@@ -202,6 +202,25 @@ def test_what_was_read_once_can_be_read_anew(esp: ESPLoader) -> None:
     assert set(esp.cache) == {"flash_id", "usb_vid", "usb_pid", "security_info"}
 
 
+def test_frames_may_come_from_a_generator_of_the_programs_own(esp: ESPLoader) -> None:
+    assert hasattr(esp._slip_reader, "__next__")
+    esp.__dict__["_slip_reader"] = iter([b"one"])
+    assert esp.read() == b"one"
+    with pytest.raises(FatalError, match="no more data"):
+        esp.read()
+
+
+def test_frames_are_read_from_a_bare_port() -> None:
+    import serial
+
+    port = serial.serial_for_url("loop://", timeout=0.05)
+    port.write(b"boot log\xc0one\xdb\xdc\xc0\xc0two\xc0")
+    reader = loader.slip_reader(port, None)
+    assert [next(reader), next(reader)] == [b"one\xc0", b"two"]
+    with pytest.raises(FatalError, match="No serial data"):
+        next(reader)
+
+
 # --- options and listeners -----------------------------------------------------------------------
 
 
@@ -265,8 +284,7 @@ def test_boards_in_threads_speak_to_their_own_listeners(
 def test_every_function_on_a_chip_takes_a_listener() -> None:
     import inspect
 
-    exempt = {"version", "run_stub", "detect_flash_size"}  # they say nothing, or the session does
-    for name in set(cmds.__all__) - exempt:
+    for name in set(cmds.__all__) - {"detect_flash_size"}:  # it says nothing
         assert "listener" in inspect.signature(getattr(cmds, name)).parameters, name
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from esptool.device.nand import Nand
 from esptool.device.secure_debug import SecureDebug
+from esptool.events import Level, Message
 from esptool.faces.base import FaceBase, chosen
 from esptool.faces.constants import DEFAULT_TIMEOUT
 from esptool.faces.old import with_address
 from esptool.faces.wire import LoaderWire
-from esptool.logger import log
 
 
 class NandFace(FaceBase):
@@ -28,12 +28,14 @@ class NandFace(FaceBase):
             FatalError: none answered, or one that is not known.
         """
         found = self._nand.attach(hspi_arg)
-        log.print(f"Detected NAND chip: {found.name}")
+        tell = self.session.listener
+        tell(Message(f"Detected NAND chip: {found.name}"))
         if found.protection:
-            log.warn(
+            text = (
                 f"The NAND's protection register is {found.protection:#04x}, not 0: "
                 "what is written or erased may not last."
             )
+            tell(Message(text, Level.WARNING))
 
     def read_nand_spare(self, page_number: int) -> int:
         """The first word of a page's spare area; its low byte is the bad-block mark, 0xFF good."""

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from esptool.errors import UsageError
@@ -46,6 +47,20 @@ def listener_of(esp: ESPLoader, listener: Listener | None) -> Listener:
         return esp.session.listener
     except AttributeError:
         return to_log
+
+
+@contextmanager
+def speaking_to(esp: ESPLoader, listener: Listener | None) -> Iterator[None]:
+    """What the loader object's own methods tell goes to `listener` meanwhile."""
+    session = None if listener is None else esp.__dict__.get("session")
+    if listener is None or session is None:
+        yield
+        return
+    before, session.listener = session.listener, listener
+    try:
+        yield
+    finally:
+        session.listener = before
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

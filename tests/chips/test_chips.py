@@ -125,6 +125,25 @@ def esp32_revisions() -> list[dict[int, int]]:
     return cases
 
 
+def each_value(spec: ChipSpec) -> list[dict[int, int]]:
+    """Registers in which one field has each of its values, and the vendors are known ones."""
+    fields = spec.identity.fields
+    vendors = [name for name in fields if name.endswith("vendor")]
+    cases = []
+    for name, pieces in fields.items():
+        for value in range(min(16, 1 << sum(p.width for p in pieces))):
+            words: dict[int, int] = {}
+            for field, number in [
+                *((vendor, 1) for vendor in vendors if vendor != name),
+                (name, value),
+            ]:
+                for p in fields[field]:
+                    bits = number >> p.out_shift & ((1 << p.width) - 1)
+                    words[p.address] = words.get(p.address, 0) | bits << p.shift
+            cases.append(words)
+    return cases
+
+
 def esp32_keys() -> list[dict[int, int]]:
     """Registers of ESP32s with a flash encryption key: hidden or not, with all configurations."""
     return [
@@ -139,6 +158,7 @@ def esp32_keys() -> list[dict[int, int]]:
 def test_random_registers_mean_the_same_to_us_and_the_public_tool() -> None:
     rng = random.Random(2)
     cases = [(c, random_words(c, rng)) for c in CHIPS for _ in range(60)]
+    cases += [(c, words) for c in CHIPS for words in each_value(c)]
     cases += [(chips.get("esp32"), words) for words in (*esp32_revisions(), *esp32_keys())]
     driver = Path(__file__).with_name("identity_oracle.py")
     lines = "".join(json.dumps({"chip": c.key, "words": w}) + "\n" for c, w in cases)

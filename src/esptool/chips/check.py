@@ -170,6 +170,8 @@ def _image(chip: ChipSpec) -> Iterator[Problem]:
         mapped = [r for r in chip.memory_map if r.kind in ("IROM", "DROM")]
         if start < end and not any(r.start < end and start < r.end for r in mapped):
             yield f"image.{kind}", [start, end], "lies in no IROM or DROM of memory_map"
+    if chip.image.tail_guard and not chip.image.secure_pad_v1:
+        yield "image.tail_guard", chip.image.tail_guard, "is kept free for secure boot V1 only"
     if list(chip.image.mmu_page_sizes) != sorted(set(chip.image.mmu_page_sizes)):
         yield "image.mmu_page_sizes", list(chip.image.mmu_page_sizes), "must rise"
     for size in chip.image.mmu_page_sizes:

@@ -115,6 +115,10 @@ def write_facts(facts: Path) -> None:
         (facts / KEY / f"{part}.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
 
 
+#: A build and an emulated chip take their time where much else is going on.
+pytestmark = pytest.mark.timeout(300)
+
+
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository with the new chip: three files, one command."""
@@ -134,7 +138,7 @@ def run(top: Path, *command: str | Path, python: str = sys.executable) -> str:
     """Run a Python program with the copy's package; its standard output."""
     env = {**os.environ, "PYTHONPATH": str(top / "src")}
     done = subprocess.run(
-        [python, *command], cwd=top, env=env, capture_output=True, text=True, timeout=110
+        [python, *command], cwd=top, env=env, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

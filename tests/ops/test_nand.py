@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from esptool import cmds
-from esptool.errors import FatalError, NANDEraseFailed, NANDProgramFailed, VerifyError
+from esptool.errors import (
+    FatalError,
+    NANDEraseFailed,
+    NANDProgramFailed,
+    UsageError,
+    VerifyError,
+)
 from esptool.loader import ESPLoader, StubFlasher
 from esptool.protocol.opcodes import Cmd
 
@@ -154,6 +160,37 @@ def test_erasing_marks_what_cannot_be_erased() -> None:
     assert sorted(esp.blocks) == [1, 2]
     cmds.erase_flash(esp, flash_type="nand")
     assert sorted(esp.blocks) == [1]
+
+
+TOTAL = cmds.NAND_TOTAL_SIZE
+PAGES = TOTAL // BLOCK * 64
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        lambda e: cmds.erase_region(e, TOTAL, BLOCK, flash_type="nand"),
+        lambda e: cmds.erase_region(e, TOTAL - BLOCK, 2 * BLOCK, flash_type="nand"),
+        lambda e: cmds.erase_region(e, -BLOCK, BLOCK, flash_type="nand"),
+        lambda e: cmds.erase_region(e, 0, -BLOCK, flash_type="nand"),
+        lambda e: cmds.read_flash(e, TOTAL - 4, 8, flash_type="nand"),
+        lambda e: cmds.read_flash(e, 0, 8, flash_type="nand", nand_end_address=TOTAL + BLOCK),
+        lambda e: cmds.read_flash(e, 1 << 32, 8, flash_type="nand"),
+        lambda e: cmds.write_flash(e, [(0, b"a"), (TOTAL, b"a")], flash_type="nand"),
+        lambda e: cmds.write_flash(e, [(TOTAL - BLOCK, bytes(BLOCK + 1))], flash_type="nand"),
+        lambda e: cmds.verify_flash(e, [(TOTAL, b"a")], flash_type="nand"),
+        lambda e: cmds.read_nand_spare(e, PAGES),
+        lambda e: cmds.write_nand_spare(e, -1, 1),
+        lambda e: cmds.dump_bbm(e, "never", TOTAL // BLOCK + 1),
+    ],
+)
+def test_what_lies_outside_the_flash_is_refused(job: Any) -> None:
+    esp = Nand()
+    esp.blocks = {0: b"boot"}
+    with pytest.raises(UsageError):
+        job(esp)
+    assert esp.blocks == {0: b"boot"}
+    assert esp.bad == set()
 
 
 def test_a_difference_is_found() -> None:

@@ -102,6 +102,19 @@ def to_the_end(address: int, limit: Limit) -> int:
     return limit.size - address
 
 
+def require_before(end: int, address: int, size: int, what: str) -> None:
+    """Refuse a range that goes past a known end.
+
+    Raises:
+        UsageError: names the range.
+    """
+    require_32_bits(address, size, what)
+    if address + size > end:
+        raise UsageError(
+            f"{size:#x} bytes of {what} from address {address:#010x} go past its end ({end:#x})."
+        )
+
+
 def require_32_bits(address: int, size: int, what: str = "flash") -> None:
     """Refuse what a request cannot express: negative numbers, and ends beyond 32 bits.
 

@@ -23,11 +23,13 @@ from esptool.errors import (
 )
 from esptool.events import Level, Listener, Message, Progress
 from esptool.files import write_atomic
+from esptool.ops.bounds import require_before
 from esptool.ops.sources import ImageSource, load_source
 
 BLOCK_COUNT = 1024
 TOTAL_SIZE = BLOCK_COUNT * BLOCK_SIZE
 GOOD = 0xFF
+NAND = "NAND flash"
 ERASED = b"\xff"
 
 ProgressFn = Callable[[int, int, int], object]
@@ -94,6 +96,7 @@ class NandJobs:
 
     def show_spare(self, page: int) -> int:
         """Show the first word of a page's spare area; also returned."""
+        _existing_page(page)
         word = self._flash.read_spare(page)
         state = "good" if word & 0xFF == GOOD else "bad"
         self._line(f"NAND spare for page {page}: {word:#010x} ({state} block)")
@@ -103,11 +106,14 @@ class NandJobs:
         """Mark the block of a page bad (1) or good (0)."""
         if is_bad not in (0, 1):
             raise UsageError(f"A block is bad (1) or good (0), not {is_bad}.")
+        _existing_page(page)
         self._flash.write_spare(page, is_bad)
         self._line(f"NAND spare for page {page} written: {'bad' if is_bad else 'good'} block.")
 
     def dump_marks(self, output: str | os.PathLike[str], blocks: int = BLOCK_COUNT) -> bytes:
         """Write a file with a byte for every block: 0 good, 1 bad; also returned."""
+        if not 1 <= blocks <= BLOCK_COUNT:
+            raise UsageError(f"The NAND flash has {BLOCK_COUNT} blocks; {blocks} were asked for.")
         marks = bytearray()
         for block in range(blocks):
             at = block * BLOCK_SIZE
@@ -125,9 +131,11 @@ class NandJobs:
         """`size` bytes from `address` on, bad blocks left out.
 
         Raises:
+            UsageError: they do not lie before the end address, or that is past the end of flash.
             FatalError: there are not so many bytes in good blocks before the end address.
         """
-        end = TOTAL_SIZE if end is None else end
+        end = _checked_end(end)
+        require_before(end, address, size, NAND)
         data = bytearray()
         at = address
         while len(data) < size:
@@ -174,13 +182,16 @@ class NandJobs:
         """Compare flash with sources; `diff` tells how many bytes of a block differ.
 
         Raises:
+            UsageError: data do not lie within the flash.
             VerifyError: it differs.
         """
         for address, _source in addr_data:
             _whole_blocks("The address of what is verified", address)
+        loaded = [(address, *load_source(source)) for address, source in addr_data]
+        for address, content, _name in loaded:
+            require_before(TOTAL_SIZE, address, len(content), NAND)
         differing = 0
-        for address, source in addr_data:
-            content, name = load_source(source)
+        for address, content, name in loaded:
             self._line(
                 f"Verifying {len(content):#x} ({len(content)}) bytes at {address:#010x} "
                 f"against {name or 'input bytes'}..."
@@ -221,11 +232,12 @@ class NandJobs:
         """Erase whole blocks, also those that are marked bad; mark those that refuse.
 
         Raises:
-            UsageError: not whole blocks.
+            UsageError: not whole blocks, or not within the flash.
             FatalError: the link failed; that is no reason to call a block bad.
         """
         _whole_blocks("The offset to erase from", address)
         _whole_blocks("The size to erase", size)
+        require_before(TOTAL_SIZE, address, size, NAND)
         self._line("Erasing NAND flash...")
         begun = time.monotonic()
         failed = 0
@@ -247,20 +259,22 @@ class NandJobs:
         """Write sources, each from the start of a block, and compare every block once written.
 
         Raises:
-            UsageError: an address is not that of a block.
+            UsageError: an address is not that of a block, or data do not lie within the flash.
             FatalError: not enough good blocks, or an image was pushed into the next one.
         """
         self._listener(Message("NAND flash support is experimental.", Level.NOTE))
-        end = TOTAL_SIZE if end is None else end
+        end = _checked_end(end)
         for address, _source in addr_data:
             if address % BLOCK_SIZE:
                 raise UsageError(
                     f"{address:#x} is not the start of a NAND block: "
                     f"addresses are multiples of the block size {BLOCK_SIZE:#x}."
                 )
+        contents = [(address, load_source(source)[0]) for address, source in addr_data]
+        for address, content in contents:
+            require_before(end, address, len(content), NAND)
         free_from = 0
-        for address, source in addr_data:
-            content, _name = load_source(source)
+        for address, content in contents:
             if address < free_from:
                 raise FatalError(
                     f"The images overlap: what was written before reaches up to {free_from:#x}, "
@@ -328,6 +342,20 @@ class NandJobs:
                 return True
         self.mark_bad(address, "What was written reads back differently")
         return False
+
+
+def _checked_end(end: int | None) -> int:
+    """The end address; the flash's own where none is given."""
+    if end is None:
+        return TOTAL_SIZE
+    require_before(TOTAL_SIZE, 0, end, NAND)
+    return end
+
+
+def _existing_page(page: int) -> None:
+    pages = BLOCK_COUNT * PAGES_PER_BLOCK
+    if not 0 <= page < pages:
+        raise UsageError(f"There is no page {page}: the NAND flash has {pages} of them.")
 
 
 def _first_page(address: int) -> int:

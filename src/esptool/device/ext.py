@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host side of our stub's extensions, a request each (see docs/serial-protocol.md).
 
-Strategy (windows, what to send) is in `esptool.ops`; codecs are in `esptool.protocol.ext`.
+What to send is decided in `esptool.ops`; windows are in `esptool.protocol.windows`, codecs in
+`esptool.protocol.ext`.
 """
 
 from __future__ import annotations

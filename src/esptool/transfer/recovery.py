@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
-from esptool.device.recover import regain
+from esptool.device.recover import LOSSES, regain
 from esptool.errors import (
     ChipResponseError,
     DamagedRequestError,
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: What a transfer may meet that another try can mend; `decide` tells which of them it does.
-#: A ROM says "unknown command" of a damaged request as well.
-FAILURES = (LineLossError, ChipResponseError, UnsupportedCommandError)
+FAILURES = LOSSES
 #: A try is worth so much of the budget; one in which blocks were taken before the chip said that
 #: one arrived damaged costs less, as the chip is there and the next try may well get further.
 TRY, DAMAGED_TRY = 4, 1

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One chip's eFuses as read, and what is staged to be burned. Nothing here burns.
 
-Registers are left to `controller`, meanings to `codecs`, the rules of burning to `burn`, and the
-and what users ask for to `commands`. Text goes to the `emit` that it is given.
+Registers are left to `controller`, meanings to `codecs`, the rules of burning to `burn`, and
+what users ask for to `commands`. Text goes to the `emit` that it is given.
 """
 
 from __future__ import annotations

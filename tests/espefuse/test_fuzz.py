@@ -287,21 +287,39 @@ def run_on_board(sequence: tuple[str, int, list[Line], int], rate: str | None) -
             code, out, err = run("--port", board + noise, "--do-not-confirm", *words)
             said_well(code, out, err, line)
             after = cells.read()
-            ask = line.ask
-            if chip.field_value(after, "CODING_SCHEME") == 1 if scheme else False:
-                ask = as_coded(ask)
             unproved = UNPROVED in out
-            judge(chip, ask, before, after, code, unproved=unproved)
-            cells.check(code, {} if unproved else ask.required)
+            coded = bool(scheme) and chip.field_value(after, "CODING_SCHEME") == 1
+            if coded:
+                judge_words(line.ask, before, after, code)
+            judge(
+                chip,
+                line.ask,
+                without_check_bytes(before) if coded else before,
+                without_check_bytes(after) if coded else after,
+                code,
+                unproved=unproved,
+            )
+            cells.check(code, {} if unproved else line.ask.required)
             before = after
 
 
-def as_coded(ask: Ask) -> Ask:
-    """The same wishes in the cells of an ESP32 under the 3/4 scheme."""
-    made = Ask(values=[v for v in ask.values if not v[0]])
-    made.required = {b: coded_3_4(bits) if b else bits for b, bits in ask.required.items()}
-    made.allowed = {b: coded_3_4(bits) if b else bits for b, bits in ask.allowed.items()}
-    return made
+def without_check_bytes(cells: list[int]) -> list[int]:
+    """The data in an ESP32's cells under the 3/4 scheme: 6 of 8 bytes, but for BLOCK0."""
+    out = [cells[0]]
+    for block in cells[1:]:
+        raw = block.to_bytes(32, "little")
+        out.append(int.from_bytes(b"".join(raw[i : i + 6] for i in range(0, 32, 8)), "little"))
+    return out
+
+
+def judge_words(ask: Ask, before: list[int], after: list[int], code: int) -> None:
+    """The same cells with their check bytes: none that nobody asked for, and those that fit."""
+    data = without_check_bytes(after)
+    for block in range(1, len(after)):
+        allowed = before[block] | coded_3_4(ask.allowed.get(block, 0))
+        assert not after[block] & ~allowed, f"BLOCK{block} has check bits of other data"
+        if code == 0 and ask.required.get(block):
+            assert after[block] == coded_3_4(data[block]), f"BLOCK{block} has wrong check bytes"
 
 
 @given(sequences())

@@ -7,6 +7,7 @@ The names here are the documented interface; each is imported when first used.
 from __future__ import annotations
 
 from esptool._version import __version__
+from esptool.lazily import borrowed
 from esptool.virtual import announce as _announce
 
 TYPE_CHECKING = False  # as in `typing`, whose import would double the time of `import esptool`
@@ -119,15 +120,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+_find = borrowed(__name__, {**_HOMES, **{name: f"esptool.{name}:" for name in _MODULES}})
 
-    home = _HOMES.get(name)
-    if home is not None:
-        value = getattr(import_module(home), name)
-    elif name in _MODULES:
-        value = import_module(f"esptool.{name}")
-    elif name.endswith("_cli"):
+
+def __getattr__(name: str) -> Any:
+    if name.endswith("_cli"):
         # Wrappers take commands of the command line, such as `write_flash_cli`, from here.
         commands = __getattr__("cli").commands
         command = name.removesuffix("_cli").replace("_", "-")
@@ -135,9 +132,9 @@ def __getattr__(name: str) -> Any:
             raise AttributeError(f"module 'esptool' has no attribute '{name}'")
         value = commands[command]
     elif name.startswith("ESP") and name.endswith("ROM"):
-        value = getattr(import_module("esptool.targets"), name)
+        value = getattr(__getattr__("targets"), name)
     else:
-        raise AttributeError(f"module 'esptool' has no attribute '{name}'")
+        value = _find(name)
     globals()[name] = value
     return value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
@@ -15,6 +15,7 @@ from esptool.errors import FatalError as FatalError
 from esptool.errors import NANDEraseFailed as NANDEraseFailed
 from esptool.errors import NANDProgramFailed as NANDProgramFailed
 from esptool.errors import UnsupportedCommandError as UnsupportedCommandError
+from esptool.lazily import borrowed as borrowed
 from esptool.sizes import flash_size
 
 __all__ = [
@@ -144,25 +145,3 @@ def get_bytes(input: ImageSource) -> tuple[bytes, str | None]:
 def sanitize_string(byte_string: bytes) -> str:
     """The text of a zero-padded field; what is not UTF-8 is replaced."""
     return byte_string.partition(b"\0")[0].decode("utf-8", "replace")
-
-
-def borrowed(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A `__getattr__` for a module by which names of other modules are reachable as well.
-
-    Programs import some names from where the public tool happens to use them. They are looked up
-    when asked for, so that a module does not load what only such programs need.
-
-    Args:
-        module: the module's own name, for the error.
-        homes: name to module, with ":" and the name there where it has another.
-    """
-
-    def find(name: str) -> Any:
-        from importlib import import_module
-
-        if name not in homes:
-            raise AttributeError(f"module '{module}' has no attribute '{name}'")
-        home, _, other = homes[name].partition(":")
-        return getattr(import_module(home), other or name)
-
-    return find

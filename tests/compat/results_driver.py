@@ -104,7 +104,7 @@ def main(port: str, chip: str) -> None:
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said):
         esp = CHIP_DEFS[chip](port)
-        esp.connect("no-reset", 3)
+        esp.connect("no-reset", 30)  # a busy machine may answer late
         for name, call in calls(esp, cmds).items():
             try:
                 results[name] = plain(call())

@@ -42,7 +42,7 @@ def results(python: Path | str, chip: str) -> dict[str, Any]:
             cwd=DRIVER.parent,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=110,
             check=False,
         )
     assert done.returncode == 0, done.stderr

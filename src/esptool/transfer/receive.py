@@ -7,10 +7,11 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from esptool.errors import FatalError, VerifyError
+from esptool.errors import ChipResponseError, FatalError, VerifyError
 from esptool.protocol.ext import Capability
+from esptool.protocol.status import DOUBTFUL
 from esptool.transfer.hashes import flash_md5
-from esptool.transfer.recovery import FAILURES, Recovery, advice
+from esptool.transfer.recovery import FAILURES, Recovery
 from esptool.transfer.report import Report
 from esptool.transfer.windowed import WindowedRead
 
@@ -62,12 +63,20 @@ def receive(
             try:
                 recovery.after(e, f"at {address + done:#010x}", harmless=True)
             except FatalError as lost:
-                where = address + done
-                text = f"Reading stopped at {where:#010x}: {lost.message}"
-                raise FatalError(text, remedy=advice(lost, stub=session.is_stub)) from e
+                raise _stopped(session, address + done, lost) from e
             continue
         done += read.done
         recovery.advanced()
+
+
+def _stopped(session: Session, where: int, e: FatalError) -> FatalError:
+    """The failure with how far the read came."""
+    remedy = e.remedy
+    refused = isinstance(e, ChipResponseError) and e.code in DOUBTFUL
+    if remedy is None and refused and not session.is_stub:
+        # A ROM gives no reason.
+        remedy = "Does the range lie within the flash? State its size with --flash-size."
+    return FatalError(f"Reading stopped at {where:#010x}: {e.message}", remedy=remedy)
 
 
 def receive_bytes(

@@ -72,19 +72,6 @@ def _broken(failure: FatalError) -> bool:
     return isinstance(failure, ChipResponseError) and failure.code in TRANSFER_BROKEN
 
 
-def advice(failure: FatalError, *, stub: bool, encrypted: bool = False) -> str | None:
-    """What a person could try; more than the failure itself says where a ROM gives no reason."""
-    refused = isinstance(failure, ChipResponseError) and failure.code in DOUBTFUL
-    if failure.remedy is not None or stub or not refused:
-        return failure.remedy
-    if encrypted:
-        return "The ROM gives no reason. Is a key for flash encryption burned, and may it be used?"
-    return (
-        "The ROM gives no reason. It may know less flash than there is: give its size with "
-        "--flash-size, or leave out --no-stub."
-    )
-
-
 class Recovery:
     """The budget of one job.
 

@@ -18,7 +18,7 @@ from esptool.protocol.packets import BITS_A_BYTE
 from esptool.protocol.windows.write import LARGE_BLOCK, SMALL_BLOCK
 from esptool.transfer import packing
 from esptool.transfer.blocks import BlockWrite
-from esptool.transfer.recovery import FAILURES, Recovery, advice
+from esptool.transfer.recovery import FAILURES, Recovery
 from esptool.transfer.report import Report
 from esptool.transfer.segments import AnySegment, LargeSegment, Segment
 from esptool.transfer.windowed import WindowedWrite
@@ -135,8 +135,7 @@ def _send_one(
             recovery.after(failure, where, took_some=write.sent_bytes > 0)
             done = recovery.persist("verifying", lambda at=done: _still_good(session, segment, at))  # type: ignore[misc]
         except FatalError as e:
-            hint = advice(e, stub=session.is_stub, encrypted=segment.encrypted)
-            raise _stopped(segment, done, end, e, hint) from failure
+            raise _stopped(segment, done, end, e) from failure
 
 
 def _still_good(session: Session, segment: AnySegment, done: int) -> int:
@@ -158,9 +157,7 @@ def _still_good(session: Session, segment: AnySegment, done: int) -> int:
     return done
 
 
-def _stopped(
-    segment: AnySegment, done: int, end: int, e: FatalError, remedy: str | None
-) -> FatalError:
+def _stopped(segment: AnySegment, done: int, end: int, e: FatalError) -> FatalError:
     """The failure with what is and what is not in flash."""
     where = segment.address + done
     text = (
@@ -168,7 +165,7 @@ def _stopped(
         f"Flash from {where:#010x} to {end:#010x} is not written, or only in part."
     )
     kind = type(e) if type(e) in (LinkTimeoutError, PortError) else FatalError
-    return kind(text, remedy=remedy)
+    return kind(text, remedy=e.remedy)
 
 
 class _Place(Report):

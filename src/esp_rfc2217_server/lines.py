@@ -13,6 +13,7 @@ from typing import Any
 
 from esptool.errors import PortError
 from esptool.transport import NoLinesError, Port
+from esptool.transport.adapters import NO_LINES
 from esptool.transport.reset import DEFAULT_RESET_DELAY_S, ENTER_BOOT_DELAY_S, DtrRts, play
 
 LOG = logging.getLogger("esp_rfc2217_server")
@@ -47,6 +48,7 @@ class LineKeeper:
         self._actual: Lines | None = None
         self._since = port.now()
         self._due: float | None = None
+        self._told = False
 
     @property
     def wanted(self) -> Lines:
@@ -84,7 +86,8 @@ class LineKeeper:
             play(self.port, (DtrRts(*self._wanted),))
         except NoLinesError as e:
             # The client's own tool would go on without a reset, too.
-            LOG.warning("%s", e.message)
+            LOG.log(logging.DEBUG if self._told else logging.WARNING, "%s", e.message)
+            self._told = True
         self._actual = self._wanted
         self._since = self.port.now()
 
@@ -99,7 +102,18 @@ class KeptPort:
     def __getattr__(self, name: str) -> Any:
         if name in ("dtr", "rts"):
             return self._keeper.wanted[name == "rts"]
+        if name in ("cts", "dsr", "ri", "cd"):
+            return self._modem_line(name)
         return getattr(self._port.serial, name)
+
+    def _modem_line(self, name: str) -> bool:
+        try:
+            return bool(getattr(self._port.serial, name))
+        except OSError as e:
+            if e.errno not in NO_LINES:
+                raise
+            # A pseudo-terminal has none: as on a board, nothing is wired and all is ready.
+            return name != "ri"
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "dtr":

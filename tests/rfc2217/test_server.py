@@ -21,6 +21,8 @@ import serial
 import esptool
 from esp_rfc2217_server.server import Bridge
 from esptool.transport import open_port, reset
+from esptool.virtual.options import parse_url
+from esptool.virtual.server import PtyServer, running
 from tests.rfc2217.latency import Relay
 
 # pyserial's RFC 2217 client calls a deprecated method of threads.
@@ -85,6 +87,21 @@ def test_a_client_that_only_knocks_does_no_harm(bridge: Bridge) -> None:
         socket.create_connection(bridge.address).close()
     with esptool.connect_esp(port=url(bridge.address[1]), chip="esp32c3") as esp:
         assert esp.CHIP_NAME == "ESP32-C3"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+def test_a_port_without_lines_is_lent_too() -> None:
+    with running(PtyServer(parse_url("virtual://esp32c3"))) as chip:
+        bridge = Bridge(chip.url, port=0)
+        thread = threading.Thread(target=bridge.serve, daemon=True)
+        thread.start()
+        try:
+            with esptool.connect_esp(port=url(bridge.address[1]), chip="esp32c3") as esp:
+                assert esp.read_mac()[0] == 0x60
+        finally:
+            bridge.stop()
+            thread.join(60)
+            bridge.close()
 
 
 def test_a_taken_address_is_said_in_a_line() -> None:

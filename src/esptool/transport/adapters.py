@@ -40,6 +40,9 @@ except ImportError:  # Windows
 #: asked for what it cannot do. `termios.error` is no OSError.
 RAISED: tuple[type[Exception], ...] = (OSError, ValueError, TypeError, ArithmeticError, *_TERMIOS)
 
+#: What the system answers where a port has no control lines.
+NO_LINES = (errno.ENOTTY, errno.EINVAL)
+
 _CHUNK = 65536
 _SLICE_S = 0.1
 _SHORTEST_S = 0.001
@@ -233,7 +236,7 @@ class SerialPort:
                 yield
             except RAISED as e:
                 number = e.args[0] if e.args and isinstance(e.args[0], int) else None
-                if number in (errno.ENOTTY, errno.EINVAL):
+                if number in NO_LINES:
                     raise NoLinesError(
                         "Chip was NOT reset. Setting RTS/DTR lines is not supported for port "
                         f"'{self.url}'. Set --before and --after arguments to "

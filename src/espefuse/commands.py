@@ -347,7 +347,7 @@ class BaseCommands(ReadCommands):
         """Hide fields (with all that share their bit of RD_DIS) from software."""
         for name in efuse_names:
             field = self.efuses[name]
-            if not field.is_readable():
+            if field.is_hidden_whole():
                 output.emit(f"Efuse {field.name} is already read protected")
                 continue
             self._check_may_hide(field)
@@ -412,8 +412,8 @@ class BaseCommands(ReadCommands):
         output.emit("Checking eFuses...")
         for name in names:
             field = self.efuses[name]
-            still = field.is_readable() if kind == "read" else field.is_writeable()
-            if still:
+            done = field.is_hidden_whole() if kind == "read" else not field.is_writeable()
+            if not done:
                 raise FatalError(f"Efuse {field.name} is not {kind}-protected.")
         self.tell_success()
 

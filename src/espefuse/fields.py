@@ -60,6 +60,11 @@ class Guard:
         """Whether software can read it (or its part number `blk_part`)."""
         return not self.owner.rd_dis_value() & self.get_read_disable_mask(blk_part)
 
+    def is_hidden_whole(self) -> bool:
+        """Whether software can read no part of it."""
+        mask = self.get_read_disable_mask()
+        return bool(mask) and self.owner.rd_dis_value() & mask == mask
+
     def is_writeable(self) -> bool:
         """Whether bits can still be burned."""
         return self.wr_dis is None or not self.owner.wr_dis_value() >> self.wr_dis & 1

@@ -112,7 +112,11 @@ def add_data(draw: st.DrawFn, chip: Chip, line: Line, scheme: int) -> None:
     if offset:
         line.add("--offset", offset)
     mask = ((1 << 8 * len(data)) - 1) << 8 * offset
-    line.ask.value(block, mask, int.from_bytes(data, "little") << 8 * offset)
+    value = int.from_bytes(data, "little") << 8 * offset
+    if block:
+        line.ask.value(block, mask, value)
+    else:
+        line.ask.bits(block, value)
 
 
 def add_key(draw: st.DrawFn, chip: Chip, line: Line, scheme: int) -> None:

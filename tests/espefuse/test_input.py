@@ -180,3 +180,11 @@ def test_commands_of_one_run_that_contradict_each_other_are_refused(
     assert code == 2
     assert "cleared" in err
     assert not any((tmp_path / "memory").read_bytes())
+
+
+def test_the_rest_of_a_half_hidden_block_can_be_hidden(tmp_path: Path) -> None:
+    base = ["--chip", "esp32c2", "--virt", "--path-efuse-file", tmp_path / "m", "--do-not-confirm"]
+    assert run(*base, "burn-efuse", "RD_DIS", "1", "XTS_KEY_LENGTH_256", "1")[0] == 0
+    assert run(*base, "read-protect-efuse", "BLOCK_KEY0")[0] == 0
+    assert json.loads(run(*base, "summary", "--json", "RD_DIS")[1])["RD_DIS"]["value"] == 3
+    assert "already read protected" in run(*base, "read-protect-efuse", "BLOCK_KEY0")[1]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from esptool.errors import FatalError
 from esptool.logger import log
 
+TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
 if TYPE_CHECKING:
     from configparser import RawConfigParser
 

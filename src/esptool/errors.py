@@ -7,9 +7,10 @@ Nothing here prints; the command line shows the text and ends with exit code 2.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
 if TYPE_CHECKING:
+    from typing import Any
+
     _Fatal = RuntimeError
 else:
     try:

@@ -6,9 +6,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
 
-from esptool.log_tasks import CounterTask, ProgressTask
+TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from esptool.log_tasks import CounterTask, ProgressTask
 
 
 class TemplateLogger(ABC):
@@ -86,6 +89,8 @@ class TemplateLogger(ABC):
         With `unit="B"` numbers are shown as sizes. The bar is drawn full at the end, unless an
         exception ends it. `file` is another stream to draw on, where the logger has streams.
         """
+        from esptool.log_tasks import ProgressTask
+
         task = ProgressTask(self, total, description, bar_length, disable, unit)
         with self._drawing_on(file):
             yield task
@@ -97,6 +102,8 @@ class TemplateLogger(ABC):
     ) -> Iterator[CounterTask]:
         """A count of work whose end is not known; `update()` counts on."""
         with self._drawing_on(file):
+            from esptool.log_tasks import CounterTask
+
             task = CounterTask(self, description, disable)
             try:
                 yield task

@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import threading
-from typing import Any, TextIO
 
 from esptool import log_text
+
+TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 BOLD_YELLOW = "\x1b[1;33m"
 BOLD_RED = "\x1b[1;31m"
 CYAN = "\x1b[36m"
 DIM = "\x1b[2m"
 RESET = "\x1b[0m"
-_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\r")
 
 
 class Streams:
@@ -96,7 +97,9 @@ class Streams:
         if not (self._stage_active and self._smart()):
             return
         width = self._columns()
-        *lines, last = _CONTROL.sub("", text).split("\n")
+        import re
+
+        *lines, last = re.sub(r"\x1b\[[0-9;]*[A-Za-z]|\r", "", text).split("\n")
         for line in lines:
             self._stage_newline_count += 1 + max(0, self._column + len(line) - 1) // width
             self._column = 0

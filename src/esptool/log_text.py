@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TextIO
+
+TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 #: Columns that a bar takes at least where its text is whole, and where there is little room.
 _SHORTEST_BAR, _SHORTER_BAR = 8, 4

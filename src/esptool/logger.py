@@ -11,11 +11,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
-from typing import Any, cast
 
 from esptool import log_text, shared_log
 from esptool.log_base import TemplateLogger, joined, with_suggestion
 from esptool.log_streams import BOLD_RED, BOLD_YELLOW, CYAN, DIM, RESET, Streams
+
+TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["EsptoolLogger", "TemplateLogger", "log"]
 
@@ -305,5 +308,8 @@ def _nothing(*args: Any) -> None:
 
 
 #: The logger that everything prints through.
-log = cast("EsptoolLogger", _ActiveLogger())
+if TYPE_CHECKING:
+    log = EsptoolLogger()
+else:
+    log = _ActiveLogger()
 shared_log.offer(log, EsptoolLogger, TemplateLogger)

@@ -13,7 +13,10 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
+if TYPE_CHECKING:
+    from typing import Any
 
 _PYLIB = "esp_pylib.logger"
 

@@ -7,7 +7,6 @@ in `esptool.ops.write`; a dry run shows it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -259,8 +258,3 @@ def changed_runs(address: int, old: bytes, new: bytes) -> list[tuple[int, bytes]
             runs.append((start + run_start, wanted[run_start:at]))
             run_start = None
     return runs
-
-
-def total_sectors(runs: Sequence[tuple[int, bytes]]) -> int:
-    """How many sectors the runs hold."""
-    return sum(len(data) // SECTOR for _, data in runs)

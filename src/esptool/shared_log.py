@@ -101,7 +101,7 @@ class _Loader:
         return found
 
     def exec_module(self, module: ModuleType) -> None:
-        # From now on nobody shall meet this stand-in: tracebacks ask a loader for source.
+        # From now on nobody must see this stand-in: tracebacks ask a loader for source.
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader

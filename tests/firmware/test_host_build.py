@@ -62,7 +62,7 @@ def hand(program: Path) -> Iterator[Hand]:
 
 
 def image(size: int = 60_000, seed: int = 1) -> bytes:
-    """Data with runs, text, noise and blank stretches."""
+    """Data with runs, text, noise and blank runs."""
     rng = random.Random(seed)
     out = bytearray()
     while len(out) < size:

@@ -71,7 +71,7 @@ class Globals:
             try:
                 yield esp
             except FatalError:
-                # The board shall not stay in its loader because a command failed.
+                # A command that failed must not leave the board in its loader.
                 with suppress(FatalError):
                     connection.end(self, esp)
                 raise

@@ -30,7 +30,7 @@ def load_regions(
     """Load (offset, source) pairs as regions of flash.
 
     An Intel HEX source carries its own addresses: it becomes a region for each of its segments,
-    and the offset beside it is not used. Stretches in one sector become one region, since a
+    and the offset beside it is not used. Segments in one sector become one region, since a
     sector can only be erased once; what lies between them stays erased. The data of a large file
     are read as they are needed (`esptool.image.content`).
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from esptool.chips.spec import MacLayout
 from esptool.events import Listener
 from esptool.transfer.report import Report
 
@@ -37,7 +38,7 @@ def read_mac(session: Session, *, listener: Listener | None = None) -> Macs:
 def chip_id(session: Session, *, listener: Listener | None = None) -> int | None:
     """The 24-bit chip id of ESP8266; elsewhere None, and the MAC address is shown instead."""
     report = Report(session, listener)
-    if session.spec.key == "esp8266":
+    if session.spec.identity.mac.layout is MacLayout.OTP_8266:
         value = int.from_bytes(bytes(session.facts.macs.base[3:6]), "big")
         report.line(f"Chip ID: {value:#010x}")
         return value

@@ -125,7 +125,9 @@ def get_esp(
 
         return VirtualEfuses("esp32" if key == "auto" else key, virt_efuse_file)
     if skip_connect:
-        return _loader_class("esp32" if key == "auto" else key)()
+        from serial import Serial
+
+        return _loader_class("esp32" if key == "auto" else key)(Serial())
     return _connect(port, baud, before, key, debug)
 
 

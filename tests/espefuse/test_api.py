@@ -145,3 +145,10 @@ def test_no_bit_is_ever_cleared_and_planned_bits_are_burned_bits(
         # A bit that the first burn locked makes the second one fail, and that is said.
         assert failure is not None or all(after >> b & 1 for b in added)
         before = after
+
+
+@pytest.mark.parametrize("port", [None, "/dev/no-such-port"])
+def test_skip_connect_opens_no_port(port: str | None) -> None:
+    commands = espefuse.init_commands(port=port, chip="esp32c3", skip_connect=True)
+    assert commands.esp.CHIP_NAME == "ESP32-C3"
+    assert any(field.name == "DIS_ICACHE" for field in commands.efuses.efuses)

@@ -19,7 +19,7 @@ from esptool import ops
 from esptool.chips.nor import SECTOR
 from esptool.device import Session, connect
 from esptool.protocol.packets import BITS_A_BYTE
-from esptool.transfer.flash_time import program_seconds
+from esptool.transfer.pace import program_seconds
 from esptool.transfer.segments import Segment
 from esptool.virtual.board import NAMED, Board, open_board
 from esptool.virtual.nor import BUS_HZ

@@ -49,7 +49,7 @@ from esptool.loader import NAND_PAGES_PER_BLOCK as NAND_PAGES_PER_BLOCK
 from esptool.loader import ESPLoader
 from esptool.loader import StubFlasher as StubFlasher
 from esptool.ops.flash_info import decode_flash_id, show_flash_id
-from esptool.ops.prepare import prepare_write as prepare_write
+from esptool.ops.planning import prepare_write as prepare_write
 from esptool.render import to_log
 from esptool.targets import CHIP_DEFS as CHIP_DEFS
 from esptool.targets import CHIP_LIST as CHIP_LIST
@@ -321,7 +321,7 @@ __getattr__ = borrowed(
         "SerialException": "serial",
         "UF2Writer": "esptool.uf2_writer",
         "FLASH_MODES": "esptool.image.header",
-        "DETECTED_FLASH_SIZES": "esptool.device.flash_id:SIZES",
-        "DETECTED_FLASH_SIZES_ADESTO": "esptool.device.flash_id:ADESTO_SIZES",
+        "DETECTED_FLASH_SIZES": "esptool.chips.nor:SIZES",
+        "DETECTED_FLASH_SIZES_ADESTO": "esptool.chips.nor:ADESTO_SIZES",
     },
 )

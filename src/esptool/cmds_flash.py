@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from esptool import cmds_nand, ops
 from esptool.faces.options import checked, listener_of
-from esptool.ops import prepare
+from esptool.ops import planning
 from esptool.ops.security import SecurityState, security_state
 from esptool.render import without_progress
 from esptool.util import ImageSource
@@ -121,7 +121,7 @@ def verify_flash(
         cmds_nand.jobs(esp, listener_of(esp, listener)).verify(addr_data, diff=diff)
         return
     params = ops.FlashParams(flash_size, flash_mode, flash_freq)
-    regions = ops.load_regions(prepare.rewound(addr_data))
+    regions = ops.load_regions(planning.rewound(addr_data))
     ops.verify_flash(esp.session, regions, params, diff=diff, listener=listener_of(esp, listener))
 
 
@@ -156,14 +156,14 @@ def write_flash(
             refused, too.
     """
     tell = listener_of(esp, listener)
-    options = checked("write_flash", kwargs, prepare.OPTIONS, tell)
+    options = checked("write_flash", kwargs, planning.OPTIONS, tell)
     if options.get("no_progress"):
         tell = without_progress(tell)
     if flash_type == "nand":
         cmds_nand.jobs(esp, tell).write(addr_data, options.get("nand_end_address"))
         return
     params = ops.FlashParams(flash_size, flash_mode, flash_freq)
-    regions, wanted = prepare.prepare_write(addr_data, params, options)
+    regions, wanted = planning.prepare_write(addr_data, params, options)
     ops.write_flash(esp.session, regions, wanted, security=_security_of(esp), listener=tell)
 
 

@@ -24,7 +24,6 @@ from esptool.faces.chip import ChipFace
 from esptool.faces.constants import *  # noqa: F403
 from esptool.faces.constants import DEFAULT_CONNECT_ATTEMPTS, ESP_ROM_BAUD
 from esptool.faces.flash import FlashFace
-from esptool.faces.memory import MemoryFace
 from esptool.faces.nand import DebugFace, NandFace
 from esptool.faces.stub import StubFlasher as StubFlasher
 from esptool.faces.stub import StubMixin as StubMixin
@@ -71,7 +70,7 @@ def settings_in_force() -> Settings:
     return replace(load_settings(), **changed)
 
 
-class ESPLoader(MemoryFace, FlashFace, NandFace, ChipFace, DebugFace):
+class ESPLoader(FlashFace, NandFace, ChipFace, DebugFace):
     """A chip on a serial port.
 
     Args:

@@ -3,15 +3,61 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
 
-from esptool import log_text
-
 TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
 if TYPE_CHECKING:
     from typing import Any, TextIO
+
+#: Columns that a bar takes at least where its text is whole, and where there is little room.
+_SHORTEST_BAR, _SHORTER_BAR = 8, 4
+
+
+def fitting(tail: str, when: str, room: int) -> str:
+    """What is said behind a bar, beside which a piece of the bar has to fit, too."""
+    texts = [tail]
+    if when:
+        texts = [f"{tail}, {when}" if tail else f" {when}", f" {when}", *texts]
+    for text in texts:
+        if len(text) + _SHORTEST_BAR <= room:
+            return text
+    short = f" {when.split()[0]}" if when else ""
+    return short if len(short) + _SHORTER_BAR <= room else ""
+
+
+def clock(seconds: float) -> str:
+    """'0:07', '12:34', '1:02:03': whole seconds, the last one counted until it is over."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether `stream` is a terminal; replacements may lack `isatty` or fail in it."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
+def write_text(stream: TextIO, text: str) -> None:
+    """Write, replacing what the stream's encoding cannot hold."""
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        encoding = getattr(stream, "encoding", None) or "ascii"
+        stream.write(text.encode(encoding, "replace").decode(encoding))
+
+
+def flush_stream(stream: Any) -> None:
+    """Flush, where the stream knows how."""
+    flush = getattr(stream, "flush", None)
+    if flush is not None:
+        flush()
+
 
 BOLD_YELLOW = "\x1b[1;33m"
 BOLD_RED = "\x1b[1;31m"
@@ -50,7 +96,7 @@ class Streams:
             return self._smart_features
         if self._forced_terminal is not None:
             return self._forced_terminal
-        return log_text.is_terminal(self._drawn_on()) and os.environ.get("TERM") != "dumb"
+        return is_terminal(self._drawn_on()) and os.environ.get("TERM") != "dumb"
 
     def _stdout_now(self) -> Any:
         """Where plain messages go at this moment."""
@@ -65,7 +111,7 @@ class Streams:
 
     def _paint(self, text: str, colour: str, stream: TextIO) -> str:
         forced = bool(os.environ.get("FORCE_COLOR"))
-        if self._plain() or not (forced or log_text.is_terminal(stream)):
+        if self._plain() or not (forced or is_terminal(stream)):
             return text
         return f"{colour}{text}{RESET}"
 
@@ -113,9 +159,9 @@ class Streams:
             return
         if stream is None:
             return
-        log_text.write(stream, text)
-        if flush or log_text.is_terminal(stream) or not text.endswith("\n"):
-            log_text.flush(stream)
+        write_text(stream, text)
+        if flush or is_terminal(stream) or not text.endswith("\n"):
+            flush_stream(stream)
 
     def _err(self, label: str, colour: str, message: str) -> None:
         self._leave_progress()
@@ -123,14 +169,14 @@ class Streams:
         if stream is None:
             return
         if sys.stdout is not None:  # keeps the order where both are one terminal or pipe
-            log_text.flush(sys.stdout)
+            flush_stream(sys.stdout)
         text = f"{self._paint(label, colour, stream)} {message}\n"
         console = self._console_err
         if console is not None and console.file is stream:
             console.out(text, end="", highlight=False)
         else:
-            log_text.write(stream, text)
-            log_text.flush(stream)
+            write_text(stream, text)
+            flush_stream(stream)
         # The lines above a warning must stay, so that it keeps its context.
         self._stage_newline_count = 0
 

@@ -12,9 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
 
-from esptool import log_text, shared_log
+from esptool import shared_log
 from esptool.log_base import TemplateLogger, joined, with_suggestion
-from esptool.log_streams import BOLD_RED, BOLD_YELLOW, CYAN, DIM, RESET, Streams
+from esptool.log_streams import (
+    BOLD_RED,
+    BOLD_YELLOW,
+    CYAN,
+    DIM,
+    RESET,
+    Streams,
+    clock,
+    fitting,
+    write_text,
+)
 
 TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
 if TYPE_CHECKING:
@@ -85,7 +95,7 @@ class EsptoolLogger(Streams, TemplateLogger):
         self._leave_progress()
         stream = self._info_stream
         if stream is not None:
-            log_text.write(stream, f"{self._paint(label, CYAN, stream)} {joined(args)}\n")
+            write_text(stream, f"{self._paint(label, CYAN, stream)} {joined(args)}\n")
             return
         # A note inside a stage must outlive it, with all that was printed before it.
         self._out(f"{self._paint(label, CYAN, self._stdout_now())} {joined(args)}\n")
@@ -169,7 +179,7 @@ class EsptoolLogger(Streams, TemplateLogger):
 
     def time_left(self, seconds: float | None) -> None:
         """Say how long the work of the next bar will still take; only a terminal shows it."""
-        self._time_left = "" if seconds is None else f"{log_text.clock(seconds)} left"
+        self._time_left = "" if seconds is None else f"{clock(seconds)} left"
 
     def progress_bar(
         self,
@@ -190,7 +200,7 @@ class EsptoolLogger(Streams, TemplateLogger):
         length = bar_length
         if smart:
             room = self._columns() - 1 - len(prefix) - len(percent)
-            tail = log_text.fitting(tail, "" if done else when, room)
+            tail = fitting(tail, "" if done else when, room)
             length = max(0, min(bar_length, room - len(tail)))
         filled = int(length * share)
         on, off = ("━", "━") if self._unicode() else ("=", " ")

@@ -9,7 +9,7 @@ from typing import Any
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec
-from esptool.faces.loaders import LOADERS
+from esptool.faces.base import LOADERS
 from esptool.loader import ESPLoader, StubMixin
 
 #: Fields of the identity table that have a getter of their own.

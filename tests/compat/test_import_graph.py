@@ -37,7 +37,7 @@ FACES = {
         "util",
         "reset",
     ),
-    *("logger", "log_base", "log_streams", "log_tasks", "log_text", "shared_log"),
+    *("logger", "log_base", "log_streams", "log_tasks", "shared_log"),
     *("config", "render", "uf2_writer"),
 }
 MAY: dict[str, set[str]] = {
@@ -84,19 +84,19 @@ DOORS = {
 #: own; the names are relative to the room, "" is its front door.
 LADDERS: dict[str, list[set[str]]] = {
     "esptool.transfer": [
-        {"", "packing", "pace", "pump"},
-        {"segments", "report"},
-        {"flash_time", "recovery", "windowed"},
-        {"hashes", "write_pace"},
+        {"", "segments"},
+        {"pace", "windowed"},
+        {"report"},
+        {"recovery"},
         {"blocks", "receive"},
         {"send"},
     ],
     "esptool.cli": [
-        {"completion", "ending", "help", "modes"},
+        {"completion", "ending", "help"},
         {"common", "connection"},
         {"params", "state", "version", "virtual_chip"},
         {
-            *("options", "main", "chip_id", "dump_mem", "get_security_info", "load_ram"),
+            *("main", "chip_id", "dump_mem", "get_security_info", "load_ram"),
             *("read_mac", "read_mem", "read_sdc_chip_info", "run"),
             *("verify_sdc_certificate", "write_mem"),
         },
@@ -108,9 +108,9 @@ LADDERS: dict[str, list[set[str]]] = {
         {"image_info", "merge_bin", ""},
     ],
     "esptool.device": [
-        {"flash_id", "identity", "link", "places"},
+        {"identity", "link"},
         {"requests"},
-        {"ext", "recognise"},
+        {"ext"},
         {"facts", "ram", "spi_bus"},
         {"caller", "flash", "stub_loader"},
         {"power"},

@@ -12,9 +12,10 @@ from dataclasses import replace
 import pytest
 
 from esptool import ops
-from esptool.device import Session, connect, places, recover
+from esptool.device import Session, connect, recover
 from esptool.errors import FatalError, LinkTimeoutError, PortError
 from esptool.ops.model import Region
+from esptool.transport import discovery
 from esptool.transport.discovery import PortInfo
 from esptool.transport.settings import Settings
 from esptool.virtual.board import NAMED, Board
@@ -133,7 +134,7 @@ def test_the_old_name_is_not_opened_while_another_device_has_it(
         port = s.link.port
         s.usb_place, s._port_seen = OLD, True
         stranger = PortInfo(port.url, 0x1A86, 0x7523, "another bridge", "77", "1-9")
-        monkeypatch.setattr(places, "all_ports", lambda: [stranger])
+        monkeypatch.setattr(discovery, "all_ports", lambda: [stranger])
         monkeypatch.setattr(port, "open", lambda url=None: opened.append(str(url)))
         s.remember()
         with pytest.raises(PortError, match="its USB device is not there"):
@@ -152,9 +153,9 @@ def test_the_old_name_is_not_opened_while_another_device_has_it(
 def test_a_device_without_number_and_socket_is_known_by_its_name(
     found: PortInfo, name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "all_ports", lambda: [found])
+    monkeypatch.setattr(discovery, "all_ports", lambda: [found])
     wanted = PortInfo("COM3", 0x1A86, 0x7523, "bridge", None, None)
-    assert places.find_again(wanted) == name
+    assert discovery.find_again(wanted) == name
 
 
 def test_a_chip_that_does_not_say_who_it_is_is_no_longer_worked_with() -> None:

@@ -19,7 +19,7 @@ from esptool.errors import FatalError, ImageError
 from esptool.events import Event, Progress
 from esptool.image.app import patch_flash_params
 from esptool.image.content import PIECE, FileContent
-from esptool.transfer import packing
+from esptool.transfer import segments as segments_module
 from tests.image.test_image_info import small_image
 from tests.ops.support import Log, board, firmware, placeholder, session, url
 
@@ -64,7 +64,7 @@ def test_a_large_file_is_written_a_piece_at_a_time(
 
     def spy(content: FileContent, start: int, size: int) -> bytes:
         reads.append(size)
-        kept.append(sum(len(data) for data in packing._results))
+        kept.append(sum(len(data) for data in segments_module._results))
         return read(content, start, size)
 
     monkeypatch.setattr(FileContent, "read", spy)

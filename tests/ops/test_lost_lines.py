@@ -16,9 +16,10 @@ import pytest
 
 from esptool import ops
 from esptool.chips.nor import SECTOR
-from esptool.device import Session, StubKind, connect, places
+from esptool.device import Session, StubKind, connect
 from esptool.errors import FatalError, VerifyError
 from esptool.ops.model import Region, WriteOptions
+from esptool.transport import discovery
 from esptool.transport.discovery import PortInfo
 from esptool.transport.settings import Settings
 from esptool.virtual.board import NAMED, Board
@@ -194,8 +195,8 @@ OLD = PortInfo("/dev/ttyUSB0", 0x10C4, 0xEA60, "bridge", "0001", "1-1")
 def test_a_device_is_found_again_by_serial_number_or_socket(
     found: list[PortInfo], name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "all_ports", lambda: found)
-    assert places.find_again(OLD) == name
+    monkeypatch.setattr(discovery, "all_ports", lambda: found)
+    assert discovery.find_again(OLD) == name
 
 
 # --- as a user meets it --------------------------------------------------------------------------

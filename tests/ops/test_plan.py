@@ -16,9 +16,8 @@ from esptool.ops.flash_info import decode_flash_id, size_in_bytes, size_word
 from esptool.ops.model import Region, WriteOptions
 from esptool.ops.plan import changed_runs
 from esptool.ops.security import SecurityState
-from esptool.transfer.packing import deflate
 from esptool.transfer.report import readable
-from esptool.transfer.segments import padded
+from esptool.transfer.segments import deflate, padded
 
 CONTENT = st.binary(max_size=3 * SECTOR)
 

@@ -18,7 +18,7 @@ from esptool.errors import (
     UnsupportedCommandError,
 )
 from esptool.protocol import status
-from esptool.protocol.failure import failure
+from esptool.protocol.packets import failure
 from esptool.protocol.status import Status
 
 

@@ -24,7 +24,7 @@ from esptool.errors import (
     VerifyError,
 )
 from esptool.ops.model import Region, WriteOptions
-from esptool.protocol.failure import failure
+from esptool.protocol.packets import failure
 from esptool.transfer.recovery import DOUBTS, TRY, Decision, Recovery, decide
 from esptool.transfer.report import Report
 from tests.ops.support import Log, firmware, placeholder, url

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from esptool.device import flash_id
+from esptool.chips import nor
 from esptool.virtual.clock import Clock, Timing
 from esptool.virtual.faults import FaultPlan
 from esptool.virtual.nor import Nor
@@ -129,7 +129,7 @@ def test_times_are_ordered_and_the_size_follows_from_the_id(part: FlashPart) -> 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_the_tool_reads_the_size_of_every_part_from_its_id(part: FlashPart) -> None:
-    assert flash_id.bytes_of(int.from_bytes(part.jedec, "little")) == part.size
+    assert nor.bytes_of(int.from_bytes(part.jedec, "little")) == part.size
 
 
 def quad_makes() -> set[int]:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from esptool import cmds
-from esptool.cli.modes import ESP_ROM_BAUD, NO_RESET_AFTER, SDC_COMMANDS, SECURE_DOWNLOAD_COMMANDS
 from esptool.errors import FatalError, NotSupportedError, UsageError
 from esptool.events import Event, Listener, Message
+from esptool.faces.constants import ESP_ROM_BAUD
 from esptool.loader import StubFlasher
 from esptool.logger import log
 
@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     from esptool.cli.state import Globals
     from esptool.loader import ESPLoader
 
+SECURE_DOWNLOAD_COMMANDS = frozenset(
+    (
+        "get-security-info",
+        "write-flash",
+        "erase-region",
+        "verify-sdc-certificate",
+        "read-sdc-chip-info",
+    )
+)
+SDC_COMMANDS = frozenset(("verify-sdc-certificate", "read-sdc-chip-info"))
+#: Commands after which the chip is left alone: it runs something else now.
+NO_RESET_AFTER = frozenset(("load-ram", *SDC_COMMANDS))
+#: Commands that may leave flash half written or erased when they are interrupted.
+FLASH_WRITERS = frozenset(("write-flash", "erase-flash", "erase-region"))
 WIDTH = 20
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import options
+from esptool.cli import params
 from esptool.cli.common import Command
 from esptool.cli.params import OutputFile
 from esptool.cli.state import Globals
@@ -15,7 +15,7 @@ from esptool.cli.state import Globals
 
 @click.pass_obj
 def _run(state: Globals, /, output: str, block_count: int, spi_connection: Any) -> None:
-    options.refuse_nand_without_pins({"flash_type": "nand", "spi_connection": spi_connection})
+    params.refuse_nand_without_pins({"flash_type": "nand", "spi_connection": spi_connection})
     with state.chip_session(flash_type="nand") as esp:
         from esptool import cmds
 
@@ -31,6 +31,6 @@ command = Command(
     params=[
         click.Argument(["output"], type=OutputFile()),
         click.Option(["--block-count"], type=click.INT, default=1024, hidden=True),
-        options.spi_connection(),
+        params.spi_connection(),
     ],
 )

@@ -9,8 +9,7 @@ import click
 
 from esptool.cli.common import Command
 from esptool.cli.help import Sectioned
-from esptool.cli.options import FREQUENCIES, MODES, SIZES
-from esptool.cli.params import AnyInt, ReadableFile
+from esptool.cli.params import FREQUENCIES, MODES, SIZES, AnyInt, ReadableFile
 from esptool.cli.state import Globals
 
 SECTION = "Flash parameters for the header"

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from esptool.cli import options
+from esptool.cli import params
 from esptool.cli.common import Command
 from esptool.cli.state import Globals
 
 
 @click.pass_obj
 def _run(state: Globals, /, force: bool, flash_type: str, spi_connection: Any) -> None:
-    options.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
+    params.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
     with state.chip_session(flash_type=flash_type) as esp:
         from esptool import cmds
 
@@ -33,7 +33,7 @@ command = Command(
             help="Erase also where secure boot or flash encryption is active: the chip may never "
             "boot again.",
         ),
-        options.flash_type(),
-        options.spi_connection(),
+        params.flash_type(),
+        params.spi_connection(),
     ],
 )

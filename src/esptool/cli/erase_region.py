@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import options
+from esptool.cli import params
 from esptool.cli.common import Command
 from esptool.cli.params import AnyInt, Size
 from esptool.cli.state import Globals
@@ -23,7 +23,7 @@ def _run(
     flash_type: str,
     spi_connection: Any,
 ) -> None:
-    options.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
+    params.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
     with state.chip_session(flash_type=flash_type) as esp:
         from esptool import cmds
         from esptool.ops.erase import ALL
@@ -45,7 +45,7 @@ command = Command(
             is_flag=True,
             help="Erase also where secure boot or flash encryption is active.",
         ),
-        options.flash_type(),
-        options.spi_connection(),
+        params.flash_type(),
+        params.spi_connection(),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import options
+from esptool.cli import params
 from esptool.cli.common import Command
 from esptool.cli.state import Globals
 
@@ -25,5 +25,5 @@ command = Command(
     "flash-id",
     callback=_run,
     help="Show manufacturer, device and size of the flash.",
-    params=[options.spi_connection()],
+    params=[params.spi_connection()],
 )

@@ -10,8 +10,7 @@ import click
 from esptool.chips.nor import SECTOR
 from esptool.cli.common import Command
 from esptool.cli.elf2image import flash_options, needed_chip
-from esptool.cli.options import SIZES
-from esptool.cli.params import AnyInt, OutputFile, PairsArgument
+from esptool.cli.params import SIZES, AnyInt, OutputFile, PairsArgument
 
 
 class ChunkSize(AnyInt):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import options
+from esptool.cli import params
 from esptool.cli.common import Command
 from esptool.cli.params import AnyInt, OutputFile, Size
 from esptool.cli.state import Globals
@@ -25,7 +25,7 @@ def _run(
     flash_type: str,
     spi_connection: Any,
 ) -> None:
-    options.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
+    params.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
     with state.chip_session(flash_type=flash_type) as esp:
         from esptool import cmds
         from esptool.ops.read import ALL
@@ -45,8 +45,8 @@ command = Command(
         click.Argument(["size"], type=Size(allow_all=True)),
         click.Argument(["output"], type=OutputFile()),
         click.Option(["--no-progress", "-p"], is_flag=True, help="Show no progress bar."),
-        options.flash_size(),
-        options.flash_type(),
-        options.spi_connection(),
+        params.flash_size(),
+        params.flash_type(),
+        params.spi_connection(),
     ],
 )

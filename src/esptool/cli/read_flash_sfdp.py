@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import options
+from esptool.cli import params
 from esptool.cli.common import Command
 from esptool.cli.params import AnyInt
 from esptool.cli.state import Globals
@@ -31,7 +31,7 @@ command = Command(
     params=[
         click.Argument(["address"], type=AnyInt()),
         click.Argument(["bytes"], type=AnyInt()),
-        *options.flash_params(),
-        options.spi_connection(),
+        *params.flash_params(),
+        params.spi_connection(),
     ],
 )

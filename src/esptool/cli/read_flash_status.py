@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import options
+from esptool.cli import params
 from esptool.cli.common import Command
 from esptool.cli.state import Globals
 
@@ -32,6 +32,6 @@ command = Command(
             default="2",
             help="How many registers.",
         ),
-        options.spi_connection(),
+        params.spi_connection(),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import options
+from esptool.cli import params
 from esptool.cli.common import Command
 from esptool.cli.params import AnyInt
 from esptool.cli.state import Globals
@@ -15,7 +15,7 @@ from esptool.cli.state import Globals
 
 @click.pass_obj
 def _run(state: Globals, /, page_number: int, spi_connection: Any) -> None:
-    options.refuse_nand_without_pins({"flash_type": "nand", "spi_connection": spi_connection})
+    params.refuse_nand_without_pins({"flash_type": "nand", "spi_connection": spi_connection})
     with state.chip_session(flash_type="nand") as esp:
         from esptool import cmds
 
@@ -28,5 +28,5 @@ command = Command(
     callback=_run,
     hidden=True,
     help="Read the bad-block mark in the spare area of a NAND page.",
-    params=[click.Argument(["page_number"], type=AnyInt()), options.spi_connection()],
+    params=[click.Argument(["page_number"], type=AnyInt()), params.spi_connection()],
 )

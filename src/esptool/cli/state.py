@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from esptool.cli.modes import FLASH_WRITERS
 from esptool.errors import FatalError
 from esptool.logger import log
 
@@ -77,7 +76,8 @@ class Globals:
                 raise
             except KeyboardInterrupt:
                 # Nor because somebody ended it. What is in flash by half is not to be started.
-                if self.command not in FLASH_WRITERS and self.options["after"] == "hard-reset":
+                writes = self.command in connection.FLASH_WRITERS
+                if not writes and self.options["after"] == "hard-reset":
                     with suppress(FatalError):
                         connection.end(self, esp)
                 raise

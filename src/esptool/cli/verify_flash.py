@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import options
+from esptool.cli import params
 from esptool.cli.common import Command, deprecated
 from esptool.cli.params import PairsArgument
 from esptool.cli.state import Globals
@@ -25,7 +25,7 @@ def _run(
     flash_type: str,
     spi_connection: Any,
 ) -> None:
-    options.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
+    params.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
     with state.chip_session(flash_type=flash_type) as esp:
         from esptool import cmds
 
@@ -60,8 +60,8 @@ command = _VerifyFlash(
         click.Option(
             ["--diff", "-d"], is_flag=True, help="Read back what differs and show every byte."
         ),
-        *options.flash_params(),
-        options.flash_type(),
-        options.spi_connection(),
+        *params.flash_params(),
+        params.flash_type(),
+        params.spi_connection(),
     ],
 )

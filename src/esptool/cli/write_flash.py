@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import options
+from esptool.cli import params
 from esptool.cli.common import Command, EatAll, Exclusive, show_json
 from esptool.cli.params import AnyInt, DiffFile, PairsArgument, parse_pairs
 from esptool.cli.state import Globals
@@ -49,11 +49,11 @@ class _Pairs(EatAll):
 
 @click.pass_obj
 def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any) -> None:
-    options.refuse_nand_without_pins(values)
+    params.refuse_nand_without_pins(values)
     from esptool import cmds, ops
 
     spi_connection, flash_type = values.pop("spi_connection"), values.pop("flash_type")
-    params = ops.FlashParams(
+    flash_params = ops.FlashParams(
         values.pop("flash_size"), values.pop("flash_mode"), values.pop("flash_freq")
     )
     dry_run, as_json = values.pop("dry_run"), values.pop("as_json")
@@ -63,7 +63,7 @@ def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any)
     if values["no_compress"] and values["compress"]:
         raise UsageError("Options --compress and --no-compress exclude each other.")
     # All files are read and judged before anything is asked of the chip.
-    regions, wanted = cmds.prepare_write(addr_filename, params, values)
+    regions, wanted = cmds.prepare_write(addr_filename, flash_params, values)
     with state.chip_session(flash_type=flash_type) as esp:
         from esptool.render import Renderer
 
@@ -159,8 +159,8 @@ command = Command(
             is_flag=True,
             help="Put back what stands beside a file in sectors that it covers only partly.",
         ),
-        *options.flash_params(),
-        options.spi_connection(),
+        *params.flash_params(),
+        params.spi_connection(),
         Exclusive(
             ["--skip-flashed", "-s"],
             is_flag=True,
@@ -214,6 +214,6 @@ command = Command(
             help="Do not look whether an encryption key is burned.",
         ),
         click.Option(["--nand-end-address"], type=AnyInt(), hidden=True),
-        options.flash_type(),
+        params.flash_type(),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import options
+from esptool.cli import params
 from esptool.cli.common import Command
 from esptool.cli.params import AnyInt
 from esptool.cli.state import Globals
@@ -15,7 +15,7 @@ from esptool.cli.state import Globals
 
 @click.pass_obj
 def _run(state: Globals, /, page_number: int, is_bad: int, spi_connection: Any) -> None:
-    options.refuse_nand_without_pins({"flash_type": "nand", "spi_connection": spi_connection})
+    params.refuse_nand_without_pins({"flash_type": "nand", "spi_connection": spi_connection})
     with state.chip_session(flash_type="nand") as esp:
         from esptool import cmds
 
@@ -31,6 +31,6 @@ command = Command(
     params=[
         click.Argument(["page_number"], type=AnyInt()),
         click.Argument(["is_bad"], type=click.IntRange(0, 1)),
-        options.spi_connection(),
+        params.spi_connection(),
     ],
 )

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec
-from esptool.device.caller import Caller
+from esptool.device.caller import IDENTIFY_ATTEMPTS, Caller, identify
 from esptool.device.link import Link, Trace
-from esptool.device.recognise import IDENTIFY_ATTEMPTS, identify
 from esptool.device.recover import recover
 from esptool.device.session import Session
 from esptool.errors import ConnectError
@@ -18,6 +17,7 @@ from esptool.transport import Port, Settings, adapt, open_port, reset
 
 if TYPE_CHECKING:
     from serial import Serial
+
 
 def connect(
     port: str | Serial | Port,
@@ -107,9 +107,7 @@ def recognise(
     else:
         spec = expected
         if found is not None and found.key != spec.key:
-            raise ConnectError(
-                f"This chip is {found.name}, not {spec.name}. Wrong chip argument?"
-            )
+            raise ConnectError(f"This chip is {found.name}, not {spec.name}. Wrong chip argument?")
         if found is None and warnings:
             text = (
                 f"This chip doesn't appear to be an {spec.name} ({seen.rstrip('.')}). "

@@ -30,8 +30,7 @@ from esptool.protocol.ext import (
     seal,
     unseal,
 )
-from esptool.protocol.failure import failure
-from esptool.protocol.packets import words
+from esptool.protocol.packets import failure, words
 
 if TYPE_CHECKING:
     from esptool.device.requests import Requester

@@ -6,8 +6,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from esptool.chips import nor
 from esptool.chips.nor import SECTOR
-from esptool.device import flash_id
 from esptool.device.requests import Requester
 from esptool.device.spi_bus import SpiBus
 from esptool.errors import (
@@ -103,7 +103,7 @@ class Flash:
                 f"{size:#x} bytes of flash from address {offset:#x} are not within 32 bits."
             )
         if size and self.size is None and self._r.is_stub and not self._r.secure_download:
-            detected = flash_id.bytes_of(self.id())
+            detected = nor.bytes_of(self.id())
             if detected is not None:
                 self.set_size(detected)
         if size and self.size is not None and offset + size > self.size:

@@ -11,9 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esptool.device.caller import Caller
-from esptool.device.places import find_again
-from esptool.device.recognise import IDENTIFY_ATTEMPTS, identify
+from esptool.device.caller import IDENTIFY_ATTEMPTS, Caller, identify
 from esptool.errors import (
     ChipResponseError,
     ConnectError,
@@ -25,6 +23,7 @@ from esptool.errors import (
     UnsupportedCommandError,
 )
 from esptool.events import ignore
+from esptool.transport.discovery import find_again
 from esptool.transport.port import PortClosedError
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from esptool.errors import (
 from esptool.events import Level, Listener, Message
 from esptool.protocol import packets, status
 from esptool.protocol.ext import Capability, ExtInfo
-from esptool.protocol.failure import failure
 from esptool.protocol.opcodes import Cmd, name_of
+from esptool.protocol.packets import failure
 from esptool.transport.settings import Settings
 
 #: A ROM that does not know a command repeats its refusal; this long, then it is quiet.

@@ -14,13 +14,13 @@ from esptool.device import ext, stub_loader
 from esptool.device.facts import Facts
 from esptool.device.flash import Flash
 from esptool.device.link import Link
-from esptool.device.places import usb_place
 from esptool.device.power import Power
 from esptool.device.ram import Ram
 from esptool.device.requests import Requester, StubKind
 from esptool.device.spi_bus import SpiBus
 from esptool.errors import FatalError, LineLossError
 from esptool.events import Level, Listener, ignore
+from esptool.transport.discovery import usb_device
 from esptool.transport.settings import Settings
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Session(Requester):
 
     def _remember_port(self) -> None:
         if not self._port_seen:
-            self.usb_place = usb_place(self.link.port.url)
+            self.usb_place = usb_device(self.link.port.url)
             self._port_seen = True
 
     # --- stub ----------------------------------------------------------------------------------

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec
+from esptool.device.stub_loader import ram_block, refuse_overlap
 from esptool.errors import ChipResponseError, FatalError, UsageError
 from esptool.faces import old
 from esptool.faces.constants import DEFAULT_TIMEOUT, ESP_ROM_BAUD
-from esptool.faces.live import Live, WriteSize, chosen_write_size
 from esptool.logger import log
 from esptool.protocol.opcodes import Cmd
 from esptool.protocol.packets import checksum
@@ -20,6 +21,57 @@ if TYPE_CHECKING:
     from serial import Serial
 
     from esptool.device import Session
+
+#: Chip key to class.
+LOADERS: dict[str, Any] = {}
+
+
+class Live:
+    """An attribute with one value on the class and another on a live object.
+
+    It can be set on an object, as programs and tests do.
+    """
+
+    def __init__(self, fallback: Any, live: Callable[[Any], Any]) -> None:
+        self._fallback = fallback
+        self._live = live
+        self._key = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._key = f"_set_{name}"
+
+    def __get__(self, obj: Any, owner: type | None = None) -> Any:
+        if obj is None:
+            return self._fallback
+        if self._key in obj.__dict__:
+            return obj.__dict__[self._key]
+        return self._live(obj) if "session" in obj.__dict__ else self._fallback
+
+    def __set__(self, obj: Any, value: Any) -> None:
+        obj.__dict__[self._key] = value
+
+
+class WriteSize(Live):
+    """`FLASH_WRITE_SIZE`: bytes of a data block.
+
+    Programs set it on a class or an object to send smaller blocks, for USB bridges that lose long
+    ones; see `chosen_write_size`.
+    """
+
+    def __init__(self, fallback: int) -> None:
+        super().__init__(fallback, lambda esp: esp.session.flash.write_size)
+
+
+def chosen_write_size(esp: Any) -> int | None:
+    """The block size that a program has set for this object or its class; None where it has not."""
+    own = esp.__dict__.get("_set_FLASH_WRITE_SIZE")
+    if own is not None:
+        return int(own)
+    for cls in type(esp).__mro__:
+        found = cls.__dict__.get("FLASH_WRITE_SIZE")
+        if found is not None:
+            return None if isinstance(found, Live) else int(found)
+    return None
 
 
 def print_trace(text: str) -> None:
@@ -33,7 +85,7 @@ def chosen(timeout: float) -> float | None:
 
 
 class FaceBase:
-    """The loader object's session and what every request needs."""
+    """The loader object's session, what every request needs, and requests for registers and RAM."""
 
     SPEC: ClassVar[ChipSpec | None] = None
     CHIP_NAME: str = "Espressif device"
@@ -186,3 +238,59 @@ class FaceBase:
                 ) from e
             raise
         return reply.data[: resp_data_len or None] if reply.data else reply.value
+
+    # --- registers and memory ----------------------------------------------------------------
+
+    def read_reg(self, addr: int, timeout: float = DEFAULT_TIMEOUT) -> int:
+        """The 32-bit word at `addr`."""
+        return self.session.read_reg(addr, chosen(timeout))
+
+    def write_reg(
+        self,
+        addr: int,
+        value: int,
+        mask: int = 0xFFFFFFFF,
+        delay_us: int = 0,
+        delay_after_us: int = 0,
+    ) -> None:
+        """Write the bits of `value` that `mask` names."""
+        self.session.write_reg(addr, value, mask, delay_us, delay_after_us)
+
+    def update_reg(self, addr: int, mask: int, new_val: int) -> None:
+        """Replace a field: `new_val` is given unshifted."""
+        self.session.update_reg(addr, mask, new_val)
+
+    def mem_begin(self, size: int, blocks: int, blocksize: int, offset: int) -> None:
+        """Announce data for RAM at `offset`.
+
+        Raises:
+            FatalError: it would overwrite the running stub.
+        """
+        refuse_overlap(self.session, offset, size)
+        self.session.ram.begin(size, blocks, blocksize, offset)
+
+    def mem_block(self, data: bytes, seq: int) -> None:
+        """Send a block for RAM."""
+        self.session.ram.block(data, seq)
+
+    def mem_finish(self, entrypoint: int = 0) -> None:
+        """Jump to `entrypoint`, or stay where it is 0."""
+        self.session.ram.finish(entrypoint)
+
+    def read_efuse(self, n: int) -> int:
+        """Word `n` of the eFuse registers that are read (a flasher)."""
+        return self.session.read_reg(self.EFUSE_RD_REG_BASE + 4 * n)
+
+    def _upload_segment(self, data: bytes, offs: int) -> None:
+        block = ram_block(self.session)
+        count = -(-len(data) // block)
+        self.mem_begin(len(data), count, block, offs)
+        for seq in range(count):
+            self.mem_block(data[seq * block : (seq + 1) * block], seq)
+
+    def get_memory_region(self, name: str) -> tuple[int, int] | None:
+        """(start, end) of the first memory range of that kind, or None."""
+        for start, end, kind in self.MEMORY_MAP:
+            if kind == name:
+                return start, end
+        return None

@@ -9,7 +9,7 @@ from typing import IO, Any, ClassVar
 from esptool import chips
 from esptool.chips.spec import ChipSpec
 from esptool.errors import ImageError
-from esptool.faces.loaders import LOADERS
+from esptool.faces.base import LOADERS
 from esptool.faces.segments import ImageSegment, thawed
 from esptool.files import write_atomic
 from esptool.image import esp32, esp8266

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from esptool import chips, stubs
 from esptool.errors import FatalError
-from esptool.faces.base import FaceBase
+from esptool.faces.base import FaceBase, WriteSize
 from esptool.faces.constants import TROUBLESHOOTING_GUIDE_URL
-from esptool.faces.live import WriteSize
 
 if TYPE_CHECKING:
     from esptool.loader import ESPLoader

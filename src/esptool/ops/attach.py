@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from esptool.chips.nor import BAD_IDS
 from esptool.device import ext
-from esptool.device.flash_id import BAD_IDS
 from esptool.errors import FatalError, NotSupportedError, UsageError
 from esptool.events import Listener
 from esptool.transfer.recovery import Recovery

@@ -23,8 +23,8 @@ from esptool.ops.model import LARGE_FLASH
 from esptool.ops.proof import hash_is_wrong
 from esptool.ops.security import SecurityState, security_state
 from esptool.protocol.ext import Capability
-from esptool.transfer.hashes import flash_md5, md5_of_blank
 from esptool.transfer.pace import SCAN_RATE
+from esptool.transfer.receive import flash_md5, md5_of_blank
 from esptool.transfer.recovery import Recovery
 from esptool.transfer.report import Report, Stopwatch
 

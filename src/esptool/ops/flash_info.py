@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esptool.device.flash_id import size_of
+from esptool.chips.nor import size_of
 from esptool.errors import FatalError, SecureModeError
 from esptool.events import Listener
 from esptool.ops.model import LARGE_FLASH, FlashInfo

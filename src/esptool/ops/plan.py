@@ -15,7 +15,7 @@ from esptool.events import Level, Message
 from esptool.image.content import Data
 from esptool.ops.model import Region
 from esptool.protocol.packets import BITS_A_BYTE
-from esptool.transfer.flash_time import erase_seconds, flash_seconds, program_seconds
+from esptool.transfer.pace import erase_seconds, flash_seconds, program_seconds
 from esptool.transfer.segments import AnySegment, Segment, padded
 
 

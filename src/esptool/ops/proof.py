@@ -11,10 +11,10 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esptool.device.flash_id import BAD_IDS
+from esptool.chips.nor import BAD_IDS
 from esptool.errors import NotSupportedError
 from esptool.image.content import Data, cut, md5
-from esptool.transfer.hashes import flash_md5
+from esptool.transfer.receive import flash_md5
 
 if TYPE_CHECKING:
     from esptool.device import Session

@@ -14,8 +14,7 @@ from esptool.ops import bounds
 from esptool.ops.checks import require_flash_ops
 from esptool.ops.flash_info import set_flash_size
 from esptool.ops.model import Difference, FlashParams, Region
-from esptool.transfer.hashes import flash_md5
-from esptool.transfer.receive import receive_bytes
+from esptool.transfer.receive import flash_md5, receive_bytes
 from esptool.transfer.recovery import Recovery
 from esptool.transfer.report import Report
 

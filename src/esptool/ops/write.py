@@ -11,17 +11,16 @@ from esptool.chips.nor import SECTOR, sector_range
 from esptool.errors import VerifyError
 from esptool.events import Listener, Message
 from esptool.image.content import cut, md5
-from esptool.ops import checks, delta, proof
-from esptool.ops.decide import decide, hashes, look, matches, tell_size, with_neighbours
+from esptool.ops import checks, proof
+from esptool.ops.decide import decide, hashes, look, matches, stands, tell_size, with_neighbours
 from esptool.ops.erase import erase_flash
 from esptool.ops.model import Region, WriteOptions, WriteResult
 from esptool.ops.plan import RegionPlan, Way, WritePlan
 from esptool.ops.planning import plan_write
 from esptool.ops.security import SecurityState
 from esptool.protocol.packets import BITS_A_BYTE
-from esptool.transfer.flash_time import flash_seconds
-from esptool.transfer.hashes import flash_md5, md5_of_blank
-from esptool.transfer.pace import CHECK_RATE
+from esptool.transfer.pace import CHECK_RATE, flash_seconds
+from esptool.transfer.receive import flash_md5, md5_of_blank
 from esptool.transfer.recovery import Recovery
 from esptool.transfer.report import Report, Stopwatch
 from esptool.transfer.segments import AnySegment, Segment
@@ -317,11 +316,11 @@ class _RegionJob:
 
     def _stands(self, part: AnySegment) -> bool:
         for chunk in part.chunks():
-            stands = self.recovery.persist(
+            right = self.recovery.persist(
                 "verifying",
-                lambda chunk=chunk: delta.stands(self.session, chunk),  # type: ignore[misc]
+                lambda chunk=chunk: stands(self.session, chunk),  # type: ignore[misc]
             )
-            if not stands:
+            if not right:
                 return False
             self.recovery.advanced()
         return True

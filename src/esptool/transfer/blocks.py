@@ -15,9 +15,9 @@ from esptool.chips.nor import SECTOR
 from esptool.errors import DamagedRequestError, UnsupportedCommandError
 from esptool.image.content import Data, cut
 from esptool.protocol.packets import BITS_A_BYTE
+from esptool.transfer.pace import Pacing
 from esptool.transfer.report import Report, Stopwatch
 from esptool.transfer.segments import AnySegment
-from esptool.transfer.write_pace import Pacing
 
 if TYPE_CHECKING:
     from esptool.device import Session

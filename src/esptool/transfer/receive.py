@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a range of flash in order, by the best way that the other side has."""
+"""Reading a range of flash in order, by the best way that the other side has, or its MD5 alone."""
 
 from __future__ import annotations
 
@@ -10,13 +10,53 @@ from typing import TYPE_CHECKING
 from esptool.errors import ChipResponseError, FatalError, VerifyError
 from esptool.protocol.ext import Capability
 from esptool.protocol.status import DOUBTFUL
-from esptool.transfer.hashes import flash_md5
 from esptool.transfer.recovery import FAILURES, Recovery
 from esptool.transfer.report import Report
 from esptool.transfer.windowed import WindowedRead
 
 if TYPE_CHECKING:
     from esptool.device import Session
+
+_BLANK = b"\xff" * 0x10000
+
+
+def md5_of_blank(size: int) -> str:
+    """MD5 of so many erased bytes, in hex digits."""
+    digest = hashlib.md5()
+    for at in range(0, size, len(_BLANK)):
+        digest.update(_BLANK[: size - at])
+    return digest.hexdigest()
+
+
+def flash_md5(
+    session: Session, offset: int, size: int, recovery: Recovery, wanted: str | None = None
+) -> str:
+    """MD5 of a range as 32 hex digits. An answer other than `wanted` is asked for twice.
+
+    Raises:
+        FatalError: no good answer came; names the range.
+    """
+    last = None
+    while True:
+        try:
+            found = session.flash.md5(offset, size, attempts=1)
+        except FAILURES as e:
+            try:
+                recovery.after(e, "while verifying", harmless=True)
+            except FatalError as lost:
+                if last is not None:
+                    return last
+                raise FatalError(
+                    f"Flash from {offset:#010x} to {offset + size:#010x} could not be verified: "
+                    f"{lost.message}"
+                ) from lost
+            continue
+        if wanted is None or found in (wanted, last):
+            return found
+        if last is not None and not recovery.spend():
+            return found
+        last = found
+
 
 Sink = Callable[[bytes], object]
 

@@ -1,15 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segments: bytes that are written to flash in one go, held in memory or read as they are sent."""
+"""Segments: bytes that are written to flash in one go, held in memory or read as they are sent.
+
+They are deflated for the line ahead of their use, and once for all devices that get the same.
+"""
 
 from __future__ import annotations
 
+import threading
+import zlib
+from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import overload
 
 from esptool.chips.nor import SECTOR, sector_range
 from esptool.image.content import PIECE, Data, cut, joined
-from esptool.transfer import packing
+
+#: The best level: a byte less on the line is worth more than the work.
+LEVEL = 9
+#: Contents whose result is kept, and the size from which a thread is worth starting.
+KEPT = 32
+THREAD_FROM = 0x4000
+
+_results_lock = threading.Lock()
+_results: OrderedDict[bytes, Future[bytes | None]] = OrderedDict()
+_pool: ThreadPoolExecutor | None = None
+
+
+def deflate(data: bytes) -> bytes | None:
+    """`data` as a zlib stream, or None where that is not shorter."""
+    packed = zlib.compress(data, LEVEL)
+    return packed if len(packed) < len(data) else None
+
+
+def begin_deflating(data: bytes) -> None:
+    """Begin to deflate `data` beside other work; `deflated_ahead` gives the result."""
+    if len(data) >= THREAD_FROM:
+        _future(data)
+
+
+def deflated_ahead(data: bytes) -> bytes | None:
+    """The result of `deflate`, from a running or finished preparation where there is one."""
+    if len(data) < THREAD_FROM:
+        return deflate(data)
+    return _future(data).result()
+
+
+def forget_deflated(data: bytes) -> None:
+    """`data` have been sent, and are too large to be kept for others."""
+    with _results_lock:
+        _results.pop(data, None)
+
+
+def _future(data: bytes) -> Future[bytes | None]:
+    global _pool
+    with _results_lock:
+        found = _results.get(data)
+        if found is not None:
+            _results.move_to_end(data)
+            return found
+        if _pool is None:
+            _pool = ThreadPoolExecutor(2, "deflate")
+        future = _results[data] = _pool.submit(deflate, data)
+        while len(_results) > KEPT:
+            _results.popitem(last=False)
+        return future
+
 
 WORD = 4
 
@@ -33,13 +90,13 @@ class Segment:
     @property
     def packed(self) -> bytes | None:
         """`data` deflated, where that is what goes over the line."""
-        return packing.packed(self.data) if self.pack else None
+        return deflated_ahead(self.data) if self.pack else None
 
     def packed_from(self, start: int) -> bytes | None:
         """The same for `data[start:]`."""
         if not start:
             return self.packed
-        return packing.deflate(self.data[start:]) if self.pack else None
+        return deflate(self.data[start:]) if self.pack else None
 
     @property
     def end(self) -> int:
@@ -109,7 +166,7 @@ class LargeSegment:
         if not self._sizes:
             for chunk in self.chunks():
                 self._sizes.append(chunk.line_bytes)
-                packing.forget(chunk.data)
+                forget_deflated(chunk.data)
         return sum(self._sizes)
 
     @property

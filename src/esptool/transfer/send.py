@@ -16,13 +16,18 @@ from esptool.errors import FatalError, LinkTimeoutError, PortError
 from esptool.protocol.ext import Capability, hash_of
 from esptool.protocol.packets import BITS_A_BYTE
 from esptool.protocol.windows.write import LARGE_BLOCK, SMALL_BLOCK
-from esptool.transfer import packing
 from esptool.transfer.blocks import BlockWrite
+from esptool.transfer.pace import Pacing, WritePace
 from esptool.transfer.recovery import FAILURES, Recovery
 from esptool.transfer.report import Report
-from esptool.transfer.segments import AnySegment, LargeSegment, Segment
+from esptool.transfer.segments import (
+    AnySegment,
+    LargeSegment,
+    Segment,
+    begin_deflating,
+    forget_deflated,
+)
 from esptool.transfer.windowed import WindowedWrite
-from esptool.transfer.write_pace import Pacing, WritePace
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -86,10 +91,10 @@ def send(
     while chunk is not None:
         following = next(upcoming, None)
         if following is not None and following.pack:
-            packing.prepare(following.data)
+            begin_deflating(following.data)
         place.enter(chunk)
         whole.add(_send_one(session, chunk, place, recovery, place, segment.end))
-        packing.forget(chunk.data)
+        forget_deflated(chunk.data)
         chunk = following
     return whole
 

@@ -15,13 +15,34 @@ from esptool.protocol.windows.read import Phase as ReadPhase
 from esptool.protocol.windows.read import ReadOrder, ReadWindow
 from esptool.protocol.windows.write import BLOCK_OVERHEAD, WriteOrder, WriteWindow
 from esptool.protocol.windows.write import Phase as WritePhase
-from esptool.transfer.pump import pump
 
 if TYPE_CHECKING:
     from esptool.device import Session
+    from esptool.device.link import Link
+    from esptool.protocol.windows import Window
+    from esptool.transfer.pace import Pacing
     from esptool.transfer.report import Report
     from esptool.transfer.segments import Segment
-    from esptool.transfer.write_pace import Pacing
+
+
+def pump(link: Link, window: Window, heard: Callable[[], None]) -> None:
+    """Send what is due and take in what comes until the window is over.
+
+    `heard` is called after each frame that was taken in.
+
+    Raises:
+        LineLossError: the chip or the port is lost.
+        ChipResponseError: the chip refused.
+    """
+    while True:
+        for request in window.due(link.now()):
+            link.send_request(request.opcode, request.data)
+        if window.over:
+            return
+        for frame in link.frames_within(max(0.0, window.deadline() - link.now())):
+            window.take(frame, link.now())
+            heard()
+
 
 Sink = Callable[[bytes], object]
 

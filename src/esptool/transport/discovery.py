@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding serial ports: filters by USB identity and name, most promising ports first."""
+"""Finding serial ports: filters by USB identity and name, most promising ports first.
+
+And a USB device that was unplugged, under whatever name it comes back.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -126,17 +130,41 @@ def _rank(port: PortInfo) -> tuple[int, list[tuple[int, int, str]]]:
     return rank, [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in pieces]
 
 
-def usb_device(device: str) -> PortInfo | None:
-    """What the system shows of the port with this name, None where it does not know it."""
-    if not device or "://" in device:
-        return None
-    import os
-
-    real = os.path.realpath(device) if not device.lower().startswith("com") else device
-    return next((info for info in all_ports() if info.device in (device, real)), None)
-
-
 def usb_ids(port: Port) -> tuple[int | None, int | None]:
     """Vendor and product id of a port, (None, None) where it is not known to be USB."""
     info = port.usb
     return (None, None) if info is None else (info.vid, info.pid)
+
+
+def usb_device(name: str | None) -> PortInfo | None:
+    """The USB device behind a port's name or URL, None where there is none or it is far away."""
+    if not name or name.startswith(("socket:", "rfc2217:")):
+        return None
+    names = (name, os.path.realpath(name))
+    return next((p for p in all_ports() if p.device in names and p.vid is not None), None)
+
+
+def find_again(wanted: PortInfo | None) -> str | None:
+    """The present name of a USB device: by serial number, else by the socket it is plugged in.
+
+    One that shows neither is looked for under its name; None where it is not there.
+    """
+    if wanted is None:
+        return None
+    ports = all_ports()
+    if not wanted.serial_number and not wanted.location:
+        ids = (wanted.device, wanted.vid, wanted.pid)
+        return next((p.device for p in ports if (p.device, p.vid, p.pid) == ids), None)
+    if wanted.serial_number:
+        same = [p for p in ports if (p.vid, p.serial_number) == (wanted.vid, wanted.serial_number)]
+        # Many bridges are made with one and the same number: then the socket tells them apart.
+        for port in same:
+            if len(same) == 1 or port.location == wanted.location:
+                return port.device
+        if same:
+            return None
+    if wanted.location:
+        for port in ports:
+            if port.location == wanted.location:
+                return port.device
+    return None

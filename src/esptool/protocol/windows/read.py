@@ -11,8 +11,7 @@ from enum import Enum, auto
 
 from esptool.errors import LinkTimeoutError
 from esptool.protocol.ext import Ext, Sealed, read_frame, seal, unseal
-from esptool.protocol.failure import failure
-from esptool.protocol.packets import parse_response, words
+from esptool.protocol.packets import failure, parse_response, words
 from esptool.protocol.windows import MAX_QUESTIONS, MAX_STILL_S, Request
 
 #: Silence after which the next frame is asked for; grows while the stub stays silent.

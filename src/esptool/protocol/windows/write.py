@@ -13,8 +13,7 @@ from enum import Enum, auto
 
 from esptool.errors import LinkTimeoutError
 from esptool.protocol.ext import Ext, Sealed, WriteFlag, WriteState, seal, unseal, write_state
-from esptool.protocol.failure import failure
-from esptool.protocol.packets import parse_response, words
+from esptool.protocol.packets import failure, parse_response, words
 from esptool.protocol.status import Status
 from esptool.protocol.windows import MAX_QUESTIONS, MAX_STILL_S, Request
 

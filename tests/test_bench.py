@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from bench import loop
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -31,3 +34,9 @@ def test_a_run_in_pieces_adds_up_and_renews_only_the_tables_that_it_measured(
     assert "old" not in erase
     shown = rows["esp32s3 model 20"]["erase_s"]
     assert f"{shown:.2f} s" in erase
+
+
+def test_the_parts_of_a_session_add_up_to_it() -> None:
+    row = loop.ours(loop.Case("esp32c3", "uart", "921600", "flash-id", model=True))
+    assert sum(row[name] for name in loop.PHASES) == pytest.approx(row["total"])
+    assert all(row[name] > 0 for name in loop.PHASES)

@@ -72,7 +72,7 @@ def _timed(
         board = open_board(f"virtual://{chip}?part={PART}&state={state}")
         for address, content in old:
             board.nor.cells.program(address, content)
-        board.save()
+        board.release()
         settings = [f"part={PART}", f"state={state}", f"latency={latency_ms}ms", f"stub={stub}"]
         with _terminal(chip, baud, "timing=real", *settings) as port:
             loader = "rom" if side == "rom" else "stub"

@@ -156,5 +156,9 @@ class ImageError(FatalError):
     """A firmware image, ELF, HEX or UF2 file is malformed or does not fit the chip."""
 
 
+class StorageError(FatalError):
+    """What is kept in flash (partition table, OTA data, NVS, file system) is damaged or none."""
+
+
 class VerifyError(FatalError):
     """What is in flash differs from what should be there."""

@@ -55,10 +55,14 @@ MAY: dict[str, set[str]] = {
     "protocol": GROUND,
     "transport": GROUND,
     "image": {*GROUND, "chips"},
+    "storage": GROUND,
     "stubs": {*GROUND, "chips"},
     "device": {*GROUND, "chips", "protocol", "transport", "stubs"},
     "transfer": {*GROUND, "chips", "protocol", "image", "device"},
-    "ops": {*GROUND, "chips", "protocol", "transport", "stubs", "image", "device", "transfer"},
+    "ops": {
+        *GROUND,
+        *("chips", "protocol", "transport", "stubs", "image", "storage", "device", "transfer"),
+    },
     # It runs stubs, so it reads them; it never uses the host's codecs.
     "virtual": {*GROUND, "chips", "stubs"},
 }
@@ -100,6 +104,7 @@ LADDERS: dict[str, list[set[str]]] = {
             *("read_mac", "read_mem", "read_sdc_chip_info", "run"),
             *("verify_sdc_certificate", "write_mem"),
         },
+        {"places"},
         {
             *("elf2image", "dump_bbm", "erase_flash", "erase_region", "flash_id", "read_flash"),
             *("read_flash_sfdp", "read_flash_status", "read_nand_spare", "verify_flash"),
@@ -156,6 +161,12 @@ LADDERS: dict[str, list[set[str]]] = {
         {"app", "esp8266", "info"},
         {"convert", "merge", "report"},
         {"jobs"},
+    ],
+    "esptool.storage": [
+        {"", "dump", "partition"},
+        {"partition_csv"},
+        {"partitions"},
+        {"names", "partition_rules"},
     ],
     "espefuse": [
         {"_index", "schema", "coding", "device", "keys", "memory_file", "output"},

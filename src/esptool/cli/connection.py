@@ -31,7 +31,12 @@ SDC_COMMANDS = frozenset(("verify-sdc-certificate", "read-sdc-chip-info"))
 #: Commands after which the chip is left alone: it runs something else now.
 NO_RESET_AFTER = frozenset(("load-ram", *SDC_COMMANDS))
 #: Commands that may leave flash half written or erased when they are interrupted.
-FLASH_WRITERS = frozenset(("write-flash", "erase-flash", "erase-region"))
+FLASH_WRITERS = frozenset(
+    (
+        *("write-flash", "erase-flash", "erase-region", "ota write", "ota boot", "ota erase"),
+        *("nvs set", "nvs delete", "nvs build", "fs put", "fs rm", "fs build"),
+    )
+)
 WIDTH = 20
 
 

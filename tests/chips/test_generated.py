@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("security.secure_boot", ["0x60009850", 1], "security.secure_boot"),
     ("security.purpose_fields", [["0x60008834", 24, 4]], "security.purpose_fields"),
     ("efuse.block1", "0x60009850", "efuse.block1"),
+    ("reset.quick.strap_ms", 20, "reset.quick.strap_ms"),
     ("registers.EFUSE_SECURE_BOOT_EN_REG", "0x60008834", "registers.EFUSE_SECURE_BOOT_EN_REG"),
     ("registers.RTC_CNTL_SWD_CONF_REG", "0x600080A8", "registers.RTC_CNTL_SWD_CONF_REG"),
     ("reset.quiet_watchdogs", [["write", "0x600080A8", 1]], "reset.quiet_watchdogs"),
@@ -73,6 +75,7 @@ def test_a_wrong_fact_is_refused_by_file_key_and_value(
     for key in files.chips(FACTS):
         (tmp_path / key).mkdir()
         (tmp_path / key / "host.json").write_bytes((FACTS / key / "host.json").read_bytes())
+    shutil.copytree(FACTS / "shared", tmp_path / "shared")
     facts = tmp_path / "esp32c3" / "host.json"
     data = json.loads(facts.read_text())
     *parents, last = path.split(".")

@@ -164,3 +164,28 @@ def test_status_registers_are_written_and_read_back() -> None:
         session.flash.attach()
         session.bus.write_status(0x0204, 2, set_non_volatile=True)
         assert session.bus.read_status(2) & 0xFFFF == 0x0204
+
+
+@pytest.mark.parametrize("key", chips.KEYS)
+@pytest.mark.parametrize("link", ["uart", "usb-jtag"])
+def test_connecting_takes_a_tenth_of_a_second(key: str, link: str) -> None:
+    if link != "uart" and not chips.get(key).usb.serial_jtag:
+        return
+    port = open_port(f"virtual://{key}?timing=virtual&latency=1ms&link={link}")
+    begin = port.now()
+    with connect(port) as session:
+        assert session.spec.key == key
+        assert port.now() - begin < (0.11 if key == "esp8266" else 0.1)
+
+
+@pytest.mark.parametrize(("rise_s", "attempts"), [(0.02, 1), (0.2, 2)])
+def test_a_board_with_a_large_capacitor_is_reached_by_a_later_attempt(
+    rise_s: float, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esptool.virtual.lines.EN_RISE_S", rise_s)
+    events: list[Event] = []
+    with call("virtual://esp32c3", settings=Settings(), listener=events.append):
+        assert [e for e in events if isinstance(e, Connecting)][-1] == Connecting(
+            attempts, done=True
+        )
+

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import pytest
 from esptool import chips
 from esptool.device.power import Power
 from esptool.device.requests import Requester
+from esptool.protocol.opcodes import Cmd
 from tests.support import oracle
 
 P4 = chips.get("esp32p4")
@@ -37,9 +39,12 @@ class Registers:
     def read_reg(self, address: int) -> int:
         return self.words.get(address, 0)
 
-    def write_reg(self, address: int, value: int, mask: int = 0xFFFFFFFF) -> None:
-        self.words[address] = (self.read_reg(address) & ~mask) | (value & mask)
-        self.done.append([address, self.words[address]])
+    def request(self, _what: str, opcode: int, data: bytes) -> None:
+        assert opcode == Cmd.WRITE_REG
+        for address, value, mask, delay_us in struct.iter_unpack("<4I", data):
+            assert not delay_us
+            self.words[address] = (self.read_reg(address) & ~mask) | (value & mask)
+            self.done.append([address, self.words[address]])
 
 
 def cases() -> list[tuple[int, dict[int, int]]]:

@@ -42,9 +42,14 @@ def run(sequence: reset.Sequence, flow_control: bool = False) -> tuple[Port, Mov
     return port, moves
 
 
+QUICK_MS = (20, 50, 20)
+
+
 @pytest.mark.parametrize(
     ("sequence", "boots"),
     [
+        (reset.quick(*QUICK_MS, usb_jtag=False, tight=True), "download"),
+        (reset.quick(*QUICK_MS, usb_jtag=False, tight=False), "download"),
         (reset.classic(), "download"),
         (reset.unix_tight(), "download"),
         (reset.hard(), "flash"),
@@ -66,8 +71,13 @@ def test_a_tight_reset_moves_both_lines_of_a_virtual_board_at_once() -> None:
     assert moves == [released, both, held, strapped, released, released]
 
 
-def test_usb_jtag_never_passes_through_both_lines_released() -> None:
-    _port, moves = run(reset.USB_JTAG_SERIAL)
+@pytest.mark.parametrize(
+    "sequence",
+    [reset.USB_JTAG_SERIAL, reset.quick(*QUICK_MS, usb_jtag=True, tight=True)],
+    ids=["usual", "quick"],
+)
+def test_usb_jtag_never_passes_through_both_lines_released(sequence: reset.Sequence) -> None:
+    _port, moves = run(sequence)
     first = moves.index((True, False))
     second = moves.index((False, True))
     assert (False, False) not in moves[first:second]
@@ -114,3 +124,18 @@ def test_strategies_follow_port_and_configuration() -> None:
     assert pick(usb_jtag=True) == (reset.USB_JTAG_SERIAL,)
     assert pick("rfc2217://x:1") == (reset.classic(), reset.classic(reset.EXTRA_RESET_DELAY_S))
     assert reset.Wait(2.0) in pick(delay_s=2.0)[-2]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"custom": "D0"}, {"delay_s": 0.1}, {"url": "rfc2217://x:1"}],
+    ids=["a sequence", "a delay", "a network"],
+)
+def test_nothing_is_tried_before_what_the_user_or_the_way_prescribes(
+    given: dict[str, object],
+) -> None:
+    usual: dict[str, object] = {
+        "url": "/dev/ttyUSB0", "usb_jtag": False, "delay_s": None, "custom": None
+    }  # fmt: skip
+    assert reset.quick_strategy(QUICK_MS, **usual) is not None  # type: ignore[arg-type]
+    assert reset.quick_strategy(QUICK_MS, **(usual | given)) is None  # type: ignore[arg-type]

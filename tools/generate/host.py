@@ -8,6 +8,7 @@ chips are listed) and `firmware` (what only a stub needs; see `generate.firmware
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,9 @@ def index(ordered: list[s.ChipSpec], facts: Path) -> str:
     ids = {c.image_chip_id: c.key for c in ordered if c.image_chip_id is not None}
     magics = {c.rom.magic: c.key for c in ordered if c.rom.magic is not None}
     old = {number(k, where, k): v for k, v in retired["chip_ids"].items()}
+    quick = s.QuickReset(
+        *(max(getattr(c.reset.quick, f.name) for c in ordered) for f in fields(s.QuickReset))
+    )
     keys = "".join(f"    {json.dumps(c.key)},\n" for c in ordered)
     return (
         "# SPDX-License-Identifier: Apache-2.0\n"
@@ -78,7 +82,9 @@ def index(ordered: list[s.ChipSpec], facts: Path) -> str:
         "#: Words at 0x40001000, where they tell.\n"
         f"BY_MAGIC: dict[int, str] = {render_flat(magics, '')}\n\n"
         "#: Chip ids of pre-production silicon that no release supports.\n"
-        f"RETIRED_IDS: dict[int, str] = {old!r}\n"
+        f"RETIRED_IDS: dict[int, str] = {old!r}\n\n"
+        "#: Milliseconds of the first reset of a chip that is not known yet: the longest of all.\n"
+        f"QUICK_RESET: tuple[int, int, int] = {(quick.low_ms, quick.strap_ms, quick.arm_ms)!r}\n"
     )
 
 

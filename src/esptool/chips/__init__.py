@@ -10,13 +10,22 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from esptool.chips._index import BY_CHIP_ID, BY_MAGIC, KEYS, RETIRED_IDS
+from esptool.chips._index import BY_CHIP_ID, BY_MAGIC, KEYS, QUICK_RESET, RETIRED_IDS
 from esptool.errors import UsageError
 
 if TYPE_CHECKING:
     from esptool.chips.spec import ChipSpec
 
-__all__ = ["KEYS", "RETIRED_IDS", "ChipSpec", "by_chip_id", "by_magic", "get", "normalize"]
+__all__ = [
+    "KEYS",
+    "QUICK_RESET",
+    "RETIRED_IDS",
+    "ChipSpec",
+    "by_chip_id",
+    "by_magic",
+    "get",
+    "normalize",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -54,3 +54,6 @@ RETIRED_IDS: dict[int, str] = {
     14: "ESP32-H2(beta2)",
     17: "ESP32-C5(beta3)",
 }
+
+#: Milliseconds of the first reset of a chip that is not known yet: the longest of all.
+QUICK_RESET: tuple[int, int, int] = (20, 50, 20)

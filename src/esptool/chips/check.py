@@ -285,6 +285,12 @@ def _reset(chip: ChipSpec) -> Iterator[Problem]:
                 yield f"{path}[{i}]", step.address, f"lies elsewhere than {unlocked.address:#x}"
             elif step.address == unlocked.address:
                 unlocked = None
+    quick = chip.reset.quick
+    for name, least in (("low_ms", 2), ("strap_ms", 21), ("arm_ms", 2)):
+        value = getattr(quick, name)
+        if not least <= value <= 1000:
+            # Below, EN of a usual board (10 kOhm, 1 uF) has not fallen, or risen.
+            yield f"reset.quick.{name}", value, f"is not from {least} to 1000 ms"
     if chip.reset.usb_delay is not None and chip.reset.usb_delay not in LINKS:
         yield "reset.usb_delay", chip.reset.usb_delay, f"is none of {', '.join(LINKS)}"
 

@@ -24,6 +24,7 @@ from esptool.chips.spec import (
     MinRev,
     Part,
     Piece,
+    QuickReset,
     Reset,
     RevisionRule,
     Rom,
@@ -237,7 +238,7 @@ CHIP = ChipSpec(
         max_key=5,
         key_purposes=frozen({}),
     ),
-    reset=Reset(),
+    reset=Reset(quick=QuickReset(low_ms=20, strap_ms=50, arm_ms=20)),
     usb=Usb(False, False),
     stub=StubRules(
         available=True,

@@ -24,6 +24,7 @@ from esptool.chips.spec import (
     Op,
     Part,
     Piece,
+    QuickReset,
     Reset,
     RevisionRule,
     Rom,
@@ -157,6 +158,7 @@ CHIP = ChipSpec(
         key_purposes=frozen({}),
     ),
     reset=Reset(
+        quick=QuickReset(low_ms=20, strap_ms=50, arm_ms=20),
         watchdog=WatchdogReset(
             steps=(
                 Step(Op.WRITE, 0x6000809C, 0x50D83AA1),

@@ -24,6 +24,7 @@ from esptool.chips.spec import (
     Op,
     Part,
     Piece,
+    QuickReset,
     Reset,
     RevisionRule,
     Rom,
@@ -204,6 +205,7 @@ CHIP = ChipSpec(
         ),
     ),
     reset=Reset(
+        quick=QuickReset(low_ms=20, strap_ms=50, arm_ms=20),
         watchdog=WatchdogReset(
             steps=(
                 Step(Op.WRITE, 0x600B1C18, 0x50D83AA1),

@@ -24,6 +24,7 @@ from esptool.chips.spec import (
     Op,
     Part,
     Piece,
+    QuickReset,
     Reset,
     RevisionRule,
     Rom,
@@ -184,6 +185,7 @@ CHIP = ChipSpec(
         ),
     ),
     reset=Reset(
+        quick=QuickReset(low_ms=20, strap_ms=50, arm_ms=20),
         quiet_watchdogs=(
             Step(Op.WRITE, 0x600B1C18, 0x50D83AA1),
             Step(Op.WRITE, 0x600B1C00, 0),

@@ -24,6 +24,7 @@ from esptool.chips.spec import (
     OtgReset,
     Part,
     Piece,
+    QuickReset,
     Reset,
     RevisionRule,
     Rom,
@@ -158,6 +159,7 @@ CHIP = ChipSpec(
         ),
     ),
     reset=Reset(
+        quick=QuickReset(low_ms=20, strap_ms=50, arm_ms=20),
         otg=OtgReset.WHEN_STRAPPED,
         otg_strap=Bits(0xC310D000, 8),
         otg_forced=Bits(0x3F408128, 1),

@@ -25,6 +25,7 @@ from esptool.chips.spec import (
     Op,
     Part,
     Piece,
+    QuickReset,
     Reset,
     RevisionRule,
     Rom,
@@ -198,6 +199,7 @@ CHIP = ChipSpec(
         ),
     ),
     reset=Reset(
+        quick=QuickReset(low_ms=20, strap_ms=50, arm_ms=20),
         quiet_watchdogs=(
             Step(Op.WRITE, 0x600B1C1C, 0x50D83AA1),
             Step(Op.WRITE, 0x600B1C00, 0),

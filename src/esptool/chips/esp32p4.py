@@ -26,6 +26,7 @@ from esptool.chips.spec import (
     Part,
     Piece,
     PowerOn,
+    QuickReset,
     Reset,
     RevisionRule,
     Rom,
@@ -165,6 +166,7 @@ CHIP = ChipSpec(
         ),
     ),
     reset=Reset(
+        quick=QuickReset(low_ms=20, strap_ms=50, arm_ms=20),
         watchdog=WatchdogReset(
             steps=(
                 Step(Op.WRITE, 0x50116018, 0x50D83AA1),

@@ -26,6 +26,7 @@ from esptool.chips.spec import (
     OtgReset,
     Part,
     Piece,
+    QuickReset,
     Reset,
     RevisionRule,
     Rom,
@@ -216,6 +217,7 @@ CHIP = ChipSpec(
         ),
     ),
     reset=Reset(
+        quick=QuickReset(low_ms=20, strap_ms=50, arm_ms=20),
         watchdog=WatchdogReset(
             steps=(
                 Step(Op.WRITE, 0x3F4080AC, 0x50D83AA1),

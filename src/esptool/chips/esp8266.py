@@ -20,6 +20,7 @@ from esptool.chips.spec import (
     MinRev,
     Part,
     Piece,
+    QuickReset,
     Reset,
     Rom,
     RomBaud,
@@ -145,7 +146,7 @@ CHIP = ChipSpec(
     crystal=Crystal(method=CrystalMethod.UART_DIVIDER),
     security=Security(),
     efuse=None,
-    reset=Reset(),
+    reset=Reset(quick=QuickReset(low_ms=20, strap_ms=50, arm_ms=20)),
     usb=Usb(False, False),
     stub=StubRules(
         available=True,

@@ -392,10 +392,29 @@ class OtgReset(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reset:
-    """What a hard reset needs on this chip.
+class QuickReset:
+    """What the first attempt to get into download mode waits for, in milliseconds.
+
+    Later attempts wait for longer, as slow adapters and large capacitors at EN need it.
 
     Attributes:
+        low_ms: EN is held low.
+        strap_ms: the boot strap is held after EN was let go, unless the chip says earlier that it
+            waits for a download.
+        arm_ms: between two changes of the lines over USB-Serial/JTAG.
+    """
+
+    low_ms: int
+    strap_ms: int
+    arm_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What a reset needs on this chip.
+
+    Attributes:
+        quick: the first attempt to get into download mode.
         watchdog: recipe of the watchdog reset, None where there is none.
         quiet_watchdogs: steps that keep the watchdogs from biting over USB-Serial/JTAG.
         before_hard: steps before any hard reset (S3: forget forced download mode).
@@ -403,6 +422,7 @@ class Reset:
         usb_delay: link ("usb_otg", "usb_serial_jtag") on which the reset line is held longer.
     """
 
+    quick: QuickReset
     watchdog: WatchdogReset | None = None
     quiet_watchdogs: tuple[Step, ...] = ()
     before_hard: tuple[Step, ...] = ()

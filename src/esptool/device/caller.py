@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Callable, Iterable
@@ -25,7 +26,6 @@ MAGIC_REG = 0x40001000
 #: Answers carry no checksum: what looks like an unknown chip may be a flipped bit.
 IDENTIFY_ATTEMPTS = 3
 ASK_ATTEMPTS = 3
-REFUSAL_PAUSE_S = 0.2
 
 
 def identify(
@@ -78,7 +78,7 @@ def _security_info(anyone: Requester, stub: bool) -> security.SecurityInfo | Non
         break
     # Refused: the ROM repeats that a few times, a stub says it once.
     if not stub:
-        anyone.link.sleep(REFUSAL_PAUSE_S)
+        anyone.drain_refusals()
     anyone.link.discard_input()
     return None
 
@@ -86,6 +86,10 @@ def _security_info(anyone: Requester, stub: bool) -> security.SecurityInfo | Non
 SYNC_PER_RESET = 5
 SYNC_PAUSE_S = 0.05
 SYNC_EXTRA_ANSWERS = 7
+#: The first attempt is over soon where it does not work.
+QUICK_SYNCS = 2
+#: Between a ROM's word that it waits for a download and its reading of the first byte.
+READY_S = 0.003
 BEFORE = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
 TROUBLESHOOTING = "See the troubleshooting page of the documentation for what else to try."
 
@@ -143,8 +147,9 @@ class Caller:
         wanted = self.settings.connect_attempts if attempts is None else attempts
         rounds: Iterable[int] = range(1, wanted + 1) if wanted > 0 else itertools.count(1)
         sequences: Iterable[reset.Sequence] = ((),)
+        quick: reset.Sequence | None = None
         if before != "no-reset":
-            sequences = self._sequences(url, before)
+            quick, sequences = self._sequences(url, before)
         flow_control = reset.flow_control_bridge(self.link.port)
         failure: FatalError = ConnectError("no attempt was made")
         attempt = 0
@@ -152,6 +157,10 @@ class Caller:
             for attempt, sequence in zip(rounds, itertools.cycle(sequences)):
                 self.listener(Connecting(attempt))
                 try:
+                    if quick:
+                        first, quick = quick, None
+                        with contextlib.suppress(NoAnswerError, ConnectError):
+                            return self._attempt(first, flow_control, QUICK_SYNCS)
                     return self._attempt(sequence, flow_control)
                 except (NoAnswerError, ConnectError) as e:
                     failure = e
@@ -161,13 +170,19 @@ class Caller:
             f"Failed to connect to {self.name}: {failure.message}", remedy=self._advice(failure)
         )
 
-    def _sequences(self, url: str, before: str) -> tuple[reset.Sequence, ...]:
+    def _sequences(
+        self, url: str, before: str
+    ) -> tuple[reset.Sequence | None, tuple[reset.Sequence, ...]]:
+        """The quick sequence, if one is to be tried, and those of all later attempts."""
         usb_jtag = before == "usb-reset" or usb_ids(self.link.port)[1] == USB_JTAG_SERIAL_PID
-        return reset.download_strategies(
-            url=url,
-            usb_jtag=usb_jtag,
-            delay_s=self.settings.reset_delay,
-            custom=self.settings.custom_reset_sequence,
+        delay_s, custom = self.settings.reset_delay, self.settings.custom_reset_sequence
+        times = chips.QUICK_RESET
+        if self.expected is not None:
+            known = self.expected.reset.quick
+            times = known.low_ms, known.strap_ms, known.arm_ms
+        return (
+            reset.quick_strategy(times, url=url, usb_jtag=usb_jtag, delay_s=delay_s, custom=custom),
+            reset.download_strategies(url=url, usb_jtag=usb_jtag, delay_s=delay_s, custom=custom),
         )
 
     def _advice(self, failure: FatalError) -> str:
@@ -177,7 +192,9 @@ class Caller:
             lines.append(f"Use at least --baud 115200: {chip.name} may not answer below.")
         return "\n".join([*lines, TROUBLESHOOTING])
 
-    def _attempt(self, sequence: reset.Sequence, flow_control: bool) -> bool:
+    def _attempt(
+        self, sequence: reset.Sequence, flow_control: bool, syncs: int = SYNC_PER_RESET
+    ) -> bool:
         self.link.discard_input()
         log = b""
         if sequence:
@@ -185,7 +202,9 @@ class Caller:
             self.link.pump(0)
             log = self.link.stray
         failure: FatalError = ConnectError("no answer")
-        for _ in range(SYNC_PER_RESET):
+        if syncs < SYNC_PER_RESET and _BOOT_LINE.search(log) and _DOWNLOAD not in log:
+            raise self._diagnose(log, failure)  # it has started its application
+        for _ in range(syncs):
             try:
                 self.link.discard_input()
                 return self._sync()
@@ -200,10 +219,27 @@ class Caller:
         if self._no_lines:
             return
         try:
-            reset.play(self.link.port, sequence, flow_control=flow_control, sleep=self.sleep)
+            reset.play(
+                self.link.port,
+                sequence,
+                flow_control=flow_control,
+                sleep=self.sleep,
+                listen=self._await_loader,
+            )
         except reset.NoLinesError as e:
             self._no_lines = True
             self._note(e.message)
+
+    def _await_loader(self, seconds: float) -> None:
+        """Wait until the ROM says that its loader waits, at most so long."""
+        link = self.link
+        deadline = link.now() + seconds
+        while _DOWNLOAD not in link.stray:
+            left = deadline - link.now()
+            if left <= 0:
+                return
+            link.pump(left)
+        self.sleep(READY_S)
 
     def _sync(self) -> bool:
         """Synchronise once; True when all answers say that a stub runs."""

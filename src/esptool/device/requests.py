@@ -21,8 +21,12 @@ from esptool.protocol.opcodes import Cmd, name_of
 from esptool.protocol.packets import failure
 from esptool.transport.settings import Settings
 
-#: A ROM that does not know a command repeats its refusal; this long, then it is quiet.
-REFUSAL_DRAIN_S = 0.2
+#: A ROM that does not know a command says so as often as it has answered the request before: after
+#: SYNC eight times. They come one behind the other.
+REFUSALS = 8
+REFUSAL_GAP_S = 0.05
+#: Registers of one WRITE_REG.
+STEPS_AT_ONCE = 8
 STUB_STATUS_BYTES = 2
 #: Blocks of a transfer that the ROM let begin: refused with reason 5 they came damaged.
 BLOCKS = frozenset({Cmd.MEM_DATA, Cmd.FLASH_DATA, Cmd.FLASH_DEFL_DATA})
@@ -182,15 +186,22 @@ class Requester:
         if not failed:
             return body[:end]
         if not self.is_stub and reason == status.ROM_INVALID_MESSAGE and opcode not in BLOCKS:
-            self._drain_refusals()
+            self.drain_refusals()
             raise UnsupportedCommandError(
                 f"Failed to {what}: the ROM loader does not know this command "
                 f"({name_of(opcode)}) or forbids it."
             )
         raise failure(what, opcode, (failed << 8) | reason)
 
-    def _drain_refusals(self) -> None:
-        self.link.sleep(REFUSAL_DRAIN_S)
+    def drain_refusals(self) -> None:
+        """Take in the repetitions of a refusal of which the first has come."""
+        for _ in range(REFUSALS - 1):
+            try:
+                self.link.read_frame(REFUSAL_GAP_S)
+            except ProtocolError:
+                continue
+            except NoAnswerError:
+                break
         self.link.discard_input()
 
     def _timeout(self, timeout_s: float | None) -> float:
@@ -240,17 +251,28 @@ class Requester:
         return assemble(pieces, dict(zip([p.address for p in pieces], words, strict=True)))
 
     def run_steps(self, steps: Sequence[Step]) -> None:
-        """Execute a register recipe of the chip's data."""
+        """Execute a register recipe of the chip's data, several writes in one request."""
+        waiting: list[bytes] = []
+
+        def flush() -> None:
+            if waiting:
+                self.request("write registers", Cmd.WRITE_REG, b"".join(waiting))
+                waiting.clear()
+
         for step in steps:
             match step.op:
                 case Op.WRITE:
-                    self.write_reg(step.address, step.value)
+                    waiting.append(packets.words(step.address, step.value, 0xFFFFFFFF, 0))
                 case Op.SET_BITS:
-                    self.write_reg(step.address, step.value, mask=step.value)
+                    waiting.append(packets.words(step.address, step.value, step.value, 0))
                 case Op.CLEAR_BITS:
-                    self.write_reg(step.address, 0, mask=step.value)
+                    waiting.append(packets.words(step.address, 0, step.value, 0))
                 case Op.SLEEP:
+                    flush()
                     self.link.sleep(step.value / 1e6)
+            if len(waiting) == STEPS_AT_ONCE:
+                flush()
+        flush()
 
 
 def assemble(pieces: Sequence[Piece], words: dict[int, int]) -> int:

@@ -20,6 +20,8 @@ EXTRA_RESET_DELAY_S = DEFAULT_RESET_DELAY_S + 0.5
 ENTER_BOOT_DELAY_S = 0.1
 HOLD_UART_S = 0.1
 HOLD_USB_S = 0.2
+#: How long a chip takes to start after a reset over its own USB.
+QUICK_USB_S = 0.1
 REOPEN_ATTEMPTS = 3
 #: Longer than this a step of a custom sequence was hardly meant to be.
 LONGEST_WAIT_S = 3600.0
@@ -58,7 +60,14 @@ class Wait:
     seconds: float
 
 
-LineStep = Dtr | Rts | DtrRts | Wait
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Let time pass until the chip says that it waits for a download, where somebody listens."""
+
+    seconds: float
+
+
+LineStep = Dtr | Rts | DtrRts | Wait | Listen
 Sequence = tuple[LineStep, ...]
 
 
@@ -105,6 +114,30 @@ USB_JTAG_SERIAL: Sequence = (
     Dtr(False),
     Rts(False),
 )
+
+
+def quick(low_ms: int, strap_ms: int, arm_ms: int, *, usb_jtag: bool, tight: bool) -> Sequence:
+    """Into download mode as fast as chip and usual boards allow; see `spec.QuickReset`."""
+    low, strap, arm = low_ms / 1000, strap_ms / 1000, arm_ms / 1000
+    if usb_jtag:
+        return (
+            *(Rts(False), Dtr(False), Wait(arm)),
+            *(Dtr(True), Rts(False), Wait(arm)),
+            # A chip may start when RTS comes, or when it goes.
+            *(Rts(True), Dtr(False), Rts(True), Listen(QUICK_USB_S)),
+            *(Dtr(False), Rts(False), Listen(QUICK_USB_S)),
+        )
+    if not tight:
+        return (
+            *(Dtr(False), Rts(True), Wait(low)),
+            *(Dtr(True), Rts(False), Listen(strap)),
+            Dtr(False, unless_flow_control=True),
+        )
+    return (
+        *(DtrRts(False, False), DtrRts(True, True), DtrRts(False, True), Wait(low)),
+        *(DtrRts(True, False), Listen(strap)),
+        *(DtrRts(False, False, unless_flow_control=True), Dtr(False, unless_flow_control=True)),
+    )
 
 
 def hard(uses_usb: bool = False) -> Sequence:
@@ -173,9 +206,34 @@ def download_strategies(
     short = DEFAULT_RESET_DELAY_S if delay_s is None else delay_s
     extra = EXTRA_RESET_DELAY_S if delay_s is None else delay_s + 0.5
     plain = (classic(short), classic(extra))
-    if sys.platform != "win32" and not url.startswith("rfc2217:"):
+    if _both_at_once(url):
         return (unix_tight(short), unix_tight(extra), *plain)
     return plain
+
+
+def _both_at_once(url: str) -> bool:
+    """Both lines can be moved in one call."""
+    return sys.platform != "win32" and not url.startswith("rfc2217:")
+
+
+def quick_strategy(
+    times_ms: tuple[int, int, int],
+    *,
+    url: str,
+    usb_jtag: bool,
+    delay_s: float | None,
+    custom: str | None,
+) -> Sequence | None:
+    """What to try before the sequences of `download_strategies`; None where it is not to be.
+
+    The settings may name times or a sequence for a board, and a network has delays of its own.
+
+    Args:
+        times_ms: of a `spec.QuickReset`.
+    """
+    if custom or delay_s is not None or url.startswith("rfc2217:"):
+        return None
+    return quick(*times_ms, usb_jtag=usb_jtag, tight=_both_at_once(url))
 
 
 def flow_control_bridge(port: Port) -> bool:
@@ -191,11 +249,13 @@ def play(
     *,
     flow_control: bool = False,
     sleep: Callable[[float], None] | None = None,
+    listen: Callable[[float], None] | None = None,
 ) -> None:
     """Move the lines of `port` step by step.
 
     A USB port may vanish in the middle of a reset: it is reopened up to `REOPEN_ATTEMPTS` times
-    and the sequence starts again. `sleep` waits; None takes the port's own clock.
+    and the sequence starts again. `sleep` waits; None takes the port's own clock. `listen` waits,
+    too, but returns when the chip says that it is in download mode; None is `sleep`.
 
     Raises:
         NoLinesError: the port has no such lines.
@@ -207,7 +267,7 @@ def play(
             if not port.is_open:
                 port.open()
             for step in sequence:
-                _do(port, step, flow_control, sleep)
+                _do(port, step, flow_control, sleep, listen or sleep)
             return
         except NoLinesError:
             raise
@@ -221,10 +281,18 @@ def play(
             sleep(0.5)
 
 
-def _do(port: Port, step: LineStep, flow_control: bool, sleep: Callable[[float], None]) -> None:
+def _do(
+    port: Port,
+    step: LineStep,
+    flow_control: bool,
+    sleep: Callable[[float], None],
+    listen: Callable[[float], None],
+) -> None:
     match step:
         case Wait(seconds):
             sleep(seconds)
+        case Listen(seconds):
+            listen(seconds)
         case Dtr(on, unless_flow_control=skip):
             if not (skip and flow_control):
                 port.set_dtr(on)

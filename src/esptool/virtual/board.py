@@ -175,6 +175,7 @@ class Board:
     def _boot(self, download: bool, cause: bootlog.Cause) -> None:
         self.held = False
         self._reset_chip()
+        self.clock.advance_to(self.clock.host_now())
         download = download and not self.soc.download_disabled
         self.soc.baud = bootlog.baud(self.soc)
         self._emit(bootlog.banner(self.soc, cause, download))
@@ -239,7 +240,7 @@ class Board:
         start = max(clock.host_now(), self._in_free)
         if late:
             start += self.options.faults.delay_s
-        rate = _BITS_A_BYTE / self.host_baud
+        rate = _BITS_A_BYTE / self.options.line_bits(self.host_baud)
         latency = self.options.latency_s
         end = self._inbound.put(start + latency, rate, data, self.host_baud)
         self._in_free = end - latency
@@ -294,7 +295,7 @@ class Board:
 
     def leaves(self, data: bytes, moment: float) -> float:
         """Bytes whose last one leaves the chip's UART at `moment`; when they reach the host."""
-        if self.soc.baud and not self._same_rate(self.host_baud):
+        if self.options.link == "uart" and self.soc.baud and not self._same_rate(self.host_baud):
             data = self._scramble(data)
         data, late = self._noise_out.apply(data)
         self._out_free = max(self._out_free, moment)
@@ -352,7 +353,8 @@ class Board:
                 return
         if clock.charged:
             start = max(clock.now, self._out_free)
-            self._out_free = start + len(data) * _BITS_A_BYTE / self.host_baud
+            bits = self.options.line_bits(self.host_baud)
+            self._out_free = start + len(data) * _BITS_A_BYTE / bits
             self._queue.append((self._out_free + self.options.latency_s, data))
         else:
             self._queue.append((0.0, data))

@@ -13,6 +13,9 @@ from esptool.sizes import byte_count
 from esptool.virtual.clock import Timing
 from esptool.virtual.faults import FaultPlan
 
+#: Bits a second over the chip's own USB, where the rate that a host sets means nothing.
+USB_BITS = 12_000_000
+
 
 @dataclass(slots=True)
 class Options:
@@ -53,6 +56,10 @@ class Options:
     secure_download: bool = False
     max_times: bool = False
     app: str | None = None
+
+    def line_bits(self, baud: int) -> int:
+        """Bits a second of the line, where the UART's rate is `baud`."""
+        return baud if self.link == "uart" else USB_BITS
 
 
 def parse_url(url: str) -> Options:

@@ -230,7 +230,7 @@ class Program(Base):
 
     @property
     def _byte_s(self) -> float:
-        return _BITS_A_BYTE / max(1, self._soc.baud)
+        return _BITS_A_BYTE / max(1, self._soc.options.line_bits(self._soc.baud))
 
     def _fetch(self, line: Line) -> None:
         """Take in what has arrived by now."""

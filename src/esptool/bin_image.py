@@ -114,7 +114,7 @@ def intel_hex_to_bin(
     result: list[tuple[int | None, IO[bytes]]] = []
     for region in regions:
         part = tempfile.NamedTemporaryFile(suffix=".bin", delete=False)  # noqa: SIM115
-        part.write(region.data)
+        part.write(bytes(region.data))
         part.seek(0)
         result.append((region.address, part))
     return result

@@ -155,7 +155,8 @@ LADDERS: dict[str, list[set[str]]] = {
         {"__main__"},
     ],
     "esptool.image": [
-        {"", "content", "descriptors", "header", "regions", "signatures", "uf2"},
+        {"content"},
+        {"", "descriptors", "header", "regions", "signatures", "uf2"},
         {"hexfile", "model", "writer"},
         {"elf", "esp32", "reader", "sources"},
         {"app", "esp8266", "info"},

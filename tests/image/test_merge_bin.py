@@ -160,6 +160,11 @@ def test_files_that_share_a_flash_sector_overlap_but_regions_of_one_file_may() -
     refuse_overlap([one, two])
     refuse_overlap([one, Region(0x800, bytes(10), "a")], 0x1000)
     refuse_overlap([one, Region(0x1000, bytes(10), "b")], 0x1000)
+    # Written one after the other, even two of one file would erase each other.
+    with pytest.raises(UsageError, match="Detected overlap at address: 0x800 for file: 'a'"):
+        refuse_overlap(
+            [one, Region(0x800, bytes(10), "a")], 0x1000, together=False, error=UsageError
+        )
 
 
 @pytest.mark.parametrize("md5", [True, False])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from esptool.chips.nor import SECTOR, sector_range
 from esptool.errors import SecureModeError, UsageError
+from esptool.image.regions import refuse_overlap
 from esptool.ops import checks
 from esptool.ops.flash_info import decode_flash_id, size_in_bytes, size_word
 from esptool.ops.model import Region, WriteOptions
@@ -76,10 +77,10 @@ def test_two_files_in_one_sector_are_refused_with_both_named(
         Region(second[0], bytes(second[1]), "b.bin"),
     ]
     if wrong is None:
-        checks.refuse_overlaps(regions)
+        refuse_overlap(regions, 0x1000, together=False, error=UsageError)
         return
     with pytest.raises(UsageError, match="Detected overlap at address: " + wrong) as e:
-        checks.refuse_overlaps(regions)
+        refuse_overlap(regions, 0x1000, together=False, error=UsageError)
     assert "a.bin" in str(e.value)
     assert "b.bin" in str(e.value)
 

@@ -260,7 +260,7 @@ def write_hex(regions: Iterable[Region]) -> Iterator[bytes]:
     paged = bool(joined) and joined[-1].end > _BLOCK
     page = -1
     for region in joined:
-        view = memoryview(region.data)
+        view = memoryview(bytes(region.data))
         at = 0
         while at < len(view):
             address = region.address + at

@@ -78,7 +78,7 @@ def merge(
         raise UsageError(f"Output file must be specified with {form.upper()} format.")
     if output is not None:
         check_output(output)
-        inputs = [d.source if isinstance(d, Region) else d for _, d in addr_data]
+        inputs = [d.name if isinstance(d, Region) else d for _, d in addr_data]
         refuse_input_as_output(output, inputs)
     regions = _regions(addr_data)
     _advise(form, regions, spec, tell)
@@ -110,7 +110,7 @@ def show(
     if found is None:
         _show_file(data, chip, name, tell)
     elif len(found) == 1:
-        _show_file(found[0].data, chip, name, tell)
+        _show_file(bytes(found[0].data), chip, name, tell)
     else:
         _show_each(found, chip, tell)
 
@@ -142,7 +142,7 @@ def _described(region: Region, spec: ChipSpec | None, name: str | None) -> dict[
     from esptool.image.info import examine, to_json
 
     try:
-        return to_json(examine(region.data, spec, name), region.address)
+        return to_json(examine(bytes(region.data), spec, name), region.address)
     except ImageError as e:
         return {"offset": region.address, "size": len(region.data), "problems": [e.message]}
 
@@ -210,7 +210,7 @@ def _show_file(data: bytes, chip: str | None, name: str | None, tell: Listener) 
         _show_banner(
             f"Further image at offset: {region.address:#x}, size: {len(region.data)} bytes", tell
         )
-        _show_info(examine(region.data), tell, detected=False)
+        _show_info(examine(bytes(region.data)), tell, detected=False)
 
 
 def _images_inside(data: bytes) -> list[Region]:
@@ -235,7 +235,7 @@ def _show_each(regions: Sequence[Region], chip: str | None, tell: Listener) -> N
             tell,
         )
         try:
-            info = examine(region.data, spec)
+            info = examine(bytes(region.data), spec)
             _show_info(info, tell, detected=number == 1)
         except FatalError as e:
             tell(Message(f"Error processing file {number}/{len(regions)}: {e}", Level.ERROR))

@@ -63,7 +63,7 @@ def merge_regions(
         notify(Message(remark, Level.WARNING))
     if chosen.format == "uf2":
         for region in ordered:
-            source = "bytes" if region.source is None else f"'{region.source}'"
+            source = "bytes" if region.name is None else f"'{region.name}'"
             notify(Message(f"Adding {source} at {region.address:#x}..."))
     ready = [_with_flash_params(r, spec, chosen, notify) for r in ordered]
     if chosen.format == "raw":
@@ -133,24 +133,25 @@ def _with_flash_params(
         return region
     from esptool.image.app import patch_flash_params
 
-    _refuse_other_chip(region, chip)
-    data = patch_flash_params(region.data, chip, *changes, address=region.address, notify=notify)
-    return region if data is region.data else replace(region, data=data)
+    content = bytes(region.data)
+    _refuse_other_chip(region, content, chip)
+    data = patch_flash_params(content, chip, *changes, address=region.address, notify=notify)
+    return region if data is content else replace(region, data=data)
 
 
-def _refuse_other_chip(region: Region, chip: ChipSpec) -> None:
+def _refuse_other_chip(region: Region, content: bytes, chip: ChipSpec) -> None:
     """Flash codes differ from chip to chip, so they must not be put into another one's image."""
-    if region.data[:1] != bytes((IMAGE_MAGIC,)) or not chip.image.extended_header:
+    if content[:1] != bytes((IMAGE_MAGIC,)) or not chip.image.extended_header:
         return
     from esptool.image.reader import detect_chip, scan_image
 
     try:
-        found = detect_chip(region.data)
+        found = detect_chip(content)
     except ImageError:  # told by whoever reads the image for its parameters
         return
     if found is chip or not found.image.extended_header:
         return
-    image = scan_image(region.data, found)
+    image = scan_image(content, found)
     if image.fault is None and image.checksum == image.calculate_checksum():
         raise ImageError(
             f"{region} is an {found.name} image, not one for {chip.name}: its flash parameters "
@@ -162,7 +163,7 @@ def _raw(ordered: Sequence[Region], options: MergeOptions) -> Iterator[bytes]:
     at = options.target_offset
     for region in ordered:
         yield from _fill(region.address - at)
-        yield region.data
+        yield bytes(region.data)
         at = region.end
     if options.pad_to_size:
         yield from _fill(flash_size(options.pad_to_size) - at)
@@ -180,6 +181,6 @@ def _uf2(
     from esptool.image import uf2
 
     for region in ordered:
-        blocks = uf2.encode_file(region.address, region.data, family_id, chunk_size, md5=md5)
+        blocks = uf2.encode_file(region.address, bytes(region.data), family_id, chunk_size, md5=md5)
         while batch := b"".join(islice(blocks, _BLOCKS_AT_ONCE)):
             yield batch

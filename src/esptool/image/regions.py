@@ -1,30 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pieces of data with a place in flash, and the rules for putting several side by side."""
+"""Regions: data with a place in flash, and the rules for several that stand side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from esptool.errors import ImageError
+from esptool.errors import FatalError, ImageError
+from esptool.image.content import Data
 from esptool.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """`data` from `address` on. `source` names the file for messages, None for plain bytes."""
+    """Bytes that belong at a flash offset (or, in a file for another purpose, at an address).
+
+    Attributes:
+        address: offset from the start of flash, any alignment.
+        data: the content as the user gave it; that of a large file is read when it is sliced.
+        name: file name for messages, None where the data came from memory.
+        encrypted: the chip is to encrypt it while writing.
+    """
 
     address: int
-    data: bytes
-    source: str | None = None
+    data: Data
+    name: str | None = None
+    encrypted: bool = False
 
     @property
     def end(self) -> int:
         """The first address after the region."""
         return self.address + len(self.data)
 
+    @property
+    def title(self) -> str:
+        """How a sentence about it begins: "'file'", or "Input image"."""
+        return f"'{self.name}'" if self.name else "Input image"
+
+    @property
+    def label(self) -> str:
+        """How messages call it: the quoted file name, or 'data at 0x…'."""
+        return f"'{self.name}'" if self.name else f"data at {self.address:#010x}"
+
     def __str__(self) -> str:
-        name = "data" if self.source is None else f"'{self.source}'"
+        name = "data" if self.name is None else f"'{self.name}'"
         return f"{name} ({self.address:#x}-{max(self.address, self.end - 1):#x})"
 
 
@@ -33,33 +52,39 @@ def in_order(regions: Iterable[Region]) -> list[Region]:
     return sorted(regions, key=lambda r: r.address)
 
 
-def refuse_overlap(regions: Sequence[Region], granularity: int = 1) -> None:
-    """Make sure that no two regions share a unit of `granularity` bytes.
+def refuse_overlap(
+    regions: Sequence[Region],
+    unit: int = 1,
+    *,
+    together: bool = True,
+    error: type[FatalError] = ImageError,
+) -> None:
+    """Make sure that no two regions share a unit of `unit` bytes.
 
-    Regions of one source may share a unit, though not a byte: they are written together.
-
-    Raises:
-        ImageError: naming both regions.
+    Args:
+        together: regions of one file are written together, so that they may share a unit, though
+            not a byte. Where each is written by itself, the second erases what the first wrote.
+        error: what is raised; it names both regions.
     """
     ordered = [r for r in in_order(regions) if r.data]
     for before, after in pairwise(ordered):
         if after.address < before.end:
-            raise ImageError(
+            raise error(
                 f"Detected overlap at address: {after.address:#x} for file: "
                 f"{after} overlaps with {before}."
             )
-        same_file = before.source is not None and before.source == after.source
-        last_unit = (before.end - 1) // granularity
-        if not same_file and after.address // granularity == last_unit:
-            raise ImageError(
+        same_file = together and before.name is not None and before.name == after.name
+        last_unit = (before.end - 1) // unit
+        if not same_file and after.address // unit == last_unit:
+            raise error(
                 f"Detected overlap at address: {after.address:#x} for file: "
-                f"{after} overlaps with {before} in the {granularity // 1024} KB flash sector at "
-                f"{last_unit * granularity:#x}."
+                f"{after} overlaps with {before} in the {unit // 1024} KB flash sector at "
+                f"{last_unit * unit:#x}."
             )
 
 
 def join_adjacent(regions: Iterable[Region]) -> list[Region]:
-    """Sorted, with regions that touch made one (of the first one's source)."""
+    """Sorted, with regions that touch made one (under the first one's name)."""
     joined: list[Region] = []
     run: list[Region] = []
 
@@ -67,8 +92,8 @@ def join_adjacent(regions: Iterable[Region]) -> list[Region]:
         if len(run) == 1:
             joined.append(run[0])
         elif run:
-            data = b"".join(r.data for r in run)
-            joined.append(Region(run[0].address, data, run[0].source))
+            data = b"".join(bytes(r.data) for r in run)
+            joined.append(Region(run[0].address, data, run[0].name))
         run.clear()
 
     for region in in_order(regions):

@@ -6,11 +6,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+from collections.abc import Sequence
 from typing import IO
 
+from esptool.chips.nor import SECTOR
 from esptool.errors import ImageError, UsageError
 from esptool.image.content import Data, FileContent, large_rest, open_large
-from esptool.image.regions import Region
+from esptool.image.content import joined as joined_data
+from esptool.image.regions import Region, in_order
+from esptool.records import replace
 
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 
@@ -128,6 +132,53 @@ def split_regions(data: bytes, address: int, source: str | None = None) -> list[
     """
     regions = hex_regions(data, source)
     return [Region(address, data, source)] if regions is None else regions
+
+
+def load_regions(
+    addr_data: Sequence[tuple[int, ImageSource]], *, encrypted: bool = False
+) -> list[Region]:
+    """Load (offset, source) pairs as regions of flash.
+
+    An Intel HEX source carries its own addresses: it becomes a region for each of its segments,
+    and the offset beside it is not used. Segments in one sector become one region, since a
+    sector can only be erased once; what lies between them stays erased. The data of a large file
+    are read as they are needed (`esptool.image.content`).
+
+    Raises:
+        ImageError: a file cannot be read, or is damaged HEX.
+        UsageError: a negative offset.
+    """
+    regions: list[Region] = []
+    for address, source in addr_data:
+        if address < 0:
+            raise UsageError(f"Flash address {address} is negative.")
+        data, name = open_source(source)
+        if not isinstance(data, bytes):
+            regions.append(Region(address, data, name, encrypted))
+            continue
+        parts = split_regions(data, address, name)
+        regions += _share_sectors([replace(part, encrypted=encrypted) for part in parts])
+    return regions
+
+
+def first_segment(data: bytes, name: str | None = None) -> bytes:
+    """The bytes themselves, or what the first segment of an Intel HEX text holds."""
+    parts = split_regions(data, 0, name)
+    return bytes(parts[0].data) if parts else b""
+
+
+def _share_sectors(parts: list[Region]) -> list[Region]:
+    """Join the parts of one file that stand in a common sector, 0xFF in between."""
+    joined: list[Region] = []
+    for part in in_order(parts):
+        last = joined[-1] if joined else None
+        if last and last.data and part.address // SECTOR <= (last.end - 1) // SECTOR:
+            gap = b"\xff" * (part.address - last.end)
+            data = joined_data(last.data, gap, part.data)
+            joined[-1] = Region(last.address, data, last.name, last.encrypted)
+        else:
+            joined.append(part)
+    return joined
 
 
 def refuse_container(data: Data, name: str | None) -> None:

@@ -7,6 +7,8 @@ listener what it does, and returns values; none prints or ends the process.
 
 from __future__ import annotations
 
+from esptool.image.sources import load_regions
+from esptool.image.sources import read_source as load_source
 from esptool.ops.attach import attach_flash, connection_word
 from esptool.ops.decide import decide_plan
 from esptool.ops.erase import erase_flash, erase_region
@@ -27,7 +29,6 @@ from esptool.ops.planning import plan_write
 from esptool.ops.read import read_flash
 from esptool.ops.reset import reset_chip
 from esptool.ops.security import security_info
-from esptool.ops.sources import load_regions, load_source
 from esptool.ops.status import read_sfdp, read_status, write_status
 from esptool.ops.verify import verify_flash
 from esptool.ops.write import write_flash

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from esptool.chips.nor import SECTOR
@@ -30,22 +29,6 @@ SECURE_BOOT_V1_END = 0x8000
 KEY_MANAGER_END = 0x2000
 FULL_CRYPT_CONFIG = 0xF
 _RISK = "Use --force to write anyway; the chip may never boot again."
-
-
-def refuse_overlaps(regions: Sequence[Region]) -> None:
-    """No sector may belong to two regions: writing the second would erase the first.
-
-    Raises:
-        UsageError: two do; both are named.
-    """
-    ordered = sorted((r for r in regions if r.data), key=lambda r: (r.address, r.end))
-    for before, after in pairwise(ordered):
-        if after.address // SECTOR <= (before.end - 1) // SECTOR:
-            raise UsageError(
-                f"Detected overlap at address: {after.address:#x} for file: {after.label}: "
-                f"the flash sector is also written by {before.label} "
-                f"({before.address:#x} to {before.end:#x})."
-            )
 
 
 def refuse_lost_neighbours(

@@ -10,8 +10,8 @@ from esptool.device.stub_loader import ram_block, refuse_overlap
 from esptool.errors import ImageError, LineLossError
 from esptool.events import Listener
 from esptool.image import app
+from esptool.image.sources import ImageSource, first_segment, read_source
 from esptool.ops import bounds
-from esptool.ops.sources import ImageSource, first_segment, load_source
 from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def load_ram(
         FatalError: a segment would overwrite the running stub.
     """
     report = Report(session, listener)
-    data, name = load_source(source)
+    data, name = read_source(source)
     program = app.load_for_ram(first_segment(data, name), session.spec)
     extended = program.extended
     if session.spec.image.extended_header and extended is not None:

@@ -6,42 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from esptool.image.content import Data
+from esptool.image.regions import Region as Region
 
 #: Flash beyond this needs four address bytes, which not every ROM sends.
 LARGE_FLASH = 0x1000000
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """Bytes that belong at a flash offset.
-
-    Attributes:
-        address: offset from the start of flash, any alignment.
-        data: the content as the user gave it; that of a large file is read when it is sliced.
-        name: file name for messages, None where the data came from memory.
-        encrypted: the chip is to encrypt it while writing.
-    """
-
-    address: int
-    data: Data
-    name: str | None = None
-    encrypted: bool = False
-
-    @property
-    def end(self) -> int:
-        """The first offset after the data."""
-        return self.address + len(self.data)
-
-    @property
-    def title(self) -> str:
-        """How a sentence about it begins: "'file'", or "Input image"."""
-        return f"'{self.name}'" if self.name else "Input image"
-
-    @property
-    def label(self) -> str:
-        """How messages call it: the quoted file name, or 'data at 0x…'."""
-        return f"'{self.name}'" if self.name else f"data at {self.address:#010x}"
 
 
 @dataclass(frozen=True, slots=True)

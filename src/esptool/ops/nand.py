@@ -23,8 +23,8 @@ from esptool.errors import (
 )
 from esptool.events import Level, Listener, Message, Progress
 from esptool.files import write_atomic
+from esptool.image.sources import ImageSource, read_source
 from esptool.ops.bounds import require_before
-from esptool.ops.sources import ImageSource, load_source
 
 BLOCK_COUNT = 1024
 TOTAL_SIZE = BLOCK_COUNT * BLOCK_SIZE
@@ -187,7 +187,7 @@ class NandJobs:
         """
         for address, _source in addr_data:
             _whole_blocks("The address of what is verified", address)
-        loaded = [(address, *load_source(source)) for address, source in addr_data]
+        loaded = [(address, *read_source(source)) for address, source in addr_data]
         for address, content, _name in loaded:
             require_before(TOTAL_SIZE, address, len(content), NAND)
         differing = 0
@@ -270,7 +270,7 @@ class NandJobs:
                     f"{address:#x} is not the start of a NAND block: "
                     f"addresses are multiples of the block size {BLOCK_SIZE:#x}."
                 )
-        contents = [(address, load_source(source)[0]) for address, source in addr_data]
+        contents = [(address, read_source(source)[0]) for address, source in addr_data]
         for address, content in contents:
             require_before(end, address, len(content), NAND)
         free_from = 0

@@ -15,15 +15,14 @@ from esptool.errors import UsageError
 from esptool.events import Event, Message
 from esptool.image import app
 from esptool.image.content import joined
-from esptool.image.sources import refuse_container
+from esptool.image.regions import refuse_overlap
+from esptool.image.sources import ImageSource, load_regions, refuse_container
 from esptool.ops import bounds, checks
-from esptool.ops.checks import refuse_overlaps
 from esptool.ops.decide import can_compare_hashes, with_content
 from esptool.ops.flash_info import choose_flash_size
 from esptool.ops.model import FlashParams, Region, WriteOptions
 from esptool.ops.plan import RegionPlan, WritePlan
 from esptool.ops.security import SecurityState, security_state
-from esptool.ops.sources import ImageSource, load_regions
 from esptool.protocol.ext import Capability
 from esptool.transfer.report import Report
 from esptool.transfer.segments import WORD, Segment
@@ -78,7 +77,7 @@ def prepare_write(
         regions += loaded
         old = diff_with[i] if i < len(diff_with) else None
         former += _former_content(loaded, pair[0], old)
-    refuse_overlaps(regions)
+    refuse_overlap(regions, SECTOR, together=False, error=UsageError)
     wanted = WriteOptions(
         params=params,
         compress=compress,
@@ -163,7 +162,7 @@ def plan_write(
             remarks.append(event)
 
     report = Report(session, keep_remark)
-    checks.refuse_overlaps(regions)
+    refuse_overlap(regions, SECTOR, together=False, error=UsageError)
     for region in regions:
         bounds.require_32_bits(region.address, len(region.data))
     checks.refuse_lost_neighbours(session, regions, options)

@@ -10,7 +10,7 @@ from esptool.device.secure_debug import CHIP_INFO_SIZE, NONCE_SIZE
 from esptool.errors import FatalError
 from esptool.events import Listener, Message
 from esptool.files import write_atomic
-from esptool.ops.sources import ImageSource, load_source
+from esptool.image.sources import ImageSource, read_source
 
 
 class Judge(Protocol):
@@ -41,7 +41,7 @@ def verify_certificate(chip: Judge, certificate: ImageSource, listener: Listener
     Raises:
         FatalError: it is refused.
     """
-    data, name = load_source(certificate)
+    data, name = read_source(certificate)
     label = f" {name!r}" if name else ""
     listener(Message(f"Verifying SDC certificate{label} ({len(data)} bytes)..."))
     chip.verify_begin(1, len(data))

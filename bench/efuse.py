@@ -48,7 +48,7 @@ from esptool.cmds import detect_chip
 chip, args = sys.argv[1], sys.argv[2:]
 esp = detect_chip(f"virtual://{chip}?latency=2ms")
 link, count, state = esp.session.link, [0], [""]
-def sent(payload, send=link.write):
+def sent(payload, send=link.send_frame):
     # Requests that follow each other without an answer in between are one round trip.
     if state[0] != "sent":
         count[0] += 1
@@ -58,7 +58,7 @@ def read(opcode, timeout_s, receive=link.read_response):
     answer = receive(opcode, timeout_s)
     state[0] = "read"
     return answer
-link.write, link.read_response = sent, read
+link.send_frame, link.read_response = sent, read
 out, sys.stdout = sys.stdout, io.StringIO()
 espefuse.main(["--chip", chip, "--do-not-confirm", *args], esp=esp)
 sys.stdout = out

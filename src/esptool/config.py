@@ -43,17 +43,14 @@ CONFIG_OPTIONS = [
 OWN_OPTIONS = frozenset({"retries", "reappear_timeout"})
 
 
-def _folders() -> list[str]:
-    home = os.path.expanduser("~")
-    user = os.path.join(home, "AppData/Local" if sys.platform == "win32" else ".config", "esptool")
-    return ["", user, home]  # the current folder may have been removed, so it is not asked for
-
-
 def _candidates() -> list[tuple[str, bool]]:
     """Files that may hold the section, in order, and whether the environment named them."""
     named = os.environ.get(ENV_VAR)
     paths = [(named, True)] if named else []
-    return paths + [(os.path.join(d, n), False) for d in _folders() for n in FILE_NAMES]
+    home = os.path.expanduser("~")
+    user = os.path.join(home, "AppData/Local" if sys.platform == "win32" else ".config", "esptool")
+    # The current folder may have been removed, so it is not asked for.
+    return paths + [(os.path.join(d, n), False) for d in ("", user, home) for n in FILE_NAMES]
 
 
 #: Remarks that were shown: a process reads its file more than once.

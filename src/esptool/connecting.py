@@ -22,7 +22,7 @@ from esptool.loader import (
     settings_in_force,
 )
 from esptool.render import to_log
-from esptool.targets import class_of
+from esptool.targets import CHIP_DEFS
 from esptool.transport import discovery
 from esptool.transport.ports import check_url
 
@@ -76,7 +76,7 @@ def open_loader(
     )
     if chip == "auto":
         listener(Message(f"Detecting chip type... {session.spec.name}"))
-    return class_of(session.spec).from_session(session)
+    return CHIP_DEFS[session.spec.key].from_session(session)
 
 
 def detect_chip(

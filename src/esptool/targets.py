@@ -27,40 +27,31 @@ _GETTERS = {
 }
 
 
-def _spi(spec: ChipSpec) -> dict[str, Any]:
-    spi = spec.spi
-    return {
-        "SPI_REG_BASE": spi.base,
-        "SPI_USR_OFFS": spi.usr_offs,
-        "SPI_USR1_OFFS": spi.usr1_offs,
-        "SPI_USR2_OFFS": spi.usr2_offs,
-        "SPI_W0_OFFS": spi.w0_offs,
-        "SPI_MOSI_DLEN_OFFS": spi.mosi_dlen_offs,
-        "SPI_MISO_DLEN_OFFS": spi.miso_dlen_offs,
-        "SPI_ADDR_REG_MSB": spi.addr_msb,
-        "UART_CLKDIV_REG": spec.uart.clkdiv_reg,
-        "UART_DATE_REG_ADDR": spec.uart.date_reg,
-        "XTAL_CLK_DIVIDER": spec.uart.xtal_clk_divider,
-    }
-
-
-def _efuse(spec: ChipSpec) -> dict[str, Any]:
-    if spec.efuse is None:
-        return {}
-    return {
-        "EFUSE_BASE": spec.efuse.base,
-        "EFUSE_RD_REG_BASE": spec.efuse.rd_reg_base,
-        "EFUSE_BLOCK1_ADDR": spec.efuse.block1,
-        "EFUSE_MAX_KEY": spec.efuse.max_key,
-        "KEY_PURPOSES": dict(spec.efuse.key_purposes),
-    }
-
-
 def constants(spec: ChipSpec) -> dict[str, Any]:
     """The class attributes of a chip, by their documented names."""
     result: dict[str, Any] = dict(spec.registers)
-    result.update(_spi(spec))
-    result.update(_efuse(spec))
+    spi, uart = spec.spi, spec.uart
+    result.update(
+        SPI_REG_BASE=spi.base,
+        SPI_USR_OFFS=spi.usr_offs,
+        SPI_USR1_OFFS=spi.usr1_offs,
+        SPI_USR2_OFFS=spi.usr2_offs,
+        SPI_W0_OFFS=spi.w0_offs,
+        SPI_MOSI_DLEN_OFFS=spi.mosi_dlen_offs,
+        SPI_MISO_DLEN_OFFS=spi.miso_dlen_offs,
+        SPI_ADDR_REG_MSB=spi.addr_msb,
+        UART_CLKDIV_REG=uart.clkdiv_reg,
+        UART_DATE_REG_ADDR=uart.date_reg,
+        XTAL_CLK_DIVIDER=uart.xtal_clk_divider,
+    )
+    if spec.efuse is not None:
+        result.update(
+            EFUSE_BASE=spec.efuse.base,
+            EFUSE_RD_REG_BASE=spec.efuse.rd_reg_base,
+            EFUSE_BLOCK1_ADDR=spec.efuse.block1,
+            EFUSE_MAX_KEY=spec.efuse.max_key,
+            KEY_PURPOSES=dict(spec.efuse.key_purposes),
+        )
     result.update(
         SPEC=spec,
         CHIP_NAME=spec.name,
@@ -145,11 +136,6 @@ globals().update({cls.STUB_CLASS.__name__: cls.STUB_CLASS for cls in ROM_LIST})
 def __getattr__(name: str) -> type[ESPLoader]:
     """For type checkers: `ESP32ROM` and its like stand among the globals, made of the chip data."""
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-
-
-def class_of(spec: ChipSpec) -> type[ESPLoader]:
-    """The class for a chip."""
-    return CHIP_DEFS[spec.key]
 
 
 def _modules() -> None:

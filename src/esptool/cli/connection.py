@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esptool import cmds
+from esptool import cmds, ops
+from esptool.device.facts import USB_NAMES
 from esptool.errors import FatalError, NotSupportedError, UsageError
 from esptool.events import Event, Listener, Message
 from esptool.faces.constants import ESP_ROM_BAUD
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import click
 
     from esptool.cli.state import Globals
+    from esptool.device import Session
     from esptool.loader import ESPLoader
 
 SECURE_DOWNLOAD_COMMANDS = frozenset(
@@ -81,7 +83,7 @@ def _connected(state: Globals) -> ESPLoader:
 
 def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
     options = state.options
-    log.print(f"Connected to {esp.session.spec.name} on {esp.serial_port}:")
+    log.print(f"Connected to {esp.session.spec.name} on {esp.session.link.port.url}:")
     if esp.secure_download_mode:
         log.print(f"{'Chip type:':<{WIDTH}}{esp.session.spec.name} in Secure Download Mode")
         if state.command not in SECURE_DOWNLOAD_COMMANDS:
@@ -96,7 +98,7 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
         # The stub answers all questions about the chip at once; what it says is shown in order.
         esp = _stub_ahead(esp, said)
     if not esp.secure_download_mode:
-        _introduce(esp)
+        _introduce(esp.session)
     if state.command in SDC_COMMANDS and not esp.session.spec.sdc:
         raise NotSupportedError(
             f"{esp.session.spec.name} does not support Secure Debug Certificates."
@@ -112,14 +114,14 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
         log.print()
     if options["override_vddsdio"]:
         esp.override_vddsdio(options["override_vddsdio"])
-    if options["baud"] > esp.get_baud() and options["before"] != "no-reset-no-sync":
+    if options["baud"] > esp.session.link.baud and options["before"] != "no-reset-no-sync":
         try:
             esp.change_baud(options["baud"])
             log.print()
         except NotSupportedError:
             log.warning(
                 "ROM doesn't support changing baud rate. "
-                f"Keeping initial baud rate {esp.get_baud()}."
+                f"Keeping initial baud rate {esp.session.link.baud}."
             )
     return esp
 
@@ -131,7 +133,7 @@ def _stub_ahead(esp: ESPLoader, said: list[Event]) -> ESPLoader:
     _ = session.facts.crystal_mhz  # measured with the clocks as the ROM set them
     session.listener = said.append
     try:
-        esp = cmds.run_stub(esp)
+        esp = esp.run_stub()
     except BaseException:
         for event in said:
             listener(event)
@@ -166,24 +168,24 @@ def _with_stub(esp: ESPLoader, plugins: list[str]) -> ESPLoader:
     log.stage()
     session.listener = fold
     try:
-        return cmds.run_stub(esp, plugins)
+        return esp.run_stub(StubFlasher(esp, plugins) if plugins else None)
     finally:
         session.listener = listener
         log.stage(finish=True)
 
 
-def _introduce(esp: ESPLoader) -> None:
+def _introduce(session: Session) -> None:
+    known = session.facts
     facts = [
-        ("Chip type:", esp.get_chip_description()),
-        ("Features:", ", ".join(esp.get_chip_features())),
-        ("Crystal frequency:", f"{esp.get_crystal_freq()}MHz"),
+        ("Chip type:", known.description),
+        ("Features:", ", ".join(known.features)),
+        ("Crystal frequency:", f"{known.crystal_mhz}MHz"),
     ]
-    usb = esp.get_usb_mode()
-    if usb is not None:
-        facts.append(("USB mode:", usb))
+    if known.usb_mode in USB_NAMES:
+        facts.append(("USB mode:", USB_NAMES[known.usb_mode]))
     for label, value in facts:
         log.print(f"{label:<{WIDTH}}{value}")
-    cmds.read_mac(esp)
+    ops.read_mac(session)
 
 
 def end(state: Globals, esp: ESPLoader) -> None:
@@ -195,7 +197,7 @@ def end(state: Globals, esp: ESPLoader) -> None:
         return
     if state.command == "run" and (esp.session.has_left or after in ("no-reset", "no-reset-stub")):
         return
-    cmds.reset_chip(esp, after)
+    ops.reset_chip(esp.session, after)
     if after not in ("no-reset", "no-reset-stub"):
         esp.__dict__["_left"] = True
 

@@ -18,6 +18,8 @@ from esptool.transport.discovery import ESPRESSIF_VID, usb_ids
 USB_JTAG_SERIAL_PID = 0x1001
 CLKDIV_MASK = 0xFFFFF
 RTC_CALI_MASK, RTC_CALI_SHIFT = 0x1FFFFFF, 7
+#: The links of `Facts.usb_mode` that are USB, as people know them.
+USB_NAMES = {"usb_serial_jtag": "USB-Serial/JTAG", "usb_otg": "USB-OTG"}
 #: Measured crystal frequency in MHz: above the limit it is rounded to the value.
 NOMINAL_CRYSTALS = ((45, 48), (33, 40), (0, 26))
 

@@ -64,19 +64,15 @@ class Link:
 
     # --- bytes ---------------------------------------------------------------------------------
 
-    def write(self, data: bytes) -> None:
-        """Send bytes as they are.
+    def send_frame(self, payload: bytes) -> None:
+        """Send one frame.
 
         Raises:
             PortError: the port is gone or does not take data.
         """
-        self.port.send(data)
-
-    def send_frame(self, payload: bytes) -> None:
-        """Send one frame."""
         if self.trace is not None:
             self._note(f"Write {len(payload)} bytes", payload)
-        self.write(slip.encode(payload))
+        self.port.send(slip.encode(payload))
 
     def discard_input(self) -> None:
         """Forget everything received so far, here and in the operating system."""

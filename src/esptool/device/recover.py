@@ -237,7 +237,7 @@ def _alive(session: Session) -> bool:
     """The port still takes and gives bytes."""
     try:
         session.link.discard_input()
-        session.link.write(b"\xc0")
+        session.link.port.send(b"\xc0")
         session.link.pump(0)
     except FatalError:
         return False

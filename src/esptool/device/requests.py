@@ -125,7 +125,9 @@ class Requester:
         if not wait:
             self.link.send_request(opcode, data, check)
             return 0, b""
-        timeout_s = min(self._timeout(timeout_s), self.settings.max_timeout)
+        timeout_s = min(
+            self.settings.timeout if timeout_s is None else timeout_s, self.settings.max_timeout
+        )
         response = self.link.command(opcode, data, check, timeout_s)
         return response.value, response.data
 
@@ -203,9 +205,6 @@ class Requester:
             except NoAnswerError:
                 break
         self.link.discard_input()
-
-    def _timeout(self, timeout_s: float | None) -> float:
-        return self.settings.timeout if timeout_s is None else timeout_s
 
     # --- registers -----------------------------------------------------------------------------
 

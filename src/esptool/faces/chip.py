@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from esptool.chips.spec import KeyCheck
+from esptool.device.facts import USB_NAMES
 from esptool.errors import FatalError, NotSupportedError, UsageError
 from esptool.events import Message
 from esptool.faces.base import FaceBase
@@ -179,8 +180,7 @@ class ChipFace(FaceBase):
 
     def get_usb_mode(self) -> str | None:
         """ "USB-Serial/JTAG", "USB-OTG", or None over a UART."""
-        modes = {"usb_serial_jtag": "USB-Serial/JTAG", "usb_otg": "USB-OTG"}
-        return modes.get(self.session.facts.usb_mode)
+        return USB_NAMES.get(self.session.facts.usb_mode)
 
     def get_usb_vid_pid(self) -> tuple[int | None, int | None]:
         """USB vendor and product of the port, (None, None) where it has none (a flasher)."""

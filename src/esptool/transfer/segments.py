@@ -72,8 +72,8 @@ WORD = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """Bytes written in one go.
+class _Place:
+    """What all segments have.
 
     Attributes:
         address: flash offset of the first byte.
@@ -83,9 +83,26 @@ class Segment:
     """
 
     address: int
-    data: bytes
+    data: Data
     encrypted: bool = False
     pack: bool = False
+
+    @property
+    def end(self) -> int:
+        """The first offset after the data."""
+        return self.address + len(self.data)
+
+    @property
+    def sectors(self) -> tuple[int, int]:
+        """First offset and end of the sectors that it touches."""
+        return sector_range(self.address, len(self.data))
+
+
+@dataclass(frozen=True, slots=True)
+class Segment(_Place):
+    """Bytes written in one go."""
+
+    data: bytes
 
     @property
     def packed(self) -> bytes | None:
@@ -97,16 +114,6 @@ class Segment:
         if not start:
             return self.packed
         return deflate(self.data[start:]) if self.pack else None
-
-    @property
-    def end(self) -> int:
-        """The first offset after the data."""
-        return self.address + len(self.data)
-
-    @property
-    def sectors(self) -> tuple[int, int]:
-        """First offset and end of the sectors that it touches."""
-        return sector_range(self.address, len(self.data))
 
     @property
     def line_bytes(self) -> int:
@@ -139,24 +146,10 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class LargeSegment:
+class LargeSegment(_Place):
     """More bytes than one wants in memory, written in chunks, in the terms of `Segment`."""
 
-    address: int
-    data: Data
-    encrypted: bool = False
-    pack: bool = False
     _sizes: list[int] = field(default_factory=list, compare=False, repr=False)
-
-    @property
-    def end(self) -> int:
-        """The first offset after the data."""
-        return self.address + len(self.data)
-
-    @property
-    def sectors(self) -> tuple[int, int]:
-        """First offset and end of the sectors that it touches."""
-        return sector_range(self.address, len(self.data))
 
     @property
     def line_bytes(self) -> int:

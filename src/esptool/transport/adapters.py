@@ -333,7 +333,26 @@ def _refusal_in(data: bytes) -> str:
     return data[at:].decode("ascii", "replace").partition("\r")[0].rstrip(".") if at >= 0 else ""
 
 
-class SocketPort(_DescriptorPort):
+class _BoundedPort(SerialPort):
+    """One whose pyserial object discards for as long as something comes, also while it opens."""
+
+    def prepare(self) -> None:
+        """Put our own way of discarding in place of pyserial's."""
+        self._serial.reset_input_buffer = self._discard  # type: ignore[method-assign]
+
+    def discard_received(self) -> None:
+        """See `Port`."""
+        with self._speaking():
+            if not self._serial.is_open:
+                raise OSError(errno.EBADF, "the port is closed")
+            self._discard()
+
+    def _discard(self) -> None:
+        """Drop what has come by now."""
+        raise NotImplementedError
+
+
+class SocketPort(_BoundedPort, _DescriptorPort):
     """`socket://`: bytes and nothing else."""
 
     #: The latest bytes, in which a server may have said why it hangs up.
@@ -351,17 +370,6 @@ class SocketPort(_DescriptorPort):
         data = self._socket.recv(_CHUNK)
         self._tail = (self._tail + data)[-_TAIL:] if data else self._tail
         return data
-
-    def prepare(self) -> None:
-        """pyserial's own discards for as long as something comes, also while it opens."""
-        self._serial.reset_input_buffer = self._discard  # type: ignore[method-assign]
-
-    def discard_received(self) -> None:
-        """See `Port`."""
-        with self._speaking():
-            if not self._serial.is_open:
-                raise OSError(errno.EBADF, "the port is closed")
-            self._discard()
 
     def _discard(self) -> None:
         end = time.monotonic() + _DISCARD_S
@@ -381,7 +389,7 @@ class SocketPort(_DescriptorPort):
             yield
 
 
-class Rfc2217Port(SerialPort):
+class Rfc2217Port(_BoundedPort):
     """`rfc2217://`: pyserial's client, which reads in a thread."""
 
     def _opened(self) -> None:
@@ -395,17 +403,6 @@ class Rfc2217Port(SerialPort):
         return (
             "" if kept is None else _refusal_in(b"".join(b for b in list(kept.queue)[:_TAIL] if b))
         )
-
-    def prepare(self) -> None:
-        """pyserial's own discards for as long as its thread receives, also while it opens."""
-        self._serial.reset_input_buffer = self._discard  # type: ignore[method-assign]
-
-    def discard_received(self) -> None:
-        """See `Port`."""
-        with self._speaking():
-            if not self._serial.is_open:
-                raise OSError(errno.EBADF, "the port is closed")
-            self._discard()
 
     def _discard(self) -> None:
         from serial import rfc2217

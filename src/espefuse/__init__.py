@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from esptool.lazily import borrowed
+
 if TYPE_CHECKING:
     from espefuse.commands import BaseCommands as BaseCommands
     from espefuse.efuse_interface import DEPRECATED_COMMANDS as DEPRECATED_COMMANDS
@@ -29,16 +31,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from espefuse import efuse_interface
-
-        return getattr(efuse_interface, name)
-    if name == "cli":
-        from espefuse.cli.main import EspefuseGroup
-
-        return EspefuseGroup()
-    raise AttributeError(f"module 'espefuse' has no attribute '{name}'")
+__getattr__ = borrowed(
+    __name__,
+    {
+        **{name: "espefuse.efuse_interface" for name in __all__ if name != "main"},
+        "cli": "espefuse.cli.main:cli",
+    },
+)
 
 
 def main(argv: list[str] | None = None, esp: Any = None) -> None:

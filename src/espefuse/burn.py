@@ -13,10 +13,9 @@ missing or that nobody asked for ends the run before anything is protected.
 from __future__ import annotations
 
 from espefuse import risks, token
-from espefuse.checks import check_block
 from espefuse.device import drain
 from espefuse.fields import Block
-from espefuse.proof import changed_names, prove_state, settle, visible
+from espefuse.proof import changed_names, check_block, prove_state, settle, visible
 from espefuse.state import BURN_ATTEMPTS, BurnError, EfuseState
 from esptool.errors import FatalError
 

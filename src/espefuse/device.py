@@ -157,8 +157,3 @@ def drain(device: RegisterAccess) -> None:
     if isinstance(device, OnLine):
         device.session.link.sleep(DRAIN_S)
         device.session.link.discard_input()
-
-
-def chip_key(name: str) -> str:
-    """`ESP32-C3` or `esp32_c3` to `esp32c3`."""
-    return "".join(c for c in name.lower() if c.isalnum())

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from espefuse import schema
 from espefuse._index import CHIP_ALIASES, CHIP_NAMES
 from espefuse.commands import BaseCommands
-from espefuse.device import chip_key
 from espefuse.key_commands import commands_for
 from espefuse.reading import close_port
+from esptool.chips import normalize
 from esptool.errors import FatalError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _get_command_class(chip_name: str) -> BaseCommands:
     Raises:
         FatalError: no chip of that name has an eFuse table.
     """
-    key = CHIP_ALIASES.get(chip_key(chip_name), chip_key(chip_name))
+    key = CHIP_ALIASES.get(normalize(chip_name), normalize(chip_name))
     if key not in CHIP_NAMES:
         raise FatalError(
             f"get_efuses: Unsupported chip ({chip_name}). Supported: {', '.join(CHIP_NAMES)}."
@@ -115,7 +115,7 @@ def get_esp(
         virt_efuse_file: where the virtual chip keeps its eFuses.
         token: fill the virtual chip from an eFuse token.
     """
-    key = CHIP_ALIASES.get(chip_key(chip), chip_key(chip))
+    key = CHIP_ALIASES.get(normalize(chip), normalize(chip))
     if key not in ("auto", *CHIP_NAMES):
         raise FatalError(f"get_esp: Unsupported chip ({chip})")
     if token is not None:

@@ -20,6 +20,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from esptool.chips import normalize
+
 TABLES = Path(__file__).parent / "tables"
 
 #: Register, mask, and the value or one for each crystal (MHz).
@@ -166,7 +168,7 @@ class ChipTable:
     @property
     def key(self) -> str:
         """The chip's name in commands and tokens, e.g. "esp32c3"."""
-        return self.chip.lower().replace("-", "")
+        return normalize(self.chip)
 
     def block(self, name: str) -> BlockDef:
         """The block that `name` (or an alias) stands for; KeyError where there is none."""

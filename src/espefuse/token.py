@@ -12,8 +12,8 @@ import binascii
 import zlib
 from dataclasses import dataclass
 
-from espefuse.device import chip_key
 from espefuse.state import EfuseState
+from esptool.chips import normalize
 from esptool.errors import FatalError
 
 READ = "EFSR"
@@ -76,7 +76,7 @@ def parse(text: str) -> Token:
         )
     if not parts[2].isdigit():
         raise FatalError(f"The chip revision '{parts[2]}' of the eFuse token is no number.")
-    return Token(parts[0], chip_key(parts[1]), int(parts[2]), tuple(pieces[:-1]), pieces[-1])
+    return Token(parts[0], normalize(parts[1]), int(parts[2]), tuple(pieces[:-1]), pieces[-1])
 
 
 def current(efuses: EfuseState) -> str:

@@ -8,7 +8,9 @@ that importing this package, and showing help, loads neither `cryptography` nor 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from esptool.lazily import borrowed
 
 if TYPE_CHECKING:
     from espsecure.v5 import *  # noqa: F403
@@ -40,17 +42,7 @@ def _main_py() -> None:
     _start(main, old="espsecure.py", lead="\n")
 
 
-def __getattr__(name: str) -> Any:
-    from importlib.util import find_spec
-
-    if name.startswith("__") or find_spec(f"{__name__}.{name}"):
-        raise AttributeError(name)  # the import system then loads the submodule
-    from espsecure import v5
-
-    try:
-        return getattr(v5, name)
-    except AttributeError:
-        raise AttributeError(f"module 'espsecure' has no attribute '{name}'") from None
+__getattr__ = borrowed(__name__, {}, rest="espsecure.v5")
 
 
 def __dir__() -> list[str]:

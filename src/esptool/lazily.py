@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def borrowed(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+def borrowed(
+    module: str, homes: Mapping[str, str], rest: str | None = None
+) -> Callable[[str], Any]:
     """A `__getattr__` for a module by which names of other modules are reachable as well.
 
     Programs import some names from where the public tool happens to use them. They are looked up
@@ -20,15 +22,29 @@ def borrowed(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         module: the module's own name, for the error.
         homes: name to module, with ":" and the name there where it has another; with ":" alone it
             is the module itself.
+        rest: where any other name is looked for, unless it is a module inside a package `module`.
     """
 
     def find(name: str) -> Any:
         from importlib import import_module
 
-        if name not in homes:
-            raise AttributeError(f"module '{module}' has no attribute '{name}'")
-        home, colon, other = homes[name].partition(":")
-        found = import_module(home)
-        return found if colon and not other else getattr(found, other or name)
+        if name in homes:
+            home, colon, other = homes[name].partition(":")
+            found = import_module(home)
+            return found if colon and not other else getattr(found, other or name)
+        missing = f"module '{module}' has no attribute '{name}'"
+        if rest is None or name.startswith("__") or _is_inside(module, name):
+            raise AttributeError(missing)
+        try:
+            return getattr(import_module(rest), name)
+        except AttributeError:
+            raise AttributeError(missing) from None
 
     return find
+
+
+def _is_inside(package: str, name: str) -> bool:
+    """It is a module of the package, which the import system loads when this finds nothing."""
+    from importlib.util import find_spec
+
+    return find_spec(f"{package}.{name}") is not None

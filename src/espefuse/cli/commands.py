@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from espefuse.cli.types import Groups, MacType, PairsType, file, pairs
+from espefuse.cli.words import Groups, MacType, PairsType, file, pairs
 from espefuse.schema import ChipTable, FieldDef
 from esptool.errors import FatalError
 

@@ -17,8 +17,17 @@ import click
 from espefuse import output, schema
 from espefuse._index import CHIP_ALIASES
 from espefuse.cli.commands import CONTEXT, EfuseCommand, make_all, resolve_pairs
-from espefuse.cli.types import ChipType, ModeChoice
-from espefuse.cli.words import BURN_ORDER, PLAN_ORDER, READ_ORDER, REMOVED, Segment, chip_of, split
+from espefuse.cli.words import (
+    BURN_ORDER,
+    PLAN_ORDER,
+    READ_ORDER,
+    REMOVED,
+    ChipType,
+    ModeChoice,
+    Segment,
+    chip_of,
+    split,
+)
 from espefuse.commands import BaseCommands
 from espefuse.efuse_interface import SUPPORTED_CHIPS, init_commands
 from espefuse.efuses import AbortedError
@@ -166,6 +175,10 @@ class EspefuseGroup(HelpMixin, click.Group):
                 ctx.fail(f"No such command '{name}'.")
             made.append(found.make_context(name, rest, parent=ctx))
         return made
+
+
+#: The group as programs take it from `espefuse.cli`; each run has one of its own.
+cli = EspefuseGroup()
 
 
 def run(group: EspefuseGroup, ctx: click.Context, segments: list[Segment]) -> None:

@@ -37,9 +37,13 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
+#: What people and menus put between the letters and digits of a chip's name.
+_NO_PART_OF_A_KEY = str.maketrans("", "", "-_()")
+
+
 def normalize(name: str) -> str:
-    """'ESP32-S3', 'esp32s3' and 'esp32-s3' are the same chip: 'esp32s3'."""
-    return name.lower().replace("-", "").replace("(", "").replace(")", "")
+    """'ESP32-S3', 'esp32_s3' and 'esp32-s3' are the same chip: 'esp32s3'."""
+    return name.lower().translate(_NO_PART_OF_A_KEY)
 
 
 @cache

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from esptool import cmds_nand, ops
+from esptool.errors import UsageError
 from esptool.faces.options import checked, listener_of
 from esptool.ops import planning
 from esptool.ops.security import SecurityState, security_state
@@ -15,12 +17,13 @@ from esptool.util import ImageSource
 if TYPE_CHECKING:
     from esptool.events import Listener
     from esptool.loader import ESPLoader
+    from esptool.ops.addresses import Names
 
 
 def read_flash(
     esp: ESPLoader,
-    address: int,
-    size: int,
+    address: int | str,
+    size: int | None,
     output: str | None = None,
     flash_size: str = "keep",
     no_progress: bool = False,
@@ -28,25 +31,60 @@ def read_flash(
     nand_end_address: int | None = None,
     *,
     listener: Listener | None = None,
+    partition_table_offset: int | None = None,
+    partition_table: str | None = None,
 ) -> bytes | None:
     """Read flash into a file, or return it.
 
     Args:
-        address: flash offset.
-        size: bytes; -1 is all that follows.
+        address: flash offset, or the name of a partition such as "nvs" or "log[-0x1000:]".
+        size: bytes; -1 is all that follows. None and -1 are all that a name stands for.
         output: file name; it appears only when all has been read.
         flash_size: size of the flash, "detect", or "keep".
         no_progress: leave out the bar.
         flash_type: "nor" or "nand".
         nand_end_address: NAND: where to stop looking for good blocks.
+        listener: told what goes on.
+        partition_table_offset: where the table is, for names; None looks for it.
+        partition_table: a file with the table, in place of the one in flash.
 
     Raises:
-        FatalError: the range is not within the flash, or the chip was lost.
+        FatalError: the range is not within the flash, there is no such partition, or the chip was
+            lost.
     """
     tell = _quiet(esp, listener, no_progress)
+    address, size = _range(
+        *(esp, address, size, flash_type, partition_table_offset, partition_table, tell)
+    )
     if flash_type == "nand":
         return cmds_nand.jobs(esp, tell).read_flash(address, size, output, nand_end_address)
     return ops.read_flash(esp.session, address, size, output, flash_size=flash_size, listener=tell)
+
+
+def _range(
+    esp: ESPLoader,
+    address: int | str,
+    size: int | None,
+    flash_type: str,
+    table_offset: int | None,
+    table: str | None,
+    listener: Listener,
+    changes: bool = False,
+) -> tuple[int, int]:
+    """Offset and size of a range, whose address may be a name."""
+    if isinstance(address, int) and size is not None:
+        return address, size
+    _refuse_nand_names(flash_type)
+    from esptool.ops.addresses import span_of
+    from esptool.ops.places import TableSource
+
+    source = TableSource(table_offset, table)
+    return span_of(esp.session, address, size, source, changes=changes, listener=listener)
+
+
+def _refuse_nand_names(flash_type: str) -> None:
+    if flash_type == "nand":
+        raise UsageError("Partitions have names in NOR flash only.", remedy="Give the address.")
 
 
 def _quiet(esp: ESPLoader, listener: Listener | None, no_progress: bool) -> Listener:
@@ -74,28 +112,43 @@ def erase_flash(
 
 def erase_region(
     esp: ESPLoader,
-    address: int,
-    size: int,
+    address: int | str,
+    size: int | None,
     force: bool = False,
     flash_type: str = "nor",
     *,
     listener: Listener | None = None,
+    partition_table_offset: int | None = None,
+    partition_table: str | None = None,
 ) -> None:
     """Erase whole sectors.
+
+    Args:
+        address: flash offset, or the name of a partition.
+        size: bytes; -1 is all that follows. None and -1 are all that a name stands for.
+        force: also where secure boot or flash encryption is active.
+        flash_type: "nor" or "nand".
+        listener: told what goes on.
+        partition_table_offset: where the table is, for names; None looks for it.
+        partition_table: a file with the table, in place of the one in flash.
 
     Raises:
         FatalError: `address` or `size` is no multiple of the sector, the range is not within the
             flash, the chip's security forbids it and `force` is off, or it failed.
     """
+    tell = listener_of(esp, listener)
+    address, size = _range(
+        *(esp, address, size, flash_type, partition_table_offset, partition_table, tell, True)
+    )
     if flash_type == "nand":
-        cmds_nand.jobs(esp, listener_of(esp, listener)).erase(address, size)
+        cmds_nand.jobs(esp, tell).erase(address, size)
         return
-    ops.erase_region(esp.session, address, size, force=force, listener=listener_of(esp, listener))
+    ops.erase_region(esp.session, address, size, force=force, listener=tell)
 
 
 def verify_flash(
     esp: ESPLoader,
-    addr_data: list[tuple[int, ImageSource]],
+    addr_data: Sequence[tuple[int | str, ImageSource]],
     flash_freq: str = "keep",
     flash_mode: str = "keep",
     flash_size: str = "keep",
@@ -103,31 +156,65 @@ def verify_flash(
     flash_type: str = "nor",
     *,
     listener: Listener | None = None,
+    partition_table_offset: int | None = None,
+    partition_table: str | None = None,
 ) -> None:
     """Compare flash with the sources.
 
     Args:
-        addr_data: pairs of flash offset and source.
+        addr_data: pairs of flash offset, or name of a partition, and source.
         flash_freq: what was put into the boot loader's header when it was written, or "keep".
         flash_mode: likewise.
         flash_size: likewise.
         diff: tell which bytes differ.
         flash_type: "nor" or "nand".
+        listener: told what goes on.
+        partition_table_offset: where the table is, for names; None looks for it.
+        partition_table: a file with the table, in place of the one in flash.
 
     Raises:
         FatalError: it differs.
     """
+    tell = listener_of(esp, listener)
+    names = _names(
+        *(esp, flash_type, partition_table_offset, partition_table, tell, addr_data), changes=False
+    )
     if flash_type == "nand":
-        cmds_nand.jobs(esp, listener_of(esp, listener)).verify(addr_data, diff=diff)
+        cmds_nand.jobs(esp, tell).verify(_numbers(addr_data), diff=diff)
         return
     params = ops.FlashParams(flash_size, flash_mode, flash_freq)
-    regions = ops.load_regions(planning.rewound(addr_data))
-    ops.verify_flash(esp.session, regions, params, diff=diff, listener=listener_of(esp, listener))
+    regions = [r for pair in addr_data for r in planning.load_named(pair, names)[1]]
+    ops.verify_flash(esp.session, regions, params, diff=diff, listener=tell)
+
+
+def _names(
+    esp: ESPLoader,
+    flash_type: str,
+    table_offset: int | None,
+    table: str | None,
+    listener: Listener,
+    *pairs: Sequence[tuple[int | str, ImageSource]],
+    changes: bool = True,
+) -> Names | None:
+    """What makes offsets of names; None where there are only numbers."""
+    if all(isinstance(address, int) for some in pairs for address, _source in some):
+        return None
+    _refuse_nand_names(flash_type)
+    from esptool.ops.addresses import names_on
+    from esptool.ops.places import TableSource
+
+    source = TableSource(table_offset, table)
+    written = [pair for some in pairs for pair in some]
+    return names_on(esp.session, written, source, changes=changes, listener=listener)
+
+
+def _numbers(pairs: Sequence[tuple[int | str, ImageSource]]) -> list[tuple[int, ImageSource]]:
+    return [(address, source) for address, source in pairs if isinstance(address, int)]
 
 
 def write_flash(
     esp: ESPLoader,
-    addr_data: list[tuple[int, ImageSource]],
+    addr_data: Sequence[tuple[int | str, ImageSource]],
     flash_freq: str = "keep",
     flash_mode: str = "keep",
     flash_size: str = "keep",
@@ -139,7 +226,9 @@ def write_flash(
     """Write sources to flash and verify them.
 
     Args:
-        addr_data: pairs of flash offset and source.
+        addr_data: pairs of flash offset and source. The name of a partition, with or without a
+            slice, may stand for an offset; the source must fit it then. A partition table that
+            is written by the same call counts before the one in flash.
         flash_freq: frequency for the boot loader's header, or "keep".
         flash_mode: mode for it, or "keep".
         flash_size: size for it, "detect", or "keep".
@@ -149,7 +238,8 @@ def write_flash(
             `addr_data`), `ignore_flash_enc_efuse`, `force`, `skip_flashed`, `compress`,
             `no_compress`, `no_progress`, `diff_with` (a list of sources, None or "skip"),
             `trust_flash_content` (also as `no_diff_verify`), `preserve`, `retries`,
-            `nand_end_address`; and `delta`, which is on.
+            `nand_end_address`, `partition_table_offset`, `partition_table` (a file); and `delta`,
+            which is on.
 
     Raises:
         FatalError: refused, or failed; the text names what. A keyword that is none of these is
@@ -159,11 +249,15 @@ def write_flash(
     options = checked("write_flash", kwargs, planning.OPTIONS, tell)
     if options.get("no_progress"):
         tell = without_progress(tell)
+    names = _names(
+        *(esp, flash_type, options.get("partition_table_offset"), options.get("partition_table")),
+        *(tell, addr_data, options.get("encrypt_files") or ()),
+    )
     if flash_type == "nand":
-        cmds_nand.jobs(esp, tell).write(addr_data, options.get("nand_end_address"))
+        cmds_nand.jobs(esp, tell).write(_numbers(addr_data), options.get("nand_end_address"))
         return
     params = ops.FlashParams(flash_size, flash_mode, flash_freq)
-    regions, wanted = planning.prepare_write(addr_data, params, options)
+    regions, wanted = planning.prepare_write(addr_data, params, options, names)
     ops.write_flash(esp.session, regions, wanted, security=_security_of(esp), listener=tell)
 
 

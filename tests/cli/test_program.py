@@ -90,7 +90,7 @@ WRONG = {
     "another chip": (["--port", "VIRTUAL", "-c", "esp32", "chip-id"], "not ESP32. Wrong chip"),
     "missing file": (["write-flash", "0", "/no/such/file"], "No such file"),
     "odd pairs": (["write-flash", "0"], "pairs"),
-    "address is none": (["write-flash", "here", "IMAGE"], "must be a number"),
+    "address is none": (["write-flash", "0xhere", "IMAGE"], "must be a number"),
     "negative address": (["write-flash", "--", "-4096", "IMAGE"], "negative"),
     "overlap": (["write-flash", "0x1000", "IMAGE", "0x2000", "IMAGE"], "overlap"),
     "past the end": (["--port", "VIRTUAL", "--no-stub", "write-flash", "0x3ff000", "IMAGE"], "fit"),

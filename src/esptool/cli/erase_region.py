@@ -9,7 +9,8 @@ import click
 
 from esptool.cli import params
 from esptool.cli.common import Command
-from esptool.cli.params import AnyInt, Size
+from esptool.cli.params import RangeArgument, Size
+from esptool.cli.places import table_options
 from esptool.cli.state import Globals
 
 
@@ -17,11 +18,12 @@ from esptool.cli.state import Globals
 def _run(
     state: Globals,
     /,
-    address: int,
+    address: int | str,
     size: int | str,
     force: bool,
     flash_type: str,
     spi_connection: Any,
+    **values: Any,
 ) -> None:
     params.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
     with state.chip_session(flash_type=flash_type) as esp:
@@ -29,16 +31,18 @@ def _run(
         from esptool.ops.erase import ALL
 
         cmds.attach_flash(esp, spi_connection, flash_type)
-        cmds.erase_region(esp, address, ALL if isinstance(size, str) else size, force, flash_type)
+        length = ALL if isinstance(size, str) else size
+        cmds.erase_region(esp, address, length, force, flash_type, **values)
 
 
 command = Command(
     "erase-region",
     callback=_run,
     help="Erase SIZE bytes of flash from ADDRESS; both are multiples of 4096. SIZE may have the "
-    "suffix k or M, or be ALL.",
+    "suffix k or M, or be ALL. ADDRESS may be the name of a partition; without SIZE, all of it is "
+    "erased.",
     params=[
-        click.Argument(["address"], type=AnyInt()),
+        RangeArgument(["address"], behind=("size",)),
         click.Argument(["size"], type=Size(allow_all=True)),
         click.Option(
             ["--force"],
@@ -47,5 +51,6 @@ command = Command(
         ),
         params.flash_type(),
         params.spi_connection(),
+        *table_options(),
     ],
 )

@@ -7,7 +7,7 @@ Each converts one word (or several) to a Python value, or fails with a sentence 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,7 +43,12 @@ class AnyInt(_IntType):
             try:
                 return int(value, 10)  # leading zeros
             except ValueError:
-                self.fail(f"'{value}' is not a valid integer.", param, ctx)
+                self.fail(self.sentence(value), param, ctx)
+
+    @staticmethod
+    def sentence(value: str) -> str:
+        """What is said of a word that is none."""
+        return f"'{value}' is not a valid integer."
 
 
 class Size(_AnyType):
@@ -181,29 +186,74 @@ class DiffFile(_AnyType):
         return str(value)
 
 
-def parse_pairs(words: Sequence[str], fail: Any, check_files: bool = True) -> list[tuple[int, str]]:
-    """Turn 'address file address file …' into pairs.
+class FlashAddress(_AnyType):
+    """A flash offset, or the name of a partition with or without a slice (as a string)."""
+
+    name = "address"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        if isinstance(value, int):
+            return value
+        try:
+            return int(value, 10)  # leading zeros
+        except ValueError:
+            sentence = AnyInt.sentence(value)
+            return _address(value, lambda text: self.fail(text, param, ctx), sentence)
+
+
+def _address(text: str, fail: Any, sentence: str) -> int | str:
+    """A number, or the name of a partition; `sentence` is said of what can be neither."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        pass
+    if not text or text[0].isdigit() or text[0] in "+-":
+        fail(sentence)
+    from esptool.errors import UsageError
+    from esptool.storage.names import parse_name
+
+    try:
+        parse_name(text)
+    except UsageError as e:
+        fail(f"{sentence} {e}")
+    return text
+
+
+def parse_pairs(words: Sequence[str], fail: Any) -> list[tuple[int, str]]:
+    """Turn 'address file address file …' into pairs of a number and a file name.
 
     `fail` is called with a sentence when a word is wrong; it must raise.
     """
+    pairs = []
+    for address, name in parse_named_pairs(words, fail):
+        if not isinstance(address, int):
+            fail(f'Address "{address}" must be a number.')
+            raise AssertionError("unreachable")
+        pairs.append((address, name))
+    return pairs
+
+
+def parse_named_pairs(words: Sequence[str], fail: Any) -> list[tuple[int | str, str]]:
+    """The same, where an address may also be the name of a partition."""
     if len(words) % 2:
         fail("Must be pairs of an address and the binary filename to write there.")
     pairs = []
     for text, name in zip(words[::2], words[1::2], strict=True):
-        try:
-            address = int(text, 0)
-        except ValueError:
-            fail(f'Address "{text}" must be a number.')
-        if address < 0:
+        sentence = f'Address "{text}" must be a number.'
+        if not os.path.exists(name) and os.path.exists(text):
+            fail(sentence)  # the wrong way round
+        address = _address(text, fail, sentence)
+        if isinstance(address, int) and address < 0:
             fail(f"Address {text} is negative; addresses count from the start of flash.")
-        if check_files:
-            try:
-                with open(name, "rb"):
-                    pass
-            except OSError as e:
-                fail(f"[Errno {e.errno}] {e.strerror}: '{name}'")
-            except ValueError as e:
-                fail(f"{_shown(name)} is no file name: {e}.")
+        try:
+            with open(name, "rb"):
+                pass
+        except OSError as e:
+            fail(f"[Errno {e.errno}] {e.strerror}: '{name}'")
+        except ValueError as e:
+            fail(f"{_shown(name)} is no file name: {e}.")
         pairs.append((address, name))
     return pairs
 
@@ -213,7 +263,10 @@ def _shown(name: str) -> str:
 
 
 class PairsArgument(click.Argument):
-    """Addresses and file names in turn; the value is a list of (address, file name)."""
+    """Addresses and file names in turn; the value is a list of (address, file name).
+
+    An address is a number, or the name of a partition as a string.
+    """
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         words: Iterable[str] = super().process_value(ctx, value) or ()
@@ -224,11 +277,35 @@ class PairsArgument(click.Argument):
         def fail(message: str) -> None:
             raise click.BadParameter(message, ctx=ctx, param=self)
 
-        return [] if ctx.resilient_parsing else parse_pairs(words, fail)
+        return [] if ctx.resilient_parsing else parse_named_pairs(words, fail)
 
     def make_metavar(self, ctx: click.Context | None = None) -> str:
         """What help shows in its place."""
         return self.metavar or "<address> <filename>..."
+
+
+class RangeArgument(click.Argument):
+    """The address of a range: a number, or the name of a partition, whose size is known.
+
+    `behind` names the arguments that follow, the size first. Behind a name it may be left out.
+    """
+
+    def __init__(self, *args: Any, behind: Sequence[str], **kwargs: Any) -> None:
+        self.behind = tuple(behind)
+        super().__init__(*args, type=FlashAddress(), **kwargs)
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> Any:
+        address = opts.get(self.name or "")
+        if isinstance(address, str) and not isinstance(opts.get(self.behind[-1]), str):
+            try:
+                int(address, 0)
+            except ValueError:
+                given = [opts.get(name) for name in self.behind[:-1]]
+                assert isinstance(opts, dict)
+                opts.update(zip(self.behind, ("all", *given), strict=True))
+        return super().handle_parse_result(ctx, opts, args)
 
 
 class ReadableFile(_StrType):

@@ -10,6 +10,7 @@ import click
 from esptool.cli import params
 from esptool.cli.common import Command, deprecated
 from esptool.cli.params import PairsArgument
+from esptool.cli.places import table_options
 from esptool.cli.state import Globals
 
 
@@ -17,13 +18,14 @@ from esptool.cli.state import Globals
 def _run(
     state: Globals,
     /,
-    addr_filename: list[tuple[int, str]],
+    addr_filename: list[tuple[int | str, str]],
     diff: bool,
     flash_freq: str,
     flash_mode: str,
     flash_size: str,
     flash_type: str,
     spi_connection: Any,
+    **values: Any,
 ) -> None:
     params.refuse_nand_without_pins({"flash_type": flash_type, "spi_connection": spi_connection})
     with state.chip_session(flash_type=flash_type) as esp:
@@ -31,7 +33,7 @@ def _run(
 
         cmds.attach_flash(esp, spi_connection, flash_type)
         cmds.verify_flash(
-            esp, list(addr_filename), flash_freq, flash_mode, flash_size, diff, flash_type
+            esp, list(addr_filename), flash_freq, flash_mode, flash_size, diff, flash_type, **values
         )
 
 
@@ -53,7 +55,8 @@ class _VerifyFlash(Command):
 command = _VerifyFlash(
     "verify-flash",
     callback=_run,
-    help="Compare flash with files, by a hash that the chip makes. Flash parameters given when "
+    help="Compare flash with files, by a hash that the chip makes. The name of a partition may "
+    "stand for an address. Flash parameters given when "
     "the boot loader was written must be given again.",
     params=[
         PairsArgument(["addr_filename"], nargs=-1, required=True),
@@ -63,5 +66,6 @@ command = _VerifyFlash(
         *params.flash_params(),
         params.flash_type(),
         params.spi_connection(),
+        *table_options(),
     ],
 )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ import click
 
 from esptool.cli import params
 from esptool.cli.common import Command, EatAll, Exclusive, show_json
-from esptool.cli.params import AnyInt, DiffFile, PairsArgument, parse_pairs
+from esptool.cli.params import AnyInt, DiffFile, PairsArgument, parse_named_pairs
+from esptool.cli.places import table_options, table_source
 from esptool.cli.state import Globals
 from esptool.errors import UsageError
 from esptool.events import Event, Listener, Message, Progress
@@ -31,9 +33,18 @@ def _is_address(word: str) -> bool:
 def _pairs_behind(words: Sequence[str]) -> int:
     """Words behind --diff-with files that are addresses and files to write."""
     for i, word in enumerate(words):
-        if _is_address(word) and not os.path.exists(word) and i:
+        if not i or os.path.exists(word):
+            continue
+        if _is_address(word) or _is_name(word, words[i + 1 :]):
             return len(words) - i
     return 0
+
+
+def _is_name(word: str, behind: Sequence[str]) -> bool:
+    """A word among files may be a mistyped one, so only what is no usual file name is taken."""
+    if word.lower() == "skip" or not re.fullmatch(r"[A-Za-z_][\w-]*(\[[^\[\]]*\])?", word):
+        return False
+    return len(behind) % 2 == 1 and os.path.exists(behind[0])
 
 
 class _Pairs(EatAll):
@@ -44,13 +55,14 @@ class _Pairs(EatAll):
             raise click.BadParameter(message, ctx=ctx, param=self)
 
         words = super().process_value(ctx, value) or ()
-        return [] if ctx.resilient_parsing else parse_pairs(list(words), fail)
+        return [] if ctx.resilient_parsing else parse_named_pairs(list(words), fail)
 
 
 @click.pass_obj
-def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any) -> None:
+def _run(state: Globals, /, addr_filename: list[tuple[int | str, str]], **values: Any) -> None:
     params.refuse_nand_without_pins(values)
     from esptool import cmds, ops
+    from esptool.ops.addresses import has_names, names_on
 
     spi_connection, flash_type = values.pop("spi_connection"), values.pop("flash_type")
     flash_params = ops.FlashParams(
@@ -62,8 +74,11 @@ def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any)
         raise UsageError("Option --json needs --dry-run.")
     if values["no_compress"] and values["compress"]:
         raise UsageError("Options --compress and --no-compress exclude each other.")
-    # All files are read and judged before anything is asked of the chip.
-    regions, wanted = cmds.prepare_write(addr_filename, flash_params, values)
+    source = table_source(values)
+    named = has_names(addr_filename, values["encrypt_files"])
+    if not named:
+        # All files are read and judged before anything is asked of the chip.
+        regions, wanted = cmds.prepare_write(addr_filename, flash_params, values)
     with state.chip_session(flash_type=flash_type) as esp:
         from esptool.render import Renderer
 
@@ -74,6 +89,10 @@ def _run(state: Globals, /, addr_filename: list[tuple[int, str]], **values: Any)
             cmds.write_flash(esp, list(addr_filename), flash_type=flash_type, **values)
             return
         listener = Renderer(progress=not values["no_progress"])
+        if named:
+            pairs = [*addr_filename, *values["encrypt_files"]]
+            found = names_on(esp.session, pairs, source, listener=listener)
+            regions, wanted = cmds.prepare_write(addr_filename, flash_params, values, found)
         if dry_run:
             remarks: list[Message] = []
             try:
@@ -126,8 +145,8 @@ def _show_plan(plan: Any, as_json: bool) -> None:
 command = Command(
     "write-flash",
     callback=_run,
-    help="Write files to flash, each at the address in front of it, and verify them. Intel HEX "
-    "files bring their own addresses.",
+    help="Write files to flash, each at the address in front of it, and verify them. The name of a "
+    "partition may stand for an address. Intel HEX files bring their own addresses.",
     params=[
         PairsArgument(["addr_filename"], nargs=-1, required=True),
         click.Option(["--erase-all", "-e"], is_flag=True, help="Erase the whole flash first."),
@@ -214,6 +233,7 @@ command = Command(
             help="Do not look whether an encryption key is burned.",
         ),
         click.Option(["--nand-end-address"], type=AnyInt(), hidden=True),
+        *table_options(),
         params.flash_type(),
     ],
 )

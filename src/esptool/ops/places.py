@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from esptool import chips
 from esptool.chips.nor import SECTOR
 from esptool.errors import FatalError, ImageError, SecureModeError, StorageError, UsageError
-from esptool.events import Listener
+from esptool.events import Event, Listener, Progress, ignore
 from esptool.files import write_atomic
 from esptool.image.reader import detect_chip
 from esptool.image.sources import read_source
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 _GIVE_TABLE = "Give the table with --partition-table FILE (CSV or binary)."
 BLANK = b"\xff"
+#: Less is read too fast for anybody to wonder how far it is.
+_WORTH_A_BAR = 0x4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,8 @@ class DeviceFlash(Flash):
         self._source = source or TableSource()
         self._report = Report(session, listener)
         self._size_word = flash_size
+        #: Who is told what is done here.
+        self.listener: Listener = self._report.listener
         self._known: dict[int, bytes] = {}
 
     @cached_property
@@ -266,7 +270,7 @@ class DeviceFlash(Flash):
 
         def prepare() -> bounds.Limit:
             session.remember()
-            word = set_flash_size(session, self._size_word, listener=report.listener)
+            word = set_flash_size(session, self._size_word, listener=ignore)
             return bounds.flash_limit(session, word)
 
         return Recovery(session, report).persist("preparing", prepare)
@@ -285,8 +289,14 @@ class DeviceFlash(Flash):
         return whole[address - start : end - start]
 
     def _receive(self, address: int, size: int) -> bytes:
-        recovery = Recovery(self.session, self._report)
-        return receive_bytes(self.session, address, size, self._report, recovery)
+        report = self._report
+        if size < _WORTH_A_BAR:
+            report = Report(self.session, self._without_progress)
+        return receive_bytes(self.session, address, size, report, Recovery(self.session, report))
+
+    def _without_progress(self, event: Event) -> None:
+        if not isinstance(event, Progress):
+            self.listener(event)
 
     def _require_readable(self) -> None:
         session = self.session

@@ -6,9 +6,9 @@ For the command line and for Python. Nothing is changed on the chip, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from esptool.chips.nor import SECTOR
 from esptool.errors import UsageError
@@ -29,6 +29,9 @@ from esptool.transfer.segments import WORD, Segment
 
 if TYPE_CHECKING:
     from esptool.device import Session
+    from esptool.storage.names import Span
+
+A = TypeVar("A", int, str, int | str)
 
 #: The keyword options of a write; all are off when left out, but `delta`.
 OPTIONS = frozenset(
@@ -36,20 +39,24 @@ OPTIONS = frozenset(
         *("erase_all", "encrypt", "encrypt_files", "ignore_flash_enc_efuse", "force"),
         *("skip_flashed", "compress", "no_compress", "no_progress", "diff_with"),
         *("trust_flash_content", "no_diff_verify", "preserve", "delta", "retries"),
-        "nand_end_address",
+        *("nand_end_address", "partition_table_offset", "partition_table"),
     )
 )
 
 
 def prepare_write(
-    addr_data: Sequence[tuple[int, ImageSource]],
+    addr_data: Sequence[tuple[int | str, ImageSource]],
     params: FlashParams,
     options: Mapping[str, Any],
+    names: Callable[[str], Span] | None = None,
 ) -> tuple[list[Region], WriteOptions]:
     """Regions and options for `ops.write_flash` from the keyword options of `write_flash`.
 
+    `names` makes ranges of addresses that are names of partitions.
+
     Raises:
-        UsageError: options that exclude each other, or files that overlap.
+        UsageError: options that exclude each other, files that overlap, or more data than a
+            partition takes.
     """
     compress = options.get("compress") or None
     if options.get("no_compress"):
@@ -71,12 +78,12 @@ def prepare_write(
     former: list[bytes | None] = []
     pairs = [(pair, False) for pair in addr_data] + [(pair, True) for pair in encrypted]
     for i, (pair, encrypt) in enumerate(pairs):
-        loaded = load_regions(rewound([pair]), encrypted=encrypt)
+        address, loaded = load_named(pair, names, encrypted=encrypt)
         for region in loaded if not options.get("force") else ():
             refuse_container(region.data, region.name)
         regions += loaded
         old = diff_with[i] if i < len(diff_with) else None
-        former += _former_content(loaded, pair[0], old)
+        former += _former_content(loaded, address, old)
     refuse_overlap(regions, SECTOR, together=False, error=UsageError)
     wanted = WriteOptions(
         params=params,
@@ -93,6 +100,34 @@ def prepare_write(
         retries=options.get("retries"),
     )
     return regions, wanted
+
+
+def load_named(
+    pair: tuple[int | str, ImageSource],
+    names: Callable[[str], Span] | None,
+    *,
+    encrypted: bool = False,
+) -> tuple[int, list[Region]]:
+    """The offset that an address stands for, and the regions of the source beside it.
+
+    Raises:
+        UsageError: a name that nobody can look up, or data that does not fit the partition.
+    """
+    address, source = pair
+    if isinstance(address, int):
+        return address, load_regions(rewound([(address, source)]), encrypted=encrypted)
+    if names is None:
+        raise UsageError(f"'{address}' is no address: names need a partition table.")
+    span = names(address)
+    loaded = load_regions(rewound([(span.offset, source)]), encrypted=encrypted)
+    for region in loaded:
+        if region.address < span.offset or region.end > span.end:
+            raise UsageError(
+                f"{region.title} ({len(region.data)} bytes at {region.address:#x}) does not fit "
+                f"{span.label}, which has {span.size} bytes at {span.offset:#x}. Nothing was "
+                "written."
+            )
+    return span.offset, loaded
 
 
 def _former_content(
@@ -127,8 +162,8 @@ def _cut(pieces: Sequence[Region], region: Region) -> bytes | None:
 
 
 def rewound(
-    addr_data: Sequence[tuple[int, ImageSource]],
-) -> list[tuple[int, ImageSource]]:
+    addr_data: Sequence[tuple[A, ImageSource]],
+) -> list[tuple[A, ImageSource]]:
     """The pairs, with open files at their beginning: one file may be named twice."""
     for _address, source in addr_data:
         seek = getattr(source, "seek", None)

@@ -91,9 +91,7 @@ class Program(Base):
         self._charged = 0
         self._accesses = 0
         self._ended = False
-        self._clock = ClockTree(
-            silicon.clock, soc.clock_hz, soc.bus.read_word, soc.notes.append
-        )
+        self._clock = ClockTree(silicon.clock, soc.clock_hz, soc.bus.read_word, soc.notes.append)
         self._printed = 0
         self._line_free = 0.0
         self._slice_end = math.inf

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from esptool.errors import FatalError, StorageError, UsageError
 from esptool.events import Level, Listener, Message
+from esptool.image.sources import ImageSource, load_regions
 from esptool.ops.places import DeviceFlash, Flash, TableSource
 from esptool.ops.read import ALL
-from esptool.ops.sources import ImageSource, load_regions
 from esptool.storage import names
 from esptool.storage.names import Name, Span
 from esptool.storage.partition import MAGIC

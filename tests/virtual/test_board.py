@@ -158,6 +158,8 @@ def test_boards_of_one_name_are_one_and_several_run_at_once() -> None:
         ("virtual://esp32?part=W25Q64JV&flash=4MB", "8192KB, not 4096KB"),
         ("virtual://esp32?fault=gremlins", "not understood"),
         ("virtual://esp32?fault=lose:2", "not understood"),
+        ("virtual://esp32?fault=baud:0", "not understood"),
+        ("virtual://esp32?fault=edge:2", "not understood"),
         ("virtual://esp8266?secure_download", "no secure download"),
     ],
 )
@@ -203,6 +205,37 @@ def test_faults_repeat_with_their_seed_and_differ_with_another() -> None:
 
     assert run(1) == run(1)
     assert run(1) != run(2)
+
+
+@pytest.mark.parametrize(
+    ("baud", "link", "damaged"),
+    [
+        (460800, "uart", 0.0),
+        (921600, "uart", 0.05),
+        (2000000, "uart", 1.0),
+        (2000000, "usb-jtag", 0.0),
+    ],
+)
+def test_a_line_bears_rates_up_to_its_limit(baud: int, link: str, damaged: float) -> None:
+    port = open_chip(f"virtual://esp32s3?link={link}&fault=baud:460800,edge:0.05&seed=1")
+    port.baudrate = port.board.soc.baud = baud
+    port.read(5000)
+    sent = bytes(2000)
+    for data in (_arriving(port.board, sent), _leaving(port, sent)):
+        share = sum(byte != 0 for byte in data) / len(sent)
+        assert share == pytest.approx(damaged, abs=0.02)
+
+
+def _arriving(board: Any, data: bytes) -> bytes:
+    came: list[bytes] = []
+    board.soc.program.receive = came.append
+    board.host_write(data)
+    return b"".join(came)
+
+
+def _leaving(port: Any, data: bytes) -> bytes:
+    port.board.soc.send(data)
+    return bytes(port.read(len(data)))
 
 
 @pytest.mark.parametrize("kind", ["lose", "flip", "repeat"])

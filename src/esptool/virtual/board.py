@@ -18,7 +18,7 @@ from esptool.errors import PortError
 from esptool.locking import FileLock
 from esptool.virtual import bootlog, silicon
 from esptool.virtual.clock import Clock, Timing
-from esptool.virtual.faults import LineNoise
+from esptool.virtual.faults import LineNoise, RateLimit
 from esptool.virtual.inbound import Inbound
 from esptool.virtual.lines import AutoReset, UsbJtagReset
 from esptool.virtual.nor import BrownoutError, Nor
@@ -88,6 +88,8 @@ class Board:
         self._strapped = False
         self._noise_in = LineNoise(options.faults, "to chip")
         self._noise_out = LineNoise(options.faults, "to host")
+        self._limit_in = RateLimit(options.faults, "to chip")
+        self._limit_out = RateLimit(options.faults, "to host")
         self._garble = random.Random(0)
         self.moved = 0
         self._drops = sorted(options.faults.drop_at)
@@ -231,6 +233,8 @@ class Board:
         self._count(len(data))
         self._settle()
         clock = self.clock
+        if self.options.link == "uart":
+            data = self._limit_in.apply(data, self.host_baud)
         if not clock.charged:
             self._arrive(self._noise_in.apply(data)[0], self.host_baud)
             self._work_off()
@@ -295,8 +299,7 @@ class Board:
 
     def leaves(self, data: bytes, moment: float) -> float:
         """Bytes whose last one leaves the chip's UART at `moment`; when they reach the host."""
-        if self.options.link == "uart" and self.soc.baud and not self._same_rate(self.host_baud):
-            data = self._scramble(data)
+        data = self._as_sent(data)
         data, late = self._noise_out.apply(data)
         self._out_free = max(self._out_free, moment)
         if late:
@@ -323,6 +326,14 @@ class Board:
             return data
         return self._scramble(data)
 
+    def _as_sent(self, data: bytes) -> bytes:
+        """What the host's UART makes of bytes from the chip."""
+        if self.options.link != "uart":
+            return data
+        if self.soc.baud and not self._same_rate(self.host_baud):
+            return self._scramble(data)
+        return self._limit_out.apply(data, self.host_baud)
+
     def _boot_after_brownout(self) -> None:
         self._strapped = self.options.boot == "download"
         self._boot(self._strapped, bootlog.BROWNOUT)
@@ -341,8 +352,7 @@ class Board:
     def _emit(self, data: bytes) -> None:
         if not data:
             return
-        if self.options.link == "uart" and self.soc.baud and not self._same_rate(self.host_baud):
-            data = self._scramble(data)
+        data = self._as_sent(data)
         data, late = self._noise_out.apply(data)
         clock = self.clock
         if late and self.options.faults.delay_s:

@@ -13,10 +13,14 @@ _RATES = ("lose", "flip", "repeat", "delay", "log")
 _ADDRESSES = ("erase", "program", "brownout", "powercut")
 _BYTES = ("drop", "reset")
 
+#: How far above its limit a line is at its edge: up to the next rate that is in use.
+EDGE = 2.2
+
 #: What `fault=` understands, for help texts and messages.
 SYNTAX = (
-    "lose:RATE, flip:RATE, repeat:RATE, delay:RATE, log:RATE, drop:BYTES, away:SECONDS, rename, "
-    "reset:BYTES, erase:ADDRESS, program:ADDRESS, protect, brownout:ADDRESS, powercut:ADDRESS, "
+    "lose:RATE, flip:RATE, repeat:RATE, delay:RATE, log:RATE, baud:LIMIT, edge:RATE, "
+    "drop:BYTES, away:SECONDS, rename, reset:BYTES, erase:ADDRESS, program:ADDRESS, protect, "
+    "brownout:ADDRESS, powercut:ADDRESS, "
     "seed:NUMBER"
 )
 
@@ -32,6 +36,9 @@ class FaultPlan:
         rates: chance per byte of each of "lose", "flip", "repeat", "delay", and, from the chip
             only, "log": a line of text that has no business there.
         seed: start of the random sequence.
+        most_baud: what is sent faster arrives as garbage, 0 for no limit.
+        edge: chance per byte of damage in place of garbage where the rate is above `most_baud` by
+            no more than `EDGE`.
         delay_s: how long a delayed byte (and all behind it) is held back.
         drop_at: the link breaks after so many bytes in both directions together.
         away_s: so long a port whose link broke cannot be opened.
@@ -47,6 +54,8 @@ class FaultPlan:
 
     rates: dict[str, float] = field(default_factory=dict)
     seed: int = 0
+    most_baud: int = 0
+    edge: float = 0.0
     delay_s: float = 0.05
     drop_at: tuple[int, ...] = ()
     away_s: float = 0.0
@@ -75,10 +84,13 @@ class FaultPlan:
 
     def _add_one(self, name: str, value: str) -> None:
         if name in _RATES:
-            rate = float(value)
-            if not 0 <= rate <= 1:
+            self.rates[name] = _chance(value)
+        elif name == "edge":
+            self.edge = _chance(value)
+        elif name == "baud":
+            self.most_baud = int(value)
+            if self.most_baud <= 0:
                 raise ValueError(value)
-            self.rates[name] = rate
         elif name == "away":
             self.away_s = float(value)
             if not 0 <= self.away_s < math.inf:
@@ -97,6 +109,34 @@ class FaultPlan:
             self.protect = True
         else:
             raise ValueError(name)
+
+
+def _chance(value: str) -> float:
+    chance = float(value)
+    if not 0 <= chance <= 1:
+        raise ValueError(value)
+    return chance
+
+
+class RateLimit:
+    """What one direction of a line that does not bear every rate makes of bytes."""
+
+    def __init__(self, plan: FaultPlan, direction: str) -> None:
+        self._plan = plan
+        self._random = random.Random(f"{plan.seed}/{direction}/rate")
+
+    def apply(self, data: bytes, baud: int) -> bytes:
+        """The bytes as they arrive when sent at `baud`."""
+        plan = self._plan
+        if not plan.most_baud or baud <= plan.most_baud:
+            return data
+        if not plan.edge or baud > EDGE * plan.most_baud:
+            return self._random.randbytes(len(data))
+        out = bytearray(data)
+        for at in range(len(out)):
+            if self._random.random() < plan.edge:
+                out[at] ^= self._random.randrange(1, 256)
+        return bytes(out)
 
 
 class LineNoise:

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which rates to try on a line, in which order, and which is the best: no port and no clock.
+
+The caller makes the trials that are wanted, with numbered patterns that the chip sends back, and
+tells how they went. Rates rise by steps of about two; between the last that went and the first that
+did not, one more is tried. The best is then tried thoroughly, as a line at its edge spoils a byte
+now and then, and so on downwards. All of it takes no longer than the budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
+
+from esptool.protocol.packets import BITS_A_BYTE
+
+#: What a search goes through first, and what lies between.
+STEPS = (115_200, 460_800, 921_600, 2_000_000, 3_000_000)
+BETWEEN = (230_400, 1_500_000)
+#: All of them, for stepping down.
+LADDER = tuple(sorted((*STEPS, *BETWEEN)))
+BUDGET_S = 0.3
+#: Bytes of one pattern, and what stands around them in its frame (header, seal, marks, escapes).
+#: Frames of this length come back while the next ones go out.
+PATTERN = 100
+FRAME = PATTERN + 12
+QUICK_FRAMES, THOROUGH_FRAMES = 3, 40
+#: A thorough trial has fewer frames where they would take longer.
+THOROUGH_S = 0.11
+#: A trial that fails costs about so much more: nothing comes, and the chip has to come back.
+FAILURE_S = 0.05
+
+
+class Verdict(Enum):
+    """How a trial went."""
+
+    CLEAN = "clean"
+    #: A single frame of several was lost, which noise may do at any rate.
+    DOUBTFUL = "doubtful"
+    BAD = "bad"
+    #: Port or chip cannot be set to the rate.
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Go to a rate, and exchange so many patterns of `PATTERN` bytes."""
+
+    rate: int
+    frames: int
+
+    @property
+    def line_s(self) -> float:
+        """Seconds that it takes on the line."""
+        return (self.frames + 1) * FRAME * BITS_A_BYTE / self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of a trial.
+
+    Attributes:
+        good: patterns that came back whole.
+        seconds: what it took, with the change of the rate and the way back from a failure.
+        refused: the rate could not be set.
+        late: the patterns came back, but later than line and bridge explain.
+    """
+
+    good: int
+    seconds: float
+    refused: bool = False
+    late: bool = False
+
+
+def judge(trial: Trial, heard: Heard) -> Verdict:
+    """What a trial says of its rate."""
+    if heard.refused:
+        return Verdict.REFUSED
+    if heard.late or heard.good < trial.frames - 1:
+        return Verdict.BAD
+    return Verdict.CLEAN if heard.good == trial.frames else Verdict.DOUBTFUL
+
+
+class RateSearch:
+    """One search, from `base` upwards, or with what is remembered of the adapter.
+
+    Attributes:
+        best: the best rate that is known to be good so far; at the end, the one to take.
+        spent_s: seconds that the trials took.
+    """
+
+    def __init__(
+        self,
+        base: int,
+        *,
+        remembered: int | None = None,
+        budget_s: float = BUDGET_S,
+        without: Collection[int] = (),
+    ) -> None:
+        """`without` are rates that are known not to work."""
+        self.base = self.best = base
+        self.spent_s = 0.0
+        self._budget_s = budget_s
+        self._refused = set(without)
+        self._bad: set[int] = set()
+        #: Rates that passed a short trial, and those that passed a thorough one.
+        self._passed: set[int] = set()
+        self._proven: set[int] = {base}
+        #: What is tried thoroughly without a short trial before.
+        self._hopes: set[int] = set()
+        self._doubted: set[Trial] = set()
+        self._climbing = True
+        self._first: int | None = None
+        if remembered in LADDER and remembered > base and remembered not in self._refused:
+            self._first = remembered
+
+    def next(self) -> Trial | None:
+        """The trial to make now; None when the search is over."""
+        trial = self._wanted()
+        if trial is not None and self.spent_s + trial.line_s > self._budget_s:
+            # What passed a short trial is taken where there is no time for a thorough one.
+            self.best = max(self._passed | self._proven)
+            return None
+        return trial
+
+    def _wanted(self) -> Trial | None:
+        if self._first is not None:
+            return thorough(self._first)
+        if self._climbing:
+            rate = self._higher()
+            if rate is not None:
+                return Trial(rate, QUICK_FRAMES)
+            self._climbing = False
+        candidates = [r for r in self._passed | self._hopes if r > max(self._proven)]
+        return thorough(max(candidates)) if candidates else None
+
+    def _higher(self) -> int | None:
+        """The next rate to climb to."""
+        top = max(self._passed, default=self.base)
+        if self._passed and self.spent_s + FAILURE_S + THOROUGH_S > self._budget_s:
+            return None
+        wall = min((rate for rate in self._bad if rate > top), default=None)
+        for rate in STEPS if wall is None else LADDER:
+            if rate > top and rate not in self._refused and (wall is None or rate < wall):
+                return rate
+        return None
+
+    def took(self, trial: Trial, heard: Heard) -> Verdict:
+        """Take in how a trial went; what was made of it."""
+        self.spent_s += heard.seconds
+        verdict = judge(trial, heard)
+        if verdict is Verdict.DOUBTFUL:
+            if trial not in self._doubted:
+                self._doubted.add(trial)
+                return verdict
+            verdict = Verdict.BAD
+        if trial.rate == self._first:
+            self._first = None
+            self._climbing = verdict is not Verdict.CLEAN
+        if verdict is not Verdict.CLEAN:
+            self._drop(trial.rate, verdict)
+            return verdict
+        self._passed.add(trial.rate)
+        if trial.frames > QUICK_FRAMES:
+            self._proven.add(trial.rate)
+            self.best = max(self._proven)
+        return verdict
+
+    def _drop(self, rate: int, verdict: Verdict) -> None:
+        if verdict is Verdict.REFUSED:
+            self._refused.add(rate)
+            worse = {rate}
+        else:
+            # What is faster is not better.
+            self._bad.add(rate)
+            worse = {r for r in self._passed | self._hopes if r >= rate}
+        self._passed -= worse
+        self._hopes -= worse
+        if not self._climbing:
+            below = max((r for r in LADDER if r < rate and r not in self._refused), default=0)
+            if below > max(self._passed | self._proven):
+                self._hopes.add(below)
+
+
+def thorough(rate: int) -> Trial:
+    """A trial that finds the errors of a line at its edge."""
+    fits = int(THOROUGH_S * rate / BITS_A_BYTE / FRAME)
+    return Trial(rate, max(QUICK_FRAMES + 1, min(THOROUGH_FRAMES, fits)))
+
+
+def lower(rate: int, least: int = LADDER[0]) -> int:
+    """The next rate to go down to; `least` at the end."""
+    return max((r for r in LADDER if least <= r < rate), default=least)

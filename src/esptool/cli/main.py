@@ -43,6 +43,7 @@ ENTRIES = {
     "elf2image": _entry("elf2image", "Make a firmware image of an ELF file."),
     "image-info": _entry("image_info", "Tell what is in a firmware image."),
     "merge-bin": _entry("merge_bin", "Join several files into one to flash."),
+    "nvs": _entry("nvs", "Read, change and build NVS, the key-value storage."),
     "version": _entry("version", "Show the version."),
     "verify-flash": _entry("verify_flash", "Compare flash with files.", ADVANCED),
     "load-ram": _entry("load_ram", "Send an image into RAM and run it.", ADVANCED),

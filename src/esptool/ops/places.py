@@ -333,6 +333,11 @@ class DeviceFlash(Flash):
                 self._known[at] = wanted[at - start : at - start + SECTOR]
         return len(changed)
 
+    def forget(self, address: int, size: int) -> None:
+        """What was read there is read anew: it is changed by other means."""
+        for at in range(address - address % SECTOR, address + size, SECTOR):
+            self._known.pop(at, None)
+
     def _send(self, regions: list[Region]) -> None:
         write_flash(self.session, regions, WriteOptions(), listener=self._report.listener)
 

@@ -3,14 +3,19 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from esptool.storage.changes import Erase as Erase
+    from esptool.storage.changes import Program as Program
     from esptool.storage.nvs.check import PageInfo as PageInfo
     from esptool.storage.nvs.check import Problem as Problem
+    from esptool.storage.nvs.difference import Difference as Difference
+    from esptool.storage.nvs.difference import compare as compare
+    from esptool.storage.nvs.generate import Row as Row
+    from esptool.storage.nvs.generate import build as build
     from esptool.storage.nvs.keys import NvsKeys as NvsKeys
-    from esptool.storage.nvs.medium import Erase as Erase
-    from esptool.storage.nvs.medium import Program as Program
     from esptool.storage.nvs.nvs import Nvs as Nvs
     from esptool.storage.nvs.nvs import NvsKeyError as NvsKeyError
     from esptool.storage.nvs.store import NvsFullError as NvsFullError
+    from esptool.storage.nvs.table import read_table as read_table
     from esptool.storage.nvs.values import Entry as Entry
     from esptool.storage.nvs.values import Kind as Kind
 else:
@@ -24,11 +29,16 @@ else:
             "NvsKeyError": _HERE + "nvs",
             "NvsFullError": _HERE + "store",
             "NvsKeys": _HERE + "keys",
+            "Row": _HERE + "generate",
+            "build": _HERE + "generate",
+            "Difference": _HERE + "difference",
+            "compare": _HERE + "difference",
+            "read_table": _HERE + "table",
             "Entry": _HERE + "values",
             "Kind": _HERE + "values",
             "Problem": _HERE + "check",
             "PageInfo": _HERE + "check",
-            "Program": _HERE + "medium",
-            "Erase": _HERE + "medium",
+            "Program": "esptool.storage.changes",
+            "Erase": "esptool.storage.changes",
         },
     )

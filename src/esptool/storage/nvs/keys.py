@@ -11,9 +11,14 @@ import hashlib
 import hmac
 import os
 import struct
+from typing import TYPE_CHECKING
 
 from esptool.errors import UsageError
 from esptool.storage.nvs.layout import PAGE, crc32
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers import Cipher
+    from cryptography.hazmat.primitives.ciphers.modes import XTS
 
 KEY_BYTES = 64
 HMAC_KEY_BYTES = 32
@@ -105,15 +110,13 @@ class NvsKeys:
 
     def encrypt(self, offset: int, data: bytes) -> bytes:
         """Encrypt one entry that lies `offset` bytes from the start of the partition."""
-        context = self._cipher(offset).encryptor()
-        return context.update(data) + context.finalize()
+        return bytes(self._cipher(offset).encryptor().update(data))
 
     def decrypt(self, offset: int, data: bytes) -> bytes:
         """Decrypt one entry."""
-        context = self._cipher(offset).decryptor()
-        return context.update(data) + context.finalize()
+        return bytes(self._cipher(offset).decryptor().update(data))
 
-    def _cipher(self, offset: int):  # type: ignore[no-untyped-def]
+    def _cipher(self, offset: int) -> Cipher[XTS]:
         from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
         return Cipher(self._algorithm, modes.XTS(struct.pack("<QQ", offset, 0)))

@@ -7,10 +7,10 @@ would make it in. Then an interruption at any point leaves what that library is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esptool.errors import UsageError
+from esptool.storage.changes import Change, Erase, Program, apply
 from esptool.storage.nvs.layout import ENTRY, PAGE
 
 if TYPE_CHECKING:
@@ -18,24 +18,6 @@ if TYPE_CHECKING:
 
 #: Larger than any partition that a chip can hold.
 LARGEST = 64 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """Clear bits: flash from `offset` on becomes what it was, AND `data`."""
-
-    offset: int
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Erase:
-    """Set the page at `offset` to all ones."""
-
-    offset: int
-
-
-Change = Program | Erase
 
 
 class Medium:
@@ -81,10 +63,7 @@ class Medium:
         """Clear bits, without encryption."""
         if not data:
             return
-        old = int.from_bytes(self.image[offset : offset + len(data)], "little")
-        new = old & int.from_bytes(data, "little")
-        self.image[offset : offset + len(data)] = new.to_bytes(len(data), "little")
-        self.changes.append(Program(offset, data))
+        self._do(Program(offset, data))
 
     def program(self, offset: int, data: bytes) -> None:
         """Write whole entries, encrypted where the partition is."""
@@ -97,16 +76,8 @@ class Medium:
 
     def erase(self, offset: int) -> None:
         """Erase a page."""
-        self.image[offset : offset + PAGE] = b"\xff" * PAGE
-        self.changes.append(Erase(offset))
+        self._do(Erase(offset))
 
-
-def apply(image: bytearray, change: Change) -> None:
-    """Make a change to a copy of the bytes that it was made for."""
-    if isinstance(change, Erase):
-        image[change.offset : change.offset + PAGE] = b"\xff" * PAGE
-        return
-    end = change.offset + len(change.data)
-    old = int.from_bytes(image[change.offset : end], "little")
-    new = old & int.from_bytes(change.data, "little")
-    image[change.offset : end] = new.to_bytes(len(change.data), "little")
+    def _do(self, change: Change) -> None:
+        apply(self.image, change)
+        self.changes.append(change)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from esptool.errors import FatalError, UsageError
+from esptool.storage.changes import Change
 from esptool.storage.nvs.check import PageInfo, Problem, Report, inspect
 from esptool.storage.nvs.keys import NvsKeys
 from esptool.storage.nvs.layout import ENTRIES, ItemType, PageState
-from esptool.storage.nvs.medium import Change, Medium
+from esptool.storage.nvs.medium import Medium
 from esptool.storage.nvs.store import NvsFullError, Place, Store
 from esptool.storage.nvs.values import (
     Entry,
@@ -43,14 +44,19 @@ class Nvs:
 
         Raises:
             NvsKeyError: none of its entries can be read.
-            UsageError: `data` are no whole pages.
+            UsageError: `data` are no whole pages, or none of them is one of an NVS.
         """
         self.keys = keys
-        self._image = bytes(data)
+        self._image = self._former = bytes(data)
         self._changes: list[Change] = []
         self._report = inspect(Medium(self._image, keys))
         if self._report.unreadable and not self._report.readable:
             raise _unreadable(self._report, keys)
+        states = {page.state for page in self._report.pages}
+        if states <= {"unused", "corrupt"} and "corrupt" in states:
+            raise UsageError(
+                f"None of its pages can be read as one of an NVS: {self._report.problems[0]}."
+            )
         self._store = Store(Medium(self._image, keys))
 
     # --- reading ---------------------------------------------------------------------------------
@@ -123,6 +129,11 @@ class Nvs:
     def to_bytes(self) -> bytes:
         """The partition as it is now."""
         return self._image
+
+    @property
+    def former(self) -> bytes:
+        """The partition as it was taken in, which `changes` count from."""
+        return self._former
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -295,7 +306,7 @@ def _kind_for(value: Value, former: Entry | None) -> Kind:
             return former.kind  # whose range says what is wrong
     if isinstance(value, str):
         return Kind.STRING
-    if isinstance(value, (bytes, bytearray)):
+    if isinstance(value, bytes):
         return Kind.BLOB
     raise UsageError("Say which type the number is to have: u8 to i64, float or double.")
 

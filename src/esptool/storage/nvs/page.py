@@ -228,9 +228,7 @@ class Page:
                 return None
             if blob_start is not None and item.chunk_start != blob_start:
                 return None
-        if type_ is None or item.type == type_:
-            return True
-        return False
+        return type_ is None or item.type == type_
 
     def item(self, at: int) -> Item:
         """The entry number `at`, taken as the beginning of a value."""

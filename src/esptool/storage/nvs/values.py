@@ -101,9 +101,9 @@ def encode(kind: Kind, value: Value) -> bytes:
                     f"The string has {len(data)} bytes: it may have {LARGEST_ON_PAGE - 1}."
                 )
             return data + b"\0"
-        case Kind.BLOB, bytes() | bytearray():
-            return bytes(value)
-        case (Kind.FLOAT | Kind.DOUBLE), int() | float():
+        case Kind.BLOB, bytes():
+            return value
+        case ((Kind.FLOAT | Kind.DOUBLE), int() | float()):
             if math.isnan(value):
                 raise UsageError("NVS takes no NaN.")
             try:

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`esptool nvs get`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from esptool.cli.common import Command, show_json
+from esptool.cli.nvs import common
+from esptool.cli.params import OutputFile
+from esptool.cli.state import Globals
+
+
+@click.pass_obj
+def _run(
+    state: Globals,
+    /,
+    namespace: str,
+    key: str,
+    json: bool,
+    output: str | None,
+    **values: Any,
+) -> None:
+    from esptool.errors import FatalError
+    from esptool.logger import log
+
+    with common.opened_nvs(state, values, "get") as (_, nvs):
+        entry = nvs.entry(namespace, key)
+        if json:
+            show_json(common.as_data(entry))
+        data = None
+        try:
+            value = nvs.get(namespace, key)
+            data = entry.raw
+        except FatalError:
+            common.tell_problems(nvs)
+            raise
+        if output is not None and data is not None:
+            from esptool.files import write_atomic
+            from esptool.ops.nvs import PRIVATE
+
+            write_atomic(output, data, PRIVATE if common.is_secret(entry, nvs) else None)
+            log.print(f"Wrote {len(data)} bytes of '{key}' to '{output}'.")
+        elif not json:
+            log.print(value.hex() if isinstance(value, bytes) else str(value))
+
+
+command = Command(
+    "get",
+    callback=_run,
+    help="Show the value of KEY in NAMESPACE of the NVS PARTITION; a blob in hex digits.",
+    params=[
+        common.partition_argument(),
+        click.Argument(["namespace"]),
+        click.Argument(["key"]),
+        common.json_option(),
+        click.Option(
+            ["--output", "-o"],
+            type=OutputFile(),
+            help="Write the bytes of the value to this file instead.",
+        ),
+        *common.source_options(),
+    ],
+)

@@ -91,25 +91,24 @@ def page(program: str, command: click.Command) -> str:
         "",
         *options(command),
     ]
-    if not isinstance(command, click.Group):
-        return "\n".join(lines)
-    ctx = click.Context(command, info_name=program)
-    for name in sorted(command.list_commands(ctx)):
-        sub = command.get_command(ctx, name)
+    lines += commands(command, program, "##")
+    return "\n".join(lines)
+
+
+def commands(group: click.Command, path: str, heading: str) -> Iterator[str]:
+    """A section for each command of a group, and below it for those of a group inside."""
+    if not isinstance(group, click.Group):
+        return
+    ctx = click.Context(group, info_name=path)
+    for name in sorted(group.list_commands(ctx)):
+        sub = group.get_command(ctx, name)
         if sub is None or sub.hidden or "_" in name:
             continue
-        lines += [
-            f"## {name}",
-            "",
-            cell(" ".join((sub.help or "").split())),
-            "",
-            "```text",
-            usage(sub, f"{program} {name}"),
-            "```",
-            "",
-            *options(sub),
-        ]
-    return "\n".join(lines)
+        own = f"{path} {name}"
+        yield from (f"{heading} {own.partition(' ')[2]}", "")
+        yield from (cell(" ".join((sub.help or "").split())), "", "```text", usage(sub, own))
+        yield from ("```", "", *options(sub))
+        yield from commands(sub, own, heading + "#")
 
 
 def main() -> int:

@@ -108,8 +108,9 @@ LADDERS: dict[str, list[set[str]]] = {
         {
             *("elf2image", "dump_bbm", "erase_flash", "erase_region", "flash_id", "read_flash"),
             *("read_flash_sfdp", "read_flash_status", "read_nand_spare", "verify_flash"),
-            *("write_flash", "write_flash_status", "write_nand_spare"),
+            *("write_flash", "write_flash_status", "write_nand_spare", "nvs", "nvs.common"),
         },
+        {f"nvs.{name}" for name in ("build", "change", "check", "diff", "get", "keys", "list")},
         {"image_info", "merge_bin", ""},
     ],
     "esptool.device": [
@@ -164,7 +165,14 @@ LADDERS: dict[str, list[set[str]]] = {
         {"jobs"},
     ],
     "esptool.storage": [
-        {"", "dump", "partition"},
+        {"", "changes", "dump", "nvs.layout", "partition"},
+        {"nvs.keys", "nvs.values"},
+        {"nvs.medium"},
+        {"nvs.check", "nvs.generate", "nvs.page"},
+        {"nvs.store", "nvs.table"},
+        {"nvs.nvs"},
+        {"nvs.difference"},
+        {"nvs"},
         {"partition_csv"},
         {"partitions"},
         {"names", "partition_rules"},

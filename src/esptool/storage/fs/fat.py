@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from esptool.errors import UsageError
 from esptool.storage.fs import fat_layout as fat
+from esptool.storage.fs.blocks import Disk, Image
 from esptool.storage.fs.model import (
     MAX_DEPTH,
     DamagedError,
@@ -22,7 +23,7 @@ from esptool.storage.fs.model import (
     clean,
     no_such_file,
 )
-from esptool.storage.fs.wear import SECTOR, Wear, find_wear, finish_write
+from esptool.storage.fs.wear import Wear, find_wear, finish_write
 
 _MAX_FOLDER = 65536 * fat.ENTRY  # bytes, by the specification
 _FREE = 0
@@ -55,17 +56,16 @@ class Fat(FileSystem):
 
     kind = "fat"
 
-    def __init__(self, data: bytes) -> None:
-        self._raw = bytes(data)
-        self.wear: Wear | None = find_wear(data)
-        self._data = self.wear.disk(data) if self.wear else bytearray(data)
+    def __init__(self, data: bytes | Image) -> None:
+        self._image = data if isinstance(data, Image) else Image.of(data)
+        self.wear: Wear | None = find_wear(self._image)
+        self._data: Image | Disk = Disk(self._image, self.wear) if self.wear else self._image
         self.volume = fat.find_volume(self._data)
         if self.wear:
             finish_write(self._data, self.volume.sectors * self.volume.sector_size)
         self._table = fat.read_table(self._data, self.volume)
-        self._touched: list[int] = []
-        self._late: list[int] = []
         self._hint = 2
+        self._sound = False
         self._root = _Node("", [], True, self.volume.root_cluster, 0)
         self._owners: dict[int, str] = {}
         self._read_folder(self._root, 0)
@@ -73,12 +73,13 @@ class Fat(FileSystem):
     @classmethod
     def format(cls, volume: fat.Volume, size: int, serial: int = 0) -> bytes:
         """The bytes of an empty volume, as ESP-IDF's generator makes them."""
-        data = bytearray(b"\0" * (volume.data_start * volume.sector_size)).ljust(size, b"\xff")
+        blank = b"\0" * (volume.data_start * volume.sector_size)
+        data = Image.of(blank.ljust(size, b"\xff")[:size])
         boot = volume.boot_sector(serial)
         data[: len(boot)] = boot
         fat.write_entry(data, volume, 0, 0xFFFFF8)
         fat.write_entry(data, volume, 1, 0xFFFFFF)
-        return bytes(data[:size])
+        return data[:]
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -120,13 +121,10 @@ class Fat(FileSystem):
         }
 
     def image(self) -> bytes:
-        if self.wear is None:
-            return bytes(self._data)
-        return bytes(self.wear.partition(self._raw, self._data))
+        return self._image[:]
 
-    def write_order(self) -> list[int]:
-        order = [n for n in self._touched if n not in self._late] + self._late
-        return [self.wear.flash_sector(n) for n in order] if self.wear else order
+    def changes(self) -> list[tuple[int, bytes]]:
+        return self._image.changes()
 
     def _chain(self, first: int, name: str) -> list[int]:
         """The clusters of a chain, in order."""
@@ -287,7 +285,7 @@ class Fat(FileSystem):
         for child in list(node.children.values()):
             self._remove(child, recursive)
         for slot in node.slots:
-            self._put(slot, bytes([fat.DELETED]), late=True)
+            self._put(slot, bytes([fat.DELETED]))
         if node.cluster:
             self._release(self._chain(node.cluster, node.path))
             self._owners.pop(node.cluster, None)
@@ -299,6 +297,8 @@ class Fat(FileSystem):
 
     def _refuse_damage(self) -> None:
         """Nothing is changed where two files share a cluster or a chain is broken."""
+        if self._sound:
+            return
         owners: dict[int, str] = {}
         waiting = list(self._root.children.values())
         while waiting:
@@ -312,18 +312,14 @@ class Fat(FileSystem):
                         f"'{owners[cluster]}' share a cluster.",
                         remedy="Get what can be read with `esptool fs extract`, and build it anew.",
                     )
+        self._sound = True
 
-    def _put(self, at: int, data: bytes, late: bool = False) -> None:
+    def _put(self, at: int, data: bytes) -> None:
         self._data[at : at + len(data)] = data
-        for sector in range(at // SECTOR, (at + max(1, len(data)) - 1) // SECTOR + 1):
-            order = self._late if late else self._touched
-            if sector not in order:
-                order.append(sector)
 
     def _set(self, cluster: int, value: int) -> None:
         self._table[cluster] = value
-        for at in fat.write_entry(self._data, self.volume, cluster, value):
-            self._put(at, self._data[at : at + 1], late=True)
+        fat.write_entry(self._data, self.volume, cluster, value)
 
     def _free(self) -> int:
         return self._table[2:].count(_FREE)
@@ -393,7 +389,7 @@ class Fat(FileSystem):
         entries.append(fat.short_entry(alias, flags, attributes, cluster, 0))
         slots = self._room(folder, len(entries), path)
         for slot, entry in zip(slots, entries, strict=True):
-            self._put(slot, entry, late=True)
+            self._put(slot, entry)
         node = _Node(path, slots, attributes == fat.FOLDER, cluster, 0)
         folder.children[_fold(name)] = node
         return node
@@ -433,7 +429,7 @@ class Fat(FileSystem):
         """Entries behind the end mark need not be blank: make the next one the new end."""
         place = slots.index(slot) + 1
         if ended and place < len(slots) and self._data[slots[place]] != fat.END:
-            self._put(slots[place], b"\0" * fat.ENTRY, late=True)
+            self._put(slots[place], b"\0" * fat.ENTRY)
 
     def _write_head(self, node: _Node) -> None:
         at = node.slots[-1]
@@ -441,4 +437,4 @@ class Fat(FileSystem):
         entry[20:22] = (node.cluster >> 16).to_bytes(2, "little")
         entry[26:28] = (node.cluster & 0xFFFF).to_bytes(2, "little")
         entry[28:32] = node.size.to_bytes(4, "little")
-        self._put(at, entry, late=True)
+        self._put(at, bytes(entry))

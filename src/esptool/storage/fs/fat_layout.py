@@ -12,6 +12,7 @@ import struct
 from esptool.errors import UsageError
 from esptool.records import dataclass
 from esptool.storage.fs.model import DamagedError
+from esptool.storage.fs.wear import Bytes, MutableBytes
 
 ENTRY = 32
 LONG_NAME, VOLUME_LABEL, FOLDER, ARCHIVE = 0x0F, 0x08, 0x10, 0x20
@@ -95,7 +96,7 @@ class Volume:
         return (head.ljust(510, b"\0") + b"\x55\xaa").ljust(self.sector_size, b"\0")
 
 
-def find_volume(data: bytes) -> Volume:
+def find_volume(data: Bytes) -> Volume:
     """The volume that an image holds.
 
     Raises:
@@ -103,7 +104,9 @@ def find_volume(data: bytes) -> Volume:
     """
     if len(data) < 512 or data[510:512] != b"\x55\xaa":
         raise DamagedError("This is no FAT file system: it has no boot sector.")
-    _, _, size, per, reserved, fats, roots, few, _, short, _, _, _, many = _BOOT.unpack_from(data)
+    _, _, size, per, reserved, fats, roots, few, _, short, _, _, _, many = _BOOT.unpack(
+        data[: _BOOT.size]
+    )
     volume = Volume(
         sector_size=size,
         cluster_sectors=per,
@@ -171,46 +174,46 @@ def new_volume(
     return volume
 
 
-# --- the table -------------------------------------------------------------------------------------
+# --- the table -----------------------------------------------------------------------------------
 
 
-def read_table(data: bytes, volume: Volume) -> list[int]:
+def read_table(image: Bytes, volume: Volume) -> list[int]:
     """All entries of the first table: two that mean nothing, then one a cluster."""
-    count, at = volume.clusters + 2, volume.fat_at
+    count = volume.clusters + 2
+    data = image[volume.fat_at : volume.fat_at + -(-count * volume.bits // 8) + 1]
     if volume.bits == 16:
-        return list(struct.unpack_from(f"<{count}H", data, at))
+        return list(struct.unpack_from(f"<{count}H", data))
     if volume.bits == 32:
-        return [word & 0x0FFFFFFF for word in struct.unpack_from(f"<{count}I", data, at)]
+        return [word & 0x0FFFFFFF for word in struct.unpack_from(f"<{count}I", data)]
     table = []
     for n in range(count):
-        pair = int.from_bytes(data[at + n * 3 // 2 : at + n * 3 // 2 + 2], "little")
+        pair = int.from_bytes(data[n * 3 // 2 : n * 3 // 2 + 2], "little")
         table.append(pair >> 4 if n & 1 else pair & 0xFFF)
     return table
 
 
-def write_entry(data: bytearray, volume: Volume, cluster: int, value: int) -> list[int]:
-    """Change an entry in every table. Returns the offsets that were touched."""
-    offsets = []
+def write_entry(data: MutableBytes, volume: Volume, cluster: int, value: int) -> None:
+    """Change an entry in every table."""
     for number in range(volume.fats):
         at = volume.fat_at + number * volume.fat_sectors * volume.sector_size
         if volume.bits == 16:
-            at += 2 * cluster
-            struct.pack_into("<H", data, at, value & 0xFFFF)
+            size, at = 2, at + 2 * cluster
+            word = value & 0xFFFF
         elif volume.bits == 32:
-            at += 4 * cluster
-            old = int.from_bytes(data[at : at + 4], "little")
-            struct.pack_into("<I", data, at, old & 0xF0000000 | value & 0x0FFFFFFF)
+            size, at = 4, at + 4 * cluster
+            word = int.from_bytes(data[at : at + 4], "little") & 0xF0000000 | value & 0x0FFFFFFF
         else:
-            at += cluster * 3 // 2
+            size, at = 2, at + cluster * 3 // 2
             pair = int.from_bytes(data[at : at + 2], "little")
-            mixed = pair & 0xF | (value & 0xFFF) << 4 if cluster & 1 else pair & 0xF000 | value & 0xFFF
-            struct.pack_into("<H", data, at, mixed)
-            offsets.append(at + 1)
-        offsets.append(at)
-    return offsets
+            word = (
+                pair & 0xF | (value & 0xFFF) << 4
+                if cluster & 1
+                else (pair & 0xF000 | value & 0xFFF)
+            )
+        data[at : at + size] = word.to_bytes(size, "little")
 
 
-# --- names -----------------------------------------------------------------------------------------
+# --- names ---------------------------------------------------------------------------------------
 
 
 def check_name(name: str) -> None:
@@ -282,9 +285,7 @@ def long_entries(name: str, alias: bytes) -> list[bytes]:
     for number, part in enumerate(parts, 1):
         mark = number | (0x40 if number == len(parts) else 0)
         middle = struct.pack("<BBB", LONG_NAME, 0, checksum(alias))
-        entries.append(
-            bytes([mark]) + part[:10] + middle + part[10:22] + b"\0\0" + part[22:]
-        )
+        entries.append(bytes([mark]) + part[:10] + middle + part[10:22] + b"\0\0" + part[22:])
     return entries[::-1]
 
 

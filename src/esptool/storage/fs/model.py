@@ -116,13 +116,12 @@ class FileSystem(ABC):
     def image(self) -> bytes:
         """All bytes, as they belong into the partition."""
 
-    def write_order(self) -> list[int]:
-        """Numbers of the 4 KiB sectors of `image()` in which order they are best written.
+    @abstractmethod
+    def changes(self) -> list[tuple[int, bytes]]:
+        """Offset and content of what was changed, whole sectors, in the order to write it in.
 
-        Content first and what points to it last, as far as the format allows. Sectors that were
-        not touched may be left out.
+        Content comes first and what points to it last, as far as the format allows.
         """
-        return []
 
     def find(self, path: str) -> Entry:
         """The entry of that path.

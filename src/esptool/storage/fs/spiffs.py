@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from esptool.errors import UsageError
+from esptool.storage.fs.blocks import Image
 from esptool.storage.fs.model import (
     DamagedError,
     Entry,
@@ -29,6 +30,7 @@ from esptool.storage.fs.spiffs_layout import (
     find_layout,
 )
 from esptool.storage.fs.spiffs_pages import Allocator, Pages
+from esptool.storage.fs.wear import SECTOR
 
 #: Blocks that stay blank, so that there is always room to clean another one.
 _SPARE = 2
@@ -64,13 +66,14 @@ class Spiffs(FileSystem):
 
     kind = "spiffs"
 
-    def __init__(self, data: bytes, layout: Layout | None = None) -> None:
+    def __init__(self, image: bytes | Image, layout: Layout | None = None) -> None:
+        data = image[:]  # every page is looked at, so all of it is read
         self.layout = (layout or find_layout(data)).check()
         if len(data) != self.layout.size:
             raise UsageError(f"The image has {len(data):#x} bytes, not {self.layout.size:#x}.")
         self._data = bytearray(data)
         self._pages = Pages(self._data, self.layout)
-        self._touched: list[int] = []
+        self._touched: dict[int, None] = {}
         self._restore_magic()
         self._files = self._scan()
 
@@ -118,8 +121,15 @@ class Spiffs(FileSystem):
     def image(self) -> bytes:
         return bytes(self._data)
 
-    def write_order(self) -> list[int]:
-        return self._touched
+    def changes(self) -> list[tuple[int, bytes]]:
+        found: list[tuple[int, bytes]] = []
+        for number in self._touched:
+            at, sector = number * SECTOR, bytes(self._data[number * SECTOR : (number + 1) * SECTOR])
+            if found and found[-1][0] + len(found[-1][1]) == at:
+                found[-1] = found[-1][0], found[-1][1] + sector
+            else:
+                found.append((at, sector))
+        return found
 
     def _in_use(self) -> int:
         return sum(self._pages.counted(block)[2] for block in range(self.layout.blocks))
@@ -236,9 +246,7 @@ class Spiffs(FileSystem):
         self._refuse_damage()
         wanted = clean(path)
         if recursive:
-            inside = [
-                file for file in self._files.values() if file.path.startswith(f"{wanted}/")
-            ]
+            inside = [file for file in self._files.values() if file.path.startswith(f"{wanted}/")]
             if inside:
                 for file in inside:
                     self._drop(file)
@@ -264,12 +272,11 @@ class Spiffs(FileSystem):
         return name
 
     def _touch(self, page: int) -> None:
-        sector = page * self.layout.page_size // 4096
-        last = max(sector, ((page + 1) * self.layout.page_size - 1) // 4096)
-        for number in range(sector, last + 1):
-            if number in self._touched:
-                self._touched.remove(number)
-            self._touched.append(number)
+        """Note that a page was changed; what was changed last is written last."""
+        size = self.layout.page_size
+        for number in range(page * size // SECTOR, -(-(page + 1) * size // SECTOR)):
+            self._touched.pop(number, None)
+            self._touched[number] = None
 
     def _write_page(self, page: int, owner: int, span: int, body: bytes) -> None:
         self._pages.write(page, owner, span, body)

@@ -74,7 +74,7 @@ class Layout:
             )
         if self.size // page > 0xFFFF:
             raise UsageError(f"SPIFFS counts no more than 65535 pages of {page} bytes.")
-        if not 2 <= self.name_length or not 0 <= self.meta_length or self.head_entries < 1:
+        if self.name_length < 2 or self.meta_length < 0 or self.head_entries < 1:
             raise UsageError("Name and metadata of a SPIFFS file do not fit into a page.")
         if self.magic and self.usable % (page // 2) * 2 > page - 4:
             raise UsageError(
@@ -204,9 +204,7 @@ def _with_tables(data: bytes, layout: Layout) -> Layout:
         wanted = page.to_bytes(2, "little")
         head = data[start : start + layout.page_size]
         here = {
-            n
-            for n in range(INDEX_HEADER + 6, layout.page_size - 1)
-            if head[n : n + 2] == wanted
+            n for n in range(INDEX_HEADER + 6, layout.page_size - 1) if head[n : n + 2] == wanted
         }
         common = here if common is None else common & here
     tried = [
@@ -221,6 +219,4 @@ def _with_tables(data: bytes, layout: Layout) -> Layout:
     for candidate in tried:
         if candidate.table_offset in common:
             return candidate
-    return replace(
-        layout, name_length=min(common) - INDEX_HEADER - 5, meta_length=0, aligned=False
-    )
+    return replace(layout, name_length=min(common) - INDEX_HEADER - 5, meta_length=0, aligned=False)

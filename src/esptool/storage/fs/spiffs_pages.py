@@ -66,9 +66,7 @@ class Pages:
 
     def head(self, page: int) -> PageHead:
         at = page * self.layout.page_size
-        owner, span = (
-            int.from_bytes(self.data[n : n + 2], "little") for n in (at, at + 2)
-        )
+        owner, span = (int.from_bytes(self.data[n : n + 2], "little") for n in (at, at + 2))
         return PageHead(owner, span, self.data[at + 4])
 
     def content(self, page: int) -> bytes:
@@ -146,9 +144,7 @@ class Pages:
     def _next_count(self) -> int:
         """The erase count of the block that is erased next; it wraps below 0x8000."""
         counts = [
-            count
-            for block in range(self.layout.blocks)
-            if (count := self.erased(block)) != FREE_ID
+            count for block in range(self.layout.blocks) if (count := self.erased(block)) != FREE_ID
         ]
         if not counts:
             return 0

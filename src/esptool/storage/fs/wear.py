@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from typing import Protocol
 
 from esptool.errors import UsageError
 from esptool.records import dataclass
@@ -75,24 +76,22 @@ class Wear:
         place = (self.sectors - self.moves + sector) % self.sectors
         return place if place < self.position else place + 1
 
-    def disk(self, data: bytes) -> bytearray:
-        """The disk, in its own order, out of the partition's bytes."""
-        disk = bytearray()
-        for sector in range(self.sectors):
-            at = self.flash_sector(sector) * SECTOR
-            disk += data[at : at + SECTOR]
-        return disk
 
-    def partition(self, data: bytes, disk: bytes) -> bytearray:
-        """The partition's bytes with the disk put back in; the state stays as it is in `data`."""
-        changed = bytearray(data)
-        for sector in range(self.sectors):
-            at = self.flash_sector(sector) * SECTOR
-            changed[at : at + SECTOR] = disk[sector * SECTOR : (sector + 1) * SECTOR]
-        return changed
+class Bytes(Protocol):
+    """Bytes that are read in slices, such as `bytes` or a part of a device's flash."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: slice, /) -> bytes: ...
 
 
-def find_wear(data: bytes) -> Wear | None:
+class MutableBytes(Bytes, Protocol):
+    """The same, and slices can be replaced."""
+
+    def __setitem__(self, place: slice, value: bytes, /) -> None: ...
+
+
+def find_wear(data: Bytes) -> Wear | None:
     """The state of the wear levelling, or None if neither copy of it is whole.
 
     Raises:
@@ -105,13 +104,12 @@ def find_wear(data: bytes) -> Wear | None:
     for at in (size - SECTOR - 2 * length, size - SECTOR - length):
         head = data[at : at + _HEAD.size] if at > 0 else b""
         if len(head) == _HEAD.size and _crc(head[:-4]) == int.from_bytes(head[-4:], "little"):
-            return _of_state(data, at, length)
+            return _of_state(data[at : at + length], size)
     return None
 
 
-def _of_state(data: bytes, at: int, length: int) -> Wear:
-    _, last, moves, _, _, block, version, device, _, _ = _HEAD.unpack_from(data, at)
-    size = len(data)
+def _of_state(state: bytes, size: int) -> Wear:
+    _, last, moves, _, _, block, version, device, _, _ = _HEAD.unpack_from(state)
     sectors = disk_sectors(size)
     if version != _VERSION or block != SECTOR:
         raise DamagedError(f"Wear levelling of version {version} is not known.")
@@ -123,10 +121,8 @@ def _of_state(data: bytes, at: int, length: int) -> Wear:
         )
     position = 0
     while position < last - 1:
-        record = at + _HEAD.size + position * _RECORD
-        if record + _RECORD > at + length or data[record : record + _RECORD] != _record(
-            device, position
-        ):
+        at = _HEAD.size + position * _RECORD
+        if state[at : at + _RECORD] != _record(device, position):
             break
         position += 1
     return Wear(size, position, moves, device)
@@ -157,7 +153,7 @@ def new_partition(disk: bytes, size: int, device: int) -> bytes:
     return b"\xff" * SECTOR + disk + 2 * state + config
 
 
-def finish_write(disk: bytearray, used: int) -> None:
+def finish_write(disk: MutableBytes, used: int) -> None:
     """Finish a write that was cut off in 'safe' mode, as the chip does when it mounts.
 
     The two sectors behind the file system (its `used` bytes) hold what the write was about: a
@@ -166,7 +162,7 @@ def finish_write(disk: bytearray, used: int) -> None:
     mark, copy = len(disk) - 2 * SECTOR, len(disk) - SECTOR
     if used > mark:
         return
-    sign, sector, first, count = struct.unpack_from("<4I", disk, mark)
+    sign, sector, first, count = struct.unpack("<4I", disk[mark : mark + 16])
     if sign != _RESTORE or sector * SECTOR >= mark:
         return
     for part in range(8):

@@ -176,6 +176,13 @@ LADDERS: dict[str, list[set[str]]] = {
         {"partition_csv"},
         {"partitions"},
         {"names", "partition_rules"},
+        {"fs.blocks"},
+        {"fs.model"},
+        {"fs.spiffs_layout", "fs.wear"},
+        {"fs.fat_layout", "fs.spiffs_pages"},
+        {"fs.fat", "fs.littlefs", "fs.spiffs"},
+        {"fs.opening"},
+        {"fs"},
     ],
     "espefuse": [
         {"_index", "schema", "coding", "device", "keys", "memory_file", "output"},

@@ -3,13 +3,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, overload
 
-from esptool.storage.fs.wear import SECTOR, Wear
+from esptool.records import dataclass
+from esptool.storage.changes import SECTOR, Program
 
 #: Reads `size` bytes at `offset`: (offset, size) -> bytes.
 Reader = Callable[[int, int], bytes]
+
+
+#: More bytes than this are written faster by erasing the sector than by clearing bits in it.
+_MOST_PROGRAMMED = 1024
+_BLANK = b"\xff" * SECTOR
+
+
+class Bytes(Protocol):
+    """Bytes that are read in slices, such as `bytes` or a part of a device's flash."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: slice, /) -> bytes: ...
+
+
+class MutableBytes(Bytes, Protocol):
+    """The same, and slices can be replaced."""
+
+    def __setitem__(self, place: slice, value: bytes, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Whole sectors get new content; what was in them need not survive an interruption."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Bits of one sector are cleared, as the chip itself would do it, without erasing it.
+
+    The offsets of `programs` count from the sector's, `former` is what it held.
+    """
+
+    offset: int
+    former: bytes
+    programs: tuple[Program, ...]
+
+
+Step = Rewrite | Patch
+
+
+def steps_to(
+    order: Iterable[int], former: Mapping[int, bytes], new: Callable[[int], bytes]
+) -> list[Step]:
+    """The steps that bring sectors from what they held to what they are to hold.
+
+    Args:
+        order: numbers of the sectors.
+        former: what they held, as far as that is known.
+        new: what a sector is to hold.
+    """
+    steps: list[Step] = []
+    for number in order:
+        offset, data, old = number * SECTOR, new(number), former.get(number)
+        if old == data:
+            continue
+        programs = None if old in (None, _BLANK) else _programs(old or b"", data)
+        last = steps[-1] if steps else None
+        if programs is not None:
+            steps.append(Patch(offset, old or b"", programs))
+        elif isinstance(last, Rewrite) and last.offset + len(last.data) == offset:
+            steps[-1] = Rewrite(last.offset, last.data + data)
+        else:
+            steps.append(Rewrite(offset, data))
+    return steps
+
+
+def _programs(old: bytes, new: bytes) -> tuple[Program, ...] | None:
+    """What must be cleared to come from `old` to `new`; None if that is too much or impossible."""
+    if int.from_bytes(old, "little") & int.from_bytes(new, "little") != int.from_bytes(
+        new, "little"
+    ):
+        return None
+    found: list[Program] = []
+    changed = [n for n, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
+    if len(changed) > _MOST_PROGRAMMED:
+        return None
+    start = 0
+    for place, n in enumerate(changed):
+        if place == 0 or n > changed[place - 1] + 8:
+            start = n
+            found.append(Program(n, new[n : n + 1]))
+        else:
+            found[-1] = Program(start, new[start : n + 1])
+    return tuple(found)
 
 
 class Image:
@@ -26,6 +115,7 @@ class Image:
         self._peeked: dict[int, tuple[int, bytes]] = {}
         #: Numbers of the sectors that were changed; the one that was changed last comes last.
         self._changed: dict[int, None] = {}
+        self._former: dict[int, bytes] = {}
 
     @classmethod
     def of(cls, data: bytes) -> Image:
@@ -69,6 +159,8 @@ class Image:
         while done < len(value):
             number, at = divmod(start + done, SECTOR)
             count = min(SECTOR - at, len(value) - done)
+            if number not in self._changed and (number in self._known or count < SECTOR):
+                self._former[number] = bytes(self._sector(number))
             if count == SECTOR:
                 self._known[number] = bytearray(value[done : done + count])
             else:
@@ -90,19 +182,9 @@ class Image:
         self._peeked[number] = offset, self._read(offset, size)
         return self._peeked[number][1]
 
-    def changes(self) -> list[tuple[int, bytes]]:
-        """Offset and content of the sectors that were changed, in the order of their last change.
-
-        Neighbours that follow each other are joined.
-        """
-        found: list[tuple[int, bytes]] = []
-        for number in self._changed:
-            offset, data = number * SECTOR, bytes(self._known[number])
-            if found and found[-1][0] + len(found[-1][1]) == offset:
-                found[-1] = found[-1][0], found[-1][1] + data
-            else:
-                found.append((offset, data))
-        return found
+    def steps(self) -> list[Step]:
+        """What was changed, in the order of the last change of each sector."""
+        return steps_to(self._changed, self._former, lambda number: bytes(self._known[number]))
 
     def _sector(self, number: int) -> bytearray:
         if number not in self._known:
@@ -123,46 +205,3 @@ class Image:
             for n in range(number, end):
                 self._known[n] = bytearray(data[n * SECTOR - start : (n + 1) * SECTOR - start])
             number = end
-
-
-class Disk:
-    """What wear levelling shows of an image: the same bytes in another order.
-
-    As an `Image`: slices, changes of slices, a length.
-    """
-
-    def __init__(self, image: Image, wear: Wear) -> None:
-        self._image = image
-        self._wear = wear
-
-    def __len__(self) -> int:
-        return self._wear.sectors * SECTOR
-
-    @overload
-    def __getitem__(self, place: int) -> int: ...
-    @overload
-    def __getitem__(self, place: slice) -> bytes: ...
-    def __getitem__(self, place: int | slice) -> int | bytes:
-        if isinstance(place, int):
-            return self[place : place + 1][0]
-        start, stop, _ = place.indices(len(self))
-        found = []
-        while start < stop:
-            number, at = divmod(start, SECTOR)
-            count = min(SECTOR - at, stop - start)
-            base = self._wear.flash_sector(number) * SECTOR + at
-            found.append(self._image[base : base + count])
-            start += count
-        return b"".join(found)
-
-    def __setitem__(self, place: slice, value: bytes) -> None:
-        start, stop, _ = place.indices(len(self))
-        if stop - start != len(value):
-            raise ValueError("a disk keeps its size")
-        done = 0
-        while done < len(value):
-            number, at = divmod(start + done, SECTOR)
-            count = min(SECTOR - at, len(value) - done)
-            base = self._wear.flash_sector(number) * SECTOR + at
-            self._image[base : base + count] = value[done : done + count]
-            done += count

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from esptool.errors import UsageError
 from esptool.storage.fs import fat_layout as fat
-from esptool.storage.fs.blocks import Disk, Image
+from esptool.storage.fs.blocks import Image, Step
 from esptool.storage.fs.model import (
     MAX_DEPTH,
     DamagedError,
@@ -23,7 +23,7 @@ from esptool.storage.fs.model import (
     clean,
     no_such_file,
 )
-from esptool.storage.fs.wear import Wear, find_wear, finish_write
+from esptool.storage.fs.wear import Disk, Wear, find_wear, finish_write
 
 _MAX_FOLDER = 65536 * fat.ENTRY  # bytes, by the specification
 _FREE = 0
@@ -123,8 +123,8 @@ class Fat(FileSystem):
     def image(self) -> bytes:
         return self._image[:]
 
-    def changes(self) -> list[tuple[int, bytes]]:
-        return self._image.changes()
+    def steps(self) -> list[Step]:
+        return self._image.steps()
 
     def _chain(self, first: int, name: str) -> list[int]:
         """The clusters of a chain, in order."""

@@ -11,8 +11,8 @@ import struct
 
 from esptool.errors import UsageError
 from esptool.records import dataclass
+from esptool.storage.fs.blocks import Bytes, MutableBytes
 from esptool.storage.fs.model import DamagedError
-from esptool.storage.fs.wear import Bytes, MutableBytes
 
 ENTRY = 32
 LONG_NAME, VOLUME_LABEL, FOLDER, ARCHIVE = 0x0F, 0x08, 0x10, 0x20

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from esptool.errors import FatalError, UsageError
 from esptool.records import dataclass
-from esptool.storage.fs.blocks import Image
+from esptool.storage.fs.blocks import Image, Step
 from esptool.storage.fs.model import (
     MAX_DEPTH,
     DamagedError,
@@ -251,8 +251,8 @@ class Littlefs(FileSystem):
     def image(self) -> bytes:
         return self._image[:]
 
-    def changes(self) -> list[tuple[int, bytes]]:
-        return self._image.changes()
+    def steps(self) -> list[Step]:
+        return self._image.steps()
 
     def _walk(self, top: str) -> Iterator[Entry]:
         """All entries below a folder. No name may come twice: a folder that goes in circles."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from esptool.errors import FatalError, UsageError
 from esptool.records import dataclass
+from esptool.storage.fs.blocks import Step
 
 #: A path deeper than this is damage (or an attack), whatever the file system.
 MAX_DEPTH = 64
@@ -117,8 +118,8 @@ class FileSystem(ABC):
         """All bytes, as they belong into the partition."""
 
     @abstractmethod
-    def changes(self) -> list[tuple[int, bytes]]:
-        """Offset and content of what was changed, whole sectors, in the order to write it in.
+    def steps(self) -> list[Step]:
+        """What was changed, in the order in which to write it.
 
         Content comes first and what points to it last, as far as the format allows.
         """

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from esptool.errors import UsageError
-from esptool.storage.fs.blocks import Image
+from esptool.storage.changes import SECTOR
+from esptool.storage.fs.blocks import Image, Step, steps_to
 from esptool.storage.fs.model import (
     DamagedError,
     Entry,
@@ -30,7 +31,6 @@ from esptool.storage.fs.spiffs_layout import (
     find_layout,
 )
 from esptool.storage.fs.spiffs_pages import Allocator, Pages
-from esptool.storage.fs.wear import SECTOR
 
 #: Blocks that stay blank, so that there is always room to clean another one.
 _SPARE = 2
@@ -73,6 +73,9 @@ class Spiffs(FileSystem):
             raise UsageError(f"The image has {len(data):#x} bytes, not {self.layout.size:#x}.")
         self._data = bytearray(data)
         self._pages = Pages(self._data, self.layout)
+        self._former = data
+        #: Blocks that held nothing, so that writing them by halves harms nothing either.
+        self._blank = set(self._pages.blank_blocks())
         self._touched: dict[int, None] = {}
         self._restore_magic()
         self._files = self._scan()
@@ -121,15 +124,15 @@ class Spiffs(FileSystem):
     def image(self) -> bytes:
         return bytes(self._data)
 
-    def changes(self) -> list[tuple[int, bytes]]:
-        found: list[tuple[int, bytes]] = []
-        for number in self._touched:
-            at, sector = number * SECTOR, bytes(self._data[number * SECTOR : (number + 1) * SECTOR])
-            if found and found[-1][0] + len(found[-1][1]) == at:
-                found[-1] = found[-1][0], found[-1][1] + sector
-            else:
-                found.append((at, sector))
-        return found
+    def steps(self) -> list[Step]:
+        former = {
+            n: self._former[n * SECTOR : (n + 1) * SECTOR]
+            for n in self._touched
+            if n * SECTOR // self.layout.block_size not in self._blank
+        }
+        return steps_to(
+            self._touched, former, lambda n: bytes(self._data[n * SECTOR : (n + 1) * SECTOR])
+        )
 
     def _in_use(self) -> int:
         return sum(self._pages.counted(block)[2] for block in range(self.layout.blocks))

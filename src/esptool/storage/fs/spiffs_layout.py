@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from esptool.errors import UsageError
 from esptool.records import dataclass, replace
+from esptool.storage.fs.blocks import Bytes
 from esptool.storage.fs.model import DamagedError
 
 #: Bits of a page header's flags. A cleared bit means what the name says.
@@ -137,7 +138,20 @@ class Layout:
         return 1 + -(-beyond // self.more_entries)
 
 
-def find_layout(data: bytes, size: int | None = None) -> Layout:
+def looks_like_spiffs(image: Bytes) -> bool:
+    """Whether the first blocks of an image are marked; no more than these is read."""
+    for block_size in _BLOCKS:
+        for page_size in _PAGES:
+            for with_length in (True, False):
+                layout = Layout(
+                    len(image), page_size, block_size, magic=True, magic_length=with_length
+                )
+                if _fits(layout) and sum(_is_marked(image, layout, n) for n in range(3)) >= 2:
+                    return True
+    return False
+
+
+def find_layout(data: bytes) -> Layout:
     """The layout of an image, found from its magic numbers and its files.
 
     One block may lack its number: it was being erased when the power went. What an empty image
@@ -161,15 +175,23 @@ def find_layout(data: bytes, size: int | None = None) -> Layout:
     )
 
 
-def _marked(data: bytes, layout: Layout) -> bool:
-    if len(data) % layout.block_size or layout.blocks < 3:
+def _fits(layout: Layout) -> bool:
+    if layout.size % layout.block_size or layout.blocks < 3:
         return False
-    if layout.block_size < 8 * layout.page_size:
+    return layout.block_size >= 8 * layout.page_size
+
+
+def _is_marked(data: Bytes, layout: Layout, block: int) -> bool:
+    at = layout.magic_at(block)
+    return int.from_bytes(data[at : at + 2], "little") == layout.magic_of(block)
+
+
+def _marked(data: bytes, layout: Layout) -> bool:
+    if not _fits(layout):
         return False
     missing = 0
     for block in range(layout.blocks):
-        at = layout.magic_at(block)
-        missing += int.from_bytes(data[at : at + 2], "little") != layout.magic_of(block)
+        missing += not _is_marked(data, layout, block)
         if missing > 1:
             return False
     return True

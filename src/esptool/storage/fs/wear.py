@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Protocol
+from typing import overload
 
 from esptool.errors import UsageError
 from esptool.records import dataclass
+from esptool.storage.changes import SECTOR
+from esptool.storage.fs.blocks import Bytes, Image, MutableBytes
 from esptool.storage.fs.model import DamagedError
 
-SECTOR = 4096
 _HEAD = struct.Struct("<8I28sI")  # state: eight words, reserved, CRC of what is before it
 _RECORD = 16
 _VERSION = 2
@@ -77,18 +78,47 @@ class Wear:
         return place if place < self.position else place + 1
 
 
-class Bytes(Protocol):
-    """Bytes that are read in slices, such as `bytes` or a part of a device's flash."""
+class Disk:
+    """What wear levelling shows of an image: the same bytes in another order.
 
-    def __len__(self) -> int: ...
+    As an `Image`: slices, changes of slices, a length.
+    """
 
-    def __getitem__(self, place: slice, /) -> bytes: ...
+    def __init__(self, image: Image, wear: Wear) -> None:
+        self._image = image
+        self._wear = wear
 
+    def __len__(self) -> int:
+        return self._wear.sectors * SECTOR
 
-class MutableBytes(Bytes, Protocol):
-    """The same, and slices can be replaced."""
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> bytes: ...
+    def __getitem__(self, place: int | slice) -> int | bytes:
+        if isinstance(place, int):
+            return self[place : place + 1][0]
+        start, stop, _ = place.indices(len(self))
+        found = []
+        while start < stop:
+            number, at = divmod(start, SECTOR)
+            count = min(SECTOR - at, stop - start)
+            base = self._wear.flash_sector(number) * SECTOR + at
+            found.append(self._image[base : base + count])
+            start += count
+        return b"".join(found)
 
-    def __setitem__(self, place: slice, value: bytes, /) -> None: ...
+    def __setitem__(self, place: slice, value: bytes) -> None:
+        start, stop, _ = place.indices(len(self))
+        if stop - start != len(value):
+            raise ValueError("a disk keeps its size")
+        done = 0
+        while done < len(value):
+            number, at = divmod(start + done, SECTOR)
+            count = min(SECTOR - at, len(value) - done)
+            base = self._wear.flash_sector(number) * SECTOR + at
+            self._image[base : base + count] = value[done : done + count]
+            done += count
 
 
 def find_wear(data: Bytes) -> Wear | None:

@@ -290,6 +290,7 @@ def _security(spec: ChipSpec, silicon: Silicon) -> Pairs:
         "secure_boot_v2": ("ABS_DONE_1",),
         "crypt_cnt": ("SPI_BOOT_CRYPT_CNT", "FLASH_CRYPT_CNT"),
         "no_manual_encrypt": ("DIS_DOWNLOAD_MANUAL_ENCRYPT", "DISABLE_DL_ENCRYPT"),
+        "secure_version": ("SECURE_VERSION",),
     }
     for name, fields in masks.items():
         bits = getattr(security, name)

@@ -216,7 +216,9 @@ def _security(chip: ChipSpec) -> Iterator[Problem]:
     security = chip.security
     places = {
         name: getattr(security, name)
-        for name in ("secure_boot", "secure_boot_v2", "crypt_cnt", "no_manual_encrypt")
+        for name in (
+            *("secure_boot", "secure_boot_v2", "crypt_cnt", "no_manual_encrypt", "secure_version"),
+        )
     }
     for i, piece in enumerate(security.purpose_fields):
         places[f"purpose_fields[{i}]"] = piece

@@ -229,6 +229,7 @@ CHIP = ChipSpec(
         secure_boot_v2_min=0x12C,
         crypt_cnt=Bits(0x3FF5A000, 0x7F00000),
         no_manual_encrypt=Bits(0x3FF5A018, 128),
+        secure_version=Bits(0x3FF5A088, 0xFFFFFFFF),
         key_check=KeyCheck.ESP32_BLK1,
     ),
     efuse=Efuse(

@@ -148,6 +148,7 @@ CHIP = ChipSpec(
         secure_boot=Bits(0x60008830, 0x200000),
         crypt_cnt=Bits(0x60008830, 0x380),
         no_manual_encrypt=Bits(0x60008830, 64),
+        secure_version=Bits(0x60008830, 0x3C00000),
         key_check=KeyCheck.C2_KEY0,
     ),
     efuse=Efuse(

@@ -160,6 +160,7 @@ CHIP = ChipSpec(
         secure_boot=Bits(0x60008838, 0x100000),
         crypt_cnt=Bits(0x60008834, 0x1C0000),
         no_manual_encrypt=Bits(0x60008830, 0x100000),
+        secure_version=Bits(0x6000883C, 0x3FFFC000),
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,),),
         purpose_fields=(

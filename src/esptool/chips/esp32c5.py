@@ -166,6 +166,7 @@ CHIP = ChipSpec(
         secure_boot=Bits(0x600B4838, 0x2000000),
         crypt_cnt=Bits(0x600B4834, 0x70000),
         no_manual_encrypt=Bits(0x600B4830, 0x100000),
+        secure_version=Bits(0x600B483C, 0x3FE00),
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,),),
         purpose_fields=(

@@ -175,6 +175,7 @@ CHIP = ChipSpec(
         secure_boot=Bits(0x600B4834, 0x4000000),
         crypt_cnt=Bits(0x600B4830, 0x3800000),
         no_manual_encrypt=Bits(0x600B4830, 0x4000),
+        secure_version=Bits(0x600B4838, 0xFFFF00),
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,),),
         purpose_fields=(

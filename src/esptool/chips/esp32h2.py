@@ -166,6 +166,7 @@ CHIP = ChipSpec(
         secure_boot=Bits(0x600B0838, 0x100000),
         crypt_cnt=Bits(0x600B0834, 0x1C0000),
         no_manual_encrypt=Bits(0x600B0830, 0x100000),
+        secure_version=Bits(0x600B083C, 0x1FFFE00),
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,),),
         purpose_fields=(

@@ -148,6 +148,7 @@ CHIP = ChipSpec(
         secure_boot=Bits(0x600B4038, 0x100000),
         crypt_cnt=Bits(0x600B4034, 0x1C0000),
         no_manual_encrypt=Bits(0x600B4030, 0x100000),
+        secure_version=Bits(0x600B403C, 0x1FFFE00),
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,),),
         purpose_fields=(

@@ -178,6 +178,7 @@ CHIP = ChipSpec(
         secure_boot=Bits(0x600B1838, 32),
         crypt_cnt=Bits(0x600B1830, 0x3800000),
         no_manual_encrypt=Bits(0x600B1830, 0x4000),
+        secure_version=Bits(0x600B183C, 0x7FFF80),
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,), (2, 3)),
         purpose_fields=(

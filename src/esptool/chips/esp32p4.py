@@ -129,6 +129,7 @@ CHIP = ChipSpec(
         secure_boot=Bits(0x5012D038, 0x100000),
         crypt_cnt=Bits(0x5012D034, 0x1C0000),
         no_manual_encrypt=Bits(0x5012D030, 0x100000),
+        secure_version=Bits(0x5012D03C, 0x1FFFE00),
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,), (2, 3)),
         purpose_fields=(

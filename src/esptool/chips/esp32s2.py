@@ -183,6 +183,7 @@ CHIP = ChipSpec(
         secure_boot=Bits(0x3F41A038, 0x100000),
         crypt_cnt=Bits(0x3F41A034, 0x1C0000),
         no_manual_encrypt=Bits(0x3F41A030, 0x80000),
+        secure_version=Bits(0x3F41A03C, 0x7FFF800),
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,), (2, 3)),
         purpose_fields=(

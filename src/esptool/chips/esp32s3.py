@@ -181,6 +181,7 @@ CHIP = ChipSpec(
         secure_boot=Bits(0x60007038, 0x100000),
         crypt_cnt=Bits(0x60007034, 0x1C0000),
         no_manual_encrypt=Bits(0x60007030, 0x100000),
+        secure_version=Bits(0x6000703C, 0x3FFFC000),
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,), (2, 3)),
         purpose_fields=(

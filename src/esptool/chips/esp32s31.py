@@ -137,6 +137,7 @@ CHIP = ChipSpec(
         secure_boot=Bits(0x2071503C, 4),
         crypt_cnt=Bits(0x20715034, 0xE00000),
         no_manual_encrypt=Bits(0x20715030, 0x100000),
+        secure_version=Bits(0x20715040, 0xFFFF),
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,), (2, 3)),
         purpose_fields=(

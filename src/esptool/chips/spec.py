@@ -329,6 +329,7 @@ class Security:
         secure_boot_v2: ESP32's second bit, meaningful from revision `secure_boot_v2_min`.
         crypt_cnt: flash encryption is enabled when an odd number of these bits is set.
         no_manual_encrypt: bit that forbids encrypted writes by the loader.
+        secure_version: an app's secure version must not be below how many of these bits are set.
         key_check, key_purposes: how a valid key is seen; each tuple of purposes is sufficient.
         purpose_fields: where each key block's purpose stands.
         key_manager: field whose bit `key_manager_xts` says that the key manager holds the key.
@@ -339,6 +340,7 @@ class Security:
     secure_boot_v2_min: int = 0
     crypt_cnt: Bits | None = None
     no_manual_encrypt: Bits | None = None
+    secure_version: Bits | None = None
     key_check: KeyCheck = KeyCheck.NONE
     key_purposes: tuple[tuple[int, ...], ...] = ()
     purpose_fields: tuple[Piece, ...] = ()

@@ -43,6 +43,8 @@ ENTRIES = {
     "elf2image": _entry("elf2image", "Make a firmware image of an ELF file."),
     "image-info": _entry("image_info", "Tell what is in a firmware image."),
     "merge-bin": _entry("merge_bin", "Join several files into one to flash."),
+    "partitions": _entry("partitions", "Show the partitions and what is in them."),
+    "ota": _entry("ota", "Show or choose which application boots; write the next."),
     "nvs": _entry("nvs", "Read, change and build NVS, the key-value storage."),
     "version": _entry("version", "Show the version."),
     "verify-flash": _entry("verify_flash", "Compare flash with files.", ADVANCED),

@@ -252,6 +252,11 @@ class Facts:
         """The loader must not write encrypted."""
         return bool(self._bits(self._s.spec.security.no_manual_encrypt))
 
+    @property
+    def secure_version(self) -> int:
+        """What the secure version of an application must not be below (anti-rollback)."""
+        return self._bits(self._s.spec.security.secure_version).bit_count()
+
     @cached_property
     def key_purposes(self) -> tuple[int, ...]:
         """The purpose of each key block."""

@@ -24,15 +24,19 @@ from typing import TYPE_CHECKING
 
 from esptool import chips
 from esptool.chips.nor import SECTOR
+from esptool.chips.spec import ChipSpec
+from esptool.device import ext
 from esptool.errors import FatalError, ImageError, SecureModeError, StorageError, UsageError
 from esptool.events import Event, Listener, Progress, ignore
 from esptool.files import write_atomic
 from esptool.image.reader import detect_chip
 from esptool.image.sources import read_source
 from esptool.ops import bounds
+from esptool.ops.checks import can_verify
 from esptool.ops.flash_info import set_flash_size
 from esptool.ops.model import Region, WriteOptions
 from esptool.ops.write import write_flash
+from esptool.protocol.ext import Capability
 from esptool.records import dataclass
 from esptool.storage import names
 from esptool.storage.dump import STATE_HEADER, state_header
@@ -45,7 +49,7 @@ from esptool.storage.partitions import (
     candidate_offsets,
     find_table,
 )
-from esptool.transfer.receive import receive_bytes
+from esptool.transfer.receive import flash_md5, md5_of_blank, receive_bytes
 from esptool.transfer.recovery import Recovery
 from esptool.transfer.report import Report
 
@@ -105,6 +109,21 @@ def load_table(
         raise StorageError(f"'{path}': {e.message}", remedy=e.remedy) from None
 
 
+def starts_with_table(path: str) -> bool:
+    """A file is a binary partition table."""
+    with open(path, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def is_csv(path: str) -> bool:
+    """A file may be a partition table in CSV: it is text. Flash has other bytes soon."""
+    with open(path, "rb") as file:
+        start = file.read(SECTOR)
+    if not start or b"\0" in start or b"\xff\xff" in start:
+        return not start
+    return b"," in start and not start.startswith((MAGIC, b"\xe9", b"{"))
+
+
 class Flash:
     """The whole of a flash, wherever it is.
 
@@ -122,16 +141,29 @@ class Flash:
         """
         raise NotImplementedError
 
-    def write(self, address: int, data: bytes) -> int:
+    def write(self, address: int, data: bytes, *, name: str | None = None) -> int:
         """Bring bytes to a flash offset; of the sectors there only those that change are written.
 
-        What stands beside them in the first and last sector is kept. Returns how many sectors
-        were written.
+        What stands beside them in the first and last sector is kept. `name` is how messages call
+        the data. Returns how many sectors were written.
 
         Raises:
             FatalError: not within the flash, or it failed; says what is not written.
         """
         raise NotImplementedError
+
+    def used(self, address: int, size: int) -> int | None:
+        """How many bytes of a range of whole sectors lie in sectors that are not blank.
+
+        None where that cannot be found out quickly; what is not None may be all of the range where
+        the other side can only tell that something is there.
+        """
+        raise NotImplementedError
+
+    @property
+    def chip(self) -> ChipSpec | None:
+        """The chip that the flash belongs to, None where nothing tells."""
+        return None
 
     @property
     def table(self) -> PartitionTable:
@@ -155,7 +187,7 @@ class Flash:
     @property
     def bootloader_offset(self) -> int | None:
         """Where the chip's boot loader stands, None where it is not known."""
-        return None
+        return None if self.chip is None else self.chip.flash.bootloader_offset
 
     @property
     def encrypted(self) -> bool:
@@ -310,7 +342,7 @@ class DeviceFlash(Flash):
                 remedy="Leave out --no-stub: the flasher stub can.",
             )
 
-    def write(self, address: int, data: bytes) -> int:
+    def write(self, address: int, data: bytes, *, name: str | None = None) -> int:
         start = address - address % SECTOR
         end = -(-(address + len(data)) // SECTOR) * SECTOR
         bounds.require_inside(self.session, start, end - start, self.limit)
@@ -323,7 +355,8 @@ class DeviceFlash(Flash):
             if self._known.get(at) != wanted[at - start : at - start + SECTOR]
         ]
         regions = [
-            Region(first, wanted[first - start : last - start]) for first, last in _runs(changed)
+            Region(first, wanted[first - start : last - start], name)
+            for first, last in _runs(changed)
         ]
         if regions:
             for at in changed:
@@ -388,9 +421,20 @@ class DeviceFlash(Flash):
             remedy=f"Say where it is with --partition-table-offset. {_GIVE_TABLE}",
         )
 
+    def used(self, address: int, size: int) -> int | None:
+        session = self.session
+        bounds.require_inside(session, address, size, self.limit)
+        if session.can(Capability.BLANK):
+            return SECTOR * ext.blank_map(session, address, size).count(False)
+        if not can_verify(session) or not session.is_stub:
+            return None
+        blank = md5_of_blank(size)
+        recovery = Recovery(session, self._report)
+        return 0 if flash_md5(session, address, size, recovery, blank) == blank else size
+
     @property
-    def bootloader_offset(self) -> int | None:
-        return self.session.spec.flash.bootloader_offset
+    def chip(self) -> ChipSpec | None:
+        return self.session.spec
 
     @property
     def encrypted(self) -> bool:
@@ -438,6 +482,11 @@ class FileFlash(Flash):
         return self._head is not None
 
     @property
+    def is_table(self) -> bool:
+        """It is a partition table, and no flash."""
+        return self._data[: len(MAGIC)] == MAGIC
+
+    @property
     def size(self) -> int:
         """Bytes of flash in the file."""
         return len(self._data) - self._start
@@ -447,7 +496,7 @@ class FileFlash(Flash):
         start = self._start + address
         return bytes(self._data[start : start + size]).ljust(size, BLANK)
 
-    def write(self, address: int, data: bytes) -> int:
+    def write(self, address: int, data: bytes, *, name: str | None = None) -> int:
         bounds.require_32_bits(address, len(data))
         former = self.read(address, len(data))
         if former == data:
@@ -478,22 +527,30 @@ class FileFlash(Flash):
     @cached_property
     def _own_table(self) -> tuple[int, PartitionTable] | None:
         told = self._source.offset
+        if self.is_table:
+            offset = DEFAULT_OFFSET if told is None else told
+            return offset, PartitionTable.from_bytes(self.read(0, self.size))
         if told is not None:
             return told, PartitionTable.from_bytes(self.read(told, TABLE_SIZE))
         return find_table(self.read(0, LAST_OFFSET + TABLE_SIZE))
 
-    @property
-    def bootloader_offset(self) -> int | None:
+    def used(self, address: int, size: int) -> int | None:
+        data = self.read(address, size)
+        sectors = (data[at : at + SECTOR] for at in range(0, size, SECTOR))
+        return SECTOR * sum(bool(sector.strip(BLANK)) for sector in sectors)
+
+    @cached_property
+    def chip(self) -> ChipSpec | None:
         if self._head is not None:
             key = str(self._head.get("chip"))
-            return chips.get(key).flash.bootloader_offset if key in chips.KEYS else None
+            return chips.get(key) if key in chips.KEYS else None
         for at in (0, 0x1000, 0x2000):
             try:
                 chip = detect_chip(self.read(at, SECTOR))
             except ImageError:
                 continue
             if chip.flash.bootloader_offset == at:
-                return at
+                return chip
         return None
 
     @property
@@ -505,6 +562,8 @@ class FileFlash(Flash):
 
     def place(self, text: str = "", *, raw: bool = False) -> Place:
         """A partition by name; in a file that is one partition, any name (or "") stands for it."""
+        if self.is_table:
+            raise UsageError(f"{self.label} is a partition table: no partitions are in it.")
         if not self.is_one_partition:
             if not text:
                 raise UsageError(

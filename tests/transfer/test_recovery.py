@@ -7,12 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from esptool import ops
 from esptool.device import Session, connect
 from esptool.device.link import Link
+from esptool.device.requests import SPARE, TRY, Tries
 from esptool.errors import (
     ChipResponseError,
     FatalError,
@@ -24,8 +26,10 @@ from esptool.errors import (
     VerifyError,
 )
 from esptool.ops.model import Region, WriteOptions
+from esptool.protocol.ext import Ext
+from esptool.protocol.opcodes import Cmd
 from esptool.protocol.packets import failure
-from esptool.transfer.recovery import DOUBTS, TRY, Decision, Recovery, decide
+from esptool.transfer.recovery import DOUBTS, Decision, Recovery, decide
 from esptool.transfer.report import Report
 from tests.ops.support import Log, firmware, placeholder, url
 
@@ -127,6 +131,59 @@ def test_a_hash_that_never_arrives_costs_the_budget_once(monkeypatch: pytest.Mon
             ops.write_flash(s, [Region(BASE, DATA)], WriteOptions(retries=3))
     assert asked[0x13] == 4
     assert log.text.count("Lost contact while verifying") == 3
+
+
+def deaf_to(monkeypatch: pytest.MonkeyPatch, opcode: int) -> Counter[int]:
+    """Requests of one kind are lost; counts how often each was sent."""
+    asked: Counter[int] = Counter()
+    send = Link.send_request
+
+    def lose(self: Link, sent: int, data: bytes = b"", check: int = 0) -> None:
+        asked[sent] += 1
+        if sent != opcode:
+            send(self, sent, data, check)
+
+    monkeypatch.setattr(Link, "send_request", lose)
+    return asked
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_requests_that_are_sent_again_take_from_the_budget_of_the_job(
+    monkeypatch: pytest.MonkeyPatch, retries: int
+) -> None:
+    with opened(Log(), flash="1MB") as s:
+        asked = deaf_to(monkeypatch, Ext.HASHES)
+        with pytest.raises(LinkTimeoutError):
+            ops.write_flash(s, [Region(BASE, DATA)], WriteOptions(retries=retries))
+    # One for the job, one for each unit of the budget at most, and the spare.
+    assert 1 + SPARE <= asked[Ext.HASHES] <= 1 + TRY * retries + SPARE
+
+
+def test_a_stub_that_is_never_uploaded_costs_the_budget_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with connect(url("esp32c3", timing="virtual"), chip="esp32c3", listener=Log()) as s:
+        s.settings = replace(s.settings, retries=2)
+        asked = deaf_to(monkeypatch, Cmd.MEM_DATA)
+        with pytest.raises(LinkTimeoutError):
+            s.run_stub(placeholder(s.spec))
+        assert asked[Cmd.MEM_DATA] <= 1 + TRY * 2 + SPARE
+        # The job is over: each request stands for itself again.
+        assert not s.tries.job
+
+
+def test_what_got_through_in_the_end_costs_nothing() -> None:
+    tries = Tries(2)
+    before = tries.left
+    assert all(tries.resend() for _ in range(3))
+    tries.got_through(before)
+    assert tries.left == before == 2 * TRY
+    assert tries.spend()
+    assert tries.spend()
+    assert not tries.spend()
+    assert [tries.resend() for _ in range(SPARE + 1)] == [True] * SPARE + [False]
+    tries.renew()
+    assert tries.left == before
 
 
 @pytest.mark.parametrize("job", ["write", "read"])

@@ -47,6 +47,7 @@ __all__ = [
     "probe",
 ]
 
+#: How often a request is sent before the chip is taken for lost, where the budget allows it.
 ATTEMPTS = 5
 #: Small requests are answered at once; each try waits twice as long as the one before.
 FIRST_WAIT_S = 0.5
@@ -58,17 +59,14 @@ SHARE_OF_MD5 = 1 / 4
 
 def probe(session: Requester) -> ExtInfo | None:
     """Ask the running stub for its extensions; None where it has none."""
-    for left in reversed(range(ATTEMPTS)):
-        try:
-            reply = session.request("ask for extensions", Ext.INFO)
-            return parse_info(reply.value, reply.data)
-        except NoAnswerError:
-            session.link.discard_input()
-            if not left:
-                return None
-        except ChipResponseError:
-            return None
-    return None
+    try:
+        reply = session.request("ask for extensions", Ext.INFO, attempts=ATTEMPTS)
+    except NoAnswerError:
+        session.link.discard_input()
+        return None
+    except ChipResponseError:
+        return None
+    return parse_info(reply.value, reply.data)
 
 
 def request(
@@ -93,7 +91,10 @@ def request(
     wait = min(longest, FIRST_WAIT_S if timeout_s is None else longest)
     payload = seal(opcode, fields)
     last: FatalError = LinkTimeoutError(f"No answer to: {what}.")
+    budget = session.tries.left
     for attempt in range(ATTEMPTS):
+        if attempt and not session.tries.resend():
+            break
         session.link.send_request(opcode, payload)
         asked = session.link.now()
         try:
@@ -108,6 +109,7 @@ def request(
             continue
         took = session.link.now() - asked
         session.round_trip = min(took, session.round_trip or took)
+        session.tries.got_through(budget)
         if attempt:
             _pass_late_answers(session, wait)
         if answer.status:
@@ -282,6 +284,7 @@ def erase(
     """
     payload = seal(Ext.ERASE, words(offset, size, 1))
     wait = max(session.settings.timeout, _ERASE_STEP_S)
+    budget = session.tries.left
     failures = 0
     resent = False
     session.link.send_request(Ext.ERASE, payload)
@@ -290,7 +293,7 @@ def erase(
             answer = await_answer(session, Ext.ERASE, wait, lambda _a: True)
         except NoAnswerError:
             failures += 1
-            if failures > ATTEMPTS:
+            if failures == ATTEMPTS or not session.tries.resend():
                 raise
             session.link.discard_input()
             resent = True
@@ -298,7 +301,7 @@ def erase(
             continue
         if answer is None or answer.damaged:
             failures += 1
-            if failures > ATTEMPTS:
+            if failures == ATTEMPTS or not session.tries.resend():
                 raise LinkTimeoutError("The stub's answers to an erase arrive damaged.")
             if answer is not None:
                 resent = True
@@ -307,6 +310,7 @@ def erase(
         if answer.status:
             raise refused(f"erase flash at {offset + answer.value:#010x}", answer)
         failures = 0
+        session.tries.got_through(budget)
         final = answer.fields[:4] == words(1)
         if answer.value > size or (final and answer.value != size):
             continue  # of an earlier erase that was asked for twice

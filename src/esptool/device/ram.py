@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from esptool.device.requests import Requester
+from esptool.device.requests import Requester, Tries
 from esptool.errors import LineLossError, LinkTimeoutError, NoAnswerError, PortError
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
@@ -13,9 +13,8 @@ from esptool.protocol.opcodes import Cmd
 RAM_BLOCK = 0x1800
 #: Over USB-OTG the ROM takes smaller blocks.
 USB_OTG_BLOCK = 0x800
-#: What follows a refused block goes in small pieces, which are lost less easily.
-PIECE = 0x200
-PIECE_ATTEMPTS = 8
+#: What follows a refused block goes in small ones, which are lost less easily.
+SMALL_BLOCK = 0x200
 #: A loader that has got a block whole answers at once; silence means that its end is lost.
 ANSWER_S = 1.0
 
@@ -49,7 +48,8 @@ class Ram:
     def __init__(self, requests: Requester) -> None:
         self._r = requests
         self._download: _Download | None = None
-        self._lossy = False
+        #: A block was lost: the line is taken for a bad one.
+        self._small_blocks = False
 
     def begin(self, size: int, blocks: int, block_size: int, address: int) -> None:
         """Announce `size` bytes in `blocks` blocks for RAM at `address`."""
@@ -70,31 +70,31 @@ class Ram:
         if download is None:
             self._ram_data(data, seq)
             return
-        if not self._lossy:
-            try:
-                self._ram_data(data, seq - download.first)
-                return
-            except LineLossError as e:
-                self._again_or_raise(e, last=False)
-                self._lossy = True
-        self._in_pieces(data, download.from_block(seq).address)
+        with self._r.one_job() as tries:
+            if not self._small_blocks:
+                try:
+                    self._ram_data(data, seq - download.first)
+                    return
+                except LineLossError as e:
+                    self._again_or_raise(e, tries)
+                    self._small_blocks = True
+            self._in_small_blocks(data, download.from_block(seq).address, tries)
         rest = download.from_block(seq + 1)
         if rest.blocks:
             self._download = rest
 
-    def _in_pieces(self, data: bytes, address: int) -> None:
-        done = failures = 0
+    def _in_small_blocks(self, data: bytes, address: int, tries: Tries) -> None:
+        done, budget = 0, tries.left
         while done < len(data):
-            rest = data[done:]
-            self._announce(_Download(len(rest), -(-len(rest) // PIECE), PIECE, address + done))
+            rest, size = data[done:], SMALL_BLOCK
+            self._announce(_Download(len(rest), -(-len(rest) // size), size, address + done))
             try:
-                for seq, at in enumerate(range(0, len(rest), PIECE)):
-                    self._ram_data(rest[at : at + PIECE], seq)
-                    done += len(rest[at : at + PIECE])
-                    failures = 0
+                for seq, at in enumerate(range(0, len(rest), size)):
+                    self._ram_data(rest[at : at + size], seq)
+                    done += len(rest[at : at + size])
+                    tries.got_through(budget)
             except LineLossError as e:
-                failures += 1
-                self._again_or_raise(e, last=failures == PIECE_ATTEMPTS)
+                self._again_or_raise(e, tries)
 
     def _ram_data(self, data: bytes, seq: int) -> None:
         body, check = packets.data_block(data, seq)
@@ -102,9 +102,9 @@ class Ram:
         wait += len(body) * packets.BITS_A_BYTE / self._r.link.baud
         self._r.request("write to target RAM", Cmd.MEM_DATA, body, check, timeout_s=wait)
 
-    def _again_or_raise(self, e: LineLossError, *, last: bool) -> None:
-        """Get ready for another try, unless it was the `last` or the port is gone."""
-        if last or isinstance(e, PortError):
+    def _again_or_raise(self, e: LineLossError, tries: Tries) -> None:
+        """Get ready for another try, unless the budget is used up or the port is gone."""
+        if isinstance(e, PortError) or not tries.resend():
             raise e
         if isinstance(e, NoAnswerError):
             self._r.link.discard_input()

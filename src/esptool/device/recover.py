@@ -28,6 +28,7 @@ from esptool.transport.port import PortClosedError
 
 if TYPE_CHECKING:
     from esptool.chips.spec import ChipSpec
+    from esptool.device.requests import Tries
     from esptool.device.session import Session
 
 #: What a bad line or a lost chip looks like. A ROM says "unknown command" of a damaged one too.
@@ -36,8 +37,6 @@ LOSSES = (LineLossError, ChipResponseError, UnsupportedCommandError)
 ROM_BAUD = 115200
 REAPPEAR_PAUSE_S = 0.2
 RECONNECT_ATTEMPTS = 3
-#: How often bringing a chip back may itself fail.
-RECOVERIES = 3
 QUIET_S = 0.05
 #: Each question waits so much longer for its answer than the one before.
 GROWTH = 1.5
@@ -95,18 +94,19 @@ def recover(session: Session, before: str = "default-reset") -> None:
     Raises:
         PortError: the port did not come back.
         ConnectError: the chip does not answer, or another one does.
-        FatalError: it was lost again on the way, several times.
+        FatalError: it was lost again on the way, and the budget of the job is used up.
     """
     former = _Former(session.is_stub, session.link.baud, session.flash.size, session.flash.pins)
     session.recovering = True
     try:
-        _recover(session, former, before)
+        with session.one_job() as tries:
+            _recover(session, former, before, tries)
     finally:
         session.recovering = False
 
 
-def _recover(session: Session, former: _Former, before: str) -> None:
-    for left in reversed(range(RECOVERIES)):
+def _recover(session: Session, former: _Former, before: str, tries: Tries) -> None:
+    while True:
         try:
             if not _alive(session):
                 reopen(session)
@@ -116,7 +116,7 @@ def _recover(session: Session, former: _Former, before: str) -> None:
             raise
         except LOSSES:
             # The line that lost the chip may well spoil this, too.
-            if not left:
+            if not tries.spend():
                 raise
 
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 
 from esptool.chips.spec import ChipSpec, Op, Piece, Step
@@ -37,6 +38,52 @@ KNOWN_TO_ROMS = frozenset(
 )
 
 
+#: What is taken of a budget: by taking lost work up again, and by sending one request again.
+TRY, RESEND = 4, 1
+#: How often a request may still be sent again where the budget is used up.
+SPARE = 4
+
+
+class Tries:
+    """One budget for all that is done once more in a job, so that tries do not multiply.
+
+    Requests, blocks, uploads and the recovery of a lost chip all take from it. What gets through in
+    the end costs nothing; `esptool.transfer.recovery` says when a job got further.
+
+    Attributes:
+        left: what is left of it; a little less than nothing where the spare is in use.
+        job: it is that of a job, not of single requests, each of which stands for itself.
+    """
+
+    def __init__(self, retries: int, *, job: bool = True) -> None:
+        """For `retries` losses in a row."""
+        self._full = TRY * retries
+        self.left = self._full
+        self.job = job
+
+    def renew(self) -> None:
+        """The job got further: the budget is whole again."""
+        self.left = self._full
+
+    def spend(self, cost: int = TRY) -> bool:
+        """Take a try from what is left; False where there is none."""
+        if self.left < cost:
+            return False
+        self.left -= cost
+        return True
+
+    def resend(self) -> bool:
+        """Take what one request costs; False where nothing is left, the spare included."""
+        if self.left <= -SPARE * RESEND:
+            return False
+        self.left -= RESEND
+        return True
+
+    def got_through(self, before: int) -> None:
+        """What began with `before` left got through: what it took is forgotten."""
+        self.left = before if self.job else self._full
+
+
 class StubKind(Enum):
     """What answers on the link."""
 
@@ -61,6 +108,7 @@ class Requester:
         round_trip: the shortest time in which a request was answered, in seconds; 0 before.
         sync_stub_detected: a stub was already running when the connection was made.
         has_left: a reset has taken the chip out of its loader.
+        tries: the budget of the present job.
     """
 
     def __init__(self, spec: ChipSpec, link: Link, settings: Settings, listener: Listener) -> None:
@@ -76,6 +124,18 @@ class Requester:
         self.round_trip = 0.0
         self.sync_stub_detected = False
         self.has_left = False
+        self.tries = Tries(settings.retries, job=False)
+
+    @contextmanager
+    def one_job(self) -> Iterator[Tries]:
+        """The budget of the present job; where there is none, what is done here is one."""
+        outside = self.tries
+        if not outside.job:
+            self.tries = Tries(self.settings.retries)
+        try:
+            yield self.tries
+        finally:
+            self.tries = outside
 
     @property
     def is_stub(self) -> bool:
@@ -145,7 +205,7 @@ class Requester:
 
         Args:
             what: the request in words, for an error: "write to target RAM".
-            attempts: how often to send it, for requests that do no harm when done twice.
+            attempts: how often to send it at most, for requests that do no harm when done twice.
             size: bytes of data that a good answer has, where that is known: its status is right
                 behind them, and what follows does not count.
 
@@ -154,23 +214,26 @@ class Requester:
             UnsupportedCommandError: the ROM does not know it.
             LinkTimeoutError, ProtocolError: no whole answer came.
         """
-        resends = 0 if self.secure_download else int(opcode in KNOWN_TO_ROMS)
+        doubts = 0 if self.secure_download else int(opcode in KNOWN_TO_ROMS)
+        budget = self.tries.left
         while True:
             attempts -= 1
             try:
                 value, body = self.command(opcode, data, check, timeout_s)
-                return Reply(value, self.checked(what, opcode, body, size))
+                reply = Reply(value, self.checked(what, opcode, body, size))
+                self.tries.got_through(budget)
+                return reply
             except NoAnswerError:
-                if attempts <= 0:
+                if attempts <= 0 or not self.tries.resend():
                     raise
                 self.link.discard_input()
             except UnsupportedCommandError:
                 # A ROM says so of a damaged request, too; what it refused it has not done.
-                if not resends:
+                if not doubts or not self.tries.resend():
                     raise
-                resends -= 1
+                doubts -= 1
             except DamagedRequestError:
-                if attempts <= 0:
+                if attempts <= 0 or not self.tries.resend():
                     raise
 
     def checked(self, what: str, opcode: int, body: bytes, size: int | None = None) -> bytes:

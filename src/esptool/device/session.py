@@ -156,15 +156,16 @@ class Session(Requester):
             return
         # Nothing is written yet, and through the stub the MAC address costs no request of its own.
         self._remember_port()
-        for left in reversed(range(self.settings.retries + 1)):
-            try:
-                stub_loader.upload(self, stub)
-                return
-            except LineLossError as e:
-                if not left or not self.may_reset or self.recover is None:
-                    raise
-                self.note(f"The upload was cut short ({e.message}) Trying again...")
-                self.recover(self)
+        with self.one_job() as tries:
+            while True:
+                try:
+                    stub_loader.upload(self, stub)
+                    return
+                except LineLossError as e:
+                    if not self.may_reset or self.recover is None or not tries.spend():
+                        raise
+                    self.note(f"The upload was cut short ({e.message}) Trying again...")
+                    self.recover(self)
 
     def adopt_stub(self) -> None:
         """From now on a stub answers; find out which."""

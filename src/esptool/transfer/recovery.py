@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is done after a failure: try again, get the chip back first, or give up.
 
-One `Recovery` serves a whole job, so that there is one budget of tries, whatever fails in it.
+One `Recovery` serves a whole job, so that there is one budget of tries, whatever fails in it: also
+requests that are sent again, uploads and recoveries in `esptool.device` take from it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from esptool.device.recover import LOSSES, regain
+from esptool.device.requests import TRY, Tries
 from esptool.errors import (
     ChipResponseError,
     DamagedRequestError,
@@ -29,9 +31,9 @@ T = TypeVar("T")
 
 #: What a transfer may meet that another try can mend; `decide` tells which of them it does.
 FAILURES = LOSSES
-#: A try is worth so much of the budget; one in which blocks were taken before the chip said that
-#: one arrived damaged costs less, as the chip is there and the next try may well get further.
-TRY, DAMAGED_TRY = 4, 1
+#: A try in which blocks were taken before the chip said that one arrived damaged costs less than
+#: others, as the chip is there and the next try may well get further.
+DAMAGED_TRY = 1
 #: How often the same request is repeated whose refusal may have come of damage.
 DOUBTS = 2
 
@@ -84,21 +86,17 @@ class Recovery:
         self.retries = session.settings.retries if retries is None else retries
         self._session = session
         self._report = report
-        self._budget = TRY * self.retries
-        self._left = self._budget
+        self._tries = session.tries = Tries(self.retries)
         self._doubts = 0
 
     def advanced(self) -> None:
         """The work got further."""
-        self._left = self._budget
+        self._tries.renew()
         self._doubts = 0
 
     def spend(self, cost: int = TRY) -> bool:
         """Take a try from what is left; False where there is none."""
-        if self._left < cost:
-            return False
-        self._left -= cost
-        return True
+        return self._tries.spend(cost)
 
     def after(
         self,
@@ -123,6 +121,8 @@ class Recovery:
         left = self.spend(DAMAGED_TRY if damaged else TRY)
         decision = decide(failure, left, self._doubts, harmless=harmless)
         if decision is Decision.GIVE_UP:
+            # The job is over, and so is its budget.
+            self._session.tries = Tries(self._session.settings.retries, job=False)
             raise failure
         if decision is Decision.REPEAT:
             self._doubts += 1
@@ -142,6 +142,8 @@ class Recovery:
         Raises:
             FatalError: what `work` raised last, or that the chip could not be brought back.
         """
+        # A job inside this one has had a budget of its own.
+        self._session.tries = self._tries
         while True:
             try:
                 return work()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -42,7 +41,7 @@ def test_the_public_tool_does_the_main_job_with_our_stub(
             done = subprocess.run(
                 [oracle.python(), Path(__file__).with_name("public_driver.py"), folder, *common,
                  *job],
-                capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"},
+                capture_output=True, text=True, check=False, env=oracle.patient_environment(),
             )
             assert done.returncode == 0, f"{job[0]}: {done.stdout}\n{done.stderr}"
             assert "Stub flasher" in done.stdout

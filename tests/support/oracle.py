@@ -33,6 +33,12 @@ def python() -> Path:
     return environment() / "bin" / "python"
 
 
+def patient_environment() -> dict[str, str]:
+    """Environment in which the tool waits long: a busy machine makes served chips slow."""
+    config = Path(__file__).with_name("oracle.cfg")
+    return {**os.environ, "NO_COLOR": "1", "COLUMNS": "120", "ESPTOOL_CFGFILE": str(config)}
+
+
 def run(
     program: str, *args: str | os.PathLike[str], cwd: Path | None = None, timeout_s: float = 120
 ) -> subprocess.CompletedProcess[str]:

@@ -31,7 +31,7 @@ def process() -> Iterator[subprocess.Popen[str]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120"},
+        env=oracle.patient_environment(),
     ) as child:
         yield child
         assert child.stdin is not None

@@ -83,6 +83,18 @@ class PortError(LineLossError):
     """A serial port cannot be opened, vanished, or refuses a setting."""
 
 
+class RateError(LineLossError):
+    """Port or line cannot go at the rate asked for; the port is at the former one.
+
+    Attributes:
+        lost: the chip is not to be heard there, and must be reset.
+    """
+
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        super().__init__(message, remedy="Choose another --baud.")
+        self.lost = lost
+
+
 class ConnectError(FatalError):
     """No chip answered on the port, or not the expected one."""
 

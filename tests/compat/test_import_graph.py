@@ -117,7 +117,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"image_info", "merge_bin", ""},
     ],
     "esptool.device": [
-        {"identity", "link"},
+        {"adapters", "identity", "link"},
         {"requests"},
         {"ext"},
         {"facts", "ram", "spi_bus"},

@@ -30,7 +30,7 @@ from esptool.protocol.ext import (
     seal,
     unseal,
 )
-from esptool.protocol.packets import failure, words
+from esptool.protocol.packets import BITS_A_BYTE, failure, words
 
 if TYPE_CHECKING:
     from esptool.device.requests import Requester
@@ -150,6 +150,33 @@ def await_answer(
 def refused(what: str, answer: Sealed) -> ChipResponseError:
     """The error for a failed answer."""
     return failure(what, answer.opcode, answer.status, sealed=True)
+
+
+#: Words of a pattern: little enough to pass on a line that is noisy at any rate.
+_PATTERN_WORDS = 20
+
+
+def pattern_passes(session: Requester, timeout_s: float) -> bool:
+    """A request of some length arrives whole, and so does its answer. It changes nothing.
+
+    Args:
+        timeout_s: for the answer, besides its time on the line.
+    """
+    assert session.ext is not None
+    operations = Batch()
+    # RAM: the stub and its data are in part of it.
+    start = next(r.start for r in session.spec.memory_map if r.kind == "DRAM")
+    for number in range(min(_PATTERN_WORDS, (session.ext.max_batch - 4) // 5)):
+        operations.read(start + 4 * number)
+    payload = seal(Ext.BATCH, operations.encode(0))
+    session.link.send_request(Ext.BATCH, payload)
+    line_s = 2 * len(payload) * BITS_A_BYTE / session.link.baud
+    try:
+        shape = _shaped(operations.count, operations.answer_size)
+        answer = await_answer(session, Ext.BATCH, timeout_s + line_s, shape)
+    except NoAnswerError:
+        return False
+    return answer is not None and not answer.damaged and not answer.status
 
 
 # --- batches -----------------------------------------------------------------------------------

@@ -6,23 +6,35 @@ from __future__ import annotations
 import contextlib
 
 from esptool.chips.spec import OtgReset, RomBaud
+from esptool.device import ext
 from esptool.device.facts import Facts
 from esptool.device.flash import Flash
 from esptool.device.requests import Requester
 from esptool.errors import (
+    ChipResponseError,
     DamagedRequestError,
     FatalError,
     NoAnswerError,
     NotSupportedError,
+    PortError,
+    RateError,
+    UnsupportedCommandError,
 )
 from esptool.events import Level
 from esptool.protocol import packets
+from esptool.protocol.ext import Capability
 from esptool.protocol.opcodes import Cmd
 from esptool.transport import reset
 from esptool.transport.ports import check_baud
 
-#: After a change of rate the chip's UART needs a moment; what comes before is garbage.
-BAUD_SETTLE_S = 0.05
+#: After a change of rate UARTs need a moment: mostly the first is enough.
+RATE_SETTLE_S, BAUD_SETTLE_S = 0.005, 0.05
+#: Of so many patterns one must pass.
+PATTERNS = 4
+#: How many SYNC tell whether a line bears a rate, and the share of their answers that must come.
+SYNCS, GOOD_ANSWERS = 4, 0.7
+#: Eight answers to SYNC.
+SYNC_ANSWERS_BITS = 8 * 16 * packets.BITS_A_BYTE
 RATE_ATTEMPTS = 3
 
 
@@ -85,20 +97,104 @@ class Power:
     # --- rates ---------------------------------------------------------------------------------
 
     def change_baud(self, baud: int) -> None:
-        """Set chip and port to `baud`.
+        """Set chip and port to `baud`, and see whether the line bears it.
 
         Raises:
             UsageError: it is no rate; nothing was sent.
             NotSupportedError: this ROM has no such command.
+            RateError: port or line cannot go so fast.
         """
         check_baud(baud)
         if not self._r.is_stub and not self._r.spec.rom.flash_ops:
             raise NotSupportedError(f"The {self._r.spec.name} ROM cannot change the baud rate.")
+        old = self._r.link.baud
         self._r.note(f"Changing baud rate to {baud}...", Level.INFO)
-        self._switch_rate(baud if self._r.is_stub else self._rom_baud(baud), baud)
+        self._try_port(baud, old)
+        wait = self._r.settings.sync_timeout
+        usual = 0 if self._r.can(Capability.BATCH) else self._synchronise(wait)
+        self._switch_rate(self._as_asked(baud), baud)
+        if not self._bears(usual, wait):
+            lost = not self._go_back(baud, old)
+            raise RateError(f"The line does not bear {baud} baud.", lost=lost)
         self._r.note("Changed.", Level.INFO)
-        self._r.link.sleep(BAUD_SETTLE_S)
-        self._r.link.discard_input()
+
+    def _as_asked(self, baud: int) -> int:
+        """The number that makes who answers now go at `baud`."""
+        return baud if self._r.is_stub else self._rom_baud(baud)
+
+    def _try_port(self, baud: int, old: int) -> None:
+        """Find out whether the port knows a rate before the chip is told of it."""
+        link = self._r.link
+        try:
+            link.set_baud(baud)
+        except PortError as e:
+            raise RateError(f"The port cannot be set to {baud} baud.") from e
+        finally:
+            link.set_baud(old)
+
+    def _bears(self, usual: int, wait_s: float) -> bool:
+        """What is sent at the present rate arrives, but for what a transfer can mend.
+
+        Args:
+            usual: answers that one SYNC gets, where there is no better way to find out.
+        """
+        link = self._r.link
+        link.sleep(RATE_SETTLE_S)
+        if not self._r.can(Capability.BATCH):
+            return self._synchronises_well(usual, wait_s)
+        for _ in range(PATTERNS):
+            link.discard_input()
+            if ext.pattern_passes(self._r, wait_s):
+                return True
+            link.sleep(BAUD_SETTLE_S)
+        return False
+
+    def _synchronises_well(self, usual: int, wait_s: float) -> bool:
+        """Nobody checks more of a SYNC than its first bytes, so that several must be answered."""
+        came, lost = 0, 0
+        for tries in range(1, SYNCS + 1):
+            answers = self._synchronise(wait_s)
+            came += answers
+            if tries == 2 and not lost and came >= 2 * usual:
+                return True
+            if not answers:
+                lost += 1
+                self._r.link.sleep(BAUD_SETTLE_S)
+        return lost <= 1 and came >= GOOD_ANSWERS * SYNCS * usual
+
+    def _synchronise(self, wait_s: float) -> int:
+        """Send SYNC; how many of its answers came whole."""
+        link = self._r.link
+        link.discard_input()
+        try:
+            first = link.sync_once(wait_s)
+        except NoAnswerError:
+            return 0
+        link.sleep(SYNC_ANSWERS_BITS / link.baud + RATE_SETTLE_S)
+        while link.pump(0):
+            pass
+        count = 1
+        for frame in link.frames_within(0.0):
+            answer = packets.parse_response(frame)
+            count += answer is not None and answer == first
+        link.discard_input()
+        return count
+
+    def _go_back(self, baud: int, old: int) -> bool:
+        """Ask for the old rate on a line that hardly bears the new one; it answers there again."""
+        link = self._r.link
+        data = packets.words(self._as_asked(old), baud if self._r.is_stub else 0)
+        wait = self._r.settings.sync_timeout
+        for _ in range(RATE_ATTEMPTS):
+            link.set_baud(baud)
+            with contextlib.suppress(NoAnswerError, ChipResponseError, UnsupportedCommandError):
+                self._r.request("change baud rate", Cmd.CHANGE_BAUDRATE, data, timeout_s=wait)
+            link.set_baud(old)
+            link.sleep(RATE_SETTLE_S)
+            link.discard_input()
+            if self._synchronise(wait):
+                return True
+        return False
 
     def _switch_rate(self, sent: int, baud: int) -> None:
         """Have the chip change its rate, and follow it.

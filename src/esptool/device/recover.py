@@ -8,7 +8,7 @@ at the same baud rate, with the flash attached).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from esptool.device.caller import IDENTIFY_ATTEMPTS, Caller, identify
@@ -20,9 +20,10 @@ from esptool.errors import (
     LinkTimeoutError,
     NoAnswerError,
     PortError,
+    RateError,
     UnsupportedCommandError,
 )
-from esptool.events import ignore
+from esptool.events import Level, ignore
 from esptool.transport.discovery import find_again
 from esptool.transport.port import PortClosedError
 
@@ -114,6 +115,12 @@ def _recover(session: Session, former: _Former, before: str, tries: Tries) -> No
             return
         except PortGoneError:
             raise
+        except RateError as e:
+            if not left:
+                raise
+            # A line that bore this rate before does not any more.
+            former = replace(former, baud=ROM_BAUD)
+            session.note(f"{e.message} Going on at {ROM_BAUD} baud.", Level.WARNING)
         except LOSSES:
             # The line that lost the chip may well spoil this, too.
             if not tries.spend():

@@ -18,7 +18,7 @@ from esptool.device.power import Power
 from esptool.device.ram import Ram
 from esptool.device.requests import Requester, StubKind
 from esptool.device.spi_bus import SpiBus
-from esptool.errors import FatalError, LineLossError
+from esptool.errors import FatalError, LineLossError, RateError
 from esptool.events import Level, Listener, ignore
 from esptool.transport.discovery import usb_device
 from esptool.transport.settings import Settings
@@ -103,6 +103,25 @@ class Session(Requester):
         if not self._port_seen:
             self.usb_place = usb_device(self.link.port.url)
             self._port_seen = True
+
+    # --- rate ----------------------------------------------------------------------------------
+
+    def change_baud(self, baud: int) -> None:
+        """Set chip and port to `baud`; where that does not work, go on as before with a warning.
+
+        Raises:
+            UsageError: it is no rate.
+            NotSupportedError: this ROM cannot change its rate.
+            RateError: the line does not bear it, and the chip would have to be reset and may not.
+        """
+        try:
+            self.power.change_baud(baud)
+        except RateError as e:
+            if e.lost:
+                if not self.may_reset or self.recover is None:
+                    raise
+                self.recover(self)
+            self.note(f"{e.message} Going on at {self.link.baud} baud.", Level.WARNING)
 
     # --- stub ----------------------------------------------------------------------------------
 

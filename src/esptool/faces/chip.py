@@ -195,8 +195,8 @@ class ChipFace(FaceBase):
         return self.session.facts.usb_mode == "usb_serial_jtag"
 
     def change_baud(self, baud: int) -> None:
-        """Set chip and port to `baud`."""
-        self.session.power.change_baud(baud)
+        """Set chip and port to `baud`; with a warning, leave them where that does not work."""
+        self.session.change_baud(baud)
 
     def hard_reset(self, uses_usb: bool | None = None) -> None:
         """Reset into the application."""

@@ -116,7 +116,7 @@ def _recover(session: Session, former: _Former, before: str, tries: Tries) -> No
         except PortGoneError:
             raise
         except RateError as e:
-            if not left:
+            if not tries.spend():
                 raise
             # A line that bore this rate before does not any more.
             former = replace(former, baud=ROM_BAUD)

@@ -66,7 +66,7 @@ class Partition:
     """One entry: a named range of flash.
 
     Attributes:
-        name: at most 16 bytes of UTF-8.
+        name: UTF-8; of more than 16 bytes only the first 16 get into flash (`stored_name`).
         type: 0 to 255; `TYPES` has names.
         subtype: 0 to 255; `SUBTYPES` has names for each type.
         offset: bytes from the start of flash.
@@ -80,6 +80,21 @@ class Partition:
     offset: int
     size: int
     flags: int = 0
+
+    @property
+    def stored_name(self) -> str:
+        """The name as far as flash has room for it.
+
+        Raises:
+            StorageError: the cut would go through a character.
+        """
+        try:
+            return self.name.encode()[:NAME_LENGTH].decode()
+        except UnicodeError:
+            raise StorageError(
+                f"The name '{self.name}' has more than 16 bytes, and cannot be cut within a "
+                "character."
+            ) from None
 
     @property
     def end(self) -> int:
@@ -136,11 +151,9 @@ class Partition:
         """The 32 bytes of the entry.
 
         Raises:
-            StorageError: a field is out of range, or the name too long.
+            StorageError: a field is out of range, or the name cannot be cut to 16 bytes.
         """
-        name = self.name.encode()
-        if len(name) > NAME_LENGTH:
-            raise StorageError(f"The partition name '{self.name}' has more than 16 bytes.")
+        name = self.stored_name.encode()
         try:
             return ENTRY.pack(
                 MAGIC, self.type, self.subtype, self.offset, self.size, name, self.flags

@@ -17,7 +17,6 @@ from esptool.storage.partition import (
     BOOTLOADER,
     DATA,
     FLAGS,
-    NAME_LENGTH,
     PARTITION_TABLE,
     PRIMARY,
     SUBTYPES,
@@ -114,7 +113,7 @@ class _Row:
         self, fields: list[str], subtypes: Mapping[int, Mapping[str, int]], where: _Offsets
     ) -> None:
         fields += [""] * (_COLUMNS - len(fields))
-        self.name = _name(fields[0])
+        self.name = fields[0]
         if not fields[1]:
             raise StorageError("The type must not be left out.")
         self.type = _byte("type", fields[1], TYPES)
@@ -183,16 +182,6 @@ class _Row:
         if offset + size > 1 << 32:
             raise StorageError(f"Partition '{self.name}' reaches beyond 32-bit addresses.")
         return Partition(self.name, self.type, self.subtype, offset, size, self.flags)
-
-
-def _name(text: str) -> str:
-    """The first 16 bytes: more has no room, and is cut off."""
-    try:
-        return text.encode()[:NAME_LENGTH].decode()
-    except UnicodeDecodeError:
-        raise StorageError(
-            f"The name '{text}' has more than 16 bytes, and cannot be cut within a character."
-        ) from None
 
 
 def _expanded(line: str, variables: Mapping[str, str]) -> str:

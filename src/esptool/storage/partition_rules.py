@@ -110,6 +110,8 @@ def _alone(p: Partition, secure: str | None) -> Iterator[Problem]:
         yield wrong(f"its size is {p.size:#x}, that of OTA data must be {OTADATA_SIZE:#x}.")
     if not p.name:
         yield wrong("it has no name.", False)
+    elif p.stored_name != p.name:
+        yield wrong(f"its name has more than 16 bytes and is cut to '{p.stored_name}'.", False)
     if not p.size:
         yield wrong("it is empty.", False)
     if p.flags & ~sum(FLAGS.values()):
@@ -131,7 +133,7 @@ def _together(
     partitions: Sequence[Partition], table_offset: int | None, flash_size: int | None
 ) -> Iterator[Problem]:
     """Names, places and sizes of all of them."""
-    for name, count in Counter(p.name for p in partitions).items():
+    for name, count in Counter(p.stored_name for p in partitions).items():
         if count > 1:
             yield Problem(f"{count} partitions have the name '{name}'.", True, name)
     ordered = sorted(partitions, key=lambda p: (p.offset, p.end))

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from esptool.errors import FatalError
@@ -24,6 +24,8 @@ VARIABLE = "ESPTOOL_ADAPTERS"
 _FORMAT = 1
 #: A rate is looked for anew after so long: cables and boards change.
 _KEPT_S = 7 * 86400
+#: A board that was left with a stub running may soon be without power.
+_STUB_KEPT_S = 3600
 _MOST = 100
 _LOCK_TRIES, _LOCK_PAUSE_S = 5, 0.01
 
@@ -73,7 +75,10 @@ def recall(port: Port) -> Adapter:
     if name is None or file is None:
         return Adapter()
     found = _read(file).get(name, Adapter())
-    return found if 0 <= time.time() - found.when <= _KEPT_S else Adapter()
+    age_s = time.time() - found.when
+    if not 0 <= age_s <= _KEPT_S:
+        return Adapter()
+    return found if age_s <= _STUB_KEPT_S else replace(found, stub_at=0)
 
 
 def learn(port: Port, **news: int) -> None:

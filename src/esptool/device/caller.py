@@ -10,13 +10,22 @@ from collections.abc import Callable, Iterable
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec, RomBaud
+from esptool.device import adapters
 from esptool.device.facts import USB_JTAG_SERIAL_PID
 from esptool.device.link import Link
 from esptool.device.requests import STUB_STATUS_BYTES, Requester
-from esptool.errors import ConnectError, FatalError, NoAnswerError, UnsupportedCommandError
+from esptool.errors import (
+    ConnectError,
+    FatalError,
+    NoAnswerError,
+    PortError,
+    UnsupportedCommandError,
+)
 from esptool.events import Connecting, Level, Listener, Message
 from esptool.protocol import packets, security
+from esptool.protocol.ext import Ext
 from esptool.protocol.opcodes import Cmd
+from esptool.protocol.packets import Response
 from esptool.protocol.security import SecurityFlag
 from esptool.transport import reset
 from esptool.transport.discovery import usb_ids
@@ -29,12 +38,17 @@ ASK_ATTEMPTS = 3
 
 
 def identify(
-    link: Link, settings: Settings, listener: Listener, stub: bool
+    link: Link,
+    settings: Settings,
+    listener: Listener,
+    stub: bool,
+    early: Response | None = None,
 ) -> tuple[ChipSpec | None, bool, str]:
     """The chip, whether it is in secure download mode, and what was seen, in words.
 
     Args:
         stub: a stub answers, not the ROM.
+        early: its answer to GET_SECURITY_INFO, where that was asked for already.
 
     Raises:
         ConnectError: a chip that was never sold.
@@ -42,7 +56,7 @@ def identify(
     """
     # Any chip's data will do for talking to a chip that is not known yet.
     anyone = Requester(chips.get("esp32s3"), link, settings, listener)
-    info = _security_info(anyone, stub)
+    info = _security_info(anyone, stub, early)
     if info is not None and info.chip_id is not None:
         retired = chips.RETIRED_IDS.get(info.chip_id)
         if retired:
@@ -62,10 +76,12 @@ def identify(
     return chips.by_magic(word), False, f"Unexpected chip magic value {word:#010x}."
 
 
-def _security_info(anyone: Requester, stub: bool) -> security.SecurityInfo | None:
+def _security_info(
+    anyone: Requester, stub: bool, early: Response | None
+) -> security.SecurityInfo | None:
     for attempt in range(ASK_ATTEMPTS):
         try:
-            _value, body = anyone.command(Cmd.GET_SECURITY_INFO)
+            body = early.data if early else anyone.command(Cmd.GET_SECURITY_INFO)[1]
         except NoAnswerError:
             if attempt == ASK_ATTEMPTS - 1:
                 raise
@@ -99,7 +115,11 @@ _PANIC = re.compile(rb"Guru Meditation Error|abort\(\) was called|rst:0x\w+ \(\w
 
 
 class Caller:
-    """Calls a chip until it answers."""
+    """Calls a chip until it answers.
+
+    Attributes:
+        answers: what a stub that was there already has answered besides, by opcode.
+    """
 
     def __init__(
         self,
@@ -115,6 +135,7 @@ class Caller:
         self.expected = expected
         self.sleep = sleep or link.sleep
         self._no_lines = False
+        self.answers: dict[int, Response] = {}
 
     @property
     def name(self) -> str:
@@ -146,6 +167,9 @@ class Caller:
             return False
         wanted = self.settings.connect_attempts if attempts is None else attempts
         rounds: Iterable[int] = range(1, wanted + 1) if wanted > 0 else itertools.count(1)
+        if before == "no-reset" and (found := self._at_former_rate()) is not None:
+            self.listener(Connecting(1, done=True))
+            return found
         sequences: Iterable[reset.Sequence] = ((),)
         quick: reset.Sequence | None = None
         if before != "no-reset":
@@ -230,6 +254,45 @@ class Caller:
             self._no_lines = True
             self._note(e.message)
 
+    # --- a stub that is there already ------------------------------------------------------------
+
+    def _at_former_rate(self) -> bool | None:
+        """Call at the rate that a stub had which was left running on this adapter.
+
+        True when it answers, False when the ROM does (the chip was reset and took to this rate).
+        """
+        baud, rate = self.link.baud, adapters.recall(self.link.port).stub_at
+        if not rate:
+            return None
+        with contextlib.suppress(PortError, NoAnswerError):
+            self.link.set_baud(rate)
+            self.link.discard_input()
+            self.link.send_request(Cmd.SYNC, packets.SYNC_PAYLOAD)
+            if self._ask_stub():
+                return True
+            self.answers.clear()
+            self.sleep(SYNC_PAUSE_S)
+            self.link.discard_input()
+            return self._sync()
+        adapters.learn(self.link.port, stub_at=0)
+        self.link.set_baud(baud)
+        return None
+
+    def _ask_stub(self) -> bool:
+        """Ask at once for all that is wanted of a stub; False where it does not answer to SYNC."""
+        asked = (Ext.INFO, Cmd.GET_SECURITY_INFO)
+        for opcode in asked:
+            self.link.send_request(opcode)
+        try:
+            while asked[-1] not in self.answers:
+                answer = self.link.read_response(None, self.settings.sync_timeout)
+                if answer.opcode == Cmd.SYNC and answer.value:
+                    return False
+                self.answers[answer.opcode] = answer
+        except NoAnswerError:
+            pass
+        return Cmd.SYNC in self.answers
+
     def _await_loader(self, seconds: float) -> None:
         """Wait until the ROM says that its loader waits, at most so long."""
         link = self.link
@@ -252,6 +315,8 @@ class Caller:
                 # The line lost some of them; the chip is in step even so.
                 break
             stub = stub and answer.value == 0
+        if stub:
+            self._ask_stub()
         return stub
 
     @staticmethod

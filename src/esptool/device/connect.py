@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from esptool import chips
@@ -13,6 +14,9 @@ from esptool.device.recover import recover
 from esptool.device.session import Session
 from esptool.errors import ConnectError
 from esptool.events import Level, Listener, Message, ignore
+from esptool.protocol.ext import Ext
+from esptool.protocol.opcodes import Cmd
+from esptool.protocol.packets import Response
 from esptool.transport import Port, Settings, adapt, open_port, reset
 
 if TYPE_CHECKING:
@@ -63,7 +67,7 @@ def connect(
         link_port.limit_sending(settings.serial_write_timeout)
         caller = Caller(link, settings, listener, expected)
         stub = caller.call(before, attempts, warnings)
-        session = recognise(link, settings, listener, expected, stub, warnings)
+        session = recognise(link, settings, listener, expected, stub, warnings, caller.answers)
         session.may_reset = before in ("default-reset", "usb-reset")
         session.recover = recover
         session.power.prepare()
@@ -86,15 +90,20 @@ def recognise(
     expected: ChipSpec | None,
     stub: bool,
     warnings: bool,
+    answers: Mapping[int, Response],
 ) -> Session:
     """The session for the chip that answers, checked against the one expected.
+
+    `answers` are those that a stub has given already.
 
     Raises:
         ConnectError: unknown, unsupported or other than expected.
     """
+    early = answers.get(Cmd.GET_SECURITY_INFO)
     for _ in range(IDENTIFY_ATTEMPTS):
         # Answers carry no checksum: what looks like an unknown chip may be a flipped bit.
-        found, secure, seen = identify(link, settings, listener, stub)
+        found, secure, seen = identify(link, settings, listener, stub, early)
+        early = None
         if found is not None and (expected is None or found is expected):
             break
     if expected is None:
@@ -120,5 +129,5 @@ def recognise(
     session.recognised = found
     if stub:
         session.sync_stub_detected = True
-        session.adopt_stub()
+        session.adopt_stub(answers.get(Ext.INFO))
     return session

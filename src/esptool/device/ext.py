@@ -30,7 +30,7 @@ from esptool.protocol.ext import (
     seal,
     unseal,
 )
-from esptool.protocol.packets import BITS_A_BYTE, failure, words
+from esptool.protocol.packets import BITS_A_BYTE, Response, failure, words
 
 if TYPE_CHECKING:
     from esptool.device.requests import Requester
@@ -57,10 +57,21 @@ _HASH_SIZE = {HashKind.CRC32: 4, HashKind.MD5_8: 8, HashKind.CRC32_SUM: 8}
 SHARE_OF_MD5 = 1 / 4
 
 
-def probe(session: Requester) -> ExtInfo | None:
-    """Ask the running stub for its extensions; None where it has none."""
+def probe(session: Requester, early: Response | None = None) -> ExtInfo | None:
+    """Ask the running stub for its extensions; None where it has none.
+
+    `early` is its answer, where that was asked for already.
+    """
+    what = "ask for extensions"
+    if early is not None:
+        try:
+            return parse_info(early.value, session.checked(what, Ext.INFO, early.data))
+        except NoAnswerError:
+            pass  # damaged
+        except ChipResponseError:
+            return None
     try:
-        reply = session.request("ask for extensions", Ext.INFO, attempts=ATTEMPTS)
+        reply = session.request(what, Ext.INFO, attempts=ATTEMPTS)
     except NoAnswerError:
         session.link.discard_input()
         return None

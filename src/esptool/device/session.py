@@ -20,6 +20,8 @@ from esptool.device.requests import Requester, StubKind
 from esptool.device.spi_bus import SpiBus
 from esptool.errors import FatalError, LineLossError, RateError
 from esptool.events import Level, Listener, ignore
+from esptool.protocol.ext import Capability
+from esptool.protocol.packets import Response
 from esptool.transport.discovery import usb_device
 from esptool.transport.settings import Settings
 
@@ -132,7 +134,9 @@ class Session(Requester):
         """
         if self.sync_stub_detected or self.is_stub:
             self.note("Stub flasher is already running. No upload is necessary.", Level.INFO)
-            self.adopt_stub()
+            if not self.is_stub:
+                self.adopt_stub()
+            self._say_which()
             return
         reason = stub_loader.why_no_stub(self)
         if reason is not None:
@@ -163,6 +167,13 @@ class Session(Requester):
         self.batch_number = 0
         self.note("Stub flasher running.", Level.INFO)
 
+    def _say_which(self) -> None:
+        """Say where a stub that was there already is not the one that would be loaded."""
+        if self.ext is None:
+            self.note("The stub that runs is another tool's. It is used as it is.")
+        elif not self.ext.has(Capability.all()):
+            self.note("The stub that runs is an older one of this tool. It is used as it is.")
+
     def tell_remarks(self) -> None:
         """Hand on what a virtual chip has to say of the code that was started."""
         for remark in self.link.port.remarks:
@@ -186,11 +197,11 @@ class Session(Requester):
                     self.note(f"The upload was cut short ({e.message}) Trying again...")
                     self.recover(self)
 
-    def adopt_stub(self) -> None:
-        """From now on a stub answers; find out which."""
+    def adopt_stub(self, early: Response | None = None) -> None:
+        """From now on a stub answers; find out which, unless it has said so already (`early`)."""
         self.stub_kind = StubKind.PUBLIC
         self.batch_number = None
-        self.ext = ext.probe(self)
+        self.ext = ext.probe(self, early)
         if self.ext is not None:
             self.stub_kind = StubKind.OURS
             self.read_many = partial(ext.read_regs, self, info=self.ext)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from esptool.device import adapters
 from esptool.errors import FatalError
 from esptool.events import Listener
 from esptool.transfer.report import Report
@@ -46,6 +47,8 @@ def reset_chip(
         session.power.watchdog_reset()
     elif mode == "no-reset-stub":
         report.line("Staying in flasher stub.")
+        if session.is_stub:
+            adapters.learn(session.link.port, stub_at=session.link.baud)
     elif mode == "no-reset":
         report.line("Staying in bootloader.")
         if session.is_stub:

@@ -51,6 +51,11 @@ class Capability(IntFlag):
     COMPRESSED_READ = 1 << 7
     CRC32_SUM = 1 << 8
 
+    @classmethod
+    def all(cls) -> Capability:
+        """What the stub of this version has."""
+        return cls(sum(cls))
+
 
 class WriteFlag(IntFlag):
     """Flags of EXT_WRITE_BEGIN."""

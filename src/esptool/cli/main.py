@@ -46,6 +46,7 @@ ENTRIES = {
     "partitions": _entry("partitions", "Show the partitions and what is in them."),
     "ota": _entry("ota", "Show or choose which application boots; write the next."),
     "nvs": _entry("nvs", "Read, change and build NVS, the key-value storage."),
+    "fs": _entry("fs", "Read, change and build LittleFS, FAT and SPIFFS."),
     "version": _entry("version", "Show the version."),
     "verify-flash": _entry("verify_flash", "Compare flash with files.", ADVANCED),
     "load-ram": _entry("load_ram", "Send an image into RAM and run it.", ADVANCED),

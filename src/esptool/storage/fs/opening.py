@@ -106,6 +106,12 @@ class Shape:
             magic_length=self.magic_length,
         )
 
+    @property
+    def tells_spiffs(self) -> bool:
+        """Whether the layout of a SPIFFS is told here, so that it need not be found."""
+        told = (self.block_size, self.page_size, self.name_length, self.meta_length, self.aligned)
+        return not (self.magic and self.magic_length) or any(v is not None for v in told)
+
     def _block(self, size: int) -> int:
         if self.block_size is not None:
             return self.block_size
@@ -162,7 +168,7 @@ def open_image(
     if kind == "spiffs":
         from esptool.storage.fs.spiffs import Spiffs
 
-        told = shape is not None and (not shape.magic or shape.page_size or shape.meta_length)
+        told = shape is not None and shape.tells_spiffs
         return Spiffs(held, shape.spiffs(len(held)) if shape and told else None)
     raise DamagedError(
         "There is no file system (LittleFS, FAT, SPIFFS) in it.",

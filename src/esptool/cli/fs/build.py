@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`esptool fs build`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from esptool.cli.common import Command
+from esptool.cli.fs import common
+from esptool.cli.help import Sectioned
+from esptool.cli.params import OutputFile, Size
+from esptool.cli.places import place_options
+from esptool.cli.state import Globals
+
+
+@click.pass_obj
+def _run(
+    state: Globals,
+    /,
+    folder: str,
+    output: str | None,
+    size: int | None,
+    kind: str | None,
+    **values: Any,
+) -> None:
+    from esptool.errors import UsageError
+    from esptool.files import check_output, write_atomic
+    from esptool.logger import log
+    from esptool.ops import file_systems
+    from esptool.storage.fs import Shape
+
+    shape, preset = common.shape_of(values)
+    shape = shape or Shape()
+    if size is not None and output is None:
+        raise UsageError("--size is for a file: add --output. A partition has its own size.")
+    if output is not None:
+        check_output(output)
+    if output is not None and size is not None:
+        if kind is None:
+            raise UsageError("Say which file system: --type littlefs, fat or spiffs.")
+        files = file_systems.read_folder(folder, size)
+        write_atomic(output, file_systems.build(kind, size, files, shape))
+    else:
+        with common.opened_place(state, values, "build", to_change=output is None) as place:
+            kind = file_systems.kind_for(place, kind, preset)
+            files = file_systems.read_folder(folder, place.size)
+            image = file_systems.build(kind, place.size, files, shape)
+            if output is None:
+                count = place.write(0, image)
+            else:
+                write_atomic(output, image)
+    empty = [path for path, data in files.items() if data is None]
+    if kind == "spiffs" and any(not _holds(path, files) for path in empty):
+        log.note("SPIFFS has no folders: those that are empty were left out.")
+    number = common.told(len(files) - len(empty), "file")
+    if output is None:
+        log.print(f"Built {kind} of {number} in {place.label}: {common.told(count, 'sector')}.")
+    else:
+        log.print(f"Wrote {kind} of {number} to '{output}'.")
+
+
+def _holds(folder: str, files: dict[str, bytes | None]) -> bool:
+    return any(data is not None and path.startswith(f"{folder}/") for path, data in files.items())
+
+
+command = Command(
+    "build",
+    callback=_run,
+    help="Make a file system of all that is in FOLDER and write it to PARTITION, of which only "
+    "sectors that change are written. With --output it goes to a file, in the size of PARTITION; "
+    "with --size, too, no device and no table is asked. The same files give the same image.",
+    params=[
+        common.partition_argument(),
+        click.Argument(["folder"], type=click.Path(exists=True, file_okay=False)),
+        click.Option(["--output", "-o"], type=OutputFile(), help="Write the image to this file."),
+        click.Option(["--size"], type=Size(), help="Bytes of the image, such as 0x100000 or 1M."),
+        *common.kind_options(),
+        Sectioned(
+            ["--disk-version", "version"],
+            type=click.Choice(["2.0", "2.1"]),
+            section=common.SECTION,
+            callback=lambda ctx, param, value: None if value is None else int(value[-1]),
+            help="LittleFS: version of the disk format. Old code reads 2.0 only.",
+        ),
+        Sectioned(
+            ["--wear-levelling", "wear"],
+            type=click.Choice(["none", "plain", "perf", "safe"]),
+            section=common.SECTION,
+            help="FAT: 'plain' has sectors of 4096 bytes, 'perf' and 'safe' are ESP-IDF's modes "
+            "with sectors of 512. The default is 'plain', but none for MicroPython.",
+        ),
+        Sectioned(
+            ["--sector-size"],
+            type=Size(),
+            section=common.SECTION,
+            help="FAT: bytes of a sector; 4096 by default.",
+        ),
+        Sectioned(
+            ["--cluster-sectors"],
+            type=click.INT,
+            default=1,
+            section=common.SECTION,
+            help="FAT: sectors of a cluster.",
+        ),
+        Sectioned(
+            ["--fats"],
+            type=click.IntRange(1, 2),
+            default=2,
+            section=common.SECTION,
+            help="FAT: number of tables.",
+        ),
+        Sectioned(
+            ["--root-entries"],
+            type=click.INT,
+            default=512,
+            section=common.SECTION,
+            help="FAT: entries of the root folder.",
+        ),
+        *place_options(),
+    ],
+)

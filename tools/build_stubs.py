@@ -38,6 +38,24 @@ STACK = 2048
 #: What is kept of it for functions of the ROM.
 ROM_STACK = 768
 
+#: The plug-in "nand": opcode and handler.
+NAND_HANDLERS = {
+    0xD5: "on_nand_attach",
+    0xD6: "on_nand_read_spare",
+    0xD7: "on_nand_write_spare",
+    0xD8: "on_nand_read",
+    0xD9: "on_nand_begin",
+    0xDA: "on_nand_data",
+    0xDB: "on_nand_erase_all",
+    0xDC: "on_nand_erase",
+    0xDD: "on_nand_page",
+    0xDE: "on_nand_end",
+    0xDF: "on_nand_more",
+}
+_FIRST_OPCODE = min(NAND_HANDLERS)
+#: The table begins with the word that tells the build.
+_BUILD_WORD = 4
+
 COMMON = [
     "-Os", "-std=gnu11", "-ffreestanding", "-fno-builtin", "-nostdlib", "-ffunction-sections",
     "-fno-common", "-fno-jump-tables", "-fno-ident", "-fcallgraph-info=su", "-Wall", "-Wextra",
@@ -115,7 +133,7 @@ def build(name: str, spec: ChipSpec, work: Path) -> Built:
     for source in FIRMWARE.glob("src/*"):
         shutil.copy(source, work)
     shutil.copy(FIRMWARE / "arch" / tools.start, work / "start.S")
-    sources = ["start.S", *sorted(p.name for p in work.glob("*.c"))]
+    sources = ["start.S", *sorted(p.name for p in FIRMWARE.glob("src/*.c"))]
     gcc = tools.prefix + "gcc"
     # Plain names and one directory, so that no path gets into the output.
     _run(gcc, *COMMON, *tools.flags, "-c", *sources, cwd=work)
@@ -123,26 +141,53 @@ def build(name: str, spec: ChipSpec, work: Path) -> Built:
     _run(gcc, *tools.flags, "-nostdlib", "-Wl,--gc-sections",
          "-Wl,-z,max-page-size=4", "-T", "stub.ld", "-o", "stub.elf", *objects,
          *(("-lgcc",) if spec.arch is Arch.RISCV else ()), cwd=work)
-    return _collect(name, tools, work)
+    plugged = "PLUGIN_START" in (work / "chip.ld").read_text()
+    if plugged:
+        _build_plugin(tools, spec, work)
+    return _collect(name, tools, work, plugged)
 
 
-def _collect(name: str, tools: Toolchain, work: Path) -> Built:
-    parts: dict[str, bytes] = {}
-    for part in ("text", "data"):
-        _run(tools.prefix + "objcopy", "-O", "binary", "-j", f".{part}", "stub.elf", part, cwd=work)
-        data = (work / part).read_bytes() if (work / part).exists() else b""
-        parts[part] = data.ljust((len(data) + 3) & ~3, b"\0")
-    symbols = {
-        row.split()[2]: int(row.split()[0], 16)
-        for row in _run(tools.prefix + "nm", "stub.elf", cwd=work).splitlines()
-        if len(row.split()) == 3
-    }
+def _build_plugin(tools: Toolchain, spec: ChipSpec, work: Path) -> None:
+    """Compile the NAND plug-in and link it against the stub."""
+    gcc = tools.prefix + "gcc"
+    shutil.copy(FIRMWARE / "plugin.ld", work)
+    files = sorted((FIRMWARE / "nand").glob("*"))
+    for source in files:
+        shutil.copy(source, work)
+    sources = [source.name for source in files if source.suffix == ".c"]
+    _run(gcc, *COMMON, *tools.flags, "-c", *sources, cwd=work)
+    objects = [Path(s).stem + ".o" for s in sources]
+    _run(gcc, *tools.flags, "-nostdlib", "-Wl,-z,max-page-size=4", "-Wl,--just-symbols=stub.elf",
+         "-Wl,-e,on_nand_attach", "-T", "plugin.ld", "-o", "plugin.elf", *objects,
+         *(("-lgcc",) if spec.arch is Arch.RISCV else ()), cwd=work)
+
+
+def _section(tools: Toolchain, elf: str, part: str, work: Path) -> bytes:
+    """A section's bytes, filled up to whole words."""
+    _run(tools.prefix + "objcopy", "-O", "binary", "-j", f".{part}", elf, part, cwd=work)
+    data = (work / part).read_bytes() if (work / part).exists() else b""
+    return data.ljust((len(data) + 3) & ~3, b"\0")
+
+
+def _symbols(tools: Toolchain, elf: str, work: Path) -> dict[str, int]:
+    rows = map(str.split, _run(tools.prefix + "nm", elf, cwd=work).splitlines())
+    return {row[2]: int(row[0], 16) for row in rows if len(row) == 3}
+
+
+def _collect(name: str, tools: Toolchain, work: Path, plugged: bool) -> Built:
+    parts = {part: _section(tools, "stub.elf", part, work) for part in ("text", "data")}
+    symbols = _symbols(tools, "stub.elf", work)
     text, ram, free = (symbols[name] for name in ("TEXT_START", "RAM_START", "TEXT_SIZE"))
     if len(parts["text"]) > free:
         raise SystemExit(f"{name}: {len(parts['text'])} bytes of code, {free} free.")
     deepest = stub_stack.read(work).deepest("main")
     if deepest > STACK - ROM_STACK:
         raise SystemExit(f"{name}: the stack may get {deepest} bytes deep.")
+    table = symbols["plugin_table"] - ram if plugged else 0
+    if plugged:
+        digest = hashlib.sha256(parts["text"] + parts["data"]).digest()
+        parts["data"] = parts["data"][:table] + digest[:_BUILD_WORD] + parts["data"][
+            table + _BUILD_WORD :]
     fields: dict[str, object] = {
         "entry": symbols["start"],
         "text": base64.b64encode(parts["text"]).decode(),
@@ -165,14 +210,43 @@ def _collect(name: str, tools: Toolchain, work: Path) -> Built:
             {"what": "stack", "start": symbols["stack_top"] - STACK, "size": STACK},
         ],
     }
+    if plugged:
+        fields |= {
+            "plugin_first_opcode": _FIRST_OPCODE,
+            "plugin_table_offset": table + _BUILD_WORD,
+            "plugin_table_entries": len(NAND_HANDLERS),
+            "plugins": {"nand": _plugin(tools, work)},
+        }
+        start, size = _extent(tools, work)
+        facts["plugin"] = size
+        facts["plugin_ram"] = {"what": "plug-in", "start": start, "size": size}
     return Built(fields, facts)
+
+
+def _extent(tools: Toolchain, work: Path) -> tuple[int, int]:
+    """Where the plug-in begins, and its size."""
+    size = len(_section(tools, "plugin.elf", "text", work))
+    return _symbols(tools, "plugin.elf", work)["PLUGIN_START"], size
+
+
+def _plugin(tools: Toolchain, work: Path) -> dict[str, object]:
+    """The plug-in in the public layout."""
+    symbols = _symbols(tools, "plugin.elf", work)
+    start = symbols["PLUGIN_START"]
+    return {
+        "text": base64.b64encode(_section(tools, "plugin.elf", "text", work)).decode(),
+        "text_start": start,
+        "bss_size": 0,
+        "handlers": {f"{op:#X}".replace("X", "x"): symbols[name] - start
+                     for op, name in NAND_HANDLERS.items()},
+    }
 
 
 def source_hash() -> str:
     """SHA-256 over all that goes into a build, names included."""
     digest = hashlib.sha256()
-    folders = ("src", "arch", "chips")
-    files = [*(p for f in folders for p in FIRMWARE.glob(f"{f}/*")), FIRMWARE / "stub.ld"]
+    folders = ("src", "arch", "chips", "nand")
+    files = [*(p for f in folders for p in FIRMWARE.glob(f"{f}/*")), *FIRMWARE.glob("*.ld")]
     for path in sorted(files):
         digest.update(f"{path.relative_to(FIRMWARE)}\n".encode() + path.read_bytes())
     digest.update(repr((COMMON, TOOLCHAINS, STACK)).encode())

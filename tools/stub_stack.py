@@ -16,7 +16,8 @@ _EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
 #: Who calls through a pointer, and whom that reaches: rows of the tables of commands, the client
 #: of the line, the sink of the inflater. Everybody else calls by way of `struct link`.
 _BY_POINTER = {
-    "dispatch": re.compile(r"^(\w+\.c:)?on_\w+$"),
+    "by_plugin": re.compile(r"^on_nand_\w+$"),
+    "dispatch": re.compile(r"^(\w+\.c:)?on_(?!nand_)\w+$"),
     "frame_done": re.compile(r"^ext_write_(frame|damage)$"),
     "pump": re.compile(r"^ext_report$"),
     "hand_on": re.compile(r"^(\w+\.c:)?inflated$"),

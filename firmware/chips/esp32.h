@@ -26,5 +26,4 @@
 #define ROM_WRITE_ENCRYPTED 0x40062E78u
 #define ENCRYPTED_ALIGN 32
 
-
 #endif

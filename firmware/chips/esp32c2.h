@@ -24,7 +24,26 @@
 #define ROM_WRITE_ENCRYPTED 0x40000100u
 #define ROM_SECURITY_INFO 0x400000B0u
 #define SECURITY_INFO_BYTES 20
+#define NAND_SPI_BASE 0x60024000u
+#define NAND_IO_MUX 0x60009004u
+#define NAND_ENABLE 0x60004024u
+#define NAND_IN_SELECT 0x60004154u
+#define NAND_IN_SELECT_BIT 0x40u
+#define NAND_OUT_SELECT 0x60004554u
+#define NAND_PINS 0x4287086u
+#define NAND_SIGNAL_CLK 63
+#define NAND_SIGNAL_Q 64
+#define NAND_SIGNAL_D 65
+#define NAND_SIGNAL_HD 66
+#define NAND_SIGNAL_WP 67
+#define NAND_SIGNAL_CS 68
 #define ENCRYPTED_ALIGN 16
 
+#define NAND_CLOCK()                                                          \
+    do {                                                                      \
+        reg_set(0x600c0010u, 0x40u);                                          \
+        reg_set(0x600c0018u, 0x40u);                                          \
+        reg_clear(0x600c0018u, 0x40u);                                        \
+    } while (0)
 
 #endif

@@ -26,6 +26,19 @@
 #define ROM_WRITE_ENCRYPTED 0x40000110u
 #define ROM_SECURITY_INFO __extension__({ u32 revision = ((reg_read(0x60008858u) >> 24 & 0x3u) << 0) * 100 + ((reg_read(0x60008850u) >> 18 & 0x7u) << 0 | (reg_read(0x60008858u) >> 23 & 0x1u) << 3); revision >= 101 ? 0x4004d51eu : revision >= 3 ? 0x4004b9dau : 0x4004b13eu; })
 #define SECURITY_INFO_BYTES 20
+#define NAND_SPI_BASE 0x60024000u
+#define NAND_IO_MUX 0x60009004u
+#define NAND_ENABLE 0x60004024u
+#define NAND_IN_SELECT 0x60004154u
+#define NAND_IN_SELECT_BIT 0x40u
+#define NAND_OUT_SELECT 0x60004554u
+#define NAND_PINS 0x4287086u
+#define NAND_SIGNAL_CLK 63
+#define NAND_SIGNAL_Q 64
+#define NAND_SIGNAL_D 65
+#define NAND_SIGNAL_HD 66
+#define NAND_SIGNAL_WP 67
+#define NAND_SIGNAL_CS 68
 #define ENCRYPTED_ALIGN 16
 
 #define QUIET_WATCHDOGS()                                                     \
@@ -36,6 +49,13 @@
         reg_write(0x600080b0u, 0x8f1d312au);                                  \
         reg_set(0x600080acu, 0x80000000u);                                    \
         reg_write(0x600080b0u, 0x0u);                                         \
+    } while (0)
+
+#define NAND_CLOCK()                                                          \
+    do {                                                                      \
+        reg_set(0x600c0010u, 0x40u);                                          \
+        reg_set(0x600c0018u, 0x40u);                                          \
+        reg_clear(0x600c0018u, 0x40u);                                        \
     } while (0)
 
 #endif

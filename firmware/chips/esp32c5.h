@@ -25,6 +25,20 @@
 #define ROM_WRITE_ENCRYPTED 0x40000124u
 #define ROM_SECURITY_INFO 0x400000C0u
 #define SECURITY_INFO_BYTES 20
+#define NAND_SPI_BASE 0x60081000u
+#define NAND_IO_MUX 0x60090000u
+#define NAND_ENABLE 0x60091038u
+#define NAND_ENABLE1 0x60091044u
+#define NAND_IN_SELECT 0x600912D4u
+#define NAND_IN_SELECT_BIT 0x100u
+#define NAND_OUT_SELECT 0x60091AD4u
+#define NAND_PINS 0x4287086u
+#define NAND_SIGNAL_CLK 56
+#define NAND_SIGNAL_Q 57
+#define NAND_SIGNAL_D 58
+#define NAND_SIGNAL_HD 59
+#define NAND_SIGNAL_WP 60
+#define NAND_SIGNAL_CS 61
 #define ENCRYPTED_ALIGN 16
 
 #define QUIET_WATCHDOGS()                                                     \
@@ -35,6 +49,15 @@
         reg_write(0x600b1c20u, 0x50d83aa1u);                                  \
         reg_set(0x600b1c1cu, 0x40000u);                                       \
         reg_write(0x600b1c20u, 0x0u);                                         \
+    } while (0)
+
+#define NAND_CLOCK()                                                          \
+    do {                                                                      \
+        reg_set(0x600960c4u, 0x1u);                                           \
+        reg_set(0x600960c4u, 0x2u);                                           \
+        reg_clear(0x600960c4u, 0x2u);                                         \
+        reg_clear(0x600960c8u, 0x300000u);                                    \
+        reg_set(0x600960c8u, 0x400000u);                                      \
     } while (0)
 
 #endif

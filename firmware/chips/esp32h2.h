@@ -32,6 +32,19 @@
 #define ROM_WRITE_ENCRYPTED 0x4000010Cu
 #define ROM_SECURITY_INFO 0x400000BCu
 #define SECURITY_INFO_BYTES 20
+#define NAND_SPI_BASE 0x60081000u
+#define NAND_IO_MUX 0x60090004u
+#define NAND_ENABLE 0x60091024u
+#define NAND_IN_SELECT 0x60091154u
+#define NAND_IN_SELECT_BIT 0x80u
+#define NAND_OUT_SELECT 0x60091554u
+#define NAND_PINS 0x3045004u
+#define NAND_SIGNAL_CLK 63
+#define NAND_SIGNAL_Q 64
+#define NAND_SIGNAL_D 65
+#define NAND_SIGNAL_HD 66
+#define NAND_SIGNAL_WP 67
+#define NAND_SIGNAL_CS 68
 #define ENCRYPTED_ALIGN 16
 
 #define QUIET_WATCHDOGS()                                                     \
@@ -42,6 +55,15 @@
         reg_write(0x600b1c24u, 0x50d83aa1u);                                  \
         reg_set(0x600b1c20u, 0x40000u);                                       \
         reg_write(0x600b1c24u, 0x0u);                                         \
+    } while (0)
+
+#define NAND_CLOCK()                                                          \
+    do {                                                                      \
+        reg_set(0x600960bcu, 0x1u);                                           \
+        reg_set(0x600960bcu, 0x2u);                                           \
+        reg_clear(0x600960bcu, 0x2u);                                         \
+        reg_clear(0x600960c0u, 0x300000u);                                    \
+        reg_set(0x600960c0u, 0x400000u);                                      \
     } while (0)
 
 #endif

@@ -25,6 +25,20 @@
 #define ROM_WRITE_ENCRYPTED 0x40000118u
 #define ROM_SECURITY_INFO 0x400000BCu
 #define SECURITY_INFO_BYTES 20
+#define NAND_SPI_BASE 0x60010000u
+#define NAND_IO_MUX 0x60092000u
+#define NAND_ENABLE 0x60093038u
+#define NAND_ENABLE1 0x60093044u
+#define NAND_IN_SELECT 0x600932D4u
+#define NAND_IN_SELECT_BIT 0x100u
+#define NAND_OUT_SELECT 0x60093AD4u
+#define NAND_PINS 0x135113D0u
+#define NAND_SIGNAL_CLK 59
+#define NAND_SIGNAL_Q 60
+#define NAND_SIGNAL_D 61
+#define NAND_SIGNAL_HD 62
+#define NAND_SIGNAL_WP 63
+#define NAND_SIGNAL_CS 64
 #define ENCRYPTED_ALIGN 16
 
 #define QUIET_WATCHDOGS()                                                     \
@@ -38,6 +52,15 @@
         reg_write(0x600b5424u, 0x50d83aa1u);                                  \
         reg_set(0x600b5420u, 0x40000u);                                       \
         reg_write(0x600b5424u, 0x0u);                                         \
+    } while (0)
+
+#define NAND_CLOCK()                                                          \
+    do {                                                                      \
+        reg_set(0x600940c4u, 0x1u);                                           \
+        reg_set(0x600940c4u, 0x2u);                                           \
+        reg_clear(0x600940c4u, 0x2u);                                         \
+        reg_clear(0x600940c8u, 0x300000u);                                    \
+        reg_set(0x600940c8u, 0x400000u);                                      \
     } while (0)
 
 #endif

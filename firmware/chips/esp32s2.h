@@ -34,5 +34,4 @@
 #define ROM_LINK_USB_OTG 2
 #define ENCRYPTED_ALIGN 16
 
-
 #endif

@@ -35,6 +35,20 @@
 #define ROM_CDC_DEVICE 0x3FCEFFBCu
 #define ROM_LINK_VARIABLE 0x3FCEF14Cu
 #define ROM_LINK_USB_OTG 3
+#define NAND_SPI_BASE 0x60024000u
+#define NAND_IO_MUX 0x60009004u
+#define NAND_ENABLE 0x60004024u
+#define NAND_ENABLE1 0x60004030u
+#define NAND_IN_SELECT 0x60004154u
+#define NAND_IN_SELECT_BIT 0x80u
+#define NAND_OUT_SELECT 0x60004554u
+#define NAND_PINS 0x928B34Cu
+#define NAND_SIGNAL_CLK 101
+#define NAND_SIGNAL_Q 102
+#define NAND_SIGNAL_D 103
+#define NAND_SIGNAL_HD 104
+#define NAND_SIGNAL_WP 105
+#define NAND_SIGNAL_CS 110
 #define ENCRYPTED_ALIGN 16
 
 #define QUIET_WATCHDOGS()                                                     \
@@ -45,6 +59,13 @@
         reg_write(0x600080b8u, 0x8f1d312au);                                  \
         reg_set(0x600080b4u, 0x80000000u);                                    \
         reg_write(0x600080b8u, 0x0u);                                         \
+    } while (0)
+
+#define NAND_CLOCK()                                                          \
+    do {                                                                      \
+        reg_set(0x600c0018u, 0x40u);                                          \
+        reg_set(0x600c0020u, 0x40u);                                          \
+        reg_clear(0x600c0020u, 0x40u);                                        \
     } while (0)
 
 #endif

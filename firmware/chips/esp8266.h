@@ -21,5 +21,4 @@
 #define ROM_SELECT_SPI_PINS 0x40003F58u
 #define ENCRYPTED_ALIGN 16
 
-
 #endif

@@ -4,6 +4,8 @@
 #include "answer.h"
 #include "commands.h"
 #include "ext.h"
+#include "hal.h"
+#include "plugin.h"
 
 enum { HEADER = 8 };
 
@@ -14,6 +16,21 @@ static const struct command_row *find(const struct command_row *row, u32 count, 
             return row;
     return NULL;
 }
+
+#ifdef NAND_SPI_BASE
+struct plugin_table plugin_table __attribute__((section(".data")));
+
+static APART u32 by_plugin(const struct request *r)
+{
+    u32 slot = r->opcode - PLUGIN_FIRST;
+
+    if (slot >= PLUGIN_SLOTS || !plugin_table.handle[slot])
+        return BAD_COMMAND;
+    return plugin_table.handle[slot](r);
+}
+#else
+#define by_plugin(r) BAD_COMMAND
+#endif
 
 bool dispatch(const struct frame *f)
 {
@@ -35,7 +52,7 @@ bool dispatch(const struct frame *f)
     else
         row = find(commands, command_count, r.opcode);
     if (!row)
-        status = BAD_COMMAND;
+        status = by_plugin(&r);
     else if (r.length >= row->words * 4u)
         status = row->handle(&r);
     if (status >= ANSWERED)

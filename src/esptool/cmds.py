@@ -125,7 +125,11 @@ def run_stub(
         FatalError: it did not start.
     """
     with speaking_to(esp, listener):
-        return esp.run_stub(StubFlasher(esp, plugins)) if plugins else esp.run_stub()
+        if not plugins:
+            return esp.run_stub()
+        stub = StubFlasher(esp, plugins)  # which has all of them, or raises
+        # Our own takes them when they are needed, while it runs.
+        return esp.run_stub() if stub.stub.ours else esp.run_stub(stub)
 
 
 def reset_chip(

@@ -105,7 +105,7 @@ def erase_flash(
         FatalError: the chip's security forbids it and `force` is off, or it failed.
     """
     if flash_type == "nand":
-        cmds_nand.jobs(esp, listener_of(esp, listener)).erase(0, cmds_nand.NAND_TOTAL_SIZE)
+        cmds_nand.jobs(esp, listener_of(esp, listener)).erase(0, -1, force=force)
         return
     ops.erase_flash(esp.session, force=force, listener=listener_of(esp, listener))
 
@@ -141,7 +141,7 @@ def erase_region(
         *(esp, address, size, flash_type, partition_table_offset, partition_table, tell, True)
     )
     if flash_type == "nand":
-        cmds_nand.jobs(esp, tell).erase(address, size)
+        cmds_nand.jobs(esp, tell).erase(address, size, force=force)
         return
     ops.erase_region(esp.session, address, size, force=force, listener=tell)
 

@@ -18,6 +18,8 @@ from esptool.render import to_log, without_progress
 from esptool.util import ImageSource
 
 if TYPE_CHECKING:
+    from esptool.device.nand import Tally
+    from esptool.device.nand_parts import NandPart
     from esptool.events import Listener
     from esptool.loader import ESPLoader
 
@@ -32,13 +34,26 @@ class _Flash:
         self._esp = esp
 
     @property
+    def part(self) -> NandPart:
+        return self._esp.nand.part
+
+    @property
     def page_step(self) -> int:
         return int(self._esp.FLASH_WRITE_SIZE)
+
+    def tally(self) -> Tally | None:
+        return self._esp.nand.tally()
+
+    def digest(self, offset: int, size: int) -> bytes | None:
+        return self._esp.nand.digest(offset, size)
+
+    def marked(self, first: int, count: int) -> list[bool] | None:
+        return self._esp.nand.marked(first, count)
 
     def read_spare(self, page: int) -> int:
         return self._esp.read_nand_spare(page)
 
-    def write_spare(self, page: int, is_bad: int) -> object:
+    def write_spare(self, page: int, is_bad: int) -> int:
         return self._esp.write_nand_spare(page, is_bad)
 
     def read(self, offset: int, size: int) -> bytes:
@@ -124,11 +139,15 @@ def write_nand_spare(
 def dump_bbm(
     esp: ESPLoader,
     output: str,
-    block_count: int = NAND_BLOCK_COUNT,
+    block_count: int | None = NAND_BLOCK_COUNT,
     *,
     listener: Listener | None = None,
 ) -> None:
-    """Write a file with a byte for every NAND block: 0 good, 1 bad."""
+    """Write a file with a byte for every NAND block: 0 good, 1 bad.
+
+    Args:
+        block_count: how many blocks, from the first on; None for all that the flash has.
+    """
     jobs(esp, listener_of(esp, listener)).dump_marks(output, block_count)
 
 

@@ -137,7 +137,7 @@ def test_a_lost_frame_is_sent_again_and_condemns_no_block() -> None:
 def test_nothing_is_written_where_good_blocks_are_too_few() -> None:
     esp = Nand()
     esp.bad = set(range(SPARE_BLOCKS - 1))
-    with pytest.raises(FatalError, match="2 are needed, there are 1"):
+    with pytest.raises(FatalError, match="need 2, found 1"):
         cmds.write_flash(
             esp, [(0, content(2))], flash_type="nand", nand_end_address=SPARE_BLOCKS * BLOCK
         )
@@ -158,8 +158,16 @@ def test_erasing_marks_what_cannot_be_erased() -> None:
     cmds.erase_region(esp, 0, 2 * BLOCK, flash_type="nand")
     assert esp.bad == {1}
     assert sorted(esp.blocks) == [1, 2]
+
+
+def test_a_marked_block_keeps_its_mark_unless_force_says_otherwise() -> None:
+    esp = Nand()
+    esp.bad = {1}
+    esp.blocks = {0: b"old", 1: b"old", 2: b"old"}
     cmds.erase_flash(esp, flash_type="nand")
     assert sorted(esp.blocks) == [1]
+    cmds.erase_flash(esp, force=True, flash_type="nand")
+    assert esp.blocks == {}
 
 
 TOTAL = cmds.NAND_TOTAL_SIZE
@@ -208,6 +216,6 @@ def test_status_bytes_become_their_exception(code: bytes) -> None:
     assert f"result was {code.hex().upper()}" in str(error)
 
 
-def test_the_built_in_stub_says_that_it_has_no_plug_in() -> None:
+def test_a_chip_without_the_controller_says_that_it_has_no_plug_in() -> None:
     with pytest.raises(FatalError, match="does not support plugins"):
-        StubFlasher("esp32s3", plugins=["nand"])
+        StubFlasher("esp32", plugins=["nand"])

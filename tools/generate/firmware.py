@@ -21,6 +21,7 @@ OUT = Path("firmware/chips")
 ROM_SIZE = 0x100000
 #: Least room for a stub's code, and for its data, zeroed data and stack.
 LEAST_TEXT, LEAST_DATA = 0x4000, 0xC000
+LEAST_PLUGIN = 0x1000
 
 #: Values by the first silicon revision that has them, rising; the first is for 0.
 ByRevision = tuple[tuple[int, int], ...]
@@ -71,12 +72,41 @@ class Otg:
 
 @dataclass(frozen=True)
 class Ram:
-    """RAM that the ROM leaves to a stub: code; and data up to the end of its stack."""
+    """RAM that the ROM leaves to a stub: code; data up to the end of its stack; and code of a
+    plug-in, where the chip has one."""
 
     text: int
     text_size: int
     data: int
     end: int
+    plugin: int | None = None
+    plugin_size: int = 0
+
+
+@dataclass(frozen=True)
+class NandWiring:
+    """The general-purpose SPI controller, and the way from there to the pins of a NAND flash.
+
+    Attributes:
+        clock: steps that clock and reset the controller, its source being the crystal.
+        io_mux: register of GPIO 0.
+        enable, enable1: set the output enable of GPIOs 0 to 31, and from 32 on.
+        in_select: register of input signal 0; its bit `in_select_bit` takes the matrix.
+        out_select: register of GPIO 0.
+        signals: CLK, Q, D, HD, WP and CS.
+        pins: CLK, Q, D, HD and CS where the host names none.
+    """
+
+    spi: int
+    clock: tuple[Step, ...]
+    io_mux: int
+    enable: int
+    in_select: int
+    in_select_bit: int
+    out_select: int
+    signals: tuple[int, int, int, int, int, int]
+    pins: tuple[int, int, int, int, int]
+    enable1: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +134,7 @@ class Firmware:
     returns_to_loader: bool = False
     security_info: SecurityInfo | None = None
     otg: Mapping[str, Otg] | None = None
+    nand: NandWiring | None = None
 
 
 def outputs(facts: Path) -> dict[Path, str]:
@@ -176,10 +207,26 @@ def _problems(chip: ChipSpec, firmware: Firmware) -> Iterator[tuple[str, object,
             yield f"ram.{name}.end", ram.end, "leaves no room for data and stack"
         if ram.text < ram.end and ram.data < ram.text + ram.text_size:
             yield f"ram.{name}", [ram.text, ram.data], "code and data overlap"
+        yield from _plugin_problems(name, ram, firmware.nand)
     if firmware.usb_jtag_base is None and chip.usb.serial_jtag:
         yield "usb_jtag_base", None, "is missing, though the chip has USB-Serial/JTAG"
     if firmware.usb_jtag_base is not None and firmware.usb_jtag_base % 0x1000:
         yield "usb_jtag_base", firmware.usb_jtag_base, "is no base of a peripheral"
+
+
+def _plugin_problems(
+    name: str, ram: Ram, nand: NandWiring | None
+) -> Iterator[tuple[str, object, str]]:
+    if (ram.plugin is None) != (nand is None):
+        yield f"ram.{name}.plugin", ram.plugin, "must be given where 'nand' is, and only there"
+    if ram.plugin is None:
+        return
+    end = ram.plugin + ram.plugin_size
+    if ram.plugin % 16 or ram.plugin_size < LEAST_PLUGIN:
+        yield f"ram.{name}.plugin", [ram.plugin, ram.plugin_size], "is no room for a plug-in"
+    for start, size in ((ram.text, ram.text_size), (ram.data, ram.end - ram.data)):
+        if ram.plugin < start + size and start < end:
+            yield f"ram.{name}.plugin", ram.plugin, "overlaps the stub's own RAM"
 
 
 def header(name: str, chip: ChipSpec, firmware: Firmware) -> str:
@@ -193,8 +240,8 @@ def header(name: str, chip: ChipSpec, firmware: Firmware) -> str:
         "",
         *(f"#define {key} {_text(value)}" for key, value in _defines(name, chip, firmware)),
         "",
-        *_watchdogs(chip.reset.quiet_watchdogs),
-        "",
+        *_macro("QUIET_WATCHDOGS", chip.reset.quiet_watchdogs),
+        *_macro("NAND_CLOCK", firmware.nand.clock if firmware.nand is not None else ()),
         "#endif",
         "",
     ]
@@ -210,6 +257,11 @@ def linker(name: str, chip: ChipSpec, ram: Ram) -> str:
         f"TEXT_SIZE = {ram.text_size:#x};\n"
         f"RAM_START = {ram.data:#x};\n"
         f"RAM_END = {ram.end:#x};\n"
+        + (
+            f"PLUGIN_START = {ram.plugin:#x};\nPLUGIN_SIZE = {ram.plugin_size:#x};\n"
+            if ram.plugin is not None
+            else ""
+        )
     )
 
 
@@ -241,6 +293,7 @@ def _defines(name: str, chip: ChipSpec, firmware: Firmware) -> Iterator[Define]:
         yield "ROM_SECURITY_INFO", _by_revision(chip, firmware.security_info.function)
         yield "SECURITY_INFO_BYTES", str(firmware.security_info.bytes)
     yield from _otg(chip, (firmware.otg or {}).get(name))
+    yield from _nand(firmware.nand)
     if chip.flash.encrypted_write_align:
         yield "ENCRYPTED_ALIGN", str(chip.flash.encrypted_write_align)
 
@@ -302,6 +355,23 @@ def _otg(chip: ChipSpec, otg: Otg | None) -> Iterator[Define]:
     yield "ROM_LINK_USB_OTG", str(otg.link_value)
 
 
+def _nand(nand: NandWiring | None) -> Iterator[Define]:
+    if nand is None:
+        return
+    yield "NAND_SPI_BASE", nand.spi
+    yield "NAND_IO_MUX", nand.io_mux
+    yield "NAND_ENABLE", nand.enable
+    if nand.enable1 is not None:
+        yield "NAND_ENABLE1", nand.enable1
+    yield "NAND_IN_SELECT", nand.in_select
+    yield "NAND_IN_SELECT_BIT", 1 << nand.in_select_bit
+    yield "NAND_OUT_SELECT", nand.out_select
+    clk, q, d, hd, cs = nand.pins
+    yield "NAND_PINS", hd << 24 | cs << 18 | d << 12 | q << 6 | clk
+    for name, number in zip(("CLK", "Q", "D", "HD", "WP", "CS"), nand.signals, strict=True):
+        yield f"NAND_SIGNAL_{name}", str(number)
+
+
 def _by_revision(chip: ChipSpec, rows: ByRevision) -> int | str:
     """A constant, or an expression that asks the chip for its revision."""
     if len(rows) == 1:
@@ -334,9 +404,9 @@ def _field(pieces: Field) -> str:
 _STEPS = {Op.WRITE: "reg_write", Op.SET_BITS: "reg_set", Op.CLEAR_BITS: "reg_clear"}
 
 
-def _watchdogs(steps: tuple[Step, ...]) -> list[str]:
+def _macro(name: str, steps: tuple[Step, ...]) -> list[str]:
     if not steps:
         return []
     calls = [f"        {_STEPS[s.op]}({s.address:#x}u, {s.value:#x}u);" for s in steps]
-    lines = ["#define QUIET_WATCHDOGS()", "    do {", *calls, "    } while (0)"]
-    return [f"{line:<78}\\" for line in lines[:-1]] + [lines[-1]]
+    lines = [f"#define {name}()", "    do {", *calls, "    } while (0)"]
+    return [f"{line:<78}\\" for line in lines[:-1]] + [lines[-1], ""]

@@ -152,6 +152,7 @@ class _Reader:
             memory=tuple(self._memory()),
             uart=self._uart(),
             spi=self._spi(),
+            gpspi=self._gpspi() if "gpspi.base" in self.values else None,
             usb_jtag=self.maybe("usj.base"),
             otg_product=self.maybe("usb.rom_pid"),
             watchdog=self._watchdog() if "wdt.config0" in self.values else None,
@@ -208,6 +209,18 @@ class _Reader:
             miso_dlen=self.maybe("spi1.miso_dlen"),
             hold=self.bit("spi1.misc", hold) if hold in self.values else None,
             short_address_on_top=self.flag("spi1.short_address_on_top"),
+        )
+
+    def _gpspi(self) -> spec.GpSpi:
+        signals = self.get("gpspi.signals")
+        if not isinstance(signals, list) or len(signals) != 6:
+            raise FactError(self.where, "gpspi.signals", signals, "must be six numbers")
+        return spec.GpSpi(
+            base=self.number("gpspi.base"),
+            in_select=self.number("gpspi.in_select"),
+            in_select_bit=self.bit("gpspi.in_select", "gpspi.in_select.bit").shift,
+            out_select=self.number("gpspi.out_select"),
+            signals=tuple(number(s, self.where, "gpspi.signals") for s in signals),
         )
 
     def _watchdog(self) -> spec.Watchdog:

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """SPI NAND flash, as a plug-in of the stub serves it: one method a request.
 
-Strategy (bad blocks, comparing) is `ops.nand`'s. The built-in stubs have no such plug-in; a folder
-of stub files may bring one (`ESPTOOL_STUB_DIR`).
+Strategy (bad blocks, comparing) is `ops.nand`'s. The plug-in is ours, or the public one, which
+drives one part only and tells nothing of bit errors.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from hashlib import md5
 
+from esptool.device.nand_parts import PARTS, W25N01GV, NandPart, find
 from esptool.device.wire import Wire
 from esptool.errors import (
     ChipResponseError,
@@ -23,12 +25,14 @@ from esptool.protocol.opcodes import Cmd
 from esptool.protocol.status import Status
 from esptool.records import dataclass
 
-BLOCK_SIZE = 0x20000
-PAGES_PER_BLOCK = 64
 READ_CHUNK = 0x1000
 DIGEST_SIZE = 16
-#: Flash that the plug-in can drive: (manufacturer, device) to name.
-CHIPS = {(0xEF, 0xAA21): "Winbond W25N01GV (1Gbit)"}
+#: What only our plug-in knows, and its sub-commands (docs/serial-protocol.md).
+MORE = 0xDF
+_GEOMETRY, _TALLY, _DIGEST, _MARKS = range(4)
+_TELLS = 1
+#: Blocks of which one answer has the marks.
+MOST_MARKS = 512
 
 #: Called with (bytes so far, all bytes, address of the first).
 ProgressFn = Callable[[int, int, int], object]
@@ -39,12 +43,43 @@ class Attached:
     """The flash that was found.
 
     Attributes:
-        name: maker, type and size.
+        part: which one it is.
         protection: its protection register; what is not 0 may undo writes and erasures.
     """
 
-    name: str
+    part: NandPart
     protection: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the flash's error correction did since it was last asked.
+
+    Attributes:
+        corrected: pages with bits that were put right; `at_limit` of them no more could have been.
+        lost: pages that could not be put right.
+        first_corrected, first_lost: page numbers, meaningless where there are none.
+    """
+
+    corrected: int
+    at_limit: int
+    first_corrected: int
+    lost: int
+    first_lost: int
+
+
+def _not_attached(what: str, status: bytes) -> FatalError:
+    """The error of a flash that could not be connected."""
+    error = FatalError.WithResult(what, status)
+    if status[0] in (Status.UNKNOWN_COMMAND >> 8, Status.NOT_IMPLEMENTED >> 8):
+        return FatalError(
+            f"{error}: the stub that runs has no NAND plug-in.",
+            remedy="Reset the chip, so that the stub is loaded anew with it.",
+        )
+    return FatalError(
+        f"{error}: no NAND flash answers.",
+        remedy="Check --spi-connection (CLK,Q,D,HD,CS), the wiring, and that WP is high.",
+    )
 
 
 def worn(e: ChipResponseError) -> FatalError:
@@ -58,10 +93,17 @@ def worn(e: ChipResponseError) -> FatalError:
 
 
 class Nand:
-    """The requests of the NAND plug-in."""
+    """The requests of the NAND plug-in.
+
+    Attributes:
+        part: the flash that was found; the public plug-in's until one was.
+        tells: the plug-in is ours: it has digests, marks of many blocks, and a tally of bit errors.
+    """
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self.part: NandPart = W25N01GV
+        self.tells = False
 
     @property
     def page_step(self) -> int:
@@ -90,6 +132,8 @@ class Nand:
         # A ROM takes a second word, as with SPI_ATTACH.
         body = packets.words(pins) if self._wire.is_stub else packets.words(pins, 0)
         value, data = self._wire.command(Cmd.SPI_NAND_ATTACH, body)
+        if len(data) == 2 and data[0]:
+            raise _not_attached(what, data)
         if len(data) < 3:
             raise FatalError(f"{what}: the answer has {len(data)} bytes only.")
         # This answer has a data byte, the protection register, before its status.
@@ -98,13 +142,71 @@ class Nand:
             raise FatalError.WithResult(what, status)
         maker, device = value >> 16 & 0xFF, value & 0xFFFF
         self._wire.trace(f"NAND status {value >> 24:#04x}, id {maker:#04x} {device:#06x}")
-        name = CHIPS.get((maker, device))
-        if name is None:
+        part = find(maker, device)
+        if part is None:
             raise FatalError(
-                f"Unrecognized NAND JEDEC ID (mfr={maker:#04x}, dev={device:#06x}). "
-                f"Known: {', '.join(CHIPS.values())}."
+                f"Unrecognized NAND JEDEC ID (mfr={maker:#04x}, dev={device:#06x}).",
+                remedy="Check the wiring and the flash's supply. Known are: "
+                f"{', '.join(part.name for part in PARTS)}."
             )
-        return Attached(name, protection)
+        self.part, self.tells = part, self._set_geometry(part)
+        return Attached(part, protection)
+
+    def _set_geometry(self, part: NandPart) -> bool:
+        """Tell our plug-in the flash's geometry; False where it is another one.
+
+        Raises:
+            FatalError: another one does not drive this flash.
+        """
+        geometry = part.page, part.pages, part.blocks, part.plane_bit, part.verdicts
+        _value, data = self._wire.command(MORE, packets.words(_GEOMETRY, *geometry, _TELLS))
+        if len(data) >= 2 and data[-2] == 0:
+            return True
+        if part is not W25N01GV:
+            raise FatalError(
+                f"The stub's NAND plug-in drives {W25N01GV.name} only, not {part.name}.",
+                remedy="Use the built-in stub.",
+            )
+        return False
+
+    # --- what only our plug-in answers -----------------------------------------------------------
+
+    def tally(self) -> Tally | None:
+        """What the error correction did since the last such request; None: nobody knows."""
+        if not self.tells:
+            return None
+        corrected, fields = self._more("read NAND error tally", 16, _TALLY)
+        at_limit, first_corrected, lost, first_lost = struct.unpack("<4I", fields)
+        return Tally(corrected, at_limit, first_corrected, lost, first_lost)
+
+    def digest(self, offset: int, size: int) -> bytes | None:
+        """The MD5 of flash as it lies there, made in the chip; None: it has to be read."""
+        if not self.tells:
+            return None
+        return self._more("hash NAND flash", DIGEST_SIZE, _DIGEST, offset, size)[1]
+
+    def marked(self, first: int, count: int) -> list[bool] | None:
+        """For each of `count` blocks whether it is marked bad; None: ask for each mark.
+
+        Args:
+            count: up to MOST_MARKS.
+        """
+        if not self.tells:
+            return None
+        what = "read NAND bad-block marks"
+        _bad, bits = self._more(what, (count + 7) // 8, _MARKS, first, count)
+        return [bool(bits[i // 8] >> i % 8 & 1) for i in range(count)]
+
+    def _more(self, what: str, size: int, *fields: int) -> tuple[int, bytes]:
+        """Value and `size` bytes of data of an answer to what only our plug-in knows."""
+        value, data = self._wire.command(MORE, packets.words(*fields))
+        if len(data) >= 2 and data[-2]:
+            raise FatalError.WithResult(f"Failed to {what}", data[-2:])
+        if len(data) != size + 2:
+            raise FatalError(f"Failed to {what}: the answer has {len(data)} bytes.")
+        return value, data[:size]
+
+    # --- what both answer ------------------------------------------------------------------------
 
     def read_spare(self, page: int) -> int:
         """The first word of a page's spare area; its low byte is the bad-block mark, 0xFF good."""
@@ -123,7 +225,7 @@ class Nand:
         """
         if not self._wire.is_stub:
             raise FatalError("NAND flash can only be read through the stub.")
-        body = packets.words(offset, size, READ_CHUNK, PAGES_PER_BLOCK)
+        body = packets.words(offset, size, READ_CHUNK, self.part.pages)
         self._ask("read NAND flash", Cmd.SPI_NAND_READ_FLASH, body)
         data = bytearray()
         while len(data) < size:
@@ -143,7 +245,7 @@ class Nand:
 
     def begin_write(self, size: int, offset: int) -> None:
         """Prepare to write whole blocks: the stub erases them."""
-        body = packets.words(offset, size, BLOCK_SIZE, self._wire.block_size)
+        body = packets.words(offset, size, self.part.block, self._wire.block_size)
         self._ask("begin to write NAND flash", Cmd.SPI_NAND_WRITE_FLASH_BEGIN, body)
 
     def write(self, data: bytes, seq: int, timeout_s: float | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from esptool.device import plugins
 from esptool.device.nand import Nand
 from esptool.device.secure_debug import SecureDebug
 from esptool.events import Level, Message
@@ -15,11 +16,16 @@ from esptool.faces.wire import LoaderWire
 
 
 class NandFace(FaceBase):
-    """NAND flash: answered by a stub's plug-in only."""
+    """NAND flash: answered by a stub's plug-in only, which is loaded when it is first attached."""
 
     @property
-    def _nand(self) -> Nand:
-        return Nand(LoaderWire(self))
+    def nand(self) -> Nand:
+        """Requests to the NAND flash: which part it is, and what only our plug-in answers."""
+        made = self.__dict__.get("_nand")
+        if made is None:
+            made = self.__dict__["_nand"] = Nand(LoaderWire(self))
+        assert isinstance(made, Nand)
+        return made
 
     def flash_spi_nand_attach(self, hspi_arg: int) -> None:
         """Connect a NAND flash on the pins that the word names, and see which one it is.
@@ -27,9 +33,10 @@ class NandFace(FaceBase):
         Raises:
             FatalError: none answered, or one that is not known.
         """
-        found = self._nand.attach(hspi_arg)
+        plugins.require(self.session, "nand")
+        found = self.nand.attach(hspi_arg)
         tell = self.session.listener
-        tell(Message(f"Detected NAND chip: {found.name}"))
+        tell(Message(f"Detected NAND chip: {found.part.name}"))
         if found.protection:
             text = (
                 f"The NAND's protection register is {found.protection:#04x}, not 0: "
@@ -39,11 +46,11 @@ class NandFace(FaceBase):
 
     def read_nand_spare(self, page_number: int) -> int:
         """The first word of a page's spare area; its low byte is the bad-block mark, 0xFF good."""
-        return self._nand.read_spare(page_number)
+        return self.nand.read_spare(page_number)
 
     def write_nand_spare(self, page_number: int, is_bad: int) -> int:
         """Write the bad-block mark of a page: 1 bad, 0 good."""
-        return self._nand.write_spare(page_number, is_bad)
+        return self.nand.write_spare(page_number, is_bad)
 
     def read_flash_nand(
         self, offset: int, length: int, progress_fn: Callable[..., object] | None = None
@@ -53,11 +60,11 @@ class NandFace(FaceBase):
         Raises:
             FatalError: no stub runs, or what came is not what its digest says.
         """
-        return self._nand.read(offset, length, with_address(progress_fn))
+        return self.nand.read(offset, length, with_address(progress_fn))
 
     def write_flash_nand_begin(self, size: int, offset: int) -> None:
         """Prepare to write whole NAND blocks."""
-        self._nand.begin_write(size, offset)
+        self.nand.begin_write(size, offset)
 
     def write_flash_nand_block(
         self, data: bytes, seq: int, timeout: float = DEFAULT_TIMEOUT
@@ -67,21 +74,21 @@ class NandFace(FaceBase):
         Raises:
             NANDProgramFailed, NANDEraseFailed: the flash says that the block is worn out.
         """
-        self._nand.write(data, seq, chosen(timeout))
+        self.nand.write(data, seq, chosen(timeout))
 
     def write_flash_nand_finish(
         self, reboot: bool = False, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
         """End a NAND write."""
-        self._nand.end_write(reboot, chosen(timeout))
+        self.nand.end_write(reboot, chosen(timeout))
 
     def erase_nand_flash(self) -> None:
         """Erase all of a NAND flash (stub only)."""
-        self._nand.erase_all()
+        self.nand.erase_all()
 
     def erase_nand_region(self, offset: int, size: int) -> None:
         """Erase blocks of a NAND flash (stub only)."""
-        self._nand.erase(offset, size)
+        self.nand.erase(offset, size)
 
 
 class DebugFace(FaceBase):

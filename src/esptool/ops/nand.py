@@ -7,13 +7,15 @@ next good block.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from esptool.device.nand import BLOCK_SIZE, PAGES_PER_BLOCK
+from esptool.device.nand import MOST_MARKS, Tally
+from esptool.device.nand_parts import W25N01GV, NandPart
 from esptool.errors import (
     FatalError,
     NANDEraseFailed,
@@ -26,11 +28,16 @@ from esptool.files import write_atomic
 from esptool.image.sources import ImageSource, read_source
 from esptool.ops.bounds import require_before
 
-BLOCK_COUNT = 1024
-TOTAL_SIZE = BLOCK_COUNT * BLOCK_SIZE
+#: Those of the part that the documented names are about.
+BLOCK_COUNT = W25N01GV.blocks
+TOTAL_SIZE = W25N01GV.size
 GOOD = 0xFF
+#: As a size: all that follows.
+ALL = -1
 NAND = "NAND flash"
 ERASED = b"\xff"
+#: Bad blocks that a line names one by one.
+_NAMED = 16
 
 ProgressFn = Callable[[int, int, int], object]
 
@@ -39,13 +46,26 @@ class NandFlash(Protocol):
     """What a job asks of the flash; `esptool.device.nand.Nand` does it over a session."""
 
     @property
+    def part(self) -> NandPart:
+        """Its geometry."""
+
+    @property
     def page_step(self) -> int:
         """Bytes that one `write` takes."""
+
+    def tally(self) -> Tally | None:
+        """What the error correction did since it was last asked; None: nobody knows."""
+
+    def digest(self, offset: int, size: int) -> bytes | None:
+        """The MD5 of flash as it lies there; None: it has to be read."""
+
+    def marked(self, first: int, count: int) -> list[bool] | None:
+        """Which of `count` blocks are marked bad; None: ask for each mark."""
 
     def read_spare(self, page: int) -> int:
         """The first word of a page's spare area."""
 
-    def write_spare(self, page: int, is_bad: int) -> object:
+    def write_spare(self, page: int, is_bad: int) -> int:
         """Write the bad-block mark of a page."""
 
     def read(self, offset: int, size: int) -> bytes:
@@ -70,6 +90,10 @@ class NandJobs:
     def __init__(self, flash: NandFlash, listener: Listener) -> None:
         self._flash = flash
         self._listener = listener
+        self._part = flash.part
+        self._block = self._part.block
+        #: What is known of blocks by their numbers: marked bad, or good.
+        self._bad: dict[int, bool] = {}
 
     def _line(self, text: str) -> None:
         self._listener(Message(text))
@@ -80,48 +104,135 @@ class NandJobs:
     def _step(self, action: str, address: int, done: int, total: int, unit: str) -> None:
         self._listener(Progress(action, address, done, total, f"{done}/{total} {unit}"))
 
+    # --- geometry --------------------------------------------------------------------------------
+
+    def _blocks(self, start: int, end: int) -> Iterator[int]:
+        return iter(range(start, end, self._block))
+
+    def _first_page(self, address: int) -> int:
+        return address // self._block * self._part.pages
+
+    def _checked_end(self, end: int | None) -> int:
+        """The end address; the flash's own where none is given."""
+        if end is None:
+            return self._part.size
+        require_before(self._part.size, 0, end, NAND)
+        return end
+
+    def _existing_page(self, page: int) -> None:
+        pages = self._part.blocks * self._part.pages
+        if not 0 <= page < pages:
+            raise UsageError(f"There is no page {page}: the NAND flash has {pages} of them.")
+
+    def _whole_blocks(self, what: str, value: int) -> None:
+        if value % self._block:
+            raise UsageError(f"{what} must be a multiple of the NAND block size ({self._block}).")
+
     # --- bad blocks ------------------------------------------------------------------------------
 
     def is_good(self, address: int) -> bool:
         """Whether the block at `address` carries no bad-block mark."""
-        return self._flash.read_spare(_first_page(address)) & 0xFF == GOOD
+        number = address // self._block
+        if number not in self._bad:
+            count = min(MOST_MARKS, self._part.blocks - number)
+            marks = self._flash.marked(number, count)
+            if marks is None:
+                mark = self._flash.read_spare(self._first_page(address)) & 0xFF
+                marks = [mark != GOOD]
+            for i, bad in enumerate(marks):
+                self._bad.setdefault(number + i, bad)
+        return not self._bad[number]
 
     def mark_bad(self, address: int, why: str) -> None:
         """Mark the block bad; where even that fails, there is no more to be done."""
         self._warning(f"{why} at {address:#010x}: the block is marked bad.")
+        self._bad[address // self._block] = True
         try:
-            self._flash.write_spare(_first_page(address), 1)
+            self._flash.write_spare(self._first_page(address), 1)
         except FatalError as e:
             self._warning(f"The block at {address:#010x} could not be marked bad: {e}")
 
+    def _tell_skipped(self, skipped: list[int]) -> None:
+        """Say once more, at the end, which blocks a job went around."""
+        if skipped:
+            self._line(f"Bad blocks skipped: {len(skipped)} ({_named(skipped)}).")
+
     def show_spare(self, page: int) -> int:
         """Show the first word of a page's spare area; also returned."""
-        _existing_page(page)
+        self._existing_page(page)
         word = self._flash.read_spare(page)
-        state = "good" if word & 0xFF == GOOD else "bad"
-        self._line(f"NAND spare for page {page}: {word:#010x} ({state} block)")
+        self._line(
+            f"NAND spare for page {page}: first word {word:#010x} "
+            f"(bad-block marker byte = {word & 0xFF:#04x}: "
+            f"{'good' if word & 0xFF == GOOD else 'bad'})"
+        )
         return word
 
     def mark(self, page: int, is_bad: int) -> None:
         """Mark the block of a page bad (1) or good (0)."""
         if is_bad not in (0, 1):
             raise UsageError(f"A block is bad (1) or good (0), not {is_bad}.")
-        _existing_page(page)
-        self._flash.write_spare(page, is_bad)
-        self._line(f"NAND spare for page {page} written: {'bad' if is_bad else 'good'} block.")
+        self._existing_page(page)
+        echo = self._flash.write_spare(page, is_bad)
+        self._line(f"NAND spare written for page {page}: echo {echo or 0:#010x}")
+        if page % self._part.pages:
+            first = page - page % self._part.pages
+            self._warning(
+                f"Page {page} is not the first of its block: only a mark in page {first} counts."
+            )
+        elif not is_bad and self._flash.read_spare(page) & 0xFF != GOOD:
+            self._warning(
+                f"The block of page {page} is still marked bad: a mark goes away only when the "
+                "block is erased (erase-region with --force)."
+            )
 
-    def dump_marks(self, output: str | os.PathLike[str], blocks: int = BLOCK_COUNT) -> bytes:
+    def dump_marks(self, output: str | os.PathLike[str], blocks: int | None = None) -> bytes:
         """Write a file with a byte for every block: 0 good, 1 bad; also returned."""
-        if not 1 <= blocks <= BLOCK_COUNT:
-            raise UsageError(f"The NAND flash has {BLOCK_COUNT} blocks; {blocks} were asked for.")
+        most = self._part.blocks
+        blocks = most if blocks is None else blocks
+        if not 1 <= blocks <= most:
+            raise UsageError(f"The NAND flash has {most} blocks; {blocks} were asked for.")
         marks = bytearray()
         for block in range(blocks):
-            at = block * BLOCK_SIZE
+            at = block * self._block
             marks.append(not self.is_good(at))
             self._step("Reading bad-block mark at", at, block + 1, blocks, "blocks")
         write_atomic(output, bytes(marks))
-        self._line(f"BBM dump: {blocks} blocks scanned, {sum(marks)} bad. Written to '{output}'.")
+        self._line(f"BBM dump: {blocks} blocks scanned, {sum(marks)} bad.")
+        if any(marks):
+            self._line(f"Bad block indices: {[i for i, bad in enumerate(marks) if bad]}")
+        self._line(f"Written to '{output}' ({blocks} bytes, 0x00=good 0x01=bad).")
         return bytes(marks)
+
+    # --- bit errors ------------------------------------------------------------------------------
+
+    def _forget_errors(self) -> None:
+        self._flash.tally()
+
+    def _tell_errors(self) -> Tally | None:
+        """Say what the flash's error correction had to do since the job began."""
+        found = self._flash.tally()
+        if found is None:
+            return None
+        if found.corrected:
+            limit = f", {found.at_limit} of them at its limit" if found.at_limit else ""
+            self._listener(
+                Message(
+                    f"The flash's error correction put {_pages(found.corrected)} right{limit} "
+                    f"(first: page {found.first_corrected}, "
+                    f"at {found.first_corrected * self._part.page:#010x}).",
+                    Level.WARNING if found.at_limit else Level.NOTE,
+                )
+            )
+        if found.lost:
+            self._warning(self._lost(found))
+        return found
+
+    def _lost(self, found: Tally) -> str:
+        return (
+            f"The flash's error correction could not put {_pages(found.lost)} right "
+            f"(first: page {found.first_lost}, at {found.first_lost * self._part.page:#010x})."
+        )
 
     # --- reading and comparing -------------------------------------------------------------------
 
@@ -130,29 +241,50 @@ class NandJobs:
     ) -> bytes:
         """`size` bytes from `address` on, bad blocks left out.
 
+        Args:
+            size: ALL for those of all good blocks before the end address.
+
         Raises:
             UsageError: they do not lie before the end address, or that is past the end of flash.
-            FatalError: there are not so many bytes in good blocks before the end address.
+            FatalError: there are not so many bytes in good blocks before the end address, or
+                pages had too many wrong bits.
         """
-        end = _checked_end(end)
+        end = self._checked_end(end)
+        if size == ALL:
+            require_before(end, address, 0, NAND)
+            size = sum(
+                min(end, (at // self._block + 1) * self._block) - at
+                for at in [address, *self._blocks((address // self._block + 1) * self._block, end)]
+                if at < end and self.is_good(at)
+            )
         require_before(end, address, size, NAND)
-        data = bytearray()
+        self._forget_errors()
+        data, skipped = bytearray(), []
         at = address
         while len(data) < size:
             if at >= end:
                 raise FatalError(
-                    f"The NAND's end address {end:#x} came after {len(data)} of {size} bytes: "
-                    "there are no more good blocks."
+                    f"Reached NAND end address {end:#x} after {len(data)} of the "
+                    f"requested {size} bytes; remaining good blocks exhausted."
                 )
-            following = (at // BLOCK_SIZE + 1) * BLOCK_SIZE
+            following = (at // self._block + 1) * self._block
             if self.is_good(at):
                 wanted = min(following - at, size - len(data))
                 data += self._flash.read(at, wanted)[:wanted]
                 if progress is not None:
                     progress(len(data), size, address)
             else:
-                self._line(f"Skipping bad block at {at:#010x}.")
+                skipped.append(at)
+                self._line(f"Skipping bad block at {at:#010x} during read")
             at = following
+        self._tell_skipped(skipped)
+        errors = self._tell_errors()
+        if errors is not None and errors.lost:
+            raise FatalError(
+                f"{_pages(errors.lost).capitalize()} of the NAND flash cannot be read any more "
+                f"(first: page {errors.first_lost}); nothing is kept of what was read.",
+                remedy="Read around their block, or write it anew from another source.",
+            )
         return bytes(data)
 
     def read_flash(
@@ -170,7 +302,7 @@ class NandJobs:
 
         data = self.read(address, size, show, end)
         self._line(
-            f"Read {size} bytes from {address:#010x} in {_took(begun, size)}"
+            f"Read {len(data)} bytes from {address:#010x} in {_took(begun, len(data))}"
             + (f" to '{output}'." if output else ".")
         )
         if output is None:
@@ -186,189 +318,226 @@ class NandJobs:
             VerifyError: it differs.
         """
         for address, _source in addr_data:
-            _whole_blocks("The address of what is verified", address)
+            self._whole_blocks("For NAND flash, verify address", address)
         loaded = [(address, *read_source(source)) for address, source in addr_data]
         for address, content, _name in loaded:
-            require_before(TOTAL_SIZE, address, len(content), NAND)
-        differing = 0
+            require_before(self._part.size, address, len(content), NAND)
+        differing = False
+        self._forget_errors()
         for address, content, name in loaded:
             self._line(
                 f"Verifying {len(content):#x} ({len(content)}) bytes at {address:#010x} "
                 f"against {name or 'input bytes'}..."
             )
-            differing += self._compare(address, content, diff)
+            bad = self._compare(address, content, diff)
+            differing = differing or bool(bad)
+            self._line("Verification failed." if bad else "Verification successful.")
+        self._tell_errors()
         if differing:
             raise VerifyError("Verification failed.")
-        self._line("Verification successful.")
 
     def _compare(self, address: int, content: bytes, diff: bool) -> int:
         """Number of blocks that differ from the content."""
         bad = position = 0
-        for at in _blocks(address, TOTAL_SIZE):
+        skipped = []
+        for at in self._blocks(address, self._part.size):
             if position >= len(content):
-                return bad
+                break
             if not self.is_good(at):
-                self._line(f"Skipping bad block at {at:#010x}.")
+                skipped.append(at)
+                self._line(f"Skipping bad block at {at:#010x} during verify")
                 continue
-            wanted = content[position : position + BLOCK_SIZE]
-            found = self._flash.read(at, BLOCK_SIZE)[: len(wanted)]
+            wanted = content[position : position + self._block]
             position += len(wanted)
-            if found == wanted:
+            self._step("Verifying at", at, position, len(content), "bytes")
+            if self._holds(at, wanted):
                 continue
             bad += 1
-            note = "does not match"
+            note = "MISMATCH"
             if diff:
+                found = self._flash.read(at, len(wanted))
                 places = [i for i, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b]
-                first = f", the first at {at + places[0]:#010x}" if places else ""
-                note = f"has {len(places)} bytes that differ{first}"
-            self._line(f"  The block at {at:#010x} {note}.")
+                first = f", first at offset {places[0]}" if places else ""
+                note = f"{len(places)} byte differences{first}"
+            self._line(f"  Block at {at:#010x}: {note}")
+        self._tell_skipped(skipped)
         if position < len(content):
             raise FatalError(f"The NAND ends after {position} of {len(content)} bytes.")
         return bad
 
+    def _holds(self, address: int, wanted: bytes) -> bool:
+        """The flash has these bytes: by a hash made in the chip, or read."""
+        digest = self._flash.digest(address, len(wanted))
+        if digest is not None:
+            return digest == hashlib.md5(wanted, usedforsecurity=False).digest()
+        return self._flash.read(address, len(wanted))[: len(wanted)] == wanted
+
     # --- erasing ---------------------------------------------------------------------------------
 
-    def erase(self, address: int, size: int) -> None:
-        """Erase whole blocks, also those that are marked bad; mark those that refuse.
+    def erase(self, address: int, size: int, *, force: bool = False) -> None:
+        """Erase whole blocks, and mark those that refuse.
+
+        Args:
+            size: ALL for all that follows.
+            force: also blocks that are marked bad. Their marks go, and nobody can tell any more
+                which ones the factory found bad.
 
         Raises:
             UsageError: not whole blocks, or not within the flash.
             FatalError: the link failed; that is no reason to call a block bad.
         """
-        _whole_blocks("The offset to erase from", address)
-        _whole_blocks("The size to erase", size)
-        require_before(TOTAL_SIZE, address, size, NAND)
-        self._line("Erasing NAND flash...")
+        if size == ALL:
+            size = self._part.size - address
+        self._whole_blocks("Offset to erase from", address)
+        self._whole_blocks("Size of data to erase", size)
+        require_before(self._part.size, address, size, NAND)
+        all_of_it = size == self._part.size
+        self._line("Erasing NAND flash..." if all_of_it else "Erasing NAND flash region...")
         begun = time.monotonic()
-        failed = 0
-        for at in _blocks(address, address + size):
+        failed, skipped = 0, []
+        count = size // self._block
+        for number, at in enumerate(self._blocks(address, address + size), 1):
+            if not force and not self.is_good(at):
+                skipped.append(at)
+                self._line(f"Skipping bad block at {at:#010x} during erase")
+                continue
             try:
-                self._flash.erase(at, BLOCK_SIZE)
+                self._flash.erase(at, self._block)
             except NANDEraseFailed:
                 failed += 1
-                self.mark_bad(at, "The NAND could not erase")
-        done = size // BLOCK_SIZE - failed
+                self.mark_bad(at, "E_FAIL reported by NAND chip")
+            self._step("Erasing at", at, number, count, "blocks")
+        what = "erase" if all_of_it else "region erase"
         self._line(
-            f"NAND erase completed in {time.monotonic() - begun:.1f} seconds: "
-            f"{done} blocks erased, {failed} failed and marked bad."
+            f"NAND {what} complete in {time.monotonic() - begun:.1f}s: "
+            f"{count - failed - len(skipped)} blocks erased, {failed} failed (marked bad)."
         )
+        self._tell_skipped(skipped)
+        if skipped:
+            self._listener(
+                Message("Blocks that are marked bad are erased with --force only.", Level.NOTE)
+            )
 
     # --- writing ---------------------------------------------------------------------------------
 
     def write(self, addr_data: Sequence[tuple[int, ImageSource]], end: int | None = None) -> None:
         """Write sources, each from the start of a block, and compare every block once written.
 
+        Where everything goes is known before anything is erased.
+
         Raises:
             UsageError: an address is not that of a block, or data do not lie within the flash.
             FatalError: not enough good blocks, or an image was pushed into the next one.
         """
         self._listener(Message("NAND flash support is experimental.", Level.NOTE))
-        end = _checked_end(end)
+        end = self._checked_end(end)
         for address, _source in addr_data:
-            if address % BLOCK_SIZE:
+            if address % self._block:
                 raise UsageError(
-                    f"{address:#x} is not the start of a NAND block: "
-                    f"addresses are multiples of the block size {BLOCK_SIZE:#x}."
+                    f"{address:#x} is not the start of a NAND block: for NAND flash, each file "
+                    f"goes to a multiple of the block size: {self._block // 1024}KB "
+                    f"({self._block:#x})."
                 )
-        contents = [(address, read_source(source)[0]) for address, source in addr_data]
-        for address, content in contents:
+        contents = []
+        for address, source in addr_data:
+            content, name = read_source(source)
+            if not content:
+                self._warning(f"'{name}' is empty." if name else "Input image is empty.")
+                continue
             require_before(end, address, len(content), NAND)
-        free_from = 0
-        for address, content in contents:
-            if address < free_from:
-                raise FatalError(
-                    f"The images overlap: what was written before reaches up to {free_from:#x}, "
-                    f"past {address:#x}. Blocks that are bad push data on; leave room for them."
-                )
-            if content:
-                free_from = self._write_image(address, content, end)
+            contents.append((address, content))
+        limits = self._limits([address for address, _content in contents], end)
+        for (address, content), limit in zip(contents, limits, strict=True):
+            self._look_for_room(address, limit, end, -(-len(content) // self._block))
+        self._forget_errors()
+        skipped: list[int] = []
+        for (address, content), limit in zip(contents, limits, strict=True):
+            self._write_image(address, content, limit, skipped)
+        self._tell_skipped(skipped)
+        self._tell_errors()
 
-    def _write_image(self, address: int, content: bytes, end: int) -> int:
-        """Write one image; returns the address behind its last block."""
-        chunks = [
-            content[i : i + BLOCK_SIZE].ljust(BLOCK_SIZE, ERASED)
-            for i in range(0, len(content), BLOCK_SIZE)
+    @staticmethod
+    def _limits(addresses: list[int], end: int) -> list[int]:
+        """How far each image may reach: to where the next one begins."""
+        numbered = [*enumerate(addresses)]
+        return [
+            min([end, *(a for j, a in numbered if a >= address and j != i)])
+            for i, address in numbered
         ]
-        self._look_for_room(address, end, len(chunks))
+
+    def _look_for_room(self, address: int, limit: int, end: int, needed: int) -> None:
+        """Count good blocks before anything is erased."""
+        found = 0
+        for at in self._blocks(address, limit):
+            found += self.is_good(at)
+            if found == needed:
+                return
+        if limit < end:
+            raise FatalError(
+                f"The images overlap: the one for {address:#x} needs {needed} good blocks, and "
+                f"there are {found} before {limit:#x}, where the next one begins. "
+                "Blocks that are bad push data on; leave room for them."
+            )
+        raise FatalError(
+            f"Not enough good blocks between {address:#x} and {limit:#x}: "
+            f"need {needed}, found {found}."
+        )
+
+    def _write_image(self, address: int, content: bytes, limit: int, skipped: list[int]) -> None:
+        """Write one image; blocks that it goes around are added to `skipped`."""
+        chunks = [
+            content[i : i + self._block].ljust(self._block, ERASED)
+            for i in range(0, len(content), self._block)
+        ]
         begun = time.monotonic()
         at = address
         for number, chunk in enumerate(chunks):
             while True:
-                if at >= end:
+                if at >= limit:
                     raise FatalError(
-                        f"Not enough good blocks before {end:#x}: {len(chunks) - number} blocks "
-                        "are still to be written."
+                        f"Not enough good blocks before {limit:#x}, as blocks failed: "
+                        f"{len(chunks) - number} of {len(chunks)} blocks of the image for "
+                        f"{address:#x} are not written."
                     )
-                here, at = at, at + BLOCK_SIZE
+                here, at = at, at + self._block
                 if not self.is_good(here):
-                    self._line(f"Skipping bad block at {here:#010x}.")
+                    self._line(f"Found bad block at {here:#010x}, trying next block!")
                 elif self._write_block(here, chunk):
                     break
+                skipped.append(here)
             self._step("Writing at", here, number + 1, len(chunks), "blocks")
         self._line(
             f"Wrote {len(content)} bytes at {address:#010x} in {_took(begun, len(content))}."
-        )
-        return at
-
-    def _look_for_room(self, address: int, end: int, needed: int) -> None:
-        """Count good blocks before anything is erased."""
-        found = 0
-        for at in _blocks(address, end):
-            found += self.is_good(at)
-            if found == needed:
-                return
-        raise FatalError(
-            f"Not enough good blocks between {address:#x} and {end:#x}: {needed} are needed, "
-            f"there are {found}."
         )
 
     def _write_block(self, address: int, chunk: bytes) -> bool:
         """Erase and write one block; False if it turned out bad, and is marked now."""
         try:
-            self._flash.begin_write(BLOCK_SIZE, address)
+            self._flash.begin_write(self._block, address)
             step = self._flash.page_step
             for seq, i in enumerate(range(0, len(chunk), step)):
                 self._flash.write(chunk[i : i + step], seq)
         except (NANDProgramFailed, NANDEraseFailed) as e:
             with suppress(FatalError):  # the block is given up; the write may have ended, too
                 self._flash.end_write()
-            what = "erase" if isinstance(e, NANDEraseFailed) else "program"
-            self.mark_bad(address, f"The NAND could not {what}")
+            what = "E_FAIL" if isinstance(e, NANDEraseFailed) else "P_FAIL"
+            self.mark_bad(address, f"{what} reported by NAND chip")
             return False
         self._flash.end_write()
         for _attempt in range(2):  # a bit may be misread once
-            found = self._flash.read(address, len(chunk))
-            if found and found == chunk[: len(found)]:
+            if self._holds(address, chunk):
                 return True
-        self.mark_bad(address, "What was written reads back differently")
+        self.mark_bad(address, "Write verify failed")
         return False
 
 
-def _checked_end(end: int | None) -> int:
-    """The end address; the flash's own where none is given."""
-    if end is None:
-        return TOTAL_SIZE
-    require_before(TOTAL_SIZE, 0, end, NAND)
-    return end
+def _named(addresses: list[int]) -> str:
+    more = ", ..." if len(addresses) > _NAMED else ""
+    return ", ".join(f"{at:#010x}" for at in addresses[:_NAMED]) + more
 
 
-def _existing_page(page: int) -> None:
-    pages = BLOCK_COUNT * PAGES_PER_BLOCK
-    if not 0 <= page < pages:
-        raise UsageError(f"There is no page {page}: the NAND flash has {pages} of them.")
-
-
-def _first_page(address: int) -> int:
-    return address // BLOCK_SIZE * PAGES_PER_BLOCK
-
-
-def _blocks(start: int, end: int) -> Iterator[int]:
-    return iter(range(start, end, BLOCK_SIZE))
-
-
-def _whole_blocks(what: str, value: int) -> None:
-    if value % BLOCK_SIZE:
-        raise UsageError(f"{what} must be a multiple of the NAND block size ({BLOCK_SIZE}).")
+def _pages(count: int) -> str:
+    return "1 page" if count == 1 else f"{count} pages"
 
 
 def _took(begun: float, size: int) -> str:

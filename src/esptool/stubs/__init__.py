@@ -78,17 +78,47 @@ class Stub:
             plugin = self.plugins.get(name)
             if plugin is None:
                 raise FatalError(f"Plugin '{name}' not found in the {self.name} stub.")
-            for opcode, offset in plugin.handlers.items():
-                slot = self.table_offset + 4 * (opcode - self.first_opcode)
-                if not 0 <= slot <= len(data) - 4 or plugin.text_start + offset >= 1 << 32:
-                    raise FatalError(
-                        f"The {self.name} stub has no place for command {opcode:#x} of the "
-                        f"plugin '{name}': its file is damaged."
-                    )
-                struct.pack_into("<I", data, slot, plugin.text_start + offset)
+            self._refuse_misplaced(name, plugin)
+            for slot, handler in self.handlers(name):
+                struct.pack_into("<I", data, self.table_offset + 4 * slot, handler)
             data += bytes(plugin.bss_size)
-            segments.append((plugin.text_start, plugin.text + bytes(-len(plugin.text) % 4)))
+            segments.append((plugin.text_start, whole_words(plugin.text)))
         return replace(self, data=bytes(data), segments=tuple(segments))
+
+    def handlers(self, name: str) -> list[tuple[int, int]]:
+        """(place in the table, address) of each handler of a plug-in.
+
+        Raises:
+            FatalError: there is no such place, or no code at that address.
+        """
+        plugin = self.plugins[name]
+        out = []
+        for opcode, offset in sorted(plugin.handlers.items()):
+            slot = opcode - self.first_opcode
+            at = (self.table_offset or 0) + 4 * slot
+            in_data = slot >= 0 and at <= len(self.data) - 4
+            if not in_data or not 0 <= offset < len(plugin.text):
+                raise FatalError(
+                    f"The {self.name} stub has no place for command {opcode:#x} of the "
+                    f"plugin '{name}': its file is damaged."
+                )
+            out.append((slot, plugin.text_start + offset))
+        return out
+
+    def _refuse_misplaced(self, name: str, plugin: Plugin) -> None:
+        """A plug-in that would overwrite its stub was made for another one."""
+        start, end = plugin.text_start, plugin.text_start + len(plugin.text)
+        own = ((self.text_start, len(self.text)), (self.data_start, len(self.data)))
+        if end > 1 << 32 or any(start < at + size and at < end for at, size in own):
+            raise FatalError(
+                f"The plugin '{name}' does not fit the {self.name} stub: its code at "
+                f"{start:#010x}-{end:#010x} would overwrite it."
+            )
+
+
+def whole_words(code: bytes) -> bytes:
+    """Code as instruction memory takes it."""
+    return code + bytes(-len(code) % 4)
 
 
 def load(name: str) -> Stub:

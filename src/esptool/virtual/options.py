@@ -12,6 +12,7 @@ from esptool.errors import UsageError
 from esptool.sizes import byte_count
 from esptool.virtual.clock import Timing
 from esptool.virtual.faults import FaultPlan
+from esptool.virtual.nand import NandOptions
 
 #: Bits a second over the chip's own USB, where the rate that a host sets means nothing.
 USB_BITS = 12_000_000
@@ -34,6 +35,7 @@ class Options:
             one, without our extensions).
         efuses: (address or field name, value) to burn at the factory.
         revision: chip revision, major * 100 + minor.
+        nand: a NAND flash beside the flash that the chip boots from.
         serial: USB serial number.
     """
 
@@ -52,6 +54,7 @@ class Options:
     crystal_mhz: int | None = None
     efuses: list[tuple[str, int]] = field(default_factory=list)
     faults: FaultPlan = field(default_factory=FaultPlan)
+    nand: NandOptions = field(default_factory=NandOptions)
     serial: str | None = None
     secure_download: bool = False
     max_times: bool = False
@@ -120,6 +123,7 @@ def names() -> list[str]:
 _YES = ("", "1", "yes", "true", "on")
 _NO = ("0", "no", "false", "off")
 _LONGEST_LATENCY_S = 60.0
+_MOST_BLOCKS, _MOST_FLIPS = 0x10000, 100
 
 Setter = Callable[[Options, str], None]
 
@@ -199,6 +203,52 @@ def _fault(options: Options, value: str) -> None:
     options.faults.add(value)
 
 
+def _nand(options: Options, value: str) -> None:
+    from esptool.virtual.nand_parts import find
+
+    options.nand.part = find(value).name
+
+
+def _numbers(text: str) -> list[int]:
+    """`3,10-12` as 3, 10, 11, 12."""
+    out: list[int] = []
+    for item in text.split(","):
+        first, dash, last = item.partition("-")
+        numbers = range(int(first, 0), int(last if dash else first, 0) + 1)
+        if not numbers or len(numbers) > _MOST_BLOCKS:
+            raise ValueError("numbers, or ranges such as 10-12")
+        out += numbers
+    return out
+
+
+def _nand_bad(options: Options, value: str) -> None:
+    options.nand.bad += _numbers(value)
+
+
+def _nand_worn(options: Options, value: str) -> None:
+    for item in value.split(","):
+        block, _, what = item.partition(":")
+        if what not in ("erase", "program"):
+            raise ValueError("blocks with what fails, such as 7:erase,9:program")
+        options.nand.worn[int(block, 0)] = what
+
+
+def _nand_flips(options: Options, value: str) -> None:
+    for item in value.split(","):
+        page, _, bits = item.partition(":")
+        count = int(bits or "1", 0)
+        if not 0 < count <= _MOST_FLIPS:
+            raise ValueError(f"pages with 1 to {_MOST_FLIPS} wrong bits, such as 128:1,200:2")
+        options.nand.flips[int(page, 0)] = count
+
+
+def _nand_pins(options: Options, value: str) -> None:
+    pins = tuple(int(pin, 0) for pin in value.split(","))
+    if len(pins) != 5 or not all(0 <= pin < 49 for pin in pins):
+        raise ValueError("five GPIO numbers: CLK,Q,D,HD,CS")
+    options.nand.pins = pins
+
+
 def _seed(options: Options, value: str) -> None:
     options.faults.seed = int(value, 0)
 
@@ -218,6 +268,11 @@ _SETTERS: dict[str, Setter] = {
     "crystal": _crystal,
     "efuse": _efuse,
     "fault": _fault,
+    "nand": _nand,
+    "nand_bad": _nand_bad,
+    "nand_worn": _nand_worn,
+    "nand_flips": _nand_flips,
+    "nand_pins": _nand_pins,
     "seed": _seed,
     "serial": _text("serial"),
     "secure_download": _flag("secure_download"),

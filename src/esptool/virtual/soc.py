@@ -16,6 +16,8 @@ from esptool.virtual import factory
 from esptool.virtual.bus import Bus, Registers
 from esptool.virtual.clock import Clock
 from esptool.virtual.efuse import EfuseController, OtpWords
+from esptool.virtual.gpspi import GpSpiController
+from esptool.virtual.nand import Nand
 from esptool.virtual.nor import Nor
 from esptool.virtual.options import Options
 from esptool.virtual.program import Program, Silent
@@ -52,6 +54,7 @@ class Soc:
         rom: the ROM of that revision.
         program: what runs now.
         baud: rate of its UART; 0 while the loader still measures the host's.
+        nand: a NAND flash on the general-purpose SPI controller, where the board has one.
         loaded: (address, size) of the segments that were loaded into RAM since the reset.
         slice_s: a program that computes is left alone for so long before the board is looked at
             again, or without end when 0.
@@ -79,6 +82,8 @@ class Soc:
         self.uart = Uart(silicon.uart, send)
         self.uart.on_divider = self._divider_set
         self.spi = SpiController(silicon.spi, nor)
+        self.nand: Nand | None = None
+        self._gpspi: GpSpiController | None = None
         self.efuse: EfuseController | None = None
         self.usb: UsbSerialJtag | None = None
         self.program: Program = Silent()
@@ -105,10 +110,24 @@ class Soc:
         if silicon.efuse is not None:
             self.efuse = EfuseController(silicon.efuse, self.revision)
             self.bus.attach(silicon.efuse.base, 0x200, self.efuse)
+        if self.options.nand.part is not None:
+            self._wire_nand()
         self.otp: Registers = OtpWords()
         if silicon.otp is not None:
             self.bus.attach(silicon.otp, 0x100, self.otp)
         factory.provision(self)
+
+    def _wire_nand(self) -> None:
+        layout, options = self.silicon.gpspi, self.options
+        if layout is None:
+            raise UsageError(f"The virtual {self.silicon.name} has no controller for NAND flash.")
+        nand = Nand(options.nand, self.clock, max_times=options.max_times)
+        controller = GpSpiController(
+            layout, nand, self.clock, self.crystal_mhz, options.nand.pins
+        )
+        self.nand, self._gpspi = nand, controller
+        self.bus.attach(layout.base, 0x100, controller)
+        self.bus.attach(*controller.matrix_span, controller.matrix)
 
     # --- life --------------------------------------------------------------------------------
 
@@ -119,6 +138,9 @@ class Soc:
         self.nor.watched()
         self.spi.words.clear()
         self.uart.words.clear()
+        if self.nand is not None and self._gpspi is not None:
+            self.nand.power_cycle()
+            self._gpspi.reset()
         if self.usb is not None:
             self.usb.reset()
         self._deferred.clear()

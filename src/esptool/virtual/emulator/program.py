@@ -105,6 +105,8 @@ class Program(Base):
         self.overrun = 0
         if self._line is not None:
             soc.nor.attention = self._attention
+            if soc.nand is not None:
+                soc.nand.attention = self._attention
         shim = _AFTER_SHIM if silicon.arch is Arch.XTENSA and skip_shim else 0
         if len(_ALIVE) >= _MANY:
             # Chips are held by themselves, so those that nobody uses any more must be looked for;

@@ -80,6 +80,14 @@ def _registers(silicon: Silicon) -> Iterator[Problem]:
     starts = {"uart0.base": uart.base, "spi1.base": spi.base, "usj.base": silicon.usb_jtag}
     if silicon.efuse is not None:
         starts["efuse.base"] = silicon.efuse.base
+    general = silicon.gpspi
+    if general is not None:
+        starts["gpspi.base"] = general.base
+        for name in ("in_select", "out_select"):
+            if getattr(general, name) % 4:
+                yield f"gpspi.{name}", f"{getattr(general, name):#x}", "is no address of a word"
+        if len({*general.signals}) != 6 or not all(0 < s < 0x100 for s in general.signals):
+            yield "gpspi.signals", list(general.signals), "are no six signals"
     seen: dict[int, str] = {}
     for name, start in starts.items():
         if start is None:

@@ -60,6 +60,7 @@ SILICON = Silicon(
         hold=Bit(0x3FF42034, 30, 1),
         short_address_on_top=True,
     ),
+    gpspi=None,
     usb_jtag=None,
     otg_product=None,
     watchdog=Watchdog(

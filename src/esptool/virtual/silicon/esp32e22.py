@@ -51,6 +51,7 @@ SILICON = Silicon(
         hold=Bit(0xC3003034, 10, 1),
         short_address_on_top=False,
     ),
+    gpspi=None,
     usb_jtag=None,
     otg_product=None,
     watchdog=None,

@@ -58,6 +58,7 @@ SILICON = Silicon(
         hold=Bit(0x5008D034, 10, 1),
         short_address_on_top=False,
     ),
+    gpspi=None,
     usb_jtag=0x500D2000,
     otg_product=18,
     watchdog=Watchdog(

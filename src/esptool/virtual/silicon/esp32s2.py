@@ -59,6 +59,7 @@ SILICON = Silicon(
         hold=Bit(0x3F402034, 10, 1),
         short_address_on_top=False,
     ),
+    gpspi=None,
     usb_jtag=None,
     otg_product=2,
     watchdog=Watchdog(

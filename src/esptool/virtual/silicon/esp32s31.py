@@ -58,6 +58,7 @@ SILICON = Silicon(
         hold=Bit(0x20501034, 10, 1),
         short_address_on_top=False,
     ),
+    gpspi=None,
     usb_jtag=0x20391000,
     otg_product=32,
     watchdog=Watchdog(

@@ -47,6 +47,7 @@ SILICON = Silicon(
         hold=None,
         short_address_on_top=True,
     ),
+    gpspi=None,
     usb_jtag=None,
     otg_product=None,
     watchdog=None,

@@ -105,6 +105,24 @@ class Spi:
 
 
 @dataclass(frozen=True, slots=True)
+class GpSpi:
+    """The general-purpose controller, to which a second flash may be wired.
+
+    Attributes:
+        in_select: register of input signal 0 in the GPIO matrix, `in_select_bit` the bit that takes
+            the matrix in place of the pad's own function.
+        out_select: register of GPIO 0.
+        signals: numbers of CLK, Q, D, HD, WP and CS in the matrix.
+    """
+
+    base: int
+    in_select: int
+    in_select_bit: int
+    out_select: int
+    signals: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Watchdog:
     """The RTC (or LP) watchdog, and the super watchdog beside it.
 
@@ -316,6 +334,7 @@ class Silicon:
     memory: tuple[Range, ...]
     uart: Uart
     spi: Spi
+    gpspi: GpSpi | None
     usb_jtag: int | None
     otg_product: int | None
     watchdog: Watchdog | None

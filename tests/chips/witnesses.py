@@ -540,6 +540,7 @@ def _stub(spec: ChipSpec, facts: firmware.Firmware, silicon: Silicon) -> Pairs:
         yield "firmware.spi_hold", spec.spi.base + offset, silicon.get("spi1.misc")
         yield "firmware.spi_hold bit", bit, None if place is None else place[0]
     yield "firmware.usb_jtag_base", facts.usb_jtag_base, silicon.get("usj.base")
+    yield from _nand(facts.nand, silicon)
     calls = {
         "delay": ("rom.ets_delay_us",),
         "restart": ("rom.software_reset", "rom.rom_software_reboot"),
@@ -566,6 +567,21 @@ def _stub(spec: ChipSpec, facts: firmware.Firmware, silicon: Silicon) -> Pairs:
         yield f"firmware.otg.{stub}.link_value", otg.link_value, silicon.get("usb.otg_number")
         device = _at(silicon, "rom.UartDev", since)
         yield f"firmware.otg.{stub}.link", otg.link[0][1], _next(device, 0x18)
+
+
+def _nand(nand: firmware.NandWiring | None, silicon: Silicon) -> Pairs:
+    """The general-purpose SPI controller and the way to its pins."""
+    if nand is None:
+        return
+    bit = silicon.get("gpspi.in_select.bit")
+    yield "firmware.nand.spi", nand.spi, silicon.get("gpspi.base")
+    yield "firmware.nand.in_select_bit", nand.in_select_bit, None if bit is None else bit[0]
+    for name in ("io_mux", "enable", "enable1", "in_select", "out_select"):
+        yield f"firmware.nand.{name}", getattr(nand, name), silicon.get(f"gpspi.{name}")
+    for name in ("signals", "pins"):
+        yield f"firmware.nand.{name}", list(getattr(nand, name)), silicon.get(f"gpspi.{name}")
+    steps = [[step.op.value, step.address, step.value] for step in nand.clock]
+    yield "firmware.nand.clock", steps, silicon.get("gpspi.clock")
 
 
 OTG = {

@@ -14,7 +14,7 @@ from esptool.cli.state import Globals
 
 
 @click.pass_obj
-def _run(state: Globals, /, output: str, block_count: int, spi_connection: Any) -> None:
+def _run(state: Globals, /, output: str, block_count: int | None, spi_connection: Any) -> None:
     params.refuse_nand_without_pins({"flash_type": "nand", "spi_connection": spi_connection})
     with state.chip_session(flash_type="nand") as esp:
         from esptool import cmds
@@ -30,7 +30,7 @@ command = Command(
     help="Read the bad-block marks of a NAND flash into the file OUTPUT, a byte a block.",
     params=[
         click.Argument(["output"], type=OutputFile()),
-        click.Option(["--block-count"], type=click.INT, default=1024, hidden=True),
+        click.Option(["--block-count"], type=click.INT, default=None, hidden=True),
         params.spi_connection(),
     ],
 )

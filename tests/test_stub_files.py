@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from esptool.errors import FatalError
+from esptool.loader import StubFlasher
 from esptool.stubs import load_file
 
 CODE = base64.b64encode(bytes(64)).decode()
@@ -27,6 +28,11 @@ GOOD: dict[str, Any] = {
         "nand": {"text": CODE, "text_start": 0x40390000, "bss_size": 16, "handlers": {"D5": 4}}
     },
 }
+
+
+def test_both_generations_of_stubs_lie_where_programs_look() -> None:
+    for generation in StubFlasher.STUB_SUBDIRS:
+        assert (Path(StubFlasher.STUB_DIR) / generation / "esp32c3.json").is_file()
 
 
 def written(folder: Path, content: Any) -> Path:

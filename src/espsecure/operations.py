@@ -126,6 +126,11 @@ def sign_file(
         streams.require_different(source, os.fspath(output))
     target = source if output is None else output
     data = streams.seekable(data)
+    start = data.tell()
+    if not data.read(1):
+        # The public tool signs nothing, too; a script that lost its file should hear of it.
+        listener(Message(f"'{source}' is empty: what is signed holds no program.", Level.WARNING))
+    data.seek(start)
     if isinstance(target, str | os.PathLike):
         with atomic_writer(target) as out:
             report = _sign(version, data, signing, out, append, skip_padding, source, listener)

@@ -8,6 +8,7 @@ out when its machine is gone, and ended alone when it breaks the protocol.
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import select
 import socket
@@ -199,6 +200,13 @@ class Listener:
             family, *_, address = socket.getaddrinfo(self.host, port, type=socket.SOCK_STREAM)[0]
             self._socket = socket.create_server((address[0], port), family=family)
         except OSError as e:
+            if isinstance(e, socket.gaierror) or e.errno == errno.EADDRNOTAVAIL:
+                remedy = (
+                    f"Listen on an address of this machine: {LOOPBACK} for itself alone, or "
+                    "0.0.0.0 to let others in."
+                )
+            elif e.errno == errno.EACCES:
+                remedy = "Ports below 1024 belong to the system; choose a higher one."
             raise PortError(
                 f"Cannot listen on {bracketed(host)}:{port}: {e.strerror or e}.",
                 remedy=remedy or "Another program may use it; choose another port.",

@@ -95,6 +95,7 @@ WRONG = {
     "overlap": (["write-flash", "0x1000", "IMAGE", "0x2000", "IMAGE"], "overlap"),
     "past the end": (["--port", "VIRTUAL", "--no-stub", "write-flash", "0x3ff000", "IMAGE"], "fit"),
     "odd erase": (["--port", "VIRTUAL", "--no-stub", "erase-region", "1", "4096"], "multiple"),
+    "negative number": (["write-mem", "0x40000000", "-4"], "as its bits, such as 0xfffffffc"),
     "size is none": (["erase-region", "0", "much"], "not a valid integer"),
     "both verbosities": (["-v", "-s", "version"], "at the same time"),
     "exclusive": (["write-flash", "-z", "-u", "0", "IMAGE"], "mutually exclusive"),

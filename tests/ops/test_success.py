@@ -189,6 +189,16 @@ def test_neighbours_that_would_be_lost_are_no_longer_promised(
             assert board(s).nor.log["erase"] == before["erase"]
 
 
+def test_nothing_to_do_is_not_called_done() -> None:
+    log = Log()
+    with session("esp32c3", log=log) as s:
+        assert ops.erase_region(s, 0x1000, 0) == 0
+        ops.verify_flash(s, [Region(0x1000, b"", "empty.bin")])
+    assert "The size is 0: nothing is erased at 0x00001000." in log.text
+    assert "'empty.bin' is empty: there is nothing to verify." in log.text
+    assert "success" not in log.text
+
+
 def test_nothing_sent_is_no_speed() -> None:
     log = Log()
     with session("esp32c3", stub=True, log=log, flash="4MB") as s:

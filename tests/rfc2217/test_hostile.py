@@ -216,6 +216,24 @@ def test_endpoints_that_are_none(text: str) -> None:
         serving.parse_endpoint(text)
 
 
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
+def test_an_address_that_is_not_ours_is_not_called_taken(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def resolve(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up(name, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(PortError, match="Cannot listen on") as caught:
+        Bridge("virtual://esp32c3", host, 0)
+    assert "0.0.0.0" in str(caught.value)
+    assert "Another program" not in str(caught.value)
+
+
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
 @pytest.mark.parametrize("kind", TELNET)
 def test_ipv6_is_served_and_reached(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:

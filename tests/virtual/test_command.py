@@ -13,7 +13,9 @@ import pytest
 
 import esptool
 from esptool import chips
+from esptool.virtual.options import parse_url
 from esptool.virtual.parts import PARTS
+from esptool.virtual.server import TcpServer, running
 from tests.virtual.support import Client, frame, frames, open_chip
 
 
@@ -120,6 +122,16 @@ def test_our_tool_writes_and_reads_back_through_the_rom_of_every_chip(
     esptool.main(["--port", url, "--no-stub", "write-flash", "0x10000", str(tmp_path / "data")])
     assert Client(url).board.nor.read(0x10000, len(data)) == data
     assert f"Connected to {chips.get(chip).name} on" in capsys.readouterr().out
+
+
+def test_time_passes_on_a_virtual_clock_behind_a_socket(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 10
+    (tmp_path / "data").write_bytes(data)
+    # The ROM answers when the flash has been erased: nobody but the server sees that time pass.
+    with running(TcpServer(parse_url("virtual://esp32c3?timing=virtual"))) as server:
+        words = ["--port", server.url, "--after", "no-reset", "--no-stub"]
+        esptool.main([*words, "write-flash", "0x10000", str(tmp_path / "data")])
+        assert server.board.nor.read(0x10000, len(data)) == data
 
 
 def test_a_stub_that_is_not_executed_is_mentioned_at_verbose(

@@ -505,6 +505,8 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
 def show_usage_error(error: click.ClickException) -> None:
     """Say what is wrong with a command line, and where its help is, on standard error."""
     message = error.format_message()
+    if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
+        message += " No number is negative here: write a value as its bits, such as 0xfffffffc."
     ctx = getattr(error, "ctx", None)
     if sys.stderr is None:
         return

@@ -121,6 +121,9 @@ def erase_region(
         size = bounds.to_the_end(address, limit)
     bounds.require_inside(session, address, size, limit)
     _prepare(session, recovery, lambda: refuse_when_secure(session, force, security))
+    if not size:
+        report.warning(f"The size is 0: nothing is erased at {address:#010x}.")
+        return 0.0
     report.line("Erasing flash memory region (this may take a while depending on size)...")
     bounds.remark_unknown(report, limit, session)
     watch = Stopwatch(session)

@@ -94,6 +94,9 @@ def _compare(
         f"Verifying {len(data):#x} ({len(data)}) bytes at {region.address:#010x} "
         f"in flash against {against}..."
     )
+    if not data:
+        report.warning(f"{region.title} is empty: there is nothing to verify.")
+        return None
     require_flash_ops(session, "verifying flash")
     wanted = md5(data)
     if flash_md5(session, region.address, len(data), recovery, wanted) == wanted:

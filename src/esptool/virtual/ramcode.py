@@ -34,11 +34,15 @@ def start(board: Board, entry: int) -> None:
         return
     from esptool.virtual.stub_model import StubModel
 
-    text = f"The virtual chip imitates the flasher stub by a model{_why()}."
     if wanted == "model" or board.options.stub == "public":
-        soc.notes.append(text)
+        soc.notes.append(f"The virtual chip imitates the flasher stub by a model{_why()}.")
     else:
-        soc.remark(text, once=True)
+        # By its place alone: it may be another program, which would then not run.
+        soc.remark(
+            f"The virtual chip takes the program at {entry:#x} for a flasher stub and imitates it "
+            f"by a model{_why()}.",
+            once=True,
+        )
     stub = StubModel(soc, extensions=board.options.stub != "public")
     soc.program = stub
     stub.greet()

@@ -47,17 +47,20 @@ class Nvs:
             UsageError: `data` are no whole pages, or none of them is one of an NVS.
         """
         self.keys = keys
-        self._image = self._former = bytes(data)
-        self._changes: list[Change] = []
-        self._report = inspect(Medium(self._image, keys))
-        if self._report.unreadable and not self._report.readable:
-            raise _unreadable(self._report, keys)
-        states = {page.state for page in self._report.pages}
+        self._former = bytes(data)
+        #: The library repairs what it takes in; before the first change that is not to count.
+        self._changed = False
+        self._found: Report | None = None
+        report = self._report
+        if report.unreadable and not report.readable:
+            raise _unreadable(report, keys)
+        states = {page.state for page in report.pages}
         if states <= {"unused", "corrupt"} and "corrupt" in states:
             raise UsageError(
-                f"None of its pages can be read as one of an NVS: {self._report.problems[0]}."
+                f"None of its pages can be read as one of an NVS: {report.problems[0]}."
             )
-        self._store = Store(Medium(self._image, keys))
+        self._medium = Medium(self._former, keys)
+        self._store = Store(self._medium)
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -128,7 +131,7 @@ class Nvs:
 
     def to_bytes(self) -> bytes:
         """The partition as it is now."""
-        return self._image
+        return bytes(self._medium.image) if self._changed else self._former
 
     @property
     def former(self) -> bytes:
@@ -141,7 +144,7 @@ class Nvs:
 
         An interruption between any two of them leaves the former or the new value.
         """
-        return tuple(self._changes)
+        return tuple(self._medium.changes) if self._changed else ()
 
     # --- changing --------------------------------------------------------------------------------
 
@@ -203,20 +206,23 @@ class Nvs:
 
     def _change(self, change: Callable[[Store], object], what: str) -> None:
         self.require_changeable(what)
-        medium = Medium(self._image, self.keys)
-        store = Store(medium)
+        image, done = bytes(self._medium.image), len(self._medium.changes)
         try:
-            change(store)
-        except NvsFullError as e:
+            change(self._store)
+        except BaseException as e:
+            changes = self._medium.changes[:done]
+            self._medium = Medium(image, self.keys)
+            self._store = Store(self._medium)
+            self._medium.changes[:0] = changes
+            if not isinstance(e, NvsFullError):
+                raise
             raise NvsFullError(
                 f"{what}: {_lower(e.message)} The NVS has room for {self.free_entries} more "
                 "entries on all its pages together. Nothing was changed.",
                 remedy="Delete values that are not needed, or give the partition more pages.",
             ) from e
-        self._image = bytes(medium.image)
-        self._changes += medium.changes
-        self._report = inspect(Medium(self._image, self.keys))
-        self._store = Store(Medium(self._image, self.keys))
+        self._changed = True
+        self._found = None
 
     def require_changeable(self, what: str) -> None:
         """Refuse a partition that the chip's library would not take.
@@ -231,6 +237,14 @@ class Nvs:
                 f"{what}: no page of the NVS is free, so the chip's library cannot change it.",
                 remedy="A partition that is written to has three pages (0x3000) or more.",
             )
+
+    @property
+    def _report(self) -> Report:
+        if self._found is None:
+            self._found = inspect(
+                Medium(self.to_bytes() if self._changed else self._former, self.keys)
+            )
+        return self._found
 
     # --- details ---------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ def no_files(name: str) -> bytes:
         (HEAD + "k,data,blob_fill(2;0x00),abc\n", "has 3 bytes, more than 2"),
         (HEAD + 'a,data,string,"two\nlines"\nb,data,u8,x\n', "line 5: 'x' is no number"),
         (HEAD + "".join(f"n{i},namespace,,\n" for i in range(255)), "no more than 254"),
-        (HEAD + f"k,data,hex2bin,{'00' * 12000}\n", "line 3: 'k': The values do not fit"),
+        (HEAD + f"k,data,hex2bin,{'00' * 20000}\n", "line 3: 'k': The values do not fit"),
     ],
 )
 def test_says_what_is_wrong_and_where(text: str, said: str) -> None:

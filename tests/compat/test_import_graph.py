@@ -145,6 +145,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"silicon", "silicon.check", "bootlog", "crypt", "efuse", "factory", "nor", "options"},
         {"gpspi"},
         {"rom", "spi_mem", "stub_ext", "uart", "usb_jtag", "watchdog"},
+        {"stub_nand"},
         {"soc", "stub_model"},
         {"emulator.confined", "emulator.cpu_clock", "emulator.decode", "emulator.printf"},
         {"emulator.cpu"},

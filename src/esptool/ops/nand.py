@@ -195,8 +195,11 @@ class NandJobs:
         marks = bytearray()
         for block in range(blocks):
             at = block * self._block
+            asked = block not in self._bad
             marks.append(not self.is_good(at))
-            self._step("Reading bad-block mark at", at, block + 1, blocks, "blocks")
+            if asked:
+                known = min(blocks, max(self._bad) + 1)
+                self._step("Reading bad-block marks from", at, known, blocks, "blocks")
         write_atomic(output, bytes(marks))
         self._line(f"BBM dump: {blocks} blocks scanned, {sum(marks)} bad.")
         if any(marks):
@@ -485,10 +488,10 @@ class NandJobs:
 
     def _write_image(self, address: int, content: bytes, limit: int, skipped: list[int]) -> None:
         """Write one image; blocks that it goes around are added to `skipped`."""
-        chunks = [
-            content[i : i + self._block].ljust(self._block, ERASED)
-            for i in range(0, len(content), self._block)
-        ]
+        # Behind the last page that has data the block stays erased.
+        content_size, page = len(content), self._part.page
+        content = content.ljust(-(-content_size // page) * page, ERASED)
+        chunks = [content[i : i + self._block] for i in range(0, len(content), self._block)]
         begun = time.monotonic()
         at = address
         for number, chunk in enumerate(chunks):
@@ -507,13 +510,13 @@ class NandJobs:
                 skipped.append(here)
             self._step("Writing at", here, number + 1, len(chunks), "blocks")
         self._line(
-            f"Wrote {len(content)} bytes at {address:#010x} in {_took(begun, len(content))}."
+            f"Wrote {content_size} bytes at {address:#010x} in {_took(begun, content_size)}."
         )
 
     def _write_block(self, address: int, chunk: bytes) -> bool:
         """Erase and write one block; False if it turned out bad, and is marked now."""
         try:
-            self._flash.begin_write(self._block, address)
+            self._flash.begin_write(len(chunk), address)
             step = self._flash.page_step
             for seq, i in enumerate(range(0, len(chunk), step)):
                 self._flash.write(chunk[i : i + step], seq)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file that keeps a board between runs: a page of JSON (who, eFuses), then the flash."""
+"""The file that keeps a board between runs: a page of JSON (who, eFuses), then the flash, then a
+NAND flash where the board has one."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from esptool.errors import UsageError
 
 if TYPE_CHECKING:
     from esptool.virtual.board import Board
+    from esptool.virtual.nand import Nand
 
 _HEADER = 0x1000
 _FORMAT = "esptool virtual board 1"
@@ -19,13 +21,14 @@ _FORMAT = "esptool virtual board 1"
 def save_state(board: Board, path: Path) -> None:
     """Write the board's flash and eFuses, by way of a temporary file.
 
-    The flash image starts at byte 4096 of the file and ends with its last 64 KiB in use.
+    The flash image starts at byte 4096 of the file and ends with its last 64 KiB in use. Behind it
+    come a NAND flash's blocks in use: a line of JSON, then their pages with spare areas.
     """
     from esptool.files import write_atomic
 
     efuse = board.soc.efuse
     blocks = {str(i): b.hex() for i, b in efuse.burned.items()} if efuse is not None else {}
-    head = {
+    head: dict[str, object] = {
         "format": _FORMAT,
         "chip": board.silicon.key,
         "part": board.nor.part.name,
@@ -33,9 +36,47 @@ def save_state(board: Board, path: Path) -> None:
         "efuses": blocks,
         "checks": {str(i): b.hex() for i, b in efuse.check.items()} if efuse is not None else {},
     }
-    text = json.dumps(head).encode()
     flash = board.nor.cells.read(0, board.nor.cells.used())
-    write_atomic(path, text.ljust(_HEADER - 1) + b"\n" + flash)
+    nand = board.soc.nand
+    behind = b""
+    if nand is not None:
+        head["nand_at"] = _HEADER + len(flash)
+        behind = _nand_bytes(nand)
+    text = json.dumps(head).encode()
+    write_atomic(path, text.ljust(_HEADER - 1) + b"\n" + flash + behind)
+
+
+def _nand_bytes(nand: Nand) -> bytes:
+    """A NAND flash's own head, and the raw pages that it names."""
+    pages = sorted(nand.pages)
+    spans: list[list[int]] = []
+    for page in pages:
+        if spans and spans[-1][1] == page:
+            spans[-1][1] += 1
+        else:
+            spans.append([page, page + 1])
+    head = {"part": nand.part.name, "bad": sorted(nand.factory_bad), "pages": spans}
+    return json.dumps(head).encode() + b"\n" + b"".join(nand.pages[page] for page in pages)
+
+
+def _nand_pages(nand: Nand, data: bytes) -> None:
+    """Take a NAND flash's contents from `_nand_bytes`.
+
+    Raises:
+        ValueError, KeyError, TypeError: they are none, or another part's.
+    """
+    line, _, body = data.partition(b"\n")
+    head = json.loads(line)
+    part = nand.part
+    if head["part"] != part.name:
+        raise ValueError(f"the NAND flash is a {head['part']}")
+    raw = part.page + part.spare
+    pages = [page for start, end in head["pages"] for page in range(int(start), int(end))]
+    in_part = all(0 <= page < part.pages * part.blocks for page in pages)
+    if len(body) != raw * len(pages) or not in_part:
+        raise ValueError("pages are missing")
+    nand.pages = {page: body[i * raw : (i + 1) * raw] for i, page in enumerate(pages)}
+    nand.factory_bad = {int(block) for block in head["bad"]}
 
 
 def load_state(board: Board, path: Path) -> None:
@@ -71,7 +112,20 @@ def load_state(board: Board, path: Path) -> None:
         blocks.get(i) != len(b) for i, b in burned.items()
     ):
         raise UsageError(f"{path} is a damaged state of a virtual board.")
-    board.nor.cells.load(data[_HEADER:])
+    nand, nand_at = board.soc.nand, head.get("nand_at")
+    end = len(data) if nand_at is None else int(nand_at)
+    if (nand is None) != (nand_at is None):
+        has, not_has = ("a", "none") if nand_at is not None else ("no", "one")
+        raise UsageError(
+            f"{path} belongs to a board with {has} NAND flash, and this one has {not_has}.",
+            remedy="Give the same nand=PART as when it was made, or another file.",
+        )
+    if nand is not None:
+        try:
+            _nand_pages(nand, data[end:])
+        except (ValueError, KeyError, TypeError) as e:
+            raise UsageError(f"{path} does not suit the board's NAND flash: {e}.") from None
+    board.nor.cells.load(data[_HEADER:end])
     board.nor.status[:] = status
     if efuse is not None:
         for index, bits in burned.items():

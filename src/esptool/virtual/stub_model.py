@@ -17,6 +17,7 @@ from esptool.virtual.nor import SECTOR
 from esptool.virtual.program import Program
 from esptool.virtual.rom import xor_sum
 from esptool.virtual.stub_ext import Extensions
+from esptool.virtual.stub_nand import FIRST, LAST, NandPlugin, loaded
 from esptool.virtual.stub_status import (
     BAD_BLOCK_SIZE,
     BAD_CHECKSUM,
@@ -24,6 +25,7 @@ from esptool.virtual.stub_status import (
     BAD_LENGTH,
     INFLATE_FAILED,
     LOCKED,
+    NOT_IMPLEMENTED,
     NOT_WRITING,
     SPI_FAILED,
     TOO_LITTLE,
@@ -86,6 +88,8 @@ class StubModel(Program):
         }
         if soc.silicon.loader.security_info:
             self._handlers[0x14] = lambda _data, _check: (0, soc.security_info())
+        self._nand = NandPlugin(soc, more=extensions)
+        self._ours = extensions
         self._sealed: dict[int, Callable[[int, bytes], None]] = {}
         if extensions:
             self._extensions = Extensions(self)
@@ -102,13 +106,16 @@ class StubModel(Program):
     def receive(self, data: bytes) -> None:
         """Bytes from the host."""
         for frame in self._frames.feed(data):
-            if self._reading is not None and not self._is_sync(frame):
+            if self._streams() and not self._is_sync(frame):
                 self._acknowledged(frame)
             elif self._is_request(frame):
-                self._reading = None
+                self._reading = self._nand.reader = None
                 self._request(frame)
             if self.soc.program is not self:
                 return
+
+    def _streams(self) -> bool:
+        return self._reading is not None or self._nand.reader is not None
 
     @staticmethod
     def _is_sync(frame: bytes) -> bool:
@@ -131,7 +138,7 @@ class StubModel(Program):
             return
         value, body, status = 0, b"", 0
         try:
-            handler = self._handlers.get(op)
+            handler = self._handlers.get(op) or self._by_plugin(op)
             if handler is None:
                 raise StubError(BAD_COMMAND)
             words(data, _LEAST_WORDS.get(op, 0))
@@ -142,6 +149,17 @@ class StubModel(Program):
             for _ in range(8 if op == 0x08 else 1):
                 self.answer(op, value, body, status)
         self.soc.after_answer()
+
+    def _by_plugin(self, op: int) -> Callable[[bytes, int], Result] | None:
+        """The handler of a plug-in that was loaded."""
+        if not FIRST <= op <= LAST:
+            return None
+        handler = self._nand.handlers.get(op)
+        if handler is not None and loaded(self.soc, op, ours=self._ours):
+            return handler
+        if not self._ours:
+            raise StubError(NOT_IMPLEMENTED)
+        return None
 
     def answer(self, op: int, value: int, body: bytes, status: int = 0) -> None:
         """Send a response."""
@@ -339,11 +357,12 @@ class StubModel(Program):
         return 0, b""
 
     def _acknowledged(self, frame: bytes) -> None:
-        assert self._reading is not None
+        reader = self._reading or self._nand.reader
+        assert reader is not None
         if len(frame) == 4:
-            self._reading.acknowledge(int.from_bytes(frame, "little"))
-            if self._reading.over:
-                self._reading = None
+            reader.acknowledge(int.from_bytes(frame, "little"))
+            if reader.over:
+                self._reading = self._nand.reader = None
 
 
 class _Writer:

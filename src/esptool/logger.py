@@ -66,6 +66,16 @@ class EsptoolLogger(Streams, TemplateLogger):
     # --- messages --------------------------------------------------------------------------
 
     def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print a plain message to standard output, as it is at this moment.
+
+        Args:
+            args: joined as the builtin `print` joins them.
+            kwargs: `sep`, `end`, `flush`, and `file` for another stream; words that only `rich`
+                knows (`style`, `markup`, ...) have no effect.
+
+        Raises:
+            TypeError: an argument that neither knows.
+        """
         if self._verbosity == "silent":
             return
         self._leave_progress()
@@ -84,9 +94,11 @@ class EsptoolLogger(Streams, TemplateLogger):
         self._out(text + ("\n" if end is None else end), flush=flush)
 
     def note(self, *args: Any) -> None:
+        """Show something worth knowing, behind NOTE:."""
         self._inform("NOTE:", args)
 
     def hint(self, *args: Any) -> None:
+        """Show advice, behind HINT:."""
         self._inform("HINT:", args)
 
     def _inform(self, label: str, args: tuple[Any, ...]) -> None:
@@ -102,9 +114,11 @@ class EsptoolLogger(Streams, TemplateLogger):
         self._stage_newline_count = 0
 
     def warning(self, message: str, suggestion: str | None = None) -> None:
+        """Show something that may go wrong, on standard error."""
         self.warn(message, suggestion=suggestion)
 
     def error(self, message: str, suggestion: str | None = None) -> None:
+        """Show a failure, on standard error, whatever the verbosity."""
         self.err(message, suggestion=suggestion)
 
     def warn(self, *args: Any, suggestion: str | None = None) -> None:
@@ -117,12 +131,14 @@ class EsptoolLogger(Streams, TemplateLogger):
         self._err("ERROR:", BOLD_RED, with_suggestion(joined(args), suggestion))
 
     def debug(self, *args: Any) -> None:
+        """Show a detail, at the verbosity "verbose" alone."""
         if self._verbosity == "verbose":
             text = " ".join(str(a) for a in args if a != "")
             stream = self._info_stream
             self.print(self._paint(text, DIM, stream or self._stdout_now()), file=stream)
 
     def set_info_stream(self, stream: Any) -> None:
+        """Send notes, hints and details to `stream`; standard output takes that back."""
         self._info_stream = None if stream is sys.stdout else stream
 
     def set_console_options(
@@ -152,6 +168,10 @@ class EsptoolLogger(Streams, TemplateLogger):
     # --- stages and bars -------------------------------------------------------------------
 
     def stage(self, finish: bool = False) -> None:
+        """Begin a group of messages, or end it.
+
+        On a terminal its lines are erased at the end, down to the last note or warning in it.
+        """
         if not finish:
             self._stage_active = True
             self._stage_newline_count = 0
@@ -189,6 +209,15 @@ class EsptoolLogger(Streams, TemplateLogger):
         suffix: str = "",
         bar_length: int = 30,
     ) -> None:
+        """Draw a bar in place on a terminal, else a line for every whole percent.
+
+        Args:
+            cur_iter: how much is done, in whatever unit; the last call has all of it.
+            total_iters: all of it; below 0 nothing is drawn.
+            prefix: stands before the bar.
+            suffix: stands behind it, shortened or left out where there is no room.
+            bar_length: columns of the bar, fewer where there is no room.
+        """
         when, self._time_left = self._time_left, ""
         if self._verbosity == "silent" or total_iters < 0:
             return
@@ -225,6 +254,7 @@ class EsptoolLogger(Streams, TemplateLogger):
             self._stage_newline_count += 1
 
     def counter_line(self, prefix: str, suffix: str, *, final: bool = False) -> None:
+        """Draw a counter in place on a terminal, else a line for each change."""
         if self._verbosity == "silent":
             return
         if self._smart():
@@ -242,6 +272,16 @@ class EsptoolLogger(Streams, TemplateLogger):
             self._bar_stream = before
 
     def set_verbosity(self, verbosity: str | int) -> None:
+        """Set how much is shown.
+
+        Args:
+            verbosity: "auto" (also "normal"; a terminal is drawn on), "verbose" (details too,
+                nothing is erased), "compact" (as on a terminal), or "silent" (errors alone);
+                0, 1 and 2 are silent, auto and verbose.
+
+        Raises:
+            ValueError: there is no such verbosity.
+        """
         if isinstance(verbosity, int):
             verbosity = _LEVELS[verbosity] if 0 <= verbosity < len(_LEVELS) else str(verbosity)
         verbosity = {"normal": "auto"}.get(verbosity.lower(), verbosity.lower())

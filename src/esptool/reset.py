@@ -49,6 +49,7 @@ class ClassicReset(ResetStrategy):
     """Into download mode, one line after the other."""
 
     def sequence(self) -> _reset.Sequence:
+        """Pull EN low, then BOOT, let EN rise, and `reset_delay` seconds later let BOOT go."""
         return _reset.classic(self.reset_delay)
 
 
@@ -56,6 +57,7 @@ class UnixTightReset(ResetStrategy):
     """Into download mode, both lines at the same moment (POSIX)."""
 
     def sequence(self) -> _reset.Sequence:
+        """As `ClassicReset`, with both lines moved at once."""
         return _reset.unix_tight(self.reset_delay)
 
 
@@ -63,6 +65,7 @@ class USBJTAGSerialReset(ResetStrategy):
     """Into download mode through the USB-Serial/JTAG peripheral."""
 
     def sequence(self) -> _reset.Sequence:
+        """The order of changes by which the peripheral knows a wish for download mode."""
         return _reset.USB_JTAG_SERIAL
 
 
@@ -74,6 +77,7 @@ class HardReset(ResetStrategy):
         self.uses_usb = uses_usb
 
     def sequence(self) -> _reset.Sequence:
+        """Pull EN low and let it rise; over USB for longer, so that the host sees the port go."""
         return _reset.hard_flow_control() if self.flow_control else _reset.hard(self.uses_usb)
 
 
@@ -85,6 +89,11 @@ class CustomReset(ResetStrategy):
         self.seq_str = seq_str
 
     def sequence(self) -> _reset.Sequence:
+        """The steps of `seq_str`.
+
+        Raises:
+            UsageError: it is no sequence.
+        """
         return _reset.parse_custom(self.seq_str)
 
 

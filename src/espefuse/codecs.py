@@ -237,8 +237,8 @@ def hex_bytes(field: FieldView, raw: int) -> str:
     words = []
     for part in range(parts):
         readable = field.is_readable(part if parts > 1 else None)
-        piece = data[part * size : (part + 1) * size]
-        words += [f"{b:02x}" if readable else "??" for b in piece]
+        chunk = data[part * size : (part + 1) * size]
+        words += [f"{b:02x}" if readable else "??" for b in chunk]
     return " ".join(words)
 
 

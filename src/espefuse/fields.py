@@ -290,14 +290,14 @@ class Field(Guard):
         value = 0
         for source, shift, width in d.bits_from:
             outside = " " in source  # a register's bit, not a field
-            piece = self.owner.date_bit() if outside else self.owner[source].raw(from_read)
-            value |= (piece & ((1 << width) - 1)) << shift
+            part = self.owner.date_bit() if outside else self.owner[source].raw(from_read)
+            value |= (part & ((1 << width) - 1)) << shift
         return d.value_map.get(value, 0) if d.value_map else value
 
     def _joined_bytes(self, from_read: bool) -> bytes:
         out = bytearray()
-        for piece in self.d.bytes_from:
-            name, _, span = piece.partition("[")
+        for part in self.d.bytes_from:
+            name, _, span = part.partition("[")
             first, _, last = span.rstrip("]").partition("..")
             source = self.owner[name]
             data = source.raw(from_read).to_bytes(source.bit_len // 8, "big")
@@ -363,7 +363,7 @@ class Field(Guard):
             )
         self._check_burnable()
         if self.d.bit is None:
-            self._save_pieces(number)
+            self._save_parts(number)
             return
         block, value = self.owner.blocks[self.block], number << self.d.bit
         exact = 0 if self.name in PROTECTION_FIELDS else self.d.mask << self.d.bit
@@ -379,8 +379,8 @@ class Field(Guard):
         if not self.d.burnable or (self.d.codec == "mac" and self.name != "CUSTOM_MAC"):
             raise FatalError(f"Burning {self.name} is not supported.")
 
-    def _save_pieces(self, value: int) -> None:
-        for source, shift, width in sorted(self.d.bits_from, key=lambda piece: -piece[1]):
+    def _save_parts(self, value: int) -> None:
+        for source, shift, width in sorted(self.d.bits_from, key=lambda part: -part[1]):
             field = self.owner[source]
             part = (value >> shift) & ((1 << width) - 1)
             old = field.get_bitstring()

@@ -42,8 +42,8 @@ class FieldDef:
         labels: raw value to meaning.
         group: when the field exists: "", "calibration", "calculated", "keyblocks_256",
             "keyblocks_192", "custom_mac", "adc_calibration" or "user".
-        bits_from: (field, shift, width) pieces of a computed value.
-        bytes_from: "FIELD[first..last]" pieces of a computed byte string.
+        bits_from: (field, shift, width) parts of a computed value.
+        bytes_from: "FIELD[first..last]" parts of a computed byte string.
     """
 
     name: str

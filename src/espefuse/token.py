@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """eFuse tokens: one line of text that holds all blocks of a chip, or what is staged for them.
 
-`EFSR:esp32c3:004:<block 0>:...:<block N>:<error registers>:<crc>`; pieces are URL-safe base64
+`EFSR:esp32c3:004:<block 0>:...:<block N>:<error registers>:<crc>`; each is URL-safe base64
 without padding, little-endian words, empty for all zeros; the CRC-32 covers all before it.
 """
 
@@ -65,7 +65,7 @@ def parse(text: str) -> Token:
     body, _, crc_text = text.rpartition(":")
     try:
         crc = _decode(crc_text)
-        pieces = [_decode(piece) for piece in parts[3:-1]]
+        decoded = [_decode(part) for part in parts[3:-1]]
     except (binascii.Error, ValueError) as e:
         raise FatalError(f"The eFuse token is damaged: {e}.") from e
     expected = zlib.crc32((body + ":").encode()).to_bytes(4, "little")
@@ -76,7 +76,7 @@ def parse(text: str) -> Token:
         )
     if not parts[2].isdigit():
         raise FatalError(f"The chip revision '{parts[2]}' of the eFuse token is no number.")
-    return Token(parts[0], normalize(parts[1]), int(parts[2]), tuple(pieces[:-1]), pieces[-1])
+    return Token(parts[0], normalize(parts[1]), int(parts[2]), tuple(decoded[:-1]), decoded[-1])
 
 
 def current(efuses: EfuseState) -> str:

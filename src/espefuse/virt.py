@@ -182,7 +182,7 @@ class VirtualEfuses:
         return f"{self.CHIP_NAME} (revision v{major}.{minor})"
 
     def _number(self, name: str) -> int:
-        """A field's raw value, or the value computed from its pieces."""
+        """A field's raw value, or the value computed from its parts."""
         f = self.fields.get(name)
         if f is None:
             return 0
@@ -190,8 +190,8 @@ class VirtualEfuses:
             return (self._data(self.table.blocks[f.block]) >> f.bit) & f.mask
         value = 0
         for source, shift, width in f.bits_from:
-            piece = 1 if " " in source else self._number(source)
-            value |= (piece & ((1 << width) - 1)) << shift
+            part = 1 if " " in source else self._number(source)
+            value |= (part & ((1 << width) - 1)) << shift
         return f.value_map.get(value, 0) if f.value_map else value
 
     # --- what the controller does --------------------------------------------------------------

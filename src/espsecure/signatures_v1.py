@@ -42,8 +42,8 @@ def sign(data: IO[bytes], signer: signers.Signer, out: IO[bytes]) -> SignedV1:
     digest = streams.digests(streams.chunks(data, length), ["sha256"])["sha256"]
     raw = signer.sign(digest)
     data.seek(start)
-    for piece in streams.chunks(data, length):
-        out.write(piece)
+    for chunk in streams.chunks(data, length):
+        out.write(chunk)
     out.write(_LAYOUT.pack(VERSION, raw))
     return SignedV1(length, digest)
 

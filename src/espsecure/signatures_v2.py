@@ -337,8 +337,8 @@ def sign(
             )
     blocks = [block.raw for block in kept] + [sign_block(one, found) for one in signing]
     data.seek(start)
-    for piece in streams.chunks(data, length):
-        out.write(piece)
+    for chunk in streams.chunks(data, length):
+        out.write(chunk)
     out.write(b"\xff" * padding + signature_sector(blocks))
     listener(
         Message(
@@ -385,12 +385,12 @@ def _kept(data: IO[bytes], length: int, start: int, listener: Listener) -> list[
 
 
 def _digests(data: IO[bytes], length: int, padding: int, names: set[str]) -> dict[str, bytes]:
-    def pieces() -> list[bytes]:
+    def chunks() -> list[bytes]:
         return [b"\xff" * padding] if padding else []
 
     from itertools import chain
 
-    return streams.digests(chain(streams.chunks(data, length), pieces()), sorted(names))
+    return streams.digests(chain(streams.chunks(data, length), chunks()), sorted(names))
 
 
 # --- verifying -------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading files of any size a piece at a time, hashing them, and writing files with keys.
+"""Reading files of any size a chunk at a time, hashing them, and writing files with keys.
 
 Knows nothing about signatures or encryption.
 """
@@ -79,19 +79,19 @@ def remaining(stream: IO[bytes]) -> int:
 
 
 def chunks(stream: IO[bytes], length: int, size: int = CHUNK) -> Iterator[bytes]:
-    """The next `length` bytes in pieces of `size`; only the last one may be shorter.
+    """The next `length` bytes in chunks of `size`; only the last one may be shorter.
 
     Raises:
         FatalError: the stream ends early.
     """
     while length:
-        piece = read_exactly(stream, min(size, length))
-        yield piece
-        length -= len(piece)
+        chunk = read_exactly(stream, min(size, length))
+        yield chunk
+        length -= len(chunk)
 
 
 def read_exactly(stream: IO[bytes], length: int) -> bytes:
-    """`length` bytes, however small the pieces are that the stream gives.
+    """`length` bytes, however small the chunks are that the stream gives.
 
     Raises:
         FatalError: the stream ends early.
@@ -112,18 +112,18 @@ def read_exactly(stream: IO[bytes], length: int) -> bytes:
     return b"".join(parts)
 
 
-def digests(pieces: Iterable[bytes], algorithms: Iterable[str]) -> dict[str, bytes]:
-    """The digests of all pieces in turn, by the names that hashlib uses."""
+def digests(chunks: Iterable[bytes], algorithms: Iterable[str]) -> dict[str, bytes]:
+    """The digests of all chunks in turn, by the names that hashlib uses."""
     hashes = {name: hashlib.new(name) for name in algorithms}
-    for piece in pieces:
+    for chunk in chunks:
         for one in hashes.values():
-            one.update(piece)
+            one.update(chunk)
     return {name: one.digest() for name, one in hashes.items()}
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> None:
-    while piece := source.read(CHUNK):
-        target.write(piece)
+    while chunk := source.read(CHUNK):
+        target.write(chunk)
 
 
 def write_private(

@@ -413,7 +413,7 @@ def swap_word_order(source: bytes) -> bytes:
 
 
 def get_chunks(source: bytes, chunk_len: int) -> list[bytes]:
-    """Pieces of a length; the last one may be shorter."""
+    """Chunks of a length; the last one may be shorter."""
     return [source[at : at + chunk_len] for at in range(0, len(source), chunk_len)]
 
 

@@ -268,8 +268,8 @@ def _own_descriptor(target: str) -> int | None:
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> None:
-    while piece := source.read(_AT_ONCE):
-        rest = memoryview(piece)
+    while chunk := source.read(_AT_ONCE):
+        rest = memoryview(chunk)
         while rest:
             rest = rest[target.write(rest) or 0 :]
 

@@ -17,7 +17,7 @@ _SHORTEST_BAR, _SHORTER_BAR = 8, 4
 
 
 def fitting(tail: str, when: str, room: int) -> str:
-    """What is said behind a bar, beside which a piece of the bar has to fit, too."""
+    """What is said behind a bar, beside which some of the bar has to fit, too."""
     texts = [tail]
     if when:
         texts = [f"{tail}, {when}" if tail else f" {when}", f" {when}", *texts]

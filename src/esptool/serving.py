@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sockets of servers that lend one board to one client after the other. Knows no board.
 
-A client may be hostile, slow or dead: it is sent to with a deadline, heard in bounded pieces, found
+A client may be hostile, slow or dead: it is sent to with a deadline, heard in bounded chunks, found
 out when its machine is gone, and ended alone when it breaks the protocol.
 """
 

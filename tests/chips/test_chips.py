@@ -68,9 +68,9 @@ class FakeSession:
     def read_regs(self, addresses: list[int]) -> list[int]:
         return [self.read_reg(a) for a in addresses]
 
-    def read_field(self, pieces: Field) -> int:
+    def read_field(self, parts: Field) -> int:
         value = 0
-        for p in pieces:
+        for p in parts:
             value |= (self.read_reg(p.address) >> p.shift & (1 << p.width) - 1) << p.out_shift
         return value
 
@@ -118,9 +118,9 @@ def esp32_revisions() -> list[dict[int, int]]:
     for value in range(8):
         for low in range(4):
             words = {0x3FF5A018: 0x20, minor.address: low << minor.shift}
-            for piece in combined:
-                bit = (value >> piece.out_shift & 1) << piece.shift
-                words[piece.address] = words.get(piece.address, 0) | bit
+            for part in combined:
+                bit = (value >> part.out_shift & 1) << part.shift
+                words[part.address] = words.get(part.address, 0) | bit
             cases.append(words)
     return cases
 
@@ -130,8 +130,8 @@ def each_value(spec: ChipSpec) -> list[dict[int, int]]:
     fields = spec.identity.fields
     vendors = [name for name in fields if name.endswith("vendor")]
     cases = []
-    for name, pieces in fields.items():
-        for value in range(min(16, 1 << sum(p.width for p in pieces))):
+    for name, parts in fields.items():
+        for value in range(min(16, 1 << sum(p.width for p in parts))):
             words: dict[int, int] = {}
             for field, number in [
                 *((vendor, 1) for vendor in vendors if vendor != name),

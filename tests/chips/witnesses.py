@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 from espefuse import schema  # noqa: E402
-from esptool.chips.spec import ChipSpec, MacLayout, Op, Piece, Step  # noqa: E402
+from esptool.chips.spec import ChipSpec, FieldPart, MacLayout, Op, Step  # noqa: E402
 from generate import firmware, host  # noqa: E402
 from generate.files import chips, load  # noqa: E402
 
@@ -172,23 +172,23 @@ IDENTITY: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def _bits(pieces: tuple[Piece, ...]) -> list[tuple[int, int]]:
+def _bits(parts: tuple[FieldPart, ...]) -> list[tuple[int, int]]:
     """The bits of a host's field as (address, shift), from bit 0 up."""
     found = {}
-    for piece in pieces:
-        for i in range(piece.width):
-            found[piece.out_shift + i] = (piece.address, piece.shift + i)
+    for part in parts:
+        for i in range(part.width):
+            found[part.out_shift + i] = (part.address, part.shift + i)
     return [found[i] for i in sorted(found)]
 
 
 def _place(
-    pieces: tuple[Piece, ...], silicon: Silicon, options: tuple[tuple[str, ...], ...]
+    parts: tuple[FieldPart, ...], silicon: Silicon, options: tuple[tuple[str, ...], ...]
 ) -> Any:
     """What silicon says of a field that has one of several names: the longest known one."""
     for revision in sorted(silicon.efuses, reverse=True):
         for names in options:
             bits = silicon.field(revision, *names)
-            if bits is not None and len(bits) == len(_bits(pieces)):
+            if bits is not None and len(bits) == len(_bits(parts)):
                 return bits
     return next((b for names in options if (b := silicon.field(10**6, *names)) is not None), None)
 
@@ -200,9 +200,9 @@ def _identity(spec: ChipSpec, silicon: Silicon) -> Pairs:
     yield "rom.magic", spec.rom.magic, silicon.get("rom.magic")
     yield "rom.status_bytes", spec.rom.status_bytes, silicon.get("loader.status_bytes")
     yield "rom.security_info", spec.rom.security_info, silicon.get("loader.security_info")
-    for name, pieces in spec.identity.fields.items():
-        if name in IDENTITY and pieces:
-            yield f"identity.{name}", _bits(pieces), _place(pieces, silicon, IDENTITY[name])
+    for name, parts in spec.identity.fields.items():
+        if name in IDENTITY and parts:
+            yield f"identity.{name}", _bits(parts), _place(parts, silicon, IDENTITY[name])
     mac = spec.identity.mac
     if mac.layout is MacLayout.OTP_8266:
         yield "identity.mac.word0", mac.word0, silicon.get("efuse.ESP_OTP_MAC0")
@@ -306,9 +306,9 @@ def _security(spec: ChipSpec, silicon: Silicon) -> Pairs:
         pair = [] if last is None else [[known.get("XTS_AES_256_KEY_1", last - 1), last]]
         theirs_k = sorted([[known["XTS_AES_128_KEY"]], *pair])
         yield "security.key_purposes", sorted(map(list, security.key_purposes)), theirs_k
-    for i, piece in enumerate(security.purpose_fields):
-        theirs_i = _place((piece,), silicon, ((f"KEY_PURPOSE_{i}",),))
-        yield f"security.purpose_fields[{i}]", _bits((piece,)), theirs_i
+    for i, part in enumerate(security.purpose_fields):
+        theirs_i = _place((part,), silicon, ((f"KEY_PURPOSE_{i}",),))
+        yield f"security.purpose_fields[{i}]", _bits((part,)), theirs_i
     if security.key_manager is not None:
         theirs_km = silicon.field(10**6, "FORCE_USE_KEY_MANAGER_KEY")
         ours_km = (security.key_manager.address, security.key_manager.shift)

@@ -242,7 +242,7 @@ def test_a_long_stream_takes_little_memory(aes_xts: bool, tmp_path: Path) -> Non
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert target.stat().st_size == size
-    # A piece of 1 MiB is held a few times over; ESP32's scheme keeps it as units of 32 bytes.
+    # A chunk of 1 MiB is held a few times over; ESP32's scheme keeps it as units of 32 bytes.
     assert peak < (6 << 20 if aes_xts else 12 << 20)
 
 

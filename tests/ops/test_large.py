@@ -18,13 +18,13 @@ from esptool.device import Session
 from esptool.errors import FatalError, ImageError
 from esptool.events import Event, Progress
 from esptool.image.app import patch_flash_params
-from esptool.image.content import PIECE, FileContent
+from esptool.image.content import CHUNK, FileContent
 from esptool.transfer import segments as segments_module
 from tests.image.test_image_info import small_image
 from tests.ops.support import Log, board, firmware, placeholder, session, url
 
 KB = 1024
-SIZE = PIECE + 300 * KB + 6
+SIZE = CHUNK + 300 * KB + 6
 WORDS = firmware(SIZE, 5)
 
 
@@ -51,7 +51,7 @@ def flash(name: str, address: int, size: int) -> bytes:
 @pytest.mark.parametrize(
     ("address", "compress"), [(0x20000, True), (0x20104, True), (0x20000, False)]
 )
-def test_a_large_file_is_written_a_piece_at_a_time(
+def test_a_large_file_is_written_a_chunk_at_a_time(
     side: str,
     address: int,
     compress: bool,
@@ -77,8 +77,8 @@ def test_a_large_file_is_written_a_piece_at_a_time(
         result = write(s, str(large), address, log, compress=compress, params=params)
         assert result.verified
         assert flash(name, address, SIZE) == WORDS
-    assert max(reads) <= PIECE
-    assert max(kept) <= 2 * PIECE
+    assert max(reads) <= CHUNK
+    assert max(kept) <= 2 * CHUNK
     assert "Hash of data verified." in log.text
     # In whole words; a ROM erases and writes from a sector's start.
     padded = SIZE + 2 + (address % SECTOR if side == "rom" else 0)
@@ -93,7 +93,7 @@ def test_a_large_file_is_written_a_piece_at_a_time(
 
 def test_only_what_changed_in_a_large_file_is_sent(large: Path) -> None:
     changed = bytearray(WORDS)
-    changed[PIECE + 99] ^= 0x55
+    changed[CHUNK + 99] ^= 0x55
     changed[5 * SECTOR] ^= 0x55
     with session("esp32s3", stub=True, flash="8MB", name="large-delta") as s:
         ops.attach_flash(s)
@@ -120,9 +120,9 @@ def test_a_dry_run_of_a_large_file_counts_what_a_write_sends(large: Path) -> Non
         assert plan.to_json()["line_bytes"] == write(s, str(large)).sent
 
 
-def test_a_lost_link_in_a_later_piece_is_taken_up_again(large: Path) -> None:
+def test_a_lost_link_in_a_later_chunk_is_taken_up_again(large: Path) -> None:
     log = Log()
-    fault = f"brownout:{0x20000 + PIECE + 0x9000:#x}"
+    fault = f"brownout:{0x20000 + CHUNK + 0x9000:#x}"
     with session("esp32s3", stub=True, flash="8MB", name="large-lost", fault=fault) as s:
         ops.attach_flash(s)
         assert write(s, str(large), log=log).verified
@@ -130,7 +130,7 @@ def test_a_lost_link_in_a_later_piece_is_taken_up_again(large: Path) -> None:
     assert "connecting to it again" in log.text
 
 
-def test_an_error_in_a_piece_says_that_all_behind_it_is_not_written(large: Path) -> None:
+def test_an_error_in_a_chunk_says_that_all_behind_it_is_not_written(large: Path) -> None:
     with session("esp32s3", stub=True, flash="8MB", fault="brownout:0x20010") as s:
         ops.attach_flash(s)
         end = 0x20000 + SIZE + 2
@@ -144,12 +144,12 @@ def grow(path: Path) -> None:
 
 
 def truncate(path: Path) -> None:
-    os.truncate(path, PIECE // 2)
+    os.truncate(path, CHUNK // 2)
 
 
 def overwrite(path: Path) -> None:
     with path.open("r+b") as file:
-        file.seek(PIECE + 5)
+        file.seek(CHUNK + 5)
         file.write(b"else")
 
 

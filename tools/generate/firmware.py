@@ -394,10 +394,10 @@ def _revision(chip: ChipSpec) -> str:
     return f"({_field(fields[rule.major])}) * 100 + ({_field(fields[rule.minor])})"
 
 
-def _field(pieces: Field) -> str:
+def _field(parts: Field) -> str:
     return " | ".join(
         f"(reg_read({p.address:#x}u) >> {p.shift} & {(1 << p.width) - 1:#x}u) << {p.out_shift}"
-        for p in pieces
+        for p in parts
     )
 
 

@@ -45,7 +45,7 @@ def non_default(value: Any) -> list[tuple[str, Any]]:
     return out
 
 
-POSITIONAL = {"Piece", "Step", "MemoryRange", "When", "Variant", "Bits", "Usb"}
+POSITIONAL = {"FieldPart", "Step", "MemoryRange", "When", "Variant", "Bits", "Usb"}
 
 
 def render_flat(value: Any, name: str) -> str:

@@ -33,7 +33,7 @@ SILICON = {record}
 '''
 
 #: Fields by the names that the model uses, and what the chips' tables call them, best first. The
-#: pieces of a field that has two names are in ascending order.
+#: parts of a field that has two names are in ascending order.
 _FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "read_disable": (("RD_DIS",),),
     "write_disable": (("WR_DIS",),),
@@ -318,12 +318,12 @@ class _Reader:
             return spec.FlashKey.ESP32_BLOCK1
         return spec.FlashKey.C2_BLOCK3 if "KEY0" in self.fields else spec.FlashKey.NONE
 
-    def _pieces(self, *names: str) -> spec.Field:
-        out: list[spec.Piece] = []
+    def _parts(self, *names: str) -> spec.Field:
+        out: list[spec.FieldPart] = []
         shift = 0
         for name in names:
-            block, pieces = self.fields[name]["at"]
-            for position, length in pieces:
+            block, parts = self.fields[name]["at"]
+            for position, length in parts:
                 out.append((block, position, length, shift))
                 shift += length
         return tuple(out)
@@ -331,20 +331,20 @@ class _Reader:
     def _field(self, names: tuple[tuple[str, ...], ...]) -> spec.Field | None:
         for choice in names:
             if all(name in self.fields for name in choice):
-                return self._pieces(*choice)
+                return self._parts(*choice)
         return None
 
     def _efuse(self) -> spec.Efuse:
         base = self.number("efuse.base")
         fields = {name: found for name, names in _FIELDS.items() if (found := self._field(names))}
-        block, pieces = self.fields["MAC"]["at"]
+        block, parts = self.fields["MAC"]["at"]
         # Its first byte stands highest.
-        fields["mac"] = ((block, min(position for position, _ in pieces), 48, 0),)
+        fields["mac"] = ((block, min(position for position, _ in parts), 48, 0),)
         if "MAC_EXT" in self.fields:
-            block, pieces = self.fields["MAC_EXT"]["at"]
-            fields["mac_ext"] = ((block, min(position for position, _ in pieces), 16, 0),)
+            block, parts = self.fields["MAC_EXT"]["at"]
+            fields["mac_ext"] = ((block, min(position for position, _ in parts), 16, 0),)
         for name in self.values.get("board.fields", {}):
-            fields[name] = self._pieces(name)
+            fields[name] = self._parts(name)
         # One table has a purpose more than there are keys.
         numbers = [n for n in range(7) if f"KEY{n}" in self.fields]
         purposes = [name for n in numbers if (name := f"KEY_PURPOSE_{n}") in self.fields]
@@ -367,7 +367,7 @@ class _Reader:
             block_errors=tuple(self._block_errors(base)),
             decode_status=None if status is None else status - base,
             fields=dict(sorted(fields.items())),
-            purposes=tuple(self._pieces(name) for name in purposes),
+            purposes=tuple(self._parts(name) for name in purposes),
             xts_256="sec.xts256" in self.values,
         )
 
@@ -408,12 +408,12 @@ class _Reader:
     def _locks(self, since: int) -> spec.Locks:
         write: dict[int, int] = {}
         hide: dict[int, int] = {}
-        first = self._pieces("RD_DIS")[0][1]
+        first = self._parts("RD_DIS")[0][1]
         for field in self.tables[since].values():
-            block, pieces = field["at"]
+            block, parts = field["at"]
             if block:
                 continue
-            mask = sum(((1 << length) - 1) << position for position, length in pieces)
+            mask = sum(((1 << length) - 1) << position for position, length in parts)
             if field["wr_dis"] is not None:
                 write[field["wr_dis"]] = write.get(field["wr_dis"], 0) | mask
             for bit in field["rd_dis"]:

@@ -90,8 +90,8 @@ def output(path: str, mode: int | None = None) -> Iterator[IO[bytes]]:
         yield spool
         spool.seek(0)
         sys.stdout.flush()
-        while piece := spool.read(1 << 20):
-            sys.stdout.buffer.write(piece)
+        while chunk := spool.read(1 << 20):
+            sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
 
 

@@ -29,7 +29,7 @@ KEY_SIZES = (16, 24, 32, 64)
 DEFAULT_CRYPT_CONF = 0xF
 
 Crypt = Callable[[bytes], bytes]
-"""A piece of data at the address after the previous piece, in or out of its encrypted form."""
+"""A chunk of data at the address after the previous chunk, in or out of its encrypted form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,8 @@ def _run(
             listener(Message("Setting FLASH_CRYPT_CONF to zero is not recommended.", Level.WARNING))
         crypt = esp32.stream(key, address, conf, decrypting)
         unit = esp32.UNIT
-    for piece in _aligned(source, length, padding, address, unit):
-        out.write(crypt(piece))
+    for chunk in _aligned(source, length, padding, address, unit):
+        out.write(crypt(chunk))
     return Transformed(length + padding, padding)
 
 
@@ -186,13 +186,13 @@ def _check_address(address: int, length: int) -> None:
 def _aligned(
     source: IO[bytes], length: int, padding: int, address: int, unit: int
 ) -> Iterator[bytes]:
-    """The data in pieces that begin at multiples of `unit`, but for the first; padded."""
+    """The data in chunks that begin at multiples of `unit`, but for the first; padded."""
     filling = os.urandom(padding)
     first = min(-address % unit, length)
     left = length - first
     if first:
-        piece = streams.read_exactly(source, first)
-        yield piece if left else piece + filling
-    for piece in streams.chunks(source, left):
-        left -= len(piece)
-        yield piece if left else piece + filling
+        chunk = streams.read_exactly(source, first)
+        yield chunk if left else chunk + filling
+    for chunk in streams.chunks(source, left):
+        left -= len(chunk)
+        yield chunk if left else chunk + filling

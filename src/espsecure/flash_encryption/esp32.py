@@ -80,9 +80,9 @@ def tweak_key(key: int, offset: int, mask: int) -> bytes:
 
 
 def stream(key: bytes, address: int, crypt_conf: int, decrypting: bool) -> Callable[[bytes], bytes]:
-    """A function that takes the data from `address` on piece by piece.
+    """A function that takes the data from `address` on chunk by chunk.
 
-    Pieces are whole AES blocks; all but the first begin at a multiple of 32 bytes, and one that
+    Chunks are whole AES blocks; all but the first begin at a multiple of 32 bytes, and one that
     does not fill its last unit is the last (or the first).
     """
     flips = _flips(tweak_range(crypt_conf))
@@ -92,13 +92,13 @@ def stream(key: bytes, address: int, crypt_conf: int, decrypting: bool) -> Calla
     contexts = _context_maker(decrypting)
     position = address
 
-    def crypt(piece: bytes) -> bytes:
+    def crypt(chunk: bytes) -> bytes:
         nonlocal position
         before = position % UNIT
-        after = -(position + len(piece)) % UNIT
-        whole = bytes(before) + piece + bytes(after) if before or after else piece
+        after = -(position + len(chunk)) % UNIT
+        whole = bytes(before) + chunk + bytes(after) if before or after else chunk
         result = _units(contexts, whole, position - before, base, low, high)
-        position += len(piece)
+        position += len(chunk)
         return result[before : len(result) - after] if before or after else result
 
     return crypt

@@ -27,10 +27,10 @@ _FEEDBACK = 0x87
 
 
 def stream(key: bytes, address: int, decrypting: bool) -> Callable[[bytes], bytes]:
-    """A function that takes the data from `address` on piece by piece.
+    """A function that takes the data from `address` on chunk by chunk.
 
-    `key` is 32 bytes (AES-128) or 64 (AES-256). Pieces are whole AES blocks; all but the first
-    begin at a multiple of a unit, and a piece that does not fill its last unit is the last one
+    `key` is 32 bytes (AES-128) or 64 (AES-256). Chunks are whole AES blocks; all but the first
+    begin at a multiple of a unit, and a chunk that does not fill its last unit is the last one
     (or the first). Missing parts of a unit count as zero, which touches no other block.
     """
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -41,13 +41,13 @@ def stream(key: bytes, address: int, decrypting: bool) -> Callable[[bytes], byte
     tweak_context = Cipher(algorithms.AES(key[half:]), modes.ECB()).encryptor()
     position = address
 
-    def crypt(piece: bytes) -> bytes:
+    def crypt(chunk: bytes) -> bytes:
         nonlocal position
         before = position % UNIT
-        after = -(position + len(piece)) % UNIT
-        whole = bytes(before) + piece + bytes(after) if before or after else piece
+        after = -(position + len(chunk)) % UNIT
+        whole = bytes(before) + chunk + bytes(after) if before or after else chunk
         start = position - before
-        position += len(piece)
+        position += len(chunk)
         result = _units(context.update, tweak_context.update, whole, start)
         return result[before : len(result) - after] if before or after else result
 

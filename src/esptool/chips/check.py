@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from esptool.chips import normalize
-from esptool.chips.spec import Arch, Bits, ChipSpec, CrystalMethod, Op, Piece, Step
+from esptool.chips.spec import Arch, Bits, ChipSpec, CrystalMethod, FieldPart, Op, Step
 
 Problem = tuple[str, object, str]
 
@@ -71,8 +71,8 @@ def _names(chip: ChipSpec) -> Iterator[Problem]:
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every `Piece`, `Bits` and `Step` in a chip's data."""
-    if isinstance(value, (Piece, Bits, Step)):
+    """Every `FieldPart`, `Bits` and `Step` in a chip's data."""
+    if isinstance(value, (FieldPart, Bits, Step)):
         yield path, value
         return
     if isinstance(value, tuple):
@@ -92,7 +92,7 @@ def _addresses(chip: ChipSpec) -> Iterator[Problem]:
     for path, value in _walk(chip, ""):
         if value.address % 4:
             yield f"{path}.address", value.address, "is no register's address"
-        if isinstance(value, Piece):
+        if isinstance(value, FieldPart):
             if value.width < 1 or value.shift + value.width > 32:
                 yield f"{path}.width", value.width, "reaches past the register"
         elif isinstance(value, Bits) and not value.mask:
@@ -181,15 +181,15 @@ def _image(chip: ChipSpec) -> Iterator[Problem]:
 
 def _identity(chip: ChipSpec) -> Iterator[Problem]:
     identity = chip.identity
-    for name, pieces in identity.fields.items():
+    for name, parts in identity.fields.items():
         taken = 0
-        for piece in pieces:
-            bits = ((1 << piece.width) - 1) << piece.out_shift
+        for part in parts:
+            bits = ((1 << part.width) - 1) << part.out_shift
             if taken & bits:
-                yield f"identity.fields.{name}", bits, "two pieces give the same bits"
+                yield f"identity.fields.{name}", bits, "two parts give the same bits"
             taken |= bits
         if taken & (taken + 1):
-            yield f"identity.fields.{name}", taken, "no piece gives some of the bits below these"
+            yield f"identity.fields.{name}", taken, "no part gives some of the bits below these"
     known = {*identity.fields, "revision", "esp8285", "flash_mb"}
     for kind in ("name", "features"):
         for i, part in enumerate(getattr(identity, kind)):
@@ -220,8 +220,8 @@ def _security(chip: ChipSpec) -> Iterator[Problem]:
             *("secure_boot", "secure_boot_v2", "crypt_cnt", "no_manual_encrypt", "secure_version"),
         )
     }
-    for i, piece in enumerate(security.purpose_fields):
-        places[f"purpose_fields[{i}]"] = piece
+    for i, part in enumerate(security.purpose_fields):
+        places[f"purpose_fields[{i}]"] = part
     places["key_manager"] = security.key_manager
     for name, place in places.items():
         if place is None or chip.efuse is None:
@@ -229,10 +229,10 @@ def _security(chip: ChipSpec) -> Iterator[Problem]:
         if not 0 <= place.address - chip.efuse.base < EFUSE_SIZE:
             yield f"security.{name}", place.address, "is no register of the eFuse controller"
     taken: set[tuple[int, int]] = set()
-    for i, piece in enumerate(security.purpose_fields):
-        bits = {(piece.address, piece.shift + n) for n in range(piece.width)}
+    for i, part in enumerate(security.purpose_fields):
+        bits = {(part.address, part.shift + n) for n in range(part.width)}
         if taken & bits:
-            yield f"security.purpose_fields[{i}]", piece.shift, "overlaps another purpose"
+            yield f"security.purpose_fields[{i}]", part.shift, "overlaps another purpose"
         taken |= bits
     manager = security.key_manager
     if manager is not None and security.key_manager_xts != 1 << (manager.width - 1):
@@ -250,11 +250,11 @@ def _efuse(chip: ChipSpec) -> Iterator[Problem]:
         address = getattr(efuse, name)
         if address is not None and not 0 <= address - efuse.base < EFUSE_SIZE:
             yield f"efuse.{name}", address, "is no register of the eFuse controller"
-    for name, pieces in chip.identity.fields.items():
-        for piece in pieces:
-            inside = 0 <= piece.address - efuse.base < EFUSE_SIZE
+    for name, parts in chip.identity.fields.items():
+        for part in parts:
+            inside = 0 <= part.address - efuse.base < EFUSE_SIZE
             if not inside and chip.rom.security_info:
-                yield f"identity.fields.{name}", piece.address, "is no register of the controller"
+                yield f"identity.fields.{name}", part.address, "is no register of the controller"
     for word in (chip.identity.mac.word0, chip.identity.mac.word1):
         if not 0 <= word - efuse.base < EFUSE_SIZE:
             yield "identity.mac", word, "is no register of the eFuse controller"
@@ -351,9 +351,9 @@ def _same(chip: ChipSpec) -> Iterator[tuple[str, int, str]]:
         if bits is not None:
             yield register, bits.address, f"{path}.address"
             yield mask, bits.mask, f"{path}.mask"
-    for i, piece in enumerate(security.purpose_fields):
-        yield f"EFUSE_PURPOSE_KEY{i}_REG", piece.address, f"security.purpose_fields[{i}].address"
-        yield f"EFUSE_PURPOSE_KEY{i}_SHIFT", piece.shift, f"security.purpose_fields[{i}].shift"
+    for i, part in enumerate(security.purpose_fields):
+        yield f"EFUSE_PURPOSE_KEY{i}_REG", part.address, f"security.purpose_fields[{i}].address"
+        yield f"EFUSE_PURPOSE_KEY{i}_SHIFT", part.shift, f"security.purpose_fields[{i}].shift"
     if security.key_manager is not None:
         register = "EFUSE_FORCE_USE_KEY_MANAGER_KEY"
         yield f"{register}_REG", security.key_manager.address, "security.key_manager.address"

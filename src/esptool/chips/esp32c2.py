@@ -13,6 +13,7 @@ from esptool.chips.spec import (
     Crystal,
     CrystalMethod,
     Efuse,
+    FieldPart,
     Flash,
     Identity,
     ImageRules,
@@ -23,7 +24,6 @@ from esptool.chips.spec import (
     MinRev,
     Op,
     Part,
-    Piece,
     QuickReset,
     Reset,
     RevisionRule,
@@ -106,11 +106,11 @@ CHIP = ChipSpec(
     identity=Identity(
         fields=frozen(
             {
-                "pkg": (Piece(0x60008844, 22, 3),),
-                "minor": (Piece(0x60008844, 16, 4),),
-                "major": (Piece(0x60008844, 20, 2),),
-                "flash_cap": (Piece(0x6000885C, 29, 3),),
-                "flash_vendor": (Piece(0x6000885C, 24, 3),),
+                "pkg": (FieldPart(0x60008844, 22, 3),),
+                "minor": (FieldPart(0x60008844, 16, 4),),
+                "major": (FieldPart(0x60008844, 20, 2),),
+                "flash_cap": (FieldPart(0x6000885C, 29, 3),),
+                "flash_vendor": (FieldPart(0x6000885C, 24, 3),),
             }
         ),
         revision=RevisionRule(major="major", minor="minor"),

@@ -13,6 +13,7 @@ from esptool.chips.spec import (
     Crystal,
     CrystalMethod,
     Efuse,
+    FieldPart,
     Flash,
     Identity,
     ImageRules,
@@ -23,7 +24,6 @@ from esptool.chips.spec import (
     MinRev,
     Op,
     Part,
-    Piece,
     QuickReset,
     Reset,
     RevisionRule,
@@ -110,11 +110,11 @@ CHIP = ChipSpec(
     identity=Identity(
         fields=frozen(
             {
-                "pkg": (Piece(0x60008850, 21, 3),),
-                "minor": (Piece(0x60008850, 18, 3), Piece(0x60008858, 23, 1, 3)),
-                "major": (Piece(0x60008858, 24, 2),),
-                "flash_cap": (Piece(0x60008850, 27, 3),),
-                "flash_vendor": (Piece(0x60008854, 0, 3),),
+                "pkg": (FieldPart(0x60008850, 21, 3),),
+                "minor": (FieldPart(0x60008850, 18, 3), FieldPart(0x60008858, 23, 1, 3)),
+                "major": (FieldPart(0x60008858, 24, 2),),
+                "flash_cap": (FieldPart(0x60008850, 27, 3),),
+                "flash_vendor": (FieldPart(0x60008854, 0, 3),),
             }
         ),
         revision=RevisionRule(major="major", minor="minor"),
@@ -164,12 +164,12 @@ CHIP = ChipSpec(
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,),),
         purpose_fields=(
-            Piece(0x60008834, 24, 4),
-            Piece(0x60008834, 28, 4),
-            Piece(0x60008838, 0, 4),
-            Piece(0x60008838, 4, 4),
-            Piece(0x60008838, 8, 4),
-            Piece(0x60008838, 12, 4),
+            FieldPart(0x60008834, 24, 4),
+            FieldPart(0x60008834, 28, 4),
+            FieldPart(0x60008838, 0, 4),
+            FieldPart(0x60008838, 4, 4),
+            FieldPart(0x60008838, 8, 4),
+            FieldPart(0x60008838, 12, 4),
         ),
     ),
     efuse=Efuse(

@@ -13,6 +13,7 @@ from esptool.chips.spec import (
     Crystal,
     CrystalMethod,
     Efuse,
+    FieldPart,
     Flash,
     Identity,
     ImageRules,
@@ -23,7 +24,6 @@ from esptool.chips.spec import (
     MinRev,
     Op,
     Part,
-    Piece,
     QuickReset,
     Reset,
     RevisionRule,
@@ -110,10 +110,10 @@ CHIP = ChipSpec(
     identity=Identity(
         fields=frozen(
             {
-                "pkg": (Piece(0x600B0850, 24, 3),),
-                "minor": (Piece(0x600B0850, 18, 4),),
-                "major": (Piece(0x600B0850, 22, 2),),
-                "flash_cap": (Piece(0x600B0854, 0, 3),),
+                "pkg": (FieldPart(0x600B0850, 24, 3),),
+                "minor": (FieldPart(0x600B0850, 18, 4),),
+                "major": (FieldPart(0x600B0850, 22, 2),),
+                "flash_cap": (FieldPart(0x600B0854, 0, 3),),
             }
         ),
         revision=RevisionRule(major="major", minor="minor"),
@@ -157,12 +157,12 @@ CHIP = ChipSpec(
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,),),
         purpose_fields=(
-            Piece(0x600B0834, 24, 4),
-            Piece(0x600B0834, 28, 4),
-            Piece(0x600B0838, 0, 4),
-            Piece(0x600B0838, 4, 4),
-            Piece(0x600B0838, 8, 4),
-            Piece(0x600B0838, 12, 4),
+            FieldPart(0x600B0834, 24, 4),
+            FieldPart(0x600B0834, 28, 4),
+            FieldPart(0x600B0838, 0, 4),
+            FieldPart(0x600B0838, 4, 4),
+            FieldPart(0x600B0838, 8, 4),
+            FieldPart(0x600B0838, 12, 4),
         ),
     ),
     efuse=Efuse(

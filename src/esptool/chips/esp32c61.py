@@ -14,6 +14,7 @@ from esptool.chips.spec import (
     Crystal,
     CrystalMethod,
     Efuse,
+    FieldPart,
     Flash,
     Identity,
     ImageRules,
@@ -24,7 +25,6 @@ from esptool.chips.spec import (
     MinRev,
     Op,
     Part,
-    Piece,
     QuickReset,
     Reset,
     RevisionRule,
@@ -110,12 +110,12 @@ CHIP = ChipSpec(
     identity=Identity(
         fields=frozen(
             {
-                "pkg": (Piece(0x600B484C, 26, 3),),
-                "minor": (Piece(0x600B484C, 0, 4),),
-                "major": (Piece(0x600B484C, 4, 2),),
-                "flash_cap": (Piece(0x600B484C, 13, 3),),
-                "psram_cap": (Piece(0x600B484C, 19, 3),),
-                "temp": (Piece(0x600B484C, 24, 2),),
+                "pkg": (FieldPart(0x600B484C, 26, 3),),
+                "minor": (FieldPart(0x600B484C, 0, 4),),
+                "major": (FieldPart(0x600B484C, 4, 2),),
+                "flash_cap": (FieldPart(0x600B484C, 13, 3),),
+                "psram_cap": (FieldPart(0x600B484C, 19, 3),),
+                "temp": (FieldPart(0x600B484C, 24, 2),),
             }
         ),
         revision=RevisionRule(major="major", minor="minor"),
@@ -179,12 +179,12 @@ CHIP = ChipSpec(
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,),),
         purpose_fields=(
-            Piece(0x600B4834, 0, 4),
-            Piece(0x600B4834, 4, 4),
-            Piece(0x600B4834, 8, 4),
-            Piece(0x600B4834, 12, 4),
-            Piece(0x600B4834, 16, 4),
-            Piece(0x600B4834, 20, 4),
+            FieldPart(0x600B4834, 0, 4),
+            FieldPart(0x600B4834, 4, 4),
+            FieldPart(0x600B4834, 8, 4),
+            FieldPart(0x600B4834, 12, 4),
+            FieldPart(0x600B4834, 16, 4),
+            FieldPart(0x600B4834, 20, 4),
         ),
     ),
     efuse=Efuse(

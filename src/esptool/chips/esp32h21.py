@@ -14,6 +14,7 @@ from esptool.chips.spec import (
     Crystal,
     CrystalMethod,
     Efuse,
+    FieldPart,
     Flash,
     Identity,
     ImageRules,
@@ -24,7 +25,6 @@ from esptool.chips.spec import (
     MinRev,
     Op,
     Part,
-    Piece,
     QuickReset,
     Reset,
     RevisionRule,
@@ -109,12 +109,12 @@ CHIP = ChipSpec(
     identity=Identity(
         fields=frozen(
             {
-                "pkg": (Piece(0x600B4058, 11, 3),),
-                "minor": (Piece(0x600B4058, 4, 4),),
-                "major": (Piece(0x600B4058, 8, 2),),
-                "flash_cap": (Piece(0x600B4050, 24, 3),),
-                "flash_vendor": (Piece(0x600B4050, 27, 3),),
-                "temp": (Piece(0x600B4050, 30, 2),),
+                "pkg": (FieldPart(0x600B4058, 11, 3),),
+                "minor": (FieldPart(0x600B4058, 4, 4),),
+                "major": (FieldPart(0x600B4058, 8, 2),),
+                "flash_cap": (FieldPart(0x600B4050, 24, 3),),
+                "flash_vendor": (FieldPart(0x600B4050, 27, 3),),
+                "temp": (FieldPart(0x600B4050, 30, 2),),
             }
         ),
         revision=RevisionRule(major="major", minor="minor"),
@@ -152,12 +152,12 @@ CHIP = ChipSpec(
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,),),
         purpose_fields=(
-            Piece(0x600B4034, 24, 4),
-            Piece(0x600B4034, 28, 4),
-            Piece(0x600B4038, 0, 4),
-            Piece(0x600B4038, 4, 4),
-            Piece(0x600B4038, 8, 4),
-            Piece(0x600B4038, 12, 4),
+            FieldPart(0x600B4034, 24, 4),
+            FieldPart(0x600B4034, 28, 4),
+            FieldPart(0x600B4038, 0, 4),
+            FieldPart(0x600B4038, 4, 4),
+            FieldPart(0x600B4038, 8, 4),
+            FieldPart(0x600B4038, 12, 4),
         ),
     ),
     efuse=Efuse(

@@ -13,6 +13,7 @@ from esptool.chips.spec import (
     Crystal,
     CrystalMethod,
     Efuse,
+    FieldPart,
     Flash,
     Identity,
     ImageRules,
@@ -24,7 +25,6 @@ from esptool.chips.spec import (
     Op,
     OtgReset,
     Part,
-    Piece,
     PowerOn,
     QuickReset,
     Reset,
@@ -111,9 +111,9 @@ CHIP = ChipSpec(
     identity=Identity(
         fields=frozen(
             {
-                "pkg": (Piece(0x5012D04C, 20, 3),),
-                "minor": (Piece(0x5012D04C, 0, 4),),
-                "major": (Piece(0x5012D04C, 4, 2), Piece(0x5012D04C, 23, 1, 2)),
+                "pkg": (FieldPart(0x5012D04C, 20, 3),),
+                "minor": (FieldPart(0x5012D04C, 0, 4),),
+                "major": (FieldPart(0x5012D04C, 4, 2), FieldPart(0x5012D04C, 23, 1, 2)),
             }
         ),
         revision=RevisionRule(major="major", minor="minor"),
@@ -133,14 +133,14 @@ CHIP = ChipSpec(
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,), (2, 3)),
         purpose_fields=(
-            Piece(0x5012D034, 24, 4),
-            Piece(0x5012D034, 28, 4),
-            Piece(0x5012D038, 0, 4),
-            Piece(0x5012D038, 4, 4),
-            Piece(0x5012D038, 8, 4),
-            Piece(0x5012D038, 12, 4),
+            FieldPart(0x5012D034, 24, 4),
+            FieldPart(0x5012D034, 28, 4),
+            FieldPart(0x5012D038, 0, 4),
+            FieldPart(0x5012D038, 4, 4),
+            FieldPart(0x5012D038, 8, 4),
+            FieldPart(0x5012D038, 12, 4),
         ),
-        key_manager=Piece(0x5012D034, 9, 2),
+        key_manager=FieldPart(0x5012D034, 9, 2),
         key_manager_xts=2,
     ),
     efuse=Efuse(

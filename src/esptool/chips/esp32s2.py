@@ -13,6 +13,7 @@ from esptool.chips.spec import (
     Crystal,
     CrystalMethod,
     Efuse,
+    FieldPart,
     Flash,
     FlashVoltage,
     Identity,
@@ -25,7 +26,6 @@ from esptool.chips.spec import (
     Op,
     OtgReset,
     Part,
-    Piece,
     QuickReset,
     Reset,
     RevisionRule,
@@ -113,12 +113,12 @@ CHIP = ChipSpec(
     identity=Identity(
         fields=frozen(
             {
-                "pkg": (Piece(0x3F41A054, 0, 4),),
-                "minor": (Piece(0x3F41A054, 4, 3), Piece(0x3F41A050, 20, 1, 3)),
-                "major": (Piece(0x3F41A050, 18, 2),),
-                "flash_cap": (Piece(0x3F41A050, 21, 4),),
-                "psram_cap": (Piece(0x3F41A050, 28, 4),),
-                "block2_version": (Piece(0x3F41A06C, 4, 3),),
+                "pkg": (FieldPart(0x3F41A054, 0, 4),),
+                "minor": (FieldPart(0x3F41A054, 4, 3), FieldPart(0x3F41A050, 20, 1, 3)),
+                "major": (FieldPart(0x3F41A050, 18, 2),),
+                "flash_cap": (FieldPart(0x3F41A050, 21, 4),),
+                "psram_cap": (FieldPart(0x3F41A050, 28, 4),),
+                "block2_version": (FieldPart(0x3F41A06C, 4, 3),),
             }
         ),
         revision=RevisionRule(major="major", minor="minor"),
@@ -187,12 +187,12 @@ CHIP = ChipSpec(
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,), (2, 3)),
         purpose_fields=(
-            Piece(0x3F41A034, 24, 4),
-            Piece(0x3F41A034, 28, 4),
-            Piece(0x3F41A038, 0, 4),
-            Piece(0x3F41A038, 4, 4),
-            Piece(0x3F41A038, 8, 4),
-            Piece(0x3F41A038, 12, 4),
+            FieldPart(0x3F41A034, 24, 4),
+            FieldPart(0x3F41A034, 28, 4),
+            FieldPart(0x3F41A038, 0, 4),
+            FieldPart(0x3F41A038, 4, 4),
+            FieldPart(0x3F41A038, 8, 4),
+            FieldPart(0x3F41A038, 12, 4),
         ),
     ),
     efuse=Efuse(

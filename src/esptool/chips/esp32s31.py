@@ -13,6 +13,7 @@ from esptool.chips.spec import (
     Crystal,
     CrystalMethod,
     Efuse,
+    FieldPart,
     Flash,
     Identity,
     ImageRules,
@@ -24,7 +25,6 @@ from esptool.chips.spec import (
     Op,
     OtgReset,
     Part,
-    Piece,
     QuickReset,
     Reset,
     RevisionRule,
@@ -109,9 +109,9 @@ CHIP = ChipSpec(
     identity=Identity(
         fields=frozen(
             {
-                "pkg": (Piece(0x20715060, 6, 2),),
-                "minor": (Piece(0x2071505C, 18, 4),),
-                "major": (Piece(0x2071505C, 22, 2),),
+                "pkg": (FieldPart(0x20715060, 6, 2),),
+                "minor": (FieldPart(0x2071505C, 18, 4),),
+                "major": (FieldPart(0x2071505C, 22, 2),),
             }
         ),
         revision=RevisionRule(major="major", minor="minor"),
@@ -141,13 +141,13 @@ CHIP = ChipSpec(
         key_check=KeyCheck.PURPOSES,
         key_purposes=((4,), (2, 3)),
         purpose_fields=(
-            Piece(0x20715038, 0, 5),
-            Piece(0x20715038, 5, 5),
-            Piece(0x20715038, 10, 5),
-            Piece(0x20715038, 15, 5),
-            Piece(0x20715038, 20, 5),
+            FieldPart(0x20715038, 0, 5),
+            FieldPart(0x20715038, 5, 5),
+            FieldPart(0x20715038, 10, 5),
+            FieldPart(0x20715038, 15, 5),
+            FieldPart(0x20715038, 20, 5),
         ),
-        key_manager=Piece(0x20715034, 12, 2),
+        key_manager=FieldPart(0x20715034, 12, 2),
         key_manager_xts=2,
     ),
     efuse=Efuse(

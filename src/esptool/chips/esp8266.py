@@ -11,6 +11,7 @@ from esptool.chips.spec import (
     ChipSpec,
     Crystal,
     CrystalMethod,
+    FieldPart,
     Flash,
     Identity,
     ImageRules,
@@ -19,7 +20,6 @@ from esptool.chips.spec import (
     MemoryRange,
     MinRev,
     Part,
-    Piece,
     QuickReset,
     Reset,
     Rom,
@@ -99,16 +99,16 @@ CHIP = ChipSpec(
     identity=Identity(
         fields=frozen(
             {
-                "esp8285_a": (Piece(0x3FF00050, 4, 1),),
-                "esp8285_b": (Piece(0x3FF00058, 16, 1),),
-                "max_temp": (Piece(0x3FF00050, 5, 1),),
+                "esp8285_a": (FieldPart(0x3FF00050, 4, 1),),
+                "esp8285_b": (FieldPart(0x3FF00058, 16, 1),),
+                "max_temp": (FieldPart(0x3FF00050, 5, 1),),
                 "flash_sel": (
-                    Piece(0x3FF00050, 4, 1),
-                    Piece(0x3FF0005C, 25, 1, 1),
-                    Piece(0x3FF0005C, 26, 1, 2),
-                    Piece(0x3FF0005C, 27, 1, 3),
+                    FieldPart(0x3FF00050, 4, 1),
+                    FieldPart(0x3FF0005C, 25, 1, 1),
+                    FieldPart(0x3FF0005C, 26, 1, 2),
+                    FieldPart(0x3FF0005C, 27, 1, 3),
                 ),
-                "chip_id": (Piece(0x3FF00050, 24, 8), Piece(0x3FF00054, 0, 24, 8)),
+                "chip_id": (FieldPart(0x3FF00050, 24, 8), FieldPart(0x3FF00054, 0, 24, 8)),
             }
         ),
         revision=None,

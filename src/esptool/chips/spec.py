@@ -2,7 +2,7 @@
 """The schema of a chip: what differs between SoCs, as frozen values. No I/O, no algorithms.
 
 Conventions: addresses are absolute bus addresses; `*_offset` is from the start of flash; sizes are
-bytes; a revision is `major * 100 + minor`. A `Field` is read from registers piece by piece:
+bytes; a revision is `major * 100 + minor`. A `Field` is read from registers part by part:
 `value |= ((word(address) >> shift) & (2**width - 1)) << out_shift`.
 """
 
@@ -36,7 +36,7 @@ class Arch(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class FieldPart:
     """Some bits of one 32-bit register, placed at `out_shift` of the assembled value."""
 
     address: int
@@ -45,7 +45,7 @@ class Piece:
     out_shift: int = 0
 
 
-Field = tuple[Piece, ...]
+Field = tuple[FieldPart, ...]
 
 
 class Op(Enum):
@@ -219,7 +219,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One piece of a chip's name, or one feature.
+    """One part of a chip's name, or one feature.
 
     With no `fields`, `default` is literal text. Otherwise the fields' values pick a label; None
     adds nothing. `vendor` names a vendor table whose label is appended as " (LABEL)" (for the
@@ -297,7 +297,7 @@ class Crystal:
 
     method: CrystalMethod
     mhz: int | None = None
-    rom_field: Piece | None = None
+    rom_field: FieldPart | None = None
 
 
 # --- security ----------------------------------------------------------------------------------
@@ -343,8 +343,8 @@ class Security:
     secure_version: Bits | None = None
     key_check: KeyCheck = KeyCheck.NONE
     key_purposes: tuple[tuple[int, ...], ...] = ()
-    purpose_fields: tuple[Piece, ...] = ()
-    key_manager: Piece | None = None
+    purpose_fields: tuple[FieldPart, ...] = ()
+    key_manager: FieldPart | None = None
     key_manager_xts: int = 0
 
 

@@ -67,9 +67,9 @@ class Facts:
             return self.revision
         if name in identity.DERIVED.names:
             return identity.DERIVED.value(name, self.field)
-        pieces = self._s.spec.identity.fields[name]
-        self.words([p.address for p in pieces])
-        return assemble(pieces, self._words)
+        parts = self._s.spec.identity.fields[name]
+        self.words([p.address for p in parts])
+        return assemble(parts, self._words)
 
     def prefetch(self) -> None:
         """Read all identity registers at once, where the other side can batch."""

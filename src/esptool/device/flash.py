@@ -266,7 +266,7 @@ class Flash:
     def read_slow(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
         """Read through the ROM, 64 bytes a request."""
         self._need_flash_ops("read the flash")
-        pieces = []
+        chunks = []
         done = 0
         while done < size:
             wanted = min(ROM_READ_CHUNK, size - done)
@@ -279,11 +279,11 @@ class Flash:
                     f"Reading flash at 0x{offset + done:x}: expected {wanted} bytes, "
                     f"got {len(answer)}."
                 )
-            pieces.append(answer[:wanted])
+            chunks.append(answer[:wanted])
             done += wanted
             if progress is not None and (done % 1024 == 0 or done == size):
                 progress(done, size)
-        return b"".join(pieces)
+        return b"".join(chunks)
 
     def read_by_stub(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
         """Read through a stub: frames, each acknowledged, then an MD5 of all."""
@@ -295,18 +295,18 @@ class Flash:
     def _collect(
         self, offset: int, size: int, timeout_s: float, progress: ProgressFn | None
     ) -> bytes:
-        pieces: list[bytes] = []
+        chunks: list[bytes] = []
         done = 0
         digest = hashlib.md5()
         while done < size:
-            piece = self._r.link.read_frame(timeout_s)
-            done += len(piece)
-            pieces.append(piece)
-            digest.update(piece)
-            if done < size and len(piece) < READ_PACKET:
+            chunk = self._r.link.read_frame(timeout_s)
+            done += len(chunk)
+            chunks.append(chunk)
+            digest.update(chunk)
+            if done < size and len(chunk) < READ_PACKET:
                 raise ProtocolError(
                     f"Corrupt data, expected 0x{READ_PACKET:x} bytes but received "
-                    f"0x{len(piece):x} bytes at 0x{offset + done - len(piece):x}."
+                    f"0x{len(chunk):x} bytes at 0x{offset + done - len(chunk):x}."
                 )
             self._r.link.send_frame(packets.words(done))
             if progress is not None:
@@ -321,7 +321,7 @@ class Flash:
                 f"Digest mismatch: expected {sent.hex()}, got {digest.hexdigest()}.",
                 remedy="Read again, at a lower baud rate.",
             )
-        return b"".join(pieces)
+        return b"".join(chunks)
 
     def read(self, offset: int, size: int, progress: ProgressFn | None = None) -> bytes:
         """Read by the best way that the other side has."""

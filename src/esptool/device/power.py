@@ -250,9 +250,9 @@ class Power:
                 return baud
 
     def _c5_baud(self, baud: int) -> int:
-        piece = self._r.spec.crystal.rom_field
-        assert piece is not None
-        believed, real = self._r.read_field([piece]), self._facts.crystal_mhz
+        part = self._r.spec.crystal.rom_field
+        assert part is not None
+        believed, real = self._r.read_field([part]), self._facts.crystal_mhz
         if believed and believed != real:
             return baud * believed // real
         return baud

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 
-from esptool.chips.spec import ChipSpec, Op, Piece, Step
+from esptool.chips.spec import ChipSpec, FieldPart, Op, Step
 from esptool.device.link import Link, Reply
 from esptool.errors import (
     DamagedRequestError,
@@ -307,10 +307,10 @@ class Requester:
         word = self.read_reg(address) & ~mask
         self.write_reg(address, word | ((value << shift) & mask))
 
-    def read_field(self, pieces: Sequence[Piece]) -> int:
-        """The value assembled from pieces of registers."""
-        words = self.read_regs([p.address for p in pieces])
-        return assemble(pieces, dict(zip([p.address for p in pieces], words, strict=True)))
+    def read_field(self, parts: Sequence[FieldPart]) -> int:
+        """The value assembled from parts of registers."""
+        words = self.read_regs([p.address for p in parts])
+        return assemble(parts, dict(zip([p.address for p in parts], words, strict=True)))
 
     def run_steps(self, steps: Sequence[Step]) -> None:
         """Execute a register recipe of the chip's data, several writes in one request."""
@@ -337,9 +337,9 @@ class Requester:
         flush()
 
 
-def assemble(pieces: Sequence[Piece], words: dict[int, int]) -> int:
-    """Put the pieces of a field together; `words` holds the registers by address."""
+def assemble(parts: Sequence[FieldPart], words: dict[int, int]) -> int:
+    """Put the parts of a field together; `words` holds the registers by address."""
     value = 0
-    for p in pieces:
+    for p in parts:
         value |= ((words[p.address] >> p.shift) & ((1 << p.width) - 1)) << p.out_shift
     return value

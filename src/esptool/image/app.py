@@ -13,7 +13,7 @@ from esptool import chips
 from esptool.chips.spec import ChipSpec, MinRev
 from esptool.errors import ImageError
 from esptool.events import Level, Listener, Message, ignore
-from esptool.image.content import PIECE, Data, cut, joined
+from esptool.image.content import CHUNK, Data, cut, joined
 from esptool.image.header import (
     DIGEST_LEN,
     EXTENDED_HEADER_LEN,
@@ -132,7 +132,7 @@ def _image_of(data: Data, chip: ChipSpec | str) -> tuple[FirmwareImage, bytes]:
     """
     if isinstance(data, bytes):
         return read_image(data, chip), data
-    start = data[:PIECE]
+    start = data[:CHUNK]
     try:
         return read_image(start, chip), start
     except ImageError:

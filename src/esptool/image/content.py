@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data that may be larger than one wants in memory: bytes, or files read piece by piece.
+"""Data that may be larger than one wants in memory: bytes, or files read chunk by chunk.
 
 What is here looks like bytes where it is measured and sliced; slices are bytes.
 """
@@ -17,8 +17,8 @@ from typing import overload
 
 from esptool.errors import ImageError
 
-#: Data up to this size are kept in memory, larger ones are worked on in pieces of it.
-PIECE = 0x400000
+#: Data up to this size are kept in memory, larger ones are worked on in chunks of it.
+CHUNK = 0x400000
 HASHED_AT_ONCE = 0x40000
 
 
@@ -83,9 +83,9 @@ class FileContent(Content):
         try:
             with self._lock:
                 os.lseek(self._descriptor, self._start + start, os.SEEK_SET)
-                while left and (piece := os.read(self._descriptor, left)):
-                    found.append(piece)
-                    left -= len(piece)
+                while left and (chunk := os.read(self._descriptor, left)):
+                    found.append(chunk)
+                    left -= len(chunk)
         except OSError as e:
             raise ImageError(f"Cannot read {self._what}: {e.strerror or e}.") from e
         if left or self._look() != self._state:
@@ -144,8 +144,8 @@ def cut(data: Data, start: int, end: int | None = None) -> Data:
     return JoinedContent([(data, start, end)])
 
 
-def pieces(data: Data, size: int = PIECE) -> Iterator[bytes]:
-    """All of `data`, in pieces of `size` bytes; the last one may be shorter."""
+def chunks(data: Data, size: int = CHUNK) -> Iterator[bytes]:
+    """All of `data`, in chunks of `size` bytes; the last one may be shorter."""
     for at in range(0, len(data), size):
         yield data[at : at + size]
 
@@ -153,13 +153,13 @@ def pieces(data: Data, size: int = PIECE) -> Iterator[bytes]:
 def md5(data: Data) -> str:
     """MD5 in hex digits."""
     digest = hashlib.md5()
-    for piece in pieces(data, HASHED_AT_ONCE):
-        digest.update(piece)
+    for chunk in chunks(data, HASHED_AT_ONCE):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
 def open_large(path: str) -> FileContent | None:
-    """A regular file larger than a piece; None for others, and where it cannot be opened."""
+    """A regular file larger than a chunk; None for others, and where it cannot be opened."""
     with contextlib.suppress(OSError, ValueError):
         # A pipe must not be opened twice, so it is not opened here.
         if _large(os.stat(path), 0):
@@ -178,4 +178,4 @@ def large_rest(descriptor: int, position: int, name: str | None) -> FileContent 
 
 
 def _large(found: os.stat_result, position: int) -> bool:
-    return stat.S_ISREG(found.st_mode) and found.st_size - position > PIECE
+    return stat.S_ISREG(found.st_mode) and found.st_size - position > CHUNK

@@ -244,7 +244,7 @@ def _address_columns(first: int, count: int, rows: int) -> tuple[bytes, bytes]:
 
 
 def write_hex(regions: Iterable[Region]) -> Iterator[bytes]:
-    """Intel HEX text in pieces: rows of 16 bytes, 64 KiB pages announced by linear addresses.
+    """Intel HEX text in chunks: rows of 16 bytes, 64 KiB pages announced by linear addresses.
 
     Page records appear only when some address needs more than 16 bits.
 

@@ -82,12 +82,12 @@ def merge(
         refuse_input_as_output(output, inputs)
     regions = _regions(addr_data)
     _advise(form, regions, spec, tell)
-    pieces = merge_regions(regions, spec, options, tell)
+    chunks = merge_regions(regions, spec, options, tell)
     if output is None:
-        merged = b"".join(pieces)
+        merged = b"".join(chunks)
         tell(Message(f"Merged {len(merged):#x} bytes, ready to flash to offset {offset:#x}."))
         return merged
-    size = _write_pieces(os.fspath(output), pieces)
+    size = _write_chunks(os.fspath(output), chunks)
     end = "be flashed with any ESP USB Bridge" if form == "uf2" else f"flash to offset {offset:#x}"
     tell(Message(f"Wrote {size:#x} bytes to file '{output}', ready to {end}."))
     return None
@@ -186,12 +186,12 @@ def _advise(form: str, regions: Sequence[Region], chip: ChipSpec, tell: Listener
         tell(Message(text, Level.WARNING))
 
 
-def _write_pieces(output: str, pieces: Iterable[bytes]) -> int:
+def _write_chunks(output: str, chunks: Iterable[bytes]) -> int:
     size = 0
     with atomic_writer(output) as out:
-        for piece in pieces:
-            out.write(piece)
-            size += len(piece)
+        for chunk in chunks:
+            out.write(chunk)
+            size += len(chunk)
     return size
 
 

@@ -41,7 +41,7 @@ def merge_regions(
     options: MergeOptions | None = None,
     notify: Listener = ignore,
 ) -> Iterator[bytes]:
-    """The merged file, piece by piece. All checks are made before the first piece comes.
+    """The merged file, chunk by chunk. All checks are made before the first chunk comes.
 
     Raises:
         UsageError: an option has a value that does not exist.

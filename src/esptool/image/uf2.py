@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from esptool.errors import ImageError, UsageError
 
 try:
-    # Twice as fast as OpenSSL's on such short pieces.
+    # Twice as fast as OpenSSL's on such short chunks.
     from _md5 import md5 as _new_md5  # type: ignore[import-not-found]
 except ImportError:  # pragma: no cover - some builds leave it out
     from hashlib import md5 as _new_md5

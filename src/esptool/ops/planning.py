@@ -136,27 +136,27 @@ def _former_content(
     """What the old source says stood in flash, for each region of the new one."""
     if old is None or old == "skip":
         return [None] * len(regions)
-    pieces = load_regions(rewound([(address, old)]))
+    parts = load_regions(rewound([(address, old)]))
     result: list[bytes | None] = []
     for region in regions:
-        start = min((p.address for p in pieces), default=region.address)
-        if len(regions) == len(pieces) == 1 or start <= region.address:
-            result.append(_cut(pieces, region))
+        start = min((p.address for p in parts), default=region.address)
+        if len(regions) == len(parts) == 1 or start <= region.address:
+            result.append(_cut(parts, region))
         else:
             result.append(None)
     return result
 
 
-def _cut(pieces: Sequence[Region], region: Region) -> bytes | None:
-    """The bytes of the pieces from the region's start on, erased bytes in between."""
-    inside = [p for p in pieces if p.end > region.address and p.address < region.end]
+def _cut(parts: Sequence[Region], region: Region) -> bytes | None:
+    """The bytes of the parts from the region's start on, erased bytes in between."""
+    inside = [p for p in parts if p.end > region.address and p.address < region.end]
     if not inside:
         return None
     end = min(max(p.end for p in inside), region.end)
     former = bytearray(b"\xff" * (end - region.address))
-    for piece in inside:
-        data = piece.data[max(0, region.address - piece.address) : end - piece.address]
-        at = max(0, piece.address - region.address)
+    for part in inside:
+        data = part.data[max(0, region.address - part.address) : end - part.address]
+        at = max(0, part.address - region.address)
         former[at : at + len(data)] = data
     return bytes(former)
 

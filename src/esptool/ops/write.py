@@ -206,7 +206,7 @@ class _RegionJob:
         """
         report = self.report
         for left in reversed(range(self.recovery.retries + 1)):
-            lossy = self._send(segment)
+            damaged = self._send(segment)
             if not self.checkable:
                 again = self._look_without_hash(left)
             else:
@@ -215,7 +215,7 @@ class _RegionJob:
                 if wanted == found:
                     report.line("Hash of data verified.")
                     return self._result("written", verified=True)
-                again = lossy and left > 0
+                again = damaged and left > 0
                 if not again:
                     self._judge_hash(wanted, found)
             if not again:

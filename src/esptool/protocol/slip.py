@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SLIP framing (RFC 1055 bytes): payloads to frames, and a stream of bytes back to payloads.
 
-The decoder takes the stream in pieces of any size. What stands between frames (boot logs, line
+The decoder takes the stream in chunks of any size. What stands between frames (boot logs, line
 noise) is kept apart as text for diagnosis.
 """
 
@@ -45,14 +45,14 @@ class Decoder:
     def __init__(self) -> None:
         self.stray = b""
         self.malformed = 0
-        self._pieces: list[bytes] = []
+        self._parts: list[bytes] = []
         self._size = 0
         self._inside = False
 
     def reset(self) -> None:
         """Forget a partly received frame and the stray bytes."""
         self.stray = b""
-        self._pieces.clear()
+        self._parts.clear()
         self._size = 0
         self._inside = False
 
@@ -73,22 +73,22 @@ class Decoder:
         frames: list[bytes] = []
         head, *tail = data.split(END)
         self._append(head)
-        for piece in tail:
+        for part in tail:
             self._delimiter(frames)
-            self._append(piece)
+            self._append(part)
         return frames
 
-    def _append(self, piece: bytes) -> None:
-        if not piece:
+    def _append(self, part: bytes) -> None:
+        if not part:
             return
         if not self._inside:
-            self.stray = (self.stray + piece)[-MAX_STRAY:]
+            self.stray = (self.stray + part)[-MAX_STRAY:]
             return
-        self._pieces.append(piece)
-        self._size += len(piece)
+        self._parts.append(part)
+        self._size += len(part)
         if self._size > MAX_FRAME:
             self.malformed += 1
-            self._pieces.clear()
+            self._parts.clear()
             self._size = 0
             self._inside = False
 
@@ -98,8 +98,8 @@ class Decoder:
         if not self._inside or not self._size:
             self._inside = True
             return
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
+        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts.clear()
         self._size = 0
         self._inside = False
         payload = unescape(body)

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
 from esptool.chips.nor import BLOCK, PAGE, SECTOR
-from esptool.image.content import Data, pieces
+from esptool.image.content import Data, chunks
 from esptool.transfer.segments import AnySegment
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def erase_seconds(address: int, size: int) -> float:
 
 def program_seconds(segment: AnySegment) -> float:
     """Typical time to program a segment, blank pages left out."""
-    blank = sum(map(blank_pages, pieces(segment.data)))
+    blank = sum(map(blank_pages, chunks(segment.data)))
     return (-(-len(segment.data) // PAGE) - blank) * PAGE_PROGRAM_S
 
 
@@ -271,7 +271,7 @@ def _flash_pace(took: float, program_s: float, erase_s: float) -> _Parts:
 def used_pages(data: Data) -> list[int]:
     """For each 4 KiB of `data` how many of its pages are not blank."""
     counts = []
-    for piece in pieces(data, BLOCK):
-        for sector in pieces(piece, SECTOR):
+    for chunk in chunks(data, BLOCK):
+        for sector in chunks(chunk, SECTOR):
             counts.append(-(-len(sector) // PAGE) - blank_pages(sector))
     return counts

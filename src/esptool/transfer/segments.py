@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import overload
 
 from esptool.chips.nor import SECTOR, sector_range
-from esptool.image.content import PIECE, Data, cut, joined
+from esptool.image.content import CHUNK, Data, cut, joined
 
 #: The best level: a byte less on the line is worth more than the work.
 LEVEL = 9
@@ -172,10 +172,10 @@ class LargeSegment(_Place):
         assert not self.pack, "a large segment is deflated in chunks"
 
     def chunks(self) -> Iterator[Segment]:
-        """What is written in one go each, in memory: up to the borders of `PIECE` in flash."""
+        """What is written in one go each, in memory: up to the borders of `CHUNK` in flash."""
         at = self.address
         while at < self.end:
-            last = min(self.end, at - at % PIECE + PIECE)
+            last = min(self.end, at - at % CHUNK + CHUNK)
             data = self.data[at - self.address : last - self.address]
             yield Segment(at, data, self.encrypted, self.pack)
             at = last
@@ -205,7 +205,7 @@ AnySegment = Segment | LargeSegment
 
 def segment_of(address: int, data: Data, encrypted: bool = False, pack: bool = False) -> AnySegment:
     """A segment of the kind that suits the size."""
-    if len(data) > PIECE:
+    if len(data) > CHUNK:
         return LargeSegment(address, data, encrypted, pack)
     return Segment(address, bytes(data), encrypted, pack)
 

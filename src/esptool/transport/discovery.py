@@ -126,8 +126,8 @@ def _rank(port: PortInfo) -> tuple[int, list[tuple[int, int, str]]]:
     else:
         rank = 2
     # ttyUSB10 stands after ttyUSB9.
-    pieces = [p for p in re.split(r"(\d+)", port.device) if p]
-    return rank, [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in pieces]
+    words = [p for p in re.split(r"(\d+)", port.device) if p]
+    return rank, [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in words]
 
 
 def usb_ids(port: Port) -> tuple[int | None, int | None]:

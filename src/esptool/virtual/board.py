@@ -290,8 +290,8 @@ class Board:
 
     def incoming(self) -> bytes:
         """For programs that take bytes as they come: what has arrived by the chip's clock."""
-        pieces = self._inbound.take_bytes(self.clock.now)
-        return b"".join(self._as_received(data, baud) for data, baud in pieces)
+        chunks = self._inbound.take_bytes(self.clock.now)
+        return b"".join(self._as_received(data, baud) for data, baud in chunks)
 
     def next_arrival(self) -> float:
         """When the next bytes worth waking for will have arrived."""
@@ -309,7 +309,7 @@ class Board:
         return there
 
     def _arrive(self, data: bytes, baud: int) -> None:
-        """Hand a piece over to the program that runs."""
+        """Hand what has arrived over to the program that runs."""
         if self.held or not data:
             return
         if self.options.link == "uart" and self.soc.baud == 0:

@@ -13,7 +13,7 @@ _WAKE = 64
 
 
 @dataclass(slots=True)
-class _Piece:
+class _Chunk:
     """Up to one frame. `start` is when its first bit reaches the chip."""
 
     start: float
@@ -31,39 +31,39 @@ class Inbound:
     """The host's end puts bytes in; the chip takes them whole frames at a time, or as they come."""
 
     def __init__(self) -> None:
-        self._pieces: deque[_Piece] = deque()
+        self._chunks: deque[_Chunk] = deque()
 
     def put(self, start: float, byte_s: float, data: bytes, baud: int) -> float:
         """Send bytes, the first from `start` on; when the last has left."""
         done = 0
         while done < len(data):
             end = data.find(_FRAME_MARK, done + 1) + 1 or len(data)
-            self._pieces.append(_Piece(start + done * byte_s, byte_s, data[done:end], baud))
+            self._chunks.append(_Chunk(start + done * byte_s, byte_s, data[done:end], baud))
             done = end
         return start + len(data) * byte_s
 
     def next_frame(self) -> float:
-        """When the next piece is complete; infinity when none is on its way."""
-        first = self._pieces[0] if self._pieces else None
+        """When the next chunk is complete; infinity when none is on its way."""
+        first = self._chunks[0] if self._chunks else None
         return math.inf if first is None else first.moment(len(first.data))
 
     def next_bytes(self) -> float:
         """When there is something to wake a sleeping program for."""
-        if not self._pieces:
+        if not self._chunks:
             return math.inf
-        first = self._pieces[0]
+        first = self._chunks[0]
         return first.moment(min(len(first.data), first.taken + _WAKE))
 
     def take_frame(self) -> tuple[bytes, int]:
-        """The next piece, and the rate it was sent at."""
-        first = self._pieces.popleft()
+        """The next chunk, and the rate it was sent at."""
+        first = self._chunks.popleft()
         return first.data[first.taken :], first.baud
 
     def take_bytes(self, now: float) -> list[tuple[bytes, int]]:
-        """All that has arrived by `now`, with the rate of each piece."""
+        """All that has arrived by `now`, with the rate of each chunk."""
         out: list[tuple[bytes, int]] = []
-        while self._pieces:
-            first = self._pieces[0]
+        while self._chunks:
+            first = self._chunks[0]
             # A hair more, so that the moment of a byte counts as arrived.
             count = int((now - first.start) / first.byte_s + 1e-6)
             if count <= first.taken:
@@ -72,5 +72,5 @@ class Inbound:
             if count < len(first.data):
                 first.taken = count
                 break
-            self._pieces.popleft()
+            self._chunks.popleft()
         return out

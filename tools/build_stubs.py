@@ -25,16 +25,24 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import stub_pack
 import stub_stack
 from esptool import chips
 from esptool._version import __version__
 from esptool.chips.spec import Arch, ChipSpec
+from generate import firmware as firmware_facts
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware"
 OUT = ROOT / "src" / "esptool" / "stubs" / "data"
+#: Folder of the first stages in it.
+FIRST = "first"
 
 STACK = 2048
+#: The first stage's.
+STAGE_STACK = 512
+#: Headers of the stub that the first stage uses too.
+STAGE_HEADERS = ("hal.h", "types.h")
 #: What is kept of it for functions of the ROM.
 ROM_STACK = 768
 
@@ -65,32 +73,41 @@ COMMON = [
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
-    """A compiler with its flags for one family."""
+    """A compiler with its flags for one family.
+
+    Attributes:
+        entry: where a first stage enters the stub.
+    """
 
     prefix: str
     flags: tuple[str, ...]
     start: str
     rodata_in_code: bool
+    stage_flags: tuple[str, ...]
+    entry: str
 
 
 #: RISC-V calls are made short by the linker; on Xtensa they are short from the start, as the code
 #: lies in one piece, and nothing may move there: the entry's offset is known to emulators.
 _RISCV = ("-march=rv32imc", "-mabi=ilp32", "-msmall-data-limit=0", "-msave-restore")
 _CALL0 = ("-mtext-section-literals", "-Wl,--no-relax")
+#: Helpers that save registers pay only where there are many functions.
+_RISCV_STAGE = _RISCV[:-1]
 
 TOOLCHAINS = {
-    Arch.RISCV: Toolchain("riscv64-unknown-elf-", _RISCV, "riscv.S", True),
-    Arch.XTENSA: Toolchain("xtensa-lx106-elf-", _CALL0, "xtensa.S", False),
-    Arch.LX106: Toolchain("xtensa-lx106-elf-", _CALL0, "lx106.S", False),
+    Arch.RISCV: Toolchain("riscv64-unknown-elf-", _RISCV, "riscv.S", True, _RISCV_STAGE, "start"),
+    Arch.XTENSA: Toolchain("xtensa-lx106-elf-", _CALL0, "xtensa.S", False, _CALL0, "plain"),
+    Arch.LX106: Toolchain("xtensa-lx106-elf-", _CALL0, "lx106.S", False, _CALL0, "start"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A linked stub: the public JSON fields, and what the manifest tells."""
+    """A linked stub: the public JSON fields, what the manifest tells, and its first stage."""
 
-    fields: dict[str, object]
+    fields: dict[str, Any]
     facts: dict[str, object]
+    first: dict[str, Any]
 
 
 def _run(*command: str | Path, cwd: Path | None = None) -> str:
@@ -144,7 +161,7 @@ def build(name: str, spec: ChipSpec, work: Path) -> Built:
     plugged = "PLUGIN_START" in (work / "chip.ld").read_text()
     if plugged:
         _build_plugin(tools, spec, work)
-    return _collect(name, tools, work, plugged)
+    return _collect(name, spec, tools, work, plugged)
 
 
 def _build_plugin(tools: Toolchain, spec: ChipSpec, work: Path) -> None:
@@ -174,7 +191,9 @@ def _symbols(tools: Toolchain, elf: str, work: Path) -> dict[str, int]:
     return {row[2]: int(row[0], 16) for row in rows if len(row) == 3}
 
 
-def _collect(name: str, tools: Toolchain, work: Path, plugged: bool) -> Built:
+def _collect(
+    name: str, spec: ChipSpec, tools: Toolchain, work: Path, plugged: bool
+) -> Built:
     parts = {part: _section(tools, "stub.elf", part, work) for part in ("text", "data")}
     symbols = _symbols(tools, "stub.elf", work)
     text, ram, free = (symbols[name] for name in ("TEXT_START", "RAM_START", "TEXT_SIZE"))
@@ -220,7 +239,66 @@ def _collect(name: str, tools: Toolchain, work: Path, plugged: bool) -> Built:
         start, size = _extent(tools, work)
         facts["plugin"] = size
         facts["plugin_ram"] = {"what": "plug-in", "start": start, "size": size}
-    return Built(fields, facts)
+    first = _first(name, tools, work, fields, symbols)
+    first["otg"] = _otg(name, spec)
+    facts["first"] = first.pop("facts")
+    return Built(fields, facts, first)
+
+
+def _otg(name: str, spec: ChipSpec) -> dict[str, Any] | None:
+    """How the ROM tells that the host is on USB-OTG."""
+    otg = (firmware_facts.read(ROOT / "facts", spec).otg or {}).get(name)
+    return None if otg is None else {"places": otg.link, "value": otg.link_value}
+
+
+def _first(
+    name: str, tools: Toolchain, work: Path, stub: Mapping[str, Any], symbols: Mapping[str, int]
+) -> dict[str, Any]:
+    """Compile and link the first stage, and pack the stub for it."""
+    work = work / "first"
+    work.mkdir(exist_ok=True)
+    for part in ("chip.h", "chip.ld"):
+        shutil.copy(work.parent / part, work)
+    for source in (*FIRMWARE.glob("stage/*.[ch]"), *(FIRMWARE / "src" / n for n in STAGE_HEADERS)):
+        shutil.copy(source, work)
+    script = (FIRMWARE / "stage" / "stage.ld").read_text()
+    (work / "stage.ld").write_text(re.sub(r"\bSTACK\b", f"{STAGE_STACK}", script))
+    shutil.copy(FIRMWARE / "stage" / f"entry_{tools.start}", work / "start.S")
+    sources = ["start.S", *sorted(p.name for p in work.glob("*.c"))]
+    gcc = tools.prefix + "gcc"
+    _run(gcc, *COMMON, *tools.stage_flags, "-c", *sources, cwd=work)
+    objects = [Path(s).stem + ".o" for s in sources]
+    _run(gcc, *tools.stage_flags, "-nostdlib", "-Wl,--gc-sections",
+         "-Wl,-z,max-page-size=4", "-T", "stage.ld", "-o", "stage.elf", *objects, cwd=work)
+    text, unpacker = (_section(tools, "stage.elf", part, work) for part in ("text", "unpack"))
+    own = _symbols(tools, "stage.elf", work)
+    deepest = stub_stack.read(work).deepest("stage")
+    if deepest > STAGE_STACK:
+        raise SystemExit(f"{name}: the first stage's stack may get {deepest} bytes deep.")
+    plain = base64.b64decode(stub["text"]) + base64.b64decode(stub["data"])
+    if stub["text_start"] + len(base64.b64decode(stub["text"])) > own["STAGE_START"]:
+        raise SystemExit(f"{name}: the stub's code reaches into the first stage.")
+    packed = stub_pack.pack(plain)
+    packed_at = -(-stub["bss_start"] // 16) * 16
+    plain_at = packed_at + -(-len(packed) // 16) * 16
+    if plain_at + len(plain) > own["STAGE_RAM"]:
+        raise SystemExit(f"{name}: there is no room to unpack the stub.")
+    return {
+        "entry": own["start"],
+        "text": base64.b64encode(text).decode(),
+        "text_start": own["STAGE_START"],
+        "unpacker": base64.b64encode(unpacker).decode(),
+        "unpacker_at": own["STAGE_START"] + len(text),
+        "unpacker_entry": own["place"],
+        "ram_start": own["STAGE_RAM"],
+        "ram_end": own["stack_top"],
+        "stub_entry": symbols[tools.entry],
+        "packed": base64.b64encode(packed).decode(),
+        "packed_at": packed_at,
+        "plain_at": plain_at,
+        "facts": {"text": len(text), "unpacker": len(unpacker), "packed": len(packed),
+                  "stack": STAGE_STACK, "stack_used": deepest},
+    }
 
 
 def _extent(tools: Toolchain, work: Path) -> tuple[int, int]:
@@ -245,11 +323,11 @@ def _plugin(tools: Toolchain, work: Path) -> dict[str, object]:
 def source_hash() -> str:
     """SHA-256 over all that goes into a build, names included."""
     digest = hashlib.sha256()
-    folders = ("src", "arch", "chips", "nand")
+    folders = ("src", "arch", "chips", "nand", "stage")
     files = [*(p for f in folders for p in FIRMWARE.glob(f"{f}/*")), *FIRMWARE.glob("*.ld")]
     for path in sorted(files):
         digest.update(f"{path.relative_to(FIRMWARE)}\n".encode() + path.read_bytes())
-    digest.update(repr((COMMON, TOOLCHAINS, STACK)).encode())
+    digest.update(repr((COMMON, TOOLCHAINS, STACK, STAGE_STACK)).encode())
     return digest.hexdigest()
 
 
@@ -280,9 +358,10 @@ def build_all(names: list[str], out: Path) -> dict[str, Built]:
         for name, spec in stubs().items():
             if name in names:
                 built[name] = build(name, spec, Path(work) / name)
-    out.mkdir(parents=True, exist_ok=True)
+    (out / FIRST).mkdir(parents=True, exist_ok=True)
     for name, stub in built.items():
         (out / f"{name}.json").write_text(json.dumps(stub.fields, indent=1) + "\n")
+        (out / FIRST / f"{name}.json").write_text(json.dumps(stub.first, indent=1) + "\n")
     release = _release(OUT / "manifest.json")
     for name, stub in built.items():
         stub.facts["since_release"] = _loaded(stub.facts) - release["sizes"].get(name, 0)
@@ -329,14 +408,16 @@ def _sizes(path: Path) -> dict[str, dict[str, int]]:
 def report(built: dict[str, Built], before: dict[str, dict[str, int]]) -> None:
     """Print a table of sizes and how they changed since `before`."""
     print(f"{'stub':<14}{'code':>7}{'data':>7}{'bss':>8}{'stack':>7}{'used':>7}{'change':>8}"
-          f"{'since release':>15}")
+          f"{'since release':>15}{'first':>7}{'unpack':>7}{'stack':>7}{'packed':>8}")
     for name, stub in built.items():
         f = stub.facts
         old = before.get(name)
         change = f"{_loaded(f) - _loaded(old):+d}" if old else "new"
         since = f"{f['since_release']:+}" if "since_release" in f else ""
+        first: Any = f["first"]
         print(f"{name:<14}{f['text']:>7}{f['data']:>7}{f['bss']:>8}{f['stack']:>7}"
-              f"{f['stack_used']:>7}{change:>8}{since:>15}")
+              f"{f['stack_used']:>7}{change:>8}{since:>15}{first['text']:>7}"
+              f"{first['unpacker']:>7}{first['stack_used']:>7}{first['packed']:>8}")
 
 
 def main() -> int:
@@ -353,9 +434,10 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as there:
         built = build_all(names, Path(there))
-        differ = [n for n in built
-                  if not (OUT / f"{n}.json").exists()
-                  or (OUT / f"{n}.json").read_bytes() != (Path(there) / f"{n}.json").read_bytes()]
+        files = [f"{folder}{name}.json" for name in built for folder in ("", f"{FIRST}/")]
+        differ = [f for f in files
+                  if not (OUT / f).exists()
+                  or (OUT / f).read_bytes() != (Path(there) / f).read_bytes()]
     print("same" if not differ else "different: " + ", ".join(differ))
     return 1 if differ else 0
 

@@ -21,6 +21,8 @@ _BY_POINTER = {
     "frame_done": re.compile(r"^ext_write_(frame|damage)$"),
     "pump": re.compile(r"^ext_report$"),
     "hand_on": re.compile(r"^(\w+\.c:)?inflated$"),
+    # The first stage: code that was sent for START.
+    "stage": re.compile(r"^place$"),
 }
 _BY_LINK = re.compile(r"(uart|usb|otg)_(available|read|room|write|flush)$")
 _INDIRECT = "__indirect_call"

@@ -22,6 +22,9 @@ ROM_SIZE = 0x100000
 #: Least room for a stub's code, and for its data, zeroed data and stack.
 LEAST_TEXT, LEAST_DATA = 0x4000, 0xC000
 LEAST_PLUGIN = 0x1000
+#: The first stage lies at the end of what the stub's code may take, not further behind its start
+#: than this; its data and stack lie at the end of the stub's.
+STAGE_REACH, STAGE_TEXT, STAGE_DATA = 0x8000, 0x600, 0x1000
 
 #: Values by the first silicon revision that has them, rising; the first is for 0.
 ByRevision = tuple[tuple[int, int], ...]
@@ -257,6 +260,8 @@ def linker(name: str, chip: ChipSpec, ram: Ram) -> str:
         f"TEXT_SIZE = {ram.text_size:#x};\n"
         f"RAM_START = {ram.data:#x};\n"
         f"RAM_END = {ram.end:#x};\n"
+        f"STAGE_START = {ram.text + min(ram.text_size, STAGE_REACH) - STAGE_TEXT:#x};\n"
+        f"STAGE_RAM = {(ram.end & ~15) - STAGE_DATA:#x};\n"
         + (
             f"PLUGIN_START = {ram.plugin:#x};\nPLUGIN_SIZE = {ram.plugin_size:#x};\n"
             if ram.plugin is not None

@@ -47,6 +47,8 @@ class Session(Requester):
             known or not looked at.
         stub_disabled: no stub may be started on this chip.
         loaded_stub: what `run_stub` uploaded last.
+        loaded: how that went, None before.
+        rom_only_upload: stubs are loaded by the ROM alone, as a first stage failed.
         recover: brings the chip back where it is lost; None where nobody can.
         recovering: it is being taken up again after a loss.
         may_reset: the chip may be reset to take it up again when it is lost.
@@ -72,6 +74,8 @@ class Session(Requester):
         self.recover: Callable[[Session], None] | None = None
         self.recovering = False
         self.loaded_stub: Stub | None = None
+        self.loaded: stub_loader.Loaded | None = None
+        self.rom_only_upload = False
         self.usb_place: PortInfo | None = None
         self._port_seen = False
 
@@ -127,10 +131,12 @@ class Session(Requester):
 
     # --- stub ----------------------------------------------------------------------------------
 
-    def run_stub(self, stub: Stub | None = None) -> None:
+    def run_stub(self, stub: Stub | None = None, baud: int | None = None) -> None:
         """Upload and start a stub (ours, unless one is given), and ask what it can do.
 
-        Where none may run, `stub_disabled` is set and a note is made.
+        Where none may run, `stub_disabled` is set and a note is made. With `baud` the stub is
+        loaded and left running at that rate where its first stage can do so and the line bears it;
+        `loaded` and the rate of the link tell.
         """
         if self.sync_stub_detected or self.is_stub:
             self.note("Stub flasher is already running. No upload is necessary.", Level.INFO)
@@ -158,7 +164,7 @@ class Session(Requester):
         self.flash.known_id = None
         self.loaded_stub = stub
         try:
-            self._upload(stub)
+            self.loaded = self._upload(stub, baud)
         finally:
             self.tell_remarks()
         self.note("Running stub flasher...", Level.INFO)
@@ -179,18 +185,16 @@ class Session(Requester):
         for remark in self.link.port.remarks:
             self.listener(remark)
 
-    def _upload(self, stub: Stub) -> None:
+    def _upload(self, stub: Stub, baud: int | None) -> stub_loader.Loaded:
         """Upload and greet; from the start again where the line or the chip was lost."""
         if self.recovering:
-            stub_loader.upload(self, stub)
-            return
+            return stub_loader.upload(self, stub, baud)
         # Nothing is written yet, and through the stub the MAC address costs no request of its own.
         self._remember_port()
         with self.one_job() as tries:
             while True:
                 try:
-                    stub_loader.upload(self, stub)
-                    return
+                    return stub_loader.upload(self, stub, baud)
                 except LineLossError as e:
                     if not self.may_reset or self.recover is None or not tries.spend():
                         raise

@@ -3,18 +3,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from esptool.device import first_stage
 from esptool.device.ram import RAM_BLOCK, USB_OTG_BLOCK
-from esptool.errors import FatalError, ProtocolError, SecureModeError
+from esptool.errors import (
+    FatalError,
+    LineLossError,
+    LinkTimeoutError,
+    NoAnswerError,
+    ProtocolError,
+    SecureModeError,
+)
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
 
 if TYPE_CHECKING:
     from esptool.device.session import Session
     from esptool.stubs import Stub
+    from esptool.stubs.first import FirstStage
 
 GREETING = b"OHAI"
+#: A first stage greets as soon as it is entered.
+FIRST_GREETING_S = 0.2
+FIRST_ATTEMPTS = 3
+#: The stub greets as soon as its data are zeroed.
+STUB_GREETING_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """How a stub came into the chip.
+
+    Attributes:
+        staged: by its first stage, not by the ROM alone.
+        baud: the rate at which the stub was left running.
+        refused: a rate that was asked for and did not work, 0 for none.
+        resent: blocks that had to be sent again.
+    """
+
+    staged: bool
+    baud: int
+    refused: int = 0
+    resent: int = 0
 
 
 def stub_name(session: Session) -> str:
@@ -49,26 +81,104 @@ def ram_block(session: Session) -> int:
     return RAM_BLOCK
 
 
-def upload(session: Session, stub: Stub) -> None:
+def upload(session: Session, stub: Stub, baud: int | None = None) -> Loaded:
     """Send `stub` to RAM, start it and wait for its greeting.
+
+    Where a first stage can load it, that goes at `baud`, and the stub runs at that rate then, or at
+    the old one where the line cannot bear it. Otherwise the rate stays as it is.
 
     Raises:
         ProtocolError: something else than the greeting came.
         FatalError: the upload failed.
     """
+    first = stage_for(session, stub)
+    if first is not None:
+        base = session.link.baud
+        try:
+            return _by_stages(session, first, baud)
+        except LineLossError:
+            # Another try is made in the old way, with a chip that was reset.
+            session.rom_only_upload = True
+            session.link.set_baud(base)
+            raise
     block = ram_block(session)
     for address, data in segments(stub):
         session.ram.load(data, address, block)
     detour = session.spec.stub.secure_boot_detour
     if detour is not None and session.facts.secure_boot_enabled:
         _start_by_detour(session, stub.entry, *detour)
-        return
+    else:
+        _enter(session, stub.entry)
+        _greet(session)
+    return Loaded(False, session.link.baud)
+
+
+def stage_for(session: Session, stub: Stub) -> FirstStage | None:
+    """The first stage that can load `stub` over this link; None where the ROM does it all."""
+    from esptool.stubs.first import first_stage as found
+
+    first = None if session.rom_only_upload else found(stub)
+    if first is None or session.is_stub:
+        return None
+    if session.spec.stub.secure_boot_detour is not None and session.facts.secure_boot_enabled:
+        return None
+    return None if _by_otg(session, first) else first
+
+
+def _by_otg(session: Session, first: FirstStage) -> bool:
+    """The host is on USB-OTG, which a first stage does not speak."""
+    if first.otg is None or not session.facts.maybe_usb_otg:
+        return False
+    if session.facts.usb_mode == "usb_otg":
+        return True
+    # The port does not say what it is, but the ROM knows.
+    return session.read_reg(first.otg.address(session.facts.revision)) == first.otg.value
+
+
+def _by_stages(session: Session, first: FirstStage, baud: int | None) -> Loaded:
+    session.ram.load(first.text, first.text_start, RAM_BLOCK)
+    stage = _start_first(session, first)
+    refused = 0
+    if baud is not None and not stage.set_rate(baud):
+        refused = baud
+    image = first.image
+    stage.send((image.unpacker_at, image.unpacker), (image.packed_at, image.packed))
+    if not stage.start(image, GREETING):
+        _greet_or_sync(session)
+    return Loaded(True, session.link.baud, refused, stage.resent)
+
+
+def _start_first(session: Session, first: FirstStage) -> first_stage.FirstStageLink:
+    for _ in range(FIRST_ATTEMPTS):
+        # The request may have been lost; a first stage takes it for a damaged frame.
+        _enter(session, first.entry)
+        stage = first_stage.greeted(session.link, FIRST_GREETING_S)
+        stage = stage or first_stage.called(session.link)
+        if stage is not None:
+            return stage
+    raise LinkTimeoutError("The first stage of the stub flasher does not answer.")
+
+
+def _greet_or_sync(session: Session) -> None:
+    """Wait for the stub; where its greeting is lost, it answers when called."""
     try:
-        session.ram.finish(stub.entry)
-    except ProtocolError:
-        # The greeting may overtake a damaged last answer of the ROM: it decides below.
+        if session.link.read_frame(STUB_GREETING_S) == GREETING:
+            return
+    except NoAnswerError:
         pass
-    _greet(session)
+    session.link.discard_input()
+    answer = session.link.sync_once(session.settings.sync_timeout * 3)
+    session.link.discard_input()
+    if answer.value:
+        raise ProtocolError("Failed to start stub flasher. The ROM loader answers.")
+
+
+def _enter(session: Session, entry: int) -> None:
+    try:
+        session.ram.finish(entry)
+    except ProtocolError:
+        # What was started may overtake a damaged last answer of the ROM: it decides.
+        pass
 
 
 def segments(stub: Stub) -> list[tuple[int, bytes]]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from esptool import stubs
 from esptool.errors import UsageError
+from esptool.stubs.first import first_stage
 from esptool.virtual.program import Program, Silent
 
 if TYPE_CHECKING:
@@ -24,28 +27,40 @@ _GREETING = b"OHAI"
 
 def start(board: Board, entry: int) -> None:
     """Jump to `entry`: by emulation where that is possible and wanted, else by a model."""
+    stub = first_at(board.soc, entry)
+    if stub is not None:
+        board.soc.loaded += [(part.start, len(part)) for part in stubs.memory(stub)]
     wanted = _wanted(board.options)
     if wanted in ("auto", "emulated") and _emulate(board, entry):
         return
     soc = board.soc
-    if not looks_like_stub(board, entry):
+    if stub is None and not looks_like_stub(board, entry):
         soc.remark(f"The program at {entry:#x} in the virtual chip's RAM is not executed{_why()}.")
         soc.program = Silent()
         return
+    from esptool.virtual.stage_model import StageModel
     from esptool.virtual.stub_model import StubModel
 
     if wanted == "model" or board.options.stub == "public":
-        soc.notes.append(f"The virtual chip imitates the flasher stub by a model{_why()}.")
-    else:
+        text = f"The virtual chip imitates the flasher stub by a model{_why()}."
+        if text not in soc.notes:
+            soc.notes.append(text)
+    elif stub is None and not is_ours(soc, entry):
         # By its place alone: it may be another program, which would then not run.
         soc.remark(
             f"The virtual chip takes the program at {entry:#x} for a flasher stub and imitates it "
             f"by a model{_why()}.",
             once=True,
         )
-    stub = StubModel(soc, extensions=board.options.stub != "public")
-    soc.program = stub
-    stub.greet()
+    else:
+        soc.remark(f"The virtual chip imitates the flasher stub by a model{_why()}.", once=True)
+    program = (
+        StageModel(soc)
+        if stub is not None
+        else StubModel(soc, extensions=board.options.stub != "public")
+    )
+    soc.program = program
+    program.greet()
 
 
 def _wanted(options: Options) -> str:
@@ -83,7 +98,7 @@ def _emulate(board: Board, entry: int) -> bool:
     from esptool.virtual.emulator import can_run, engines
 
     soc = board.soc
-    ours = is_ours(soc, entry)
+    ours = is_ours(soc, entry) or first_at(soc, entry) is not None
     if not ours and (looks_like_stub(board, entry) or not can_run(soc)):
         return False
     if not engines():
@@ -96,15 +111,37 @@ def _emulate(board: Board, entry: int) -> bool:
     return True
 
 
-def is_ours(soc: Soc, entry: int) -> bool:
-    """The code in RAM at `entry` is a stub of this package."""
+def first_at(soc: Soc, entry: int) -> stubs.Stub | None:
+    """The stub of this package whose first stage lies in RAM at `entry`, if one does."""
+    for stub in _stubs(soc):
+        first = first_stage(stub)
+        if (
+            first is not None
+            and first.entry == entry
+            and soc.bus.read(first.text_start, len(first.text)) == first.text
+        ):
+            return stub
+    return None
+
+
+def _stubs(soc: Soc) -> Iterator[stubs.Stub]:
     key = soc.silicon.key
     for path in (stubs.DATA / f"{key}.json", *sorted(stubs.DATA.glob(f"{key}-*.json"))):
         if path.is_file():
-            stub = stubs.load_file(path)
-            if stub.entry == entry and soc.bus.read(stub.text_start, len(stub.text)) == stub.text:
-                return True
-    return False
+            yield replace(stubs.load_file(path), ours=True)
+
+
+def is_ours(soc: Soc, entry: int) -> bool:
+    """The code in RAM at `entry` is a stub of this package."""
+    return any(
+        _enters(stub, entry) and soc.bus.read(stub.text_start, len(stub.text)) == stub.text
+        for stub in _stubs(soc)
+    )
+
+
+def _enters(stub: stubs.Stub, entry: int) -> bool:
+    first = first_stage(stub)
+    return entry == stub.entry or (first is not None and entry == first.image.entry)
 
 
 class _Starting(Program):

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first stage on the chip, spoken to: rates, blocks, patterns, and the start of the stub."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from esptool.device.link import Link
+from esptool.errors import LinkTimeoutError, NotSupportedError, ProtocolError
+from esptool.protocol import slip, stage
+from esptool.protocol.stage import StageAnswer, StageInfo, StageOp, StageStatus
+from esptool.protocol.windows.blocks import BlockWindow
+from esptool.stubs.first import Image
+
+#: Blocks on their way at once.
+WINDOW = 8
+#: The stage answers at once; a bridge may take as long as this.
+ANSWER_S = 0.1
+ATTEMPTS = 3
+#: What unpacking and checking may take on a slow processor.
+START_S = 0.3
+#: So many bytes without a good frame make the stage give up a rate that it was not heard at, and so
+#: many one that had been proven.
+GARBAGE_ON_TRIAL, GARBAGE = 256, 8192
+_FILLER = b"\x55"
+_BITS_A_BYTE = 10
+#: A frame beside its fields, and what escaping may add.
+_OVERHEAD = 16
+
+
+class FirstStageLink:
+    """A first stage that runs.
+
+    Attributes:
+        info: what it says of itself.
+        base: the rate at which it was started: it comes back to that by itself.
+        resent: blocks that had to be sent again so far.
+    """
+
+    def __init__(self, link: Link, info: StageInfo) -> None:
+        self.link = link
+        self.info = info
+        self.base = link.baud
+        self.resent = 0
+        self._number = 0
+
+    # --- requests --------------------------------------------------------------------------------
+
+    def ask(
+        self, op: StageOp, fields: bytes = b"", *, attempts: int = ATTEMPTS, work_s: float = 0.0
+    ) -> StageAnswer:
+        """Send a request, again where nothing whole comes back, and return its answer.
+
+        Every request may be repeated without harm.
+
+        Raises:
+            LinkTimeoutError: no answer.
+            NotSupportedError: the stage does not know the operation.
+        """
+        self._number = (self._number + 1) & 0xFFFF
+        frame = stage.request(op, self._number, fields)
+        for _ in range(attempts):
+            self.link.send_frame(frame)
+            answer = self._answer(op, self._number, self.line_s(len(frame)) + work_s)
+            if answer is None:
+                continue
+            if answer.status == StageStatus.UNKNOWN:
+                raise NotSupportedError("The first stage does not know this request.")
+            return answer
+        raise LinkTimeoutError("The first stage of the stub does not answer.")
+
+    def _answer(self, op: int, number: int, line_s: float) -> StageAnswer | None:
+        """The answer to one request; None where it is lost, or the request was."""
+        for payload in self._within(ANSWER_S + line_s):
+            answer = stage.parse(payload)
+            if answer is None:
+                continue
+            if answer.op == op and answer.number == number:
+                return answer
+            if answer.op == StageOp.DAMAGED:
+                return None
+        return None
+
+    def line_s(self, size: int) -> float:
+        """How long a frame with so many bytes of fields, and one like it back, take on the line."""
+        return 2 * (size + _OVERHEAD) * _BITS_A_BYTE / max(1, self.link.baud)
+
+    def hello(self, attempts: int = ATTEMPTS) -> bool:
+        """The stage answers at the present rate."""
+        try:
+            answer = self.ask(StageOp.HELLO, attempts=attempts)
+        except LinkTimeoutError:
+            return False
+        self.info = stage.parse_info(answer) or self.info
+        return True
+
+    # --- rates -----------------------------------------------------------------------------------
+
+    def set_rate(self, baud: int) -> bool:
+        """Go to `baud` with the chip; False, with both back at `base`, where that fails."""
+        if baud == self.link.baud:
+            return True
+        try:
+            divider = stage.divider_for(self.info, self.link.baud, baud)
+            self.ask(StageOp.RATE, struct.pack("<I", divider))
+        except ValueError:
+            return False
+        except LinkTimeoutError:
+            # The chip may be at either rate.
+            if self.hello(1):
+                return False
+        self.link.set_baud(baud)
+        if self.hello():
+            return True
+        self.back_to_base(GARBAGE_ON_TRIAL)
+        return False
+
+    def back_to_base(self, garbage: int = GARBAGE) -> None:
+        """Let the chip give up its rate, and follow it.
+
+        Raises:
+            LinkTimeoutError: it is not to be heard there either.
+        """
+        self.link.set_baud(self.base)
+        for _ in range(ATTEMPTS):
+            if self.hello(1):
+                return
+            self.link.port.send(_FILLER * garbage + slip.END)
+            self.link.sleep(garbage * _BITS_A_BYTE / self.base)
+            self.link.discard_input()
+            garbage = GARBAGE
+        if not self.hello():
+            raise LinkTimeoutError("The first stage of the stub is lost.")
+
+    def echo(self, pattern: bytes) -> bool:
+        """The pattern went to the chip and came back whole.
+
+        At most `info.longest` bytes, a multiple of 4 and not empty.
+        """
+        try:
+            return self.ask(StageOp.ECHO, pattern, attempts=1).fields == pattern
+        except LinkTimeoutError:
+            return False
+
+    # --- the stub --------------------------------------------------------------------------------
+
+    def send(self, *parts: tuple[int, bytes]) -> None:
+        """Write to RAM, (address, bytes) of words: in blocks that are sent until acknowledged.
+
+        Raises:
+            LinkTimeoutError: the stage does not answer any more, at `base` either.
+        """
+        size = self.info.longest - 4
+        blocks = [
+            struct.pack("<I", address + at) + data[at : at + size]
+            for address, data in parts
+            for at in range(0, len(data), size)
+        ]
+        frames = [
+            stage.request(StageOp.WRITE, number, block + bytes(-len(block) % 4))
+            for number, block in enumerate(blocks)
+        ]
+        window = BlockWindow(len(frames), WINDOW)
+        while not window.over:
+            due = window.due()
+            if due:
+                self.link.port.send(b"".join(slip.encode(frames[n]) for n in due))
+            wait = ANSWER_S + window.on_way * self.line_s(size) / 2
+            came = False
+            for payload in self.link.frames_within(wait):
+                answer = stage.parse(payload)
+                if answer is not None:
+                    window.take(answer)
+                    came = True
+            if not came:
+                self._silent(window)
+        self.resent += window.resent
+
+    def _silent(self, window: BlockWindow) -> None:
+        try:
+            window.silence()
+        except LinkTimeoutError:
+            if self.link.baud == self.base:
+                raise
+            self.back_to_base()
+
+    def start(self, image: Image, greeting: bytes) -> bool:
+        """Unpack what was sent, place it and start it; True where its greeting has come already.
+
+        Raises:
+            ProtocolError: what arrived is not what was sent.
+        """
+        fields = [image.unpacker_entry, image.entry]
+        fields += [image.packed_at, len(image.packed), image.plain_at, image.size, image.crc]
+        fields += [word for piece in image.pieces for word in piece]
+        frame = stage.request(StageOp.START, 0, struct.pack(f"<{len(fields)}I", *fields))
+        for _ in range(ATTEMPTS):
+            self.link.send_frame(frame)
+            for payload in self._within(ANSWER_S + START_S + self.line_s(len(frame))):
+                if payload == greeting:
+                    return True
+                answer = stage.parse(payload)
+                if answer is None or answer.op not in (StageOp.START, StageOp.DAMAGED):
+                    continue
+                if answer.op == StageOp.DAMAGED:
+                    break
+                if answer.status != StageStatus.GOOD:
+                    raise ProtocolError("The stub did not arrive whole.")
+                return False
+        # The answers are lost, or the stub runs and takes no such request.
+        return False
+
+    def _within(self, timeout_s: float) -> Iterator[bytes]:
+        """Frames until the time is up."""
+        deadline = self.link.now() + timeout_s
+        while (left := deadline - self.link.now()) > 0:
+            yield from self.link.frames_within(left)
+
+
+def greeted(link: Link, timeout_s: float) -> FirstStageLink | None:
+    """The first stage, once it greets; None where nothing is heard of it."""
+    deadline = link.now() + timeout_s
+    while (left := deadline - link.now()) > 0:
+        for payload in link.frames_within(left):
+            answer = stage.parse(payload)
+            info = stage.parse_info(answer) if answer is not None else None
+            if info is not None:
+                return FirstStageLink(link, info)
+    return None
+
+
+def called(link: Link) -> FirstStageLink | None:
+    """A first stage whose greeting was lost: it is called."""
+    here = FirstStageLink(link, StageInfo(0, 0, 0, 0))
+    return here if here.hello() and here.info.longest else None

@@ -104,7 +104,28 @@ def _delete(state: Globals, /, namespace: str, key: str | None, **values: Any) -
         _write(place, nvs, f"Deleting {what}", "holds nothing")
 
 
-set_command = Command(
+class _SetCommand(Command):
+    """Takes a negative number as a value, where a word with a dash would be an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as usual, with a mark before such numbers."""
+        words = [_MARK + word if _negative(word) else word for word in args]
+        rest = super().parse_args(ctx, words)
+        for name in ("partition", "namespace", "key", "value"):
+            if isinstance(ctx.params.get(name), str):
+                ctx.params[name] = ctx.params[name].removeprefix(_MARK)
+        return rest
+
+
+#: No word of a command line holds one.
+_MARK = "\0"
+
+
+def _negative(word: str) -> bool:
+    return word[:1] == "-" and (word[1:2].isdigit() or word[1:2] == "." or word == "-inf")
+
+
+set_command = _SetCommand(
     "set",
     callback=_set,
     help="Give KEY in NAMESPACE of the NVS PARTITION a value, as the chip's own library does it: "

@@ -293,6 +293,20 @@ def test_shows_what_differs_between_two(tmp_path: Path, run: Run) -> None:
     assert "same values" in run(*target.line("diff", str(other), "--exit-code"))
 
 
+def test_a_file_may_stand_in_place_of_the_name(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("nvs.bin").write_bytes(sample())
+    Path("other.bin").write_bytes(sample())
+    run("nvs", "set", "nvs.bin", "wifi", "channel", "3")
+    assert "3\n" in run("nvs", "get", "./nvs.bin", "wifi", "channel")
+    assert "+ wifi/channel u8 6" in run("nvs", "diff", "nvs.bin", "other.bin")
+    Path("dump.bin").write_bytes(flash(sample()))
+    with pytest.raises(FatalError, match="Name a partition"):
+        run("nvs", "list", "dump.bin")
+
+
 def test_values_go_in_and_out_as_files_of_their_bytes(tmp_path: Path, run: Run) -> None:
     target = Target("file", tmp_path, sample())
     data = tmp_path / "data.bin"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,16 @@ def table_source(values: MutableMapping[str, Any]) -> TableSource:
     from esptool.ops.places import TableSource
 
     return TableSource(values.pop("partition_table_offset"), values.pop("partition_table"))
+
+
+def partition_name(values: MutableMapping[str, Any]) -> str:
+    """PARTITION, taken out of `values`; a file that is named in its place is as good as --file."""
+    name: str = values.pop("partition")
+    looks_so = "." in name or os.path.dirname(name)
+    if values["file"] is None and looks_so and os.path.isfile(name):
+        values["file"] = name
+        return ""
+    return name
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from esptool.storage.nvs.keys import HMAC_KEY_BYTES, KEY_BYTES, NvsKeys
 from esptool.storage.nvs.medium import LARGEST
 from esptool.storage.nvs.nvs import Nvs
 from esptool.storage.nvs.table import Device, Table, read_config, read_devices, read_table
+from esptool.storage.partition import DATA, NVS, UNDEFINED
 from esptool.textfile import read_text
 
 if TYPE_CHECKING:
@@ -39,6 +40,20 @@ def read_nvs(place: Place, keys: NvsKeys | None = None) -> Nvs:
         return Nvs(place.read(), keys)
     except UsageError as e:
         raise type(e)(f"{place.label}: {e.message}", remedy=e.remedy) from None
+
+
+def require_for_nvs(place: Place) -> None:
+    """Refuse to write an NVS over something else.
+
+    Raises:
+        UsageError: the partition is of a type that is not for NVS.
+    """
+    if place.partition.kind not in ((DATA, NVS), (DATA, UNDEFINED)):
+        raise UsageError(
+            f"{place.label[:1].upper()}{place.label[1:]} is not one for NVS: it would be "
+            "destroyed.",
+            remedy="Name a partition of type data and subtype nvs.",
+        )
 
 
 def write_changes(place: Place, nvs: Nvs, *, listener: Listener | None = None) -> int:

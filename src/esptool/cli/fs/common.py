@@ -11,7 +11,7 @@ import click
 
 from esptool.cli.help import Sectioned
 from esptool.cli.params import Size
-from esptool.cli.places import opened_flash, place_options
+from esptool.cli.places import opened_flash, partition_name, place_options
 
 if TYPE_CHECKING:
     from esptool.cli.state import Globals
@@ -117,7 +117,7 @@ def opened_place(
     """
     from esptool.ops.file_systems import require_for_files
 
-    name = values.pop("partition")
+    name = partition_name(values)
     with opened_flash(state, values, command=f"fs {command}") as flash:
         place = flash.place(name)
         if to_change:

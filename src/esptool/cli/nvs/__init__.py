@@ -24,6 +24,6 @@ command = Group(
     },
     no_args_is_help=True,
     help="Read, change, build and compare NVS, the key-value storage of ESP-IDF.\n\nWorks on a "
-    "partition of a device by its name, and with --file on a flash dump, a state file or a file "
-    "that holds just the NVS.",
+    "partition of a device by its name, with --file on one of a flash dump or state file, and on a "
+    "file that holds just the NVS, whose name stands for PARTITION.",
 )

@@ -23,6 +23,7 @@ def _run(state: Globals, /, json: bool, **values: Any) -> None:
             show_json(
                 {
                     "where": place.label,
+                    "valid": not damage,
                     "pages": [
                         {
                             "page": page.number,

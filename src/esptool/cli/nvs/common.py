@@ -13,7 +13,7 @@ import click
 from esptool.cli.common import Exclusive
 from esptool.cli.help import Sectioned
 from esptool.cli.params import ReadableFile
-from esptool.cli.places import opened_flash, place_options
+from esptool.cli.places import opened_flash, partition_name, place_options
 
 if TYPE_CHECKING:
     from esptool.cli.state import Globals
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from esptool.storage.nvs import Entry, Nvs, NvsKeys, Problem
 
 SECTION = "An encrypted NVS"
-_DATA, _NVS, _UNDEFINED = 1, 2, 6
 
 #: Keys whose values nobody wants on a screen that others see.
 _SECRET = re.compile(
@@ -115,10 +114,9 @@ def opened_nvs(
     Raises:
         FatalError: it cannot be read.
     """
-    from esptool.errors import UsageError
-    from esptool.ops.nvs import read_nvs
+    from esptool.ops.nvs import read_nvs, require_for_nvs
 
-    name = values.pop("partition")
+    name = partition_name(values)
     own = {key: values.pop(key, None) for key in ("keys", "hmac_key", "keys_partition")}
     in_flash = own["keys_partition"] is not None
     keys: NvsKeys | None = None
@@ -127,13 +125,8 @@ def opened_nvs(
         keys = keys_of(own)
     with opened_flash(state, values, command=f"nvs {command}") as flash:
         place = flash.place(name)
-        kind = (place.partition.type, place.partition.subtype)
-        if to_change and kind not in ((_DATA, _NVS), (_DATA, _UNDEFINED)):
-            raise UsageError(
-                f"{place.label[:1].upper()}{place.label[1:]} is not one for NVS: it would be "
-                "destroyed.",
-                remedy="Name a partition of type data and subtype nvs.",
-            )
+        if to_change:
+            require_for_nvs(place)
         if in_flash:
             keys = keys_of(own, flash)
         yield place, read_nvs(place, keys)

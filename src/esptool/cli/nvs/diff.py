@@ -33,11 +33,10 @@ def _run(
     from esptool.ops.places import opened_file
     from esptool.storage.nvs import compare
 
-    name = values["partition"]
-    with common.opened_nvs(state, values, "diff") as (_, old):
+    with common.opened_nvs(state, values, "diff") as (place, old):
         keys = old.keys if other_keys is None else keys_from_file(other_keys)
         with opened_file(other) as flash:
-            new = read_nvs(flash.place(name), keys)
+            new = read_nvs(flash.place(place.partition.name), keys)
         found = compare(old, new)
         show = _Show(old, new, show_secrets)
         if json:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from esptool.errors import FatalError, UsageError
+from esptool.errors import FatalError, StorageError, UsageError
 from esptool.storage.nvs.layout import (
     ANY_CHUNK,
     ENTRIES,
@@ -113,7 +113,7 @@ class Builder:
 
         Raises:
             UsageError: a wrong name, or a value that is out of range or too long.
-            FatalError: the partition is too small.
+            StorageError: the partition is too small.
         """
         index = self.add_namespace(namespace)
         name, data = name_bytes(key, "key"), encode(kind, value)
@@ -201,7 +201,7 @@ class Builder:
         number = len(self._pages)
         if number >= self._most:
             spare = ", one of which stays free for the chip" if self.writable else ""
-            raise FatalError(
+            raise StorageError(
                 f"The values do not fit into {self.size:#x} bytes ({self.size // PAGE} "
                 f"pages{spare}).",
                 remedy="Give a larger size, and make the partition as large.",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from esptool.errors import FatalError, UsageError
+from esptool.errors import StorageError, UsageError
 from esptool.storage.changes import Change
 from esptool.storage.nvs.check import PageInfo, Problem, Report, inspect
 from esptool.storage.nvs.keys import NvsKeys
@@ -114,7 +114,7 @@ class Nvs:
 
         Raises:
             UsageError: there is no such namespace or key; the nearest one is named.
-            FatalError: the value is damaged.
+            StorageError: the value is damaged.
         """
         return _whole(self.entry(namespace, key))
 
@@ -228,12 +228,14 @@ class Nvs:
         """Refuse a partition that the chip's library would not take.
 
         Raises:
-            FatalError: a page of a newer version, or no free page.
+            StorageError: a page of a newer version, or no free page.
         """
         if any(page.newer for page in self._store.pages):
-            raise FatalError(f"{what}: a page has a version that is newer than all that are known.")
+            raise StorageError(
+                f"{what}: a page has a version that is newer than all that are known."
+            )
         if not self._store.changeable:
-            raise FatalError(
+            raise StorageError(
                 f"{what}: no page of the NVS is free, so the chip's library cannot change it.",
                 remedy="A partition that is written to has three pages (0x3000) or more.",
             )
@@ -293,7 +295,7 @@ class Nvs:
 def _whole(entry: Entry) -> Value:
     value = entry.value
     if value is None:
-        raise FatalError(
+        raise StorageError(
             f"The value of '{entry.key}' in '{entry.namespace}' is damaged: a checksum of its "
             f"{entry.size} bytes is wrong (page {entry.page}, entry {entry.index})."
         )
@@ -304,7 +306,7 @@ def whole_bytes(entry: Entry) -> bytes:
     """The bytes of a value.
 
     Raises:
-        FatalError: they are damaged.
+        StorageError: they are damaged.
     """
     _whole(entry)
     assert entry.raw is not None

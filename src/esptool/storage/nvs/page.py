@@ -8,7 +8,7 @@ for the chunk of the same number, so that an interrupted change of a blob keeps 
 
 from __future__ import annotations
 
-from esptool.errors import FatalError
+from esptool.errors import StorageError
 from esptool.storage.nvs.layout import (
     ANY_CHUNK,
     ENTRIES,
@@ -33,7 +33,7 @@ _LIVE = (PageState.ACTIVE, PageState.FULL, PageState.FREEING)
 _MAP_WORD = 16  # entries whose states stand in one word
 
 
-class NvsDamageError(FatalError):
+class NvsDamageError(StorageError):
     """The partition contradicts itself in a way that the chip's library has no repair for."""
 
 

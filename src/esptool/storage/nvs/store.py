@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from esptool.errors import FatalError
+from esptool.errors import StorageError
 from esptool.storage.nvs.layout import (
     ANY_CHUNK,
     ENTRIES,
@@ -30,7 +30,7 @@ from esptool.storage.nvs.page import NvsDamageError, Page
 _SMALL_ROOM = LARGEST_ON_PAGE // 10
 
 
-class NvsFullError(FatalError):
+class NvsFullError(StorageError):
     """There is no room for the value: nothing was changed."""
 
 

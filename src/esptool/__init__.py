@@ -17,11 +17,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from esptool.cmds import *  # noqa: F403
+    from esptool.cmds_partitions import open_flash as open_flash
+    from esptool.cmds_partitions import ota_boot as ota_boot
+    from esptool.cmds_partitions import ota_erase as ota_erase
+    from esptool.cmds_partitions import ota_status as ota_status
+    from esptool.cmds_partitions import ota_write as ota_write
+    from esptool.cmds_partitions import read_partition_table as read_partition_table
     from esptool.connecting import get_port_list as get_port_list
     from esptool.errors import FatalError as FatalError
     from esptool.loader import ESPLoader as ESPLoader
     from esptool.loader import StubFlasher as StubFlasher
     from esptool.logger import log as log
+    from esptool.storage.otadata import OtaData as OtaData
+    from esptool.storage.partitions import PartitionTable as PartitionTable
     from esptool.targets import CHIP_DEFS as CHIP_DEFS
     from esptool.targets import CHIP_LIST as CHIP_LIST
     from esptool.targets import ESP32ROM as ESP32ROM
@@ -72,6 +80,12 @@ _CMDS = (
 #: Where each name lives.
 _HOMES: dict[str, str] = {
     **dict.fromkeys(_CMDS, "esptool.cmds"),
+    **dict.fromkeys(
+        ("open_flash", "read_partition_table", "ota_boot", "ota_erase", "ota_status", "ota_write"),
+        "esptool.cmds_partitions",
+    ),
+    **dict.fromkeys(("PartitionTable",), "esptool.storage.partitions"),
+    **dict.fromkeys(("OtaData",), "esptool.storage.otadata"),
     **dict.fromkeys(("FatalError",), "esptool.errors"),
     **dict.fromkeys(
         ("NotImplementedInROMError", "flash_size_bytes", "UnsupportedCommandError"), "esptool.util"

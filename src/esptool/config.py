@@ -40,7 +40,7 @@ CONFIG_OPTIONS = [
     "custom_hard_reset_sequence",
 ]
 #: Keys that only this tool knows.
-OWN_OPTIONS = frozenset({"retries", "reappear_timeout"})
+OWN_OPTIONS = frozenset({"retries", "reappear_timeout", "partition_table_offset"})
 
 
 def _candidates() -> list[tuple[str, bool]]:

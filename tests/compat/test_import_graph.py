@@ -29,6 +29,7 @@ FACES = {
         "cmds_image",
         "cmds_flash",
         "cmds_nand",
+        "cmds_partitions",
         "faces",
         "connecting",
         "loader",

@@ -32,12 +32,25 @@ PAGES = [
 ]
 
 
+PARTITIONS = """\
+nvs,      data, nvs,      0x9000, 24K
+otadata,  data, ota,      ,       8K
+phy_init, data, phy,      ,       4K
+factory,  app,  factory,  ,       512K
+ota_0,    app,  ota_0,    ,       512K
+ota_1,    app,  ota_1,    ,       512K
+storage,  data, littlefs, ,       1M
+"""
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that examples name: images of the demonstration's programs, for every chip."""
     folder = tmp_path_factory.mktemp("files")
     shutil.copy(PROGRAMS / "hello.elf", folder / "app.elf")
-    (folder / "partitions.bin").write_bytes(b"\xaa\x50" + bytes(30) + b"\xff" * 3040)
+    (folder / "partitions.csv").write_text(PARTITIONS)
+    table = esptool.PartitionTable.from_csv(PARTITIONS)
+    (folder / "partitions.bin").write_bytes(table.to_bytes())
     (folder / "key.bin").write_bytes(os.urandom(32))
     return folder
 
@@ -64,7 +77,9 @@ def images(folder: Path, chip: str) -> None:
         assert isinstance(built, bytes)
         body = bytearray(built[:-32])
         body[12:14] = chip_id
-        body[0x60 : 0x60 + len(change)] = change
+        for at, byte in enumerate(change, 0x100):
+            body[-1] ^= body[at] ^ byte  # the checksum
+            body[at] = byte
         (folder / name).write_bytes(body + hashlib.sha256(body).digest())
 
 

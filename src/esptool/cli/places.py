@@ -95,9 +95,10 @@ def opened_flash(
     source, path = table_source(values), values.pop("file")
     wiring = values.pop("spi_connection")
     if path is not None:
+        from esptool.config import load_settings
         from esptool.ops.places import opened_file
 
-        with opened_file(path, source) as file:
+        with opened_file(path, source.completed(load_settings())) as file:
             yield file
         return
     state.command = command or state.command

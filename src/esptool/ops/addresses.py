@@ -157,7 +157,7 @@ def names_on(
 
     `source` says where the table is; what it names in a file counts before one that is written.
     """
-    source = source or TableSource()
+    source = (source or TableSource()).completed(session.settings)
     flash = DeviceFlash(session, source, listener=listener)
     own = () if source.file is not None else written
     return Names(flash, own, told_offset=source.offset, changes=changes, listener=flash.listener)

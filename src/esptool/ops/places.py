@@ -55,6 +55,7 @@ from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
     from esptool.device import Session
+    from esptool.transport.settings import Settings
 
 _GIVE_TABLE = "Give the table with --partition-table FILE (CSV or binary)."
 BLANK = b"\xff"
@@ -73,6 +74,13 @@ class TableSource:
 
     offset: int | None = None
     file: str | None = None
+
+    def completed(self, settings: Settings) -> TableSource:
+        """With what the configuration says, where the caller says nothing."""
+        text = settings.partition_table_offset
+        if self.offset is not None or text is None:
+            return self
+        return TableSource(int(text, 0), self.file)
 
     def loaded(self, bootloader_offset: int | None = None) -> tuple[int, PartitionTable] | None:
         """The table of the file and its offset; None where none was given."""
@@ -288,7 +296,7 @@ class DeviceFlash(Flash):
     ) -> None:
         self.session = session
         self.label = "the flash of the device"
-        self._source = source or TableSource()
+        self._source = (source or TableSource()).completed(session.settings)
         self._report = Report(session, listener)
         self._size_word = flash_size
         #: Who is told what is done here.

@@ -18,7 +18,8 @@ class Settings:
 
     `reset_delay` replaces the pause in a classic reset; the custom sequences are texts as in
     `esptool.transport.reset.parse_custom`. `retries` bounds how often lost work is taken up again,
-    `reappear_timeout` how long a port that vanished is waited for.
+    `reappear_timeout` how long a port that vanished is waited for. `partition_table_offset` is
+    where the partition table is, as a number in any base; None looks for it.
     """
 
     timeout: float = 3.0
@@ -38,6 +39,7 @@ class Settings:
     custom_hard_reset_sequence: str | None = None
     retries: int = 5
     reappear_timeout: float = 10.0
+    partition_table_offset: str | None = None
 
     def scaled(self, per_mb: float, size: int) -> float:
         """The timeout for work on `size` bytes: never below the plain one."""
@@ -57,6 +59,13 @@ def _can_be_meant(key: str, value: float) -> bool:
     return math.isfinite(value) and 0 <= value <= _LONGEST_S
 
 
+def _is_offset(text: str) -> bool:
+    try:
+        return int(text, 0) >= 0
+    except ValueError:
+        return False
+
+
 def from_mapping(values: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """Settings from text values, and what was wrong with them."""
     kinds = {f.name: str(f.type) for f in fields(Settings)}
@@ -73,6 +82,9 @@ def from_mapping(values: Mapping[str, str]) -> tuple[Settings, list[str]]:
             problems.append(f"Configuration option '{key}' is not a number: '{text}' is ignored.")
             continue
         value = good[key]
+        if key == "partition_table_offset" and not _is_offset(text):
+            del good[key]
+            problems.append(f"Configuration option '{key}' is not a number: '{text}' is ignored.")
         if isinstance(value, int | float) and not _can_be_meant(key, value):
             del good[key]
             problems.append(f"Configuration option '{key}' cannot be {text}: it is ignored.")

@@ -330,7 +330,7 @@ class NandJobs:
         for address, content, name in loaded:
             self._line(
                 f"Verifying {len(content):#x} ({len(content)}) bytes at {address:#010x} "
-                f"against {name or 'input bytes'}..."
+                f"against {_quoted(name)}..."
             )
             bad = self._compare(address, content, diff)
             differing = differing or bool(bad)
@@ -537,6 +537,10 @@ class NandJobs:
 def _named(addresses: list[int]) -> str:
     more = ", ..." if len(addresses) > _NAMED else ""
     return ", ".join(f"{at:#010x}" for at in addresses[:_NAMED]) + more
+
+
+def _quoted(name: str | None) -> str:
+    return "input bytes" if name is None else f"'{name}'"
 
 
 def _pages(count: int) -> str:

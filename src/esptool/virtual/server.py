@@ -84,6 +84,8 @@ class PtyServer(Server):
 
     def __init__(self, options: Options) -> None:
         super().__init__(options, lines=False)
+        # What the chip sends while it computes goes out meanwhile: hosts wait for seconds only.
+        self.board.soc.slice_s = _SLICE_S
         if os.name != "posix":
             raise UsageError("Pseudo-terminals exist on POSIX systems only: use --tcp.")
         import tty

@@ -39,6 +39,7 @@ _MOST_MARKS, _LARGEST_PAGE, _PIECE = 512, 4096, 64
 _LOST = 3
 _NO_PAGE = 0xFFFFFFFF
 _STUB_SEGMENTS = 2
+_PINS = 49
 
 Result = tuple[int, bytes]
 
@@ -179,9 +180,9 @@ class NandPlugin:
     # --- commands ----------------------------------------------------------------------------
 
     def _attach(self, data: bytes, _check: int) -> Result:
-        (_pins,) = _exactly(data, 4)
+        (pins,) = _exactly(data, 4)
         self._attached = self._writing = False
-        if self._soc.nand is None:
+        if self._soc.nand is None or not self._leads_to_flash(pins):
             raise StubError(SPI_FAILED)
         self._attached = True
         self._page_size, self._pages, self._blocks = 2048, 64, 1024
@@ -194,6 +195,11 @@ class NandPlugin:
         self._set(_CONFIG, self._get(_CONFIG) | _ECC | (_BUFFER if maker == _WINBOND else 0))
         value = self._status() << 24 | maker << 16 | device[0] << 8 | device[1]
         return value, bytes((self._get(_PROTECTION),))
+
+    def _leads_to_flash(self, word: int) -> bool:
+        named = [word >> shift & 63 for shift in (0, 6, 12, 24, 18)]
+        wired = self._soc.options.nand.pins
+        return max(named) < _PINS and (not word or wired is None or named == [*wired])
 
     def _forget(self) -> None:
         self._corrected: list[int] = []
@@ -286,17 +292,17 @@ class NandPlugin:
         return 0, b""
 
     def _put(self, payload: bytes) -> int:
-        self._left -= len(payload)
-        self._partial += payload
-        while len(self._partial) >= self._page_size:
-            page, self._partial = (
-                self._partial[: self._page_size],
-                self._partial[self._page_size :],
-            )
+        while payload:
+            room = self._page_size - len(self._partial)
+            self._partial += payload[:room]
+            self._left -= len(payload[:room])
+            payload = payload[room:]
+            if len(self._partial) < self._page_size:
+                break
+            page, self._partial = self._partial, b""
             try:
                 self._put_page(page)
             except StubError as e:
-                self._partial = b""
                 return e.status
         return 0
 

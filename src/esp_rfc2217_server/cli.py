@@ -13,6 +13,7 @@ import click
 from esp_rfc2217_server.server import Bridge
 from esptool._version import __version__
 from esptool.cli.common import Command, call
+from esptool.cli.ending import stopping_signals
 from esptool.cli.params import Port
 from esptool.logger import log
 from esptool.serving import LOOPBACK
@@ -30,9 +31,7 @@ def _serve(serialport: str, localport: int, bind: str, verbose: int, r0: bool) -
     def stop(_number: int, _frame: FrameType | None) -> None:
         bridge.stop()
 
-    signals = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
-        signals.append(signal.SIGHUP)
+    signals = stopping_signals()
     before = [signal.signal(number, stop) for number in signals]
     try:
         where = bridge.endpoint

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from esptool.errors import FatalError
+from esptool.files import name_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -129,7 +130,7 @@ def read(file: BinaryIO) -> bytes:
     Raises:
         FatalError: it is larger than any key, or cannot be read.
     """
-    name = getattr(file, "name", "of a key")
+    name = name_of(file) or "of a key"
     try:
         if file.seekable():
             file.seek(0)

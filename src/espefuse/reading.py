@@ -16,6 +16,7 @@ from espefuse.device import Lockable, RegisterAccess
 from espefuse.efuses import Efuses
 from esptool.chips import normalize
 from esptool.errors import FatalError
+from esptool.files import name_of
 from esptool.textfile import decode_text
 
 SECURE_DOWNLOAD_REMEDY = (
@@ -106,7 +107,7 @@ def _text_of(file: IO[str] | IO[bytes]) -> str:
     Raises:
         FatalError: another encoding, or more than a table can be.
     """
-    what = f"The table '{getattr(file, 'name', 'of fields')}'"
+    what = f"The table '{name_of(file) or 'of fields'}'"
     try:
         content = file.read(LARGEST_TABLE + 1)
     except UnicodeDecodeError as e:
@@ -240,7 +241,7 @@ class ReadCommands:
         if file is None or file is sys.stdout:
             output.emit(text)
         else:
-            name = file if isinstance(file, str) else getattr(file, "name", "file")
+            name = file if isinstance(file, str) else name_of(file) or "file"
             output.emit(f"Saving eFuse values to {name}")
             if isinstance(file, str):
                 write_atomic(file, (text + "\n").encode())

@@ -8,7 +8,7 @@ the raw public point. All cryptography comes from the `cryptography` package, im
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from espsecure.streams import write_private
 from esptool.errors import FatalError
@@ -240,12 +240,13 @@ def load_public_v1(data: bytes, name: str = "key file") -> ec.EllipticCurvePubli
     return key
 
 
-def point(key: ec.EllipticCurvePublicKey, *, byteorder: str = "big") -> bytes:
+def point(
+    key: ec.EllipticCurvePublicKey, *, byteorder: Literal["big", "little"] = "big"
+) -> bytes:
     """The public point: x then y, each as long as the curve, in one byte order."""
     numbers = key.public_numbers()
     size = (key.key_size + 7) // 8
-    order = "little" if byteorder == "little" else "big"
-    return numbers.x.to_bytes(size, order) + numbers.y.to_bytes(size, order)  # type: ignore[arg-type]
+    return b"".join(n.to_bytes(size, byteorder) for n in (numbers.x, numbers.y))
 
 
 class _LockedKeyError(FatalError):

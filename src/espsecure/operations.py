@@ -136,7 +136,7 @@ def sign_file(
             report = _sign(version, data, signing, out, append, skip_padding, source, listener)
     else:
         report = _sign(version, data, signing, target, append, skip_padding, source, listener)
-    report["output"] = target if isinstance(target, str) else streams.name_of(target)  # type: ignore[arg-type]
+    report["output"] = target if isinstance(target, str) else streams.name_of(target)
     return report
 
 

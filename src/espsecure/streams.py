@@ -13,8 +13,9 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import IO
 
+from esptool import files
 from esptool.errors import FatalError, UsageError
-from esptool.files import write_atomic
+from esptool.files import BINARY, write_atomic
 
 CHUNK = 1 << 20
 """Bytes read at a time; a multiple of every unit used here (16, 32, 128 and 4096)."""
@@ -23,10 +24,10 @@ LARGEST_SMALL = 1 << 20
 """More than any key, signature or certificate has."""
 
 
-def name_of(stream: IO[bytes] | IO[str] | None) -> str:
+def name_of(stream: object) -> str:
     """The path a stream was opened from, or "<stream>" where it has none (memory, a pipe)."""
-    name = getattr(stream, "name", None)
-    return name if isinstance(name, str) and not name.startswith("<") else "<stream>"
+    name = files.name_of(stream)
+    return "<stream>" if name is None or name.startswith("<") else name
 
 
 def seekable(stream: IO[bytes]) -> IO[bytes]:
@@ -138,7 +139,7 @@ def write_private(
         write_atomic(path, data, 0o600)
         return
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o600)
     except FileExistsError:
         raise FatalError(f"ERROR: {what} {os.fspath(path)} already exists.") from None
     except OSError as e:

@@ -24,6 +24,7 @@ from esptool.faces.firmware_image import (
     RomLoader,
 )
 from esptool.faces.segments import ELFFile, ELFSection, ImageSegment
+from esptool.files import name_of
 from esptool.image.esp8266 import sdk_crc32 as esp8266_crc32
 from esptool.image.header import IMAGE_MAGIC, IMAGE_MAGIC_V2
 from esptool.image.sources import ImageSource, hex_regions, read_source
@@ -107,7 +108,7 @@ def intel_hex_to_bin(
     position = file.tell()
     data = file.read()
     file.seek(position)
-    regions = hex_regions(data, getattr(file, "name", None))
+    regions = hex_regions(data, name_of(file))
     if regions is None:
         return [(start_addr, file)]
     file.close()

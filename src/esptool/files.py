@@ -15,7 +15,8 @@ from typing import IO, Any
 from esptool.errors import FatalError, UsageError
 
 _AT_ONCE = 1 << 20
-_BINARY = getattr(os, "O_BINARY", 0)
+#: Without it Windows would change line ends.
+BINARY = getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
@@ -105,6 +106,12 @@ def check_output(path: str | os.PathLike[str]) -> None:
         raise _cannot(target, e) from e
 
 
+def name_of(file: object) -> str | None:
+    """The path that an open file was opened by; None where it has none (memory, a descriptor)."""
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) else None
+
+
 def refuse_input_as_output(output: str | os.PathLike[str], inputs: Iterable[Any]) -> None:
     """Refuse to write over a file that is read, also through a link or another spelling.
 
@@ -114,8 +121,8 @@ def refuse_input_as_output(output: str | os.PathLike[str], inputs: Iterable[Any]
         UsageError: both names are the same file.
     """
     for source in inputs:
-        name = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
-        if not isinstance(name, str | os.PathLike):
+        name = source if isinstance(source, str | os.PathLike) else name_of(source)
+        if name is None:
             continue
         with suppress(OSError, ValueError):
             found = os.stat(output)
@@ -175,7 +182,7 @@ def _open_neighbour(target: str) -> tuple[int, str]:
 
     `tempfile` and `pathlib` would do, but cost more to import than a short command has to spare.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY
     folder, base = os.path.split(target)
     while True:
         name = os.path.join(folder, f".{base[:40]}.{os.urandom(6).hex()}")
@@ -250,7 +257,7 @@ def _opened(target: str) -> IO[bytes]:
     """
     number = _own_descriptor(target)
     if number is None:
-        return os.fdopen(os.open(target, os.O_WRONLY | _BINARY), "wb", buffering=0)
+        return os.fdopen(os.open(target, os.O_WRONLY | BINARY), "wb", buffering=0)
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()

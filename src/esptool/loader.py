@@ -147,7 +147,6 @@ class ESPLoader(FlashFace, NandFace, ChipFace, DebugFace):
             warnings=warnings and not detecting,
         )
         self._take(session)
-        self.__dict__["_left"] = False
 
     def sync(self) -> None:
         """Synchronise once with a chip that is in download mode."""

@@ -19,11 +19,13 @@ class FileLock:
         FatalError: somebody else holds it, or its folder cannot be written to.
     """
 
+    #: The descriptor that holds the lock; -1 while there is none.
+    _fd = -1
+
     def __init__(self, path: str, what: str) -> None:
         if os.path.isdir(path):
             raise FatalError(f"The {what} '{path}' is a folder.", remedy="Name a file.")
         self._neighbour = f"{path}.lock"
-        self._fd = -1
         while self._fd < 0:
             try:
                 fd = os.open(self._neighbour, os.O_RDWR | os.O_CREAT, 0o600)
@@ -61,7 +63,7 @@ class FileLock:
         self.release()
 
     def __del__(self) -> None:
-        if getattr(self, "_fd", -1) >= 0:
+        if self._fd >= 0:
             self.release()
 
 

@@ -15,6 +15,7 @@ from esptool.errors import FatalError as FatalError
 from esptool.errors import NANDEraseFailed as NANDEraseFailed
 from esptool.errors import NANDProgramFailed as NANDProgramFailed
 from esptool.errors import UnsupportedCommandError as UnsupportedCommandError
+from esptool.files import name_of
 from esptool.lazily import borrowed as borrowed
 from esptool.sizes import flash_size
 
@@ -137,8 +138,7 @@ def get_bytes(input: ImageSource) -> tuple[bytes, str | None]:
     if hasattr(input, "read"):
         data = input.read()
         if isinstance(data, bytes):
-            name = getattr(input, "name", None)
-            return data, name if isinstance(name, str) else None
+            return data, name_of(input)
     raise FatalError("Give an image as a path, as bytes, or as a file opened in 'rb' mode.")
 
 

@@ -170,7 +170,8 @@ class Command(HelpMixin, click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take old spellings and options with several values apart, then parse as usual."""
         known = _options_of(self)
-        inherited = getattr(ctx.parent.command, "renamed", {}) if ctx.parent else {}
+        group = ctx.parent.command if ctx.parent else None
+        inherited = group.renamed if isinstance(group, Group) else {}
         words = _modern(args, known, {**inherited, **self.renamed})
         words = [_joined_short(w, known) for w in words]
         if not any(isinstance(o, EatAll) for o in known.values()):
@@ -496,7 +497,7 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
         raise SystemExit(2) from None
     except BrokenPipeError as e:
         raise FatalError(f"The other end has gone: {e.strerror or e}.") from e
-    if not argv and getattr(group, "no_args_is_help", False):
+    if not argv and group.no_args_is_help:
         raise SystemExit(2)  # click before 8.2 takes showing help for a success
     if code:
         raise SystemExit(code)
@@ -507,7 +508,7 @@ def show_usage_error(error: click.ClickException) -> None:
     message = error.format_message()
     if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
         message += " No number is negative here: write a value as its bits, such as 0xfffffffc."
-    ctx = getattr(error, "ctx", None)
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
     if sys.stderr is None:
         return
     if ctx is not None:

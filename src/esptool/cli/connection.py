@@ -61,10 +61,9 @@ def begin(state: Globals, stub: bool) -> ESPLoader:
 def _connected(state: Globals) -> ESPLoader:
     options = state.options
     if state.esp is not None:
-        if getattr(state.esp, "_left", False):
+        if state.esp.session.has_left:
             # A former command line on the same object has reset the chip out of the loader.
             state.esp.connect(options["before"], options["connect_attempts"])
-            state.esp.__dict__["_left"] = False
         return state.esp
     baud = options["baud"]
     if options["before"] != "no-reset-no-sync":
@@ -199,7 +198,7 @@ def end(state: Globals, esp: ESPLoader) -> None:
         return
     ops.reset_chip(esp.session, after)
     if after not in ("no-reset", "no-reset-stub"):
-        esp.__dict__["_left"] = True
+        esp.session.has_left = True
 
 
 def prepare_esp_object(ctx: click.Context) -> None:

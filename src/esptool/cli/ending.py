@@ -157,6 +157,15 @@ def _flush(output: _Outlet | None) -> OSError | None:
 # --- signals -----------------------------------------------------------------------------------
 
 
+def stopping_signals() -> list[int]:
+    """By which a server is asked to end; SIGHUP is none where its parent ignores it (nohup)."""
+    hang_up = getattr(_signal, "SIGHUP", None)
+    numbers = [_signal.SIGINT, _signal.SIGTERM]
+    if hang_up is not None and _signal.getsignal(hang_up) != _signal.SIG_IGN:
+        numbers.append(hang_up)
+    return [int(number) for number in numbers]
+
+
 def _raise_at_signals(ended_by: list[int]) -> None:
     """SIGTERM and SIGHUP end a program as Ctrl-C does: files removed, ports closed, state told."""
 

@@ -34,7 +34,7 @@ class HelpMixin(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             if isinstance(param, click.Option) and not param.hidden:
-                section = getattr(param, "section", "Options")
+                section = param.section if isinstance(param, Sectioned) else "Options"
                 sections.setdefault(section, []).append(_row(param, ctx))
         for title, rows in sections.items():
             with formatter.section(title):

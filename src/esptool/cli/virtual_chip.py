@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from esptool.cli.common import call
+from esptool.cli.ending import stopping_signals
 
 PROG = "esp_virtual_chip"
 _EXAMPLE = "for instance flash=8MB, part=W25Q64JV, state=board.bin, timing=real, fault=lose:1e-5"
@@ -77,10 +78,7 @@ def _serve(server: Any) -> None:
     if (warning := ramcode.warning(server.board.options)) is not None:
         click.echo(f"Note: {warning}", err=True)
     click.echo("Press Ctrl-C to stop.")
-    signals = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
-        signals.append(signal.SIGHUP)
-    for number in signals:
+    for number in stopping_signals():
         signal.signal(number, lambda *_: server.stop())
     try:
         server.serve()

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import overload
 
 from esptool.errors import ImageError
+from esptool.files import BINARY
 
 #: Data up to this size are kept in memory, larger ones are worked on in chunks of it.
 CHUNK = 0x400000
@@ -163,7 +164,7 @@ def open_large(path: str) -> FileContent | None:
     with contextlib.suppress(OSError, ValueError):
         # A pipe must not be opened twice, so it is not opened here.
         if _large(os.stat(path), 0):
-            return FileContent(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), path)
+            return FileContent(os.open(path, os.O_RDONLY | BINARY), path)
     return None
 
 

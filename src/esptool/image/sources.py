@@ -11,6 +11,7 @@ from typing import IO
 
 from esptool.chips.nor import SECTOR
 from esptool.errors import ImageError, UsageError
+from esptool.files import name_of
 from esptool.image.content import Data, FileContent, large_rest, open_large
 from esptool.image.content import joined as joined_data
 from esptool.image.regions import Region, in_order
@@ -39,8 +40,7 @@ def open_source(source: ImageSource) -> tuple[Data, str | None]:
         name = os.fspath(source)
         large = open_large(name)
     elif isinstance(source, io.BufferedReader | io.FileIO) and not source.writable():
-        named = getattr(source, "name", None)
-        name = named if isinstance(named, str) else None
+        name = name_of(source)
         with contextlib.suppress(OSError, ValueError):
             large = large_rest(source.fileno(), source.tell(), name)
     # Intel HEX is text that has to be understood as a whole.
@@ -78,7 +78,7 @@ def read_source(source: ImageSource) -> tuple[bytes, str | None]:
 
 
 def _read_open_file(file: IO[bytes]) -> tuple[bytes, str | None]:
-    name = getattr(file, "name", None)
+    name = name_of(file)
     try:
         position = file.tell()
         data = file.read()
@@ -87,7 +87,7 @@ def _read_open_file(file: IO[bytes]) -> tuple[bytes, str | None]:
         raise ImageError(f"Cannot read {name or 'the given file'}: {e}.") from e
     if not isinstance(data, bytes):
         raise ImageError(f"{name or 'The given file'} must be opened in binary mode.")
-    return data, name if isinstance(name, str) else None
+    return data, name
 
 
 def hex_regions(data: bytes, source: str | None = None) -> list[Region] | None:

@@ -9,6 +9,7 @@ with every loader that lets the bus be driven, and doing one of them twice does 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from esptool.chips.nor import SECTOR
@@ -70,7 +71,7 @@ def change_flash(
         size = SECTOR if isinstance(change, Erase) else len(change.data)
         touched.update(range(change.offset // SECTOR, (change.offset + size - 1) // SECTOR + 1))
         try:
-            recovery.persist("changing flash", lambda c=change: _make(session, base, c))  # type: ignore[misc]
+            recovery.persist("changing flash", partial(_make, session, base, change))
         except LineLossError as e:
             raise type(e)(
                 f"Changing flash stopped at step {number} of {len(changes)}: {e.message} "

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 from esptool.errors import UnsupportedCommandError
 from esptool.events import Listener
-from esptool.files import atomic_writer
+from esptool.files import atomic_writer, name_of
 from esptool.ops import bounds
 from esptool.ops.flash_info import require_known_size, set_flash_size, size_word
 from esptool.transfer.receive import receive
@@ -73,8 +73,7 @@ def read_flash(
         _summary(report, watch, address, size, os.fspath(output))
     else:
         receive(session, address, size, output.write, report, recovery)
-        name = getattr(output, "name", None)
-        _summary(report, watch, address, size, name if isinstance(name, str) else None)
+        _summary(report, watch, address, size, name_of(output))
     return None
 
 

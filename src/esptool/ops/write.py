@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from esptool.chips.nor import SECTOR, sector_range
@@ -316,11 +317,7 @@ class _RegionJob:
 
     def _stands(self, part: AnySegment) -> bool:
         for chunk in part.chunks():
-            right = self.recovery.persist(
-                "verifying",
-                lambda chunk=chunk: stands(self.session, chunk),  # type: ignore[misc]
-            )
-            if not right:
+            if not self.recovery.persist("verifying", partial(stands, self.session, chunk)):
                 return False
             self.recovery.advanced()
         return True

@@ -8,6 +8,7 @@ on its way the next is read and deflated, so two are in memory at most.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from esptool.chips.nor import SECTOR
@@ -138,7 +139,7 @@ def _send_one(
         try:
             where = f"at {segment.address + done:#010x}"
             recovery.after(failure, where, took_some=write.sent_bytes > 0)
-            done = recovery.persist("verifying", lambda at=done: _still_good(session, segment, at))  # type: ignore[misc]
+            done = recovery.persist("verifying", partial(_still_good, session, segment, done))
         except FatalError as e:
             raise _stopped(segment, done, end, e) from failure
 

@@ -106,16 +106,20 @@ def _described(url: str, e: BaseException) -> PortError:
 
 def _why(e: BaseException) -> str:
     text = reason(e)
-    if getattr(e, "errno", None) == errno.EAGAIN or "exclusively lock" in text:
+    if _number(e) == errno.EAGAIN or "exclusively lock" in text:
         return "the port is busy or doesn't exist: another program has it open."
     return f"the port is busy or doesn't exist.\n({text})"
+
+
+def _number(e: BaseException) -> int | None:
+    return e.errno if isinstance(e, OSError) else None
 
 
 def _open_remedy(url: str, e: BaseException) -> str | None:
     if url.startswith("rfc2217:") and "not seem to support" in str(e):
         return "Hint: such a server serves one client at a time; another may be connected."
-    if getattr(e, "errno", None) == errno.EACCES:
+    if _number(e) == errno.EACCES:
         return "Hint: add yourself to the port's group (often 'dialout'), then log in again."
-    if getattr(e, "errno", None) == errno.ENOENT and url.startswith("/dev/"):
+    if _number(e) == errno.ENOENT and url.startswith("/dev/"):
         return "Hint: check the cable and the name of the port."
     return None

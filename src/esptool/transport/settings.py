@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def _is_offset(text: str) -> bool:
 def from_mapping(values: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """Settings from text values, and what was wrong with them."""
     kinds = {f.name: str(f.type) for f in fields(Settings)}
-    good: dict[str, float | int | str] = {}
+    good: dict[str, Any] = {}
     problems = []
     for key, text in values.items():
         kind = kinds.get(key)
@@ -88,7 +89,7 @@ def from_mapping(values: Mapping[str, str]) -> tuple[Settings, list[str]]:
         if isinstance(value, int | float) and not _can_be_meant(key, value):
             del good[key]
             problems.append(f"Configuration option '{key}' cannot be {text}: it is ignored.")
-    settings = replace(Settings(), **good)  # type: ignore[arg-type]
+    settings = replace(Settings(), **good)
     if "max_timeout" not in good:
         settings = replace(settings, max_timeout=2 * settings.chip_erase_timeout)
     return settings, problems

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from esptool.errors import UsageError
 
@@ -87,9 +88,9 @@ _I = "ISSI"
 
 
 def _part(
-    name: str, vendor: str, jedec: str, size: int, times: Times, source: str, **more: int
+    name: str, vendor: str, jedec: str, size: int, times: Times, source: str, **more: Any
 ) -> FlashPart:
-    return FlashPart(name, vendor, bytes.fromhex(jedec), size, times, source, **more)  # type: ignore[arg-type]
+    return FlashPart(name, vendor, bytes.fromhex(jedec), size, times, source, **more)
 
 
 PARTS: tuple[FlashPart, ...] = (

@@ -95,7 +95,7 @@ _HOMES: dict[str, str] = {
     **dict.fromkeys(("get_port_list",), "esptool.connecting"),
     **dict.fromkeys(("log",), "esptool.logger"),
     **dict.fromkeys(("load_config_file",), "esptool.config"),
-    **dict.fromkeys(("expand_file_arguments",), "esptool.cli.common"),
+    **dict.fromkeys(("expand_file_arguments",), "esptool.cli.words"),
     **dict.fromkeys(("cli",), "esptool.cli.main"),
 }
 

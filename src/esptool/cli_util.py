@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esptool.cli.common import EatAll as OptionEatAll
-from esptool.cli.common import Exclusive as MutuallyExclusiveOption
 from esptool.cli.common import Group as EsptoolGroup
 from esptool.cli.connection import prepare_esp_object
 from esptool.cli.params import AnyInt as AnyIntType
@@ -24,6 +22,8 @@ from esptool.cli.params import OldSpellingChoice as ResetModeType
 from esptool.cli.params import Port as SerialPortType
 from esptool.cli.params import Size, parse_pairs
 from esptool.cli.params import SpiConnection as SpiConnectionType
+from esptool.cli.words import EatAll as OptionEatAll
+from esptool.cli.words import Exclusive as MutuallyExclusiveOption
 from esptool.transport.discovery import parse_port_filters
 
 if TYPE_CHECKING:

@@ -7,102 +7,19 @@ silicon value whose source says that it has none of its own is no witness and gi
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from espefuse import schema  # noqa: E402
 from esptool.chips.spec import ChipSpec, FieldPart, MacLayout, Op, Step  # noqa: E402
 from generate import firmware, host  # noqa: E402
 from generate.files import chips, load  # noqa: E402
-
-NO_WITNESS = ("no second source", "host")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One fact that both hold."""
-
-    chip: str
-    name: str
-    host: Any
-    silicon: Any
-
-
-class Silicon:
-    """The values of one `silicon.json` that have a source of their own, or with `believed` all."""
-
-    def __init__(self, facts: Path, chip: str, believed: bool = False) -> None:
-        raw = json.loads((facts / chip / "silicon.json").read_text(encoding="utf-8"))
-        self.values = {
-            name: plain(entry["v"])
-            for name, entry in raw["values"].items()
-            if believed or not entry["src"].startswith(NO_WITNESS)
-        }
-        self.efuses: dict[int, dict[str, Any]] = {
-            int(since): {
-                name: entry
-                for name, entry in fields.items()
-                if name != "src" and (believed or not entry["src"].startswith(NO_WITNESS))
-            }
-            for since, fields in raw["efuses"].items()
-        }
-
-    def get(self, name: str) -> Any:
-        return self.values.get(name)
-
-    def versions(self, name: str) -> dict[int, Any]:
-        """A value by the first revision that has it: `rom.X` and `rom@101.X`."""
-        head, _, tail = name.partition(".")
-        found = {}
-        for key, value in self.values.items():
-            prefix, _, rest = key.partition(".")
-            kind, _, since = prefix.partition("@")
-            if (kind, rest) == (head, tail):
-                found[int(since or 0)] = value
-        return found
-
-    def register(self, block: int, bit: int) -> tuple[int, int] | None:
-        """(address, shift) of a bit of an eFuse block."""
-        name = {0: "rd_wr_dis", 10: "rd_sys_part2"}.get(block, f"rd_block{block}")
-        base = self.get(f"efuse.{name}")
-        return None if base is None else (base + bit // 32 * 4, bit % 32)
-
-    def field(self, revision: int, *names: str) -> list[tuple[int, int]] | None:
-        """The bits of an eFuse field as (address, shift), from bit 0 up; None if not known."""
-        since = max((s for s in self.efuses if s <= revision), default=None)
-        if since is None:
-            return None
-        bits: list[tuple[int, int]] = []
-        for name in names:
-            entry = self.efuses[since].get(name)
-            if entry is None:
-                return None
-            block, spans = entry["at"]
-            for start, length in spans:
-                for bit in range(start, start + length):
-                    place = self.register(block, bit)
-                    if place is None:
-                        return None
-                    bits.append(place)
-        return bits
-
-
-def plain(value: Any) -> Any:
-    """Numbers that are written as texts, as numbers."""
-    if isinstance(value, str) and value.startswith("0x"):
-        return int(value, 16)
-    if isinstance(value, list):
-        return [plain(v) for v in value]
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    return value
+from tests.chips.witness import Pairs, Row, Silicon  # noqa: E402
+from tests.chips.witness_efuse import efuse  # noqa: E402
 
 
 def rows(facts: Path, believed: bool = False) -> Iterator[Row]:
@@ -125,7 +42,7 @@ def rows_of(facts: Path, spec: ChipSpec, believed: bool = False) -> Iterator[Row
     if spec.stub.available:
         yield from _both(spec.key, _stub(spec, firmware.read(facts, spec), silicon))
     if spec.key in chips(facts, "efuse"):
-        yield from _both(spec.key, _efuse(load(facts, spec.key, "efuse"), spec, silicon))
+        yield from _both(spec.key, efuse(load(facts, spec.key, "efuse"), spec, silicon))
 
 
 def _both(chip: str, pairs: Iterator[tuple[str, Any, Any]]) -> Iterator[Row]:
@@ -133,8 +50,6 @@ def _both(chip: str, pairs: Iterator[tuple[str, Any, Any]]) -> Iterator[Row]:
         if ours is not None and theirs is not None:
             yield Row(chip, name, ours, theirs)
 
-
-Pairs = Iterator[tuple[str, Any, Any]]
 
 #: Fields of the host's identity, and the eFuse fields of which they are made, from bit 0 up.
 IDENTITY: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -597,96 +512,3 @@ def _at(silicon: Silicon, name: str, revision: int) -> Any:
     known = silicon.versions(name)
     since = max((s for s in known if s <= revision), default=None)
     return None if since is None else known[since]
-
-
-#: Registers of the controller: the host's names, and silicon's.
-CONTROLLER = {
-    "CMD": "cmd",
-    "CONF": "conf",
-    "CLK": "clk",
-    "STATUS": "status",
-    "DAC_CONF": "dac_conf",
-    "DEC_STATUS": "dec_status",
-    "CHECK_VALUE0": "check_value0",
-    "PGM_DATA0": "pgm_data0",
-    "RD_TIM_CONF": "rd_tim_conf",
-    "WR_TIM_CONF0": "wr_tim_conf0",
-    "WR_TIM_CONF1": "wr_tim_conf1",
-    "WR_TIM_CONF2": "wr_tim_conf2",
-    "RD_RS_ERR0": "rd_rs_err0",
-    "RD_RS_ERR1": "rd_rs_err1",
-    **{f"RD_REPEAT_ERR{i}": f"rd_repeat_err{i}" for i in range(8)},
-}
-TIMING = {
-    ("DAC_CONF", "dac.num"): "dac_num",
-    ("DAC_CONF", "dac.clk_div"): "dac_clk_div",
-    ("WR_TIM_CONF1", "wr.pwr_on_num"): "pwr_on_num",
-    ("WR_TIM_CONF2", "wr.pwr_off_num"): "pwr_off_num",
-}
-
-
-def _efuse(raw: dict[str, Any], spec: ChipSpec, silicon: Silicon) -> Pairs:
-    table = schema.build(raw, {}, None)
-    yield "efuse table base", table.base, silicon.get("efuse.base")
-    if spec.efuse is not None:
-        yield "efuse bases", spec.efuse.base, table.base
-    for ours, theirs in CONTROLLER.items():
-        yield f"efuse.registers.{ours}", table.registers.get(ours), silicon.get(f"efuse.{theirs}")
-    for block in table.blocks:
-        place = silicon.register(block.index, 0)
-        yield f"efuse.blocks[{block.index}].read", block.read_addr, place[0] if place else None
-        lock = silicon.get(f"efuse.block{block.index}.wr_dis")
-        yield f"efuse.blocks[{block.index}].wr_dis", block.wr_dis, lock
-        hide = silicon.get(f"efuse.block{block.index}.rd_dis")
-        if hide is not None:
-            yield f"efuse.blocks[{block.index}].rd_dis", list(block.rd_dis), hide
-    for purpose in table.purposes:
-        number = (silicon.get("efuse.key_purposes") or {}).get(purpose.name)
-        yield f"efuse.purposes.{purpose.name}", purpose.value, number
-    for register, mask, value in (*table.timing, *table.unsettled_timing):
-        for (name, field), timing in TIMING.items():
-            place = silicon.get(f"efuse.{field}")
-            if name == register and place and mask == ((1 << place[1]) - 1) << place[0]:
-                theirs = silicon.get(f"efuse.timing.{timing}")
-                yield f"efuse.timing.{timing}", value, theirs
-    for since, fields in silicon.efuses.items():
-        yield from _fields(schema.build(raw, {}, since), since, fields)
-
-
-#: The upper part of a field that silicon has in two places; elsewhere its name ends in _H.
-UPPER = {"PSRAM_CAP": "PSRAM_CAP_3"}
-
-
-#: The halves of ESP32-C2's key block: for flash encryption, and for secure boot.
-HALVES = {"BLOCK_KEY0_LOW_128": ("KEY0.FE_128BIT",), "BLOCK_KEY0_HI_128": ("KEY0.SB_128BIT",)}
-
-
-def _block_bits(field: schema.FieldDef) -> list[tuple[int, int]]:
-    start = field.bit or 0
-    return [(field.block, bit) for bit in range(start, start + field.length)]
-
-
-def _fields(table: schema.ChipTable, since: int, known: dict[str, Any]) -> Pairs:
-    by_name = {field.name: field for field in table.fields}
-    first = known["RD_DIS"]["at"][1][0][0] if "RD_DIS" in known else 0
-    for field in table.fields:
-        called = (field.name, *HALVES.get(field.name, field.alt))
-        names = [n for n in called if n in known and (n == field.name or n not in by_name)]
-        if not names or field.bit is None or field.group.startswith("keyblocks"):
-            continue
-        entry = known[names[0]]
-        block, spans = entry["at"]
-        theirs = [(block, bit) for start, count in spans for bit in range(start, start + count)]
-        ours = _block_bits(field)
-        rest = by_name.get(UPPER.get(field.name, f"{field.name}_H"))
-        if rest is not None and len(theirs) > len(ours):
-            ours += _block_bits(rest)
-        if field.codec == "mac":
-            # Sources list the bytes of an address in the order of its text.
-            theirs = sorted(theirs)
-        name = f"efuse.{field.name}@{since}"
-        yield name, ours, theirs
-        yield f"{name}.wr_dis", field.wr_dis, entry["wr_dis"]
-        hidden = [bit - first for bit in entry["rd_dis"]]
-        if hidden:
-            yield f"{name}.rd_dis", list(field.rd_dis), hidden

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from esptool.cli import common
+from esptool.cli import words as command_words
 
 TABLE = json.loads((Path(__file__).parent / "cli_v5.json").read_text())
 PROGRAMS = ("esptool", "espsecure")
@@ -121,7 +122,7 @@ def test_every_option_parses_alike_in_both_spellings(
     row = TABLE[program]["commands"][name]
     ctx, command = load(program, name)
     for option in row["options"]:
-        monkeypatch.setattr(common, "_noted", set())
+        monkeypatch.setattr(command_words, "_noted", set())
         spellings = [option["names"][0], *[n for n in option["names"] if not n.startswith("--")]]
         if "-" in option["names"][0][2:]:
             spellings.append("--" + option["names"][0][2:].replace("-", "_"))
@@ -161,7 +162,7 @@ def test_old_command_names_are_resolved_with_one_note(
         old = row.get("old_name")
         if old is None:
             continue
-        monkeypatch.setattr(common, "_noted", set())
+        monkeypatch.setattr(command_words, "_noted", set())
         for _ in range(2):
             assert commands.resolve_command(ctx, [old, "x"])[0] == name
         assert capsys.readouterr().err.count("Deprecated: Command") == 1
@@ -169,10 +170,10 @@ def test_old_command_names_are_resolved_with_one_note(
 
 def test_old_option_names_are_renamed(capsys: pytest.CaptureFixture[str]) -> None:
     for old, new in TABLE["esptool"]["old_options"].items():
-        common._noted.clear()
+        command_words._noted.clear()
         from esptool.cli.main import RENAMED
 
-        assert common._modern([f"{old}=1"], {new: None}, RENAMED) == [f"{new}=1"]
+        assert command_words.modern([f"{old}=1"], {new: None}, RENAMED) == [f"{new}=1"]
         assert new in capsys.readouterr().err
 
 

@@ -98,6 +98,7 @@ LADDERS: dict[str, list[set[str]]] = {
     ],
     "esptool.cli": [
         {"completion", "ending", "help"},
+        {"words"},
         {"common", "connection"},
         {"params", "state", "version", "virtual_chip"},
         {
@@ -132,13 +133,15 @@ LADDERS: dict[str, list[set[str]]] = {
         {""},
     ],
     "esptool.transport": [
-        {"discovery", "port", "settings"},
+        {"port", "settings"},
+        {"discovery"},
         {"adapters", "reset"},
         {"ports"},
         {""},
     ],
     "esptool.virtual": [
         {"bus", "clock", "efuse_coding", "faults", "framing", "inbound", "lines", "parts"},
+        {"sfdp"},
         {"nand_parts"},
         {"nand"},
         {"stage_stream"},

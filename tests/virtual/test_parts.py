@@ -13,7 +13,8 @@ from esptool.chips import nor
 from esptool.virtual.clock import Clock, Timing
 from esptool.virtual.faults import FaultPlan
 from esptool.virtual.nor import Nor
-from esptool.virtual.parts import PARTS, FlashPart, find, sfdp
+from esptool.virtual.parts import PARTS, FlashPart, find
+from esptool.virtual.sfdp import sfdp
 
 #: Manufacturer and device ids as flashrom's `include/flashchips.h` names them, for parts in both.
 FLASHROM = {

@@ -13,7 +13,7 @@ from espsecure import operations, streams
 from espsecure.cli.common import Command, HsmConfigFile, ask_pin
 from espsecure.cli.report import Reporter
 from espsecure.keys import V1_POINT_SIZE
-from esptool.cli.common import EatAll
+from esptool.cli.words import EatAll
 
 _VERSION = click.option(
     "--version",

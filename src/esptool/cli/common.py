@@ -9,149 +9,31 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from importlib import import_module
-from itertools import zip_longest
 from typing import Any
 
 import click
 
 from esptool.cli.ending import run as run
 from esptool.cli.ending import warn_old_script as warn_old_script
-from esptool.cli.help import CHIP_META, HelpMixin, Sectioned
+from esptool.cli.help import CHIP_META, HelpMixin
+from esptool.cli.words import (
+    EatAll,
+    deprecated,
+    expand_file_arguments,
+    joined_short,
+    looks_like_option,
+    modern,
+    options_of,
+    spread,
+    value_of,
+)
 from esptool.errors import FatalError
 from esptool.logger import log
 from esptool.records import dataclass
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-_noted: set[str] = set()
-
-
-def deprecated(what: str, instead: str) -> None:
-    """Say on standard error, once a run, that `what` has a new name."""
-    if what not in _noted:
-        _noted.add(what)
-        log.warning(f"Deprecated: {what} is deprecated. Use '{instead}' instead.")
-
-
-# --- options -----------------------------------------------------------------------------------
-
-
-class EatAll(Sectioned):
-    """An option whose values are all following words up to the next option.
-
-    `gives_back(words)` tells how many of the last words belong to what follows after all (a
-    command, a pair of address and file); words that a required argument lacks are given back too.
-    """
-
-    def __init__(
-        self,
-        *args: Any,
-        gives_back: Callable[[Sequence[str]], int] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        kwargs.setdefault("multiple", True)
-        self.gives_back = gives_back
-        super().__init__(*args, **kwargs)
-
-
-class Exclusive(Sectioned):
-    """An option that cannot be used together with those named in `exclusive_with`."""
-
-    def __init__(self, *args: Any, exclusive_with: Sequence[str] = (), **kwargs: Any) -> None:
-        self.exclusive_with = tuple(exclusive_with)
-        super().__init__(*args, **kwargs)
-
-    def handle_parse_result(
-        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
-    ) -> Any:
-        names = {o.strip("-").replace("-", "_") for o in self.exclusive_with}
-        if opts.get(self.name or "") and any(opts.get(n) for n in names):
-            raise click.UsageError(
-                f"Illegal usage: {max(self.opts, key=len)} is mutually exclusive with "
-                f"arguments: {', '.join(sorted(self.exclusive_with))}.",
-                ctx,
-            )
-        return super().handle_parse_result(ctx, opts, args)
-
-
-def _options_of(command: click.Command) -> dict[str, click.Option]:
-    found: dict[str, click.Option] = {"-h": _HELP, "--help": _HELP}
-    for param in command.params:
-        if isinstance(param, click.Option):
-            for opt in (*param.opts, *param.secondary_opts):
-                found[opt] = param
-    return found
-
-
-_HELP = click.Option(["-h", "--help"], is_flag=True)
-
-
-def _modern(args: Sequence[str], known: Mapping[str, Any], renamed: Mapping[str, str]) -> list[str]:
-    """Spell options the new way; noting the old one. Words after '--' are left alone."""
-    result: list[str] = []
-    for i, arg in enumerate(args):
-        if arg == "--":
-            return result + list(args[i:])
-        name, sep, value = arg.partition("=")
-        if name.startswith("--") and name not in known:
-            new = renamed.get(name) or name.replace("_", "-")
-            if new != name and new in known:
-                deprecated(f"Option '{name}'", new)
-                arg = new + sep + value
-        result.append(arg)
-    return result
-
-
-def _looks_like_option(word: str, known: Mapping[str, Any]) -> bool:
-    return word.startswith("-") and word != "-" and not _is_number(word, known)
-
-
-def _is_number(word: str, known: Mapping[str, Any]) -> bool:
-    return word not in known and word[1:2].isdigit()
-
-
-def _spread(
-    args: Sequence[str], known: Mapping[str, click.Option], spare: int, stop: Callable[[str], bool]
-) -> list[str]:
-    """Give every word of an eat-all option the option's name; `spare` words of the last one and
-    whatever `gives_back` claims are moved behind, as positional words."""
-    result: list[str] = []
-    behind: list[str] = []
-    i = 0
-    while i < len(args):
-        arg = args[i]
-        if arg == "--":
-            return result + behind + list(args[i:])
-        name, sep, value = arg.partition("=")
-        option = known.get(name)
-        if option is None and isinstance(known.get(arg[:2]), EatAll):
-            name, sep, value = arg[:2], "=", arg[2:]  # '-kFILE'
-            option = known[name]
-        i += 1
-        if not isinstance(option, EatAll):
-            result.append(arg)
-            if option is not None and not option.is_flag and not option.count and not sep:
-                result.extend(args[i : i + option.nargs])
-                i += option.nargs
-            continue
-        words = [value] if sep else []
-        while i < len(args) and not _looks_like_option(args[i], known) and not stop(args[i]):
-            words.append(args[i])
-            i += 1
-        back = option.gives_back(words) if option.gives_back else 0
-        last = i >= len(args) or args[i] == "--"
-        back = max(back, min(spare, len(words) - 1) if last else 0)
-        if back:
-            behind.extend(words[len(words) - back :])
-            words = words[: len(words) - back]
-        if not words:
-            result.append(arg)  # lets click say that a value is missing
-        for word in words:
-            result.extend((name, word))
-    return result + behind
-
 
 # --- commands ----------------------------------------------------------------------------------
 
@@ -169,18 +51,18 @@ class Command(HelpMixin, click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take old spellings and options with several values apart, then parse as usual."""
-        known = _options_of(self)
+        known = options_of(self)
         group = ctx.parent.command if ctx.parent else None
         inherited = group.renamed if isinstance(group, Group) else {}
-        words = _modern(args, known, {**inherited, **self.renamed})
-        words = [_joined_short(w, known) for w in words]
+        words = modern(args, known, {**inherited, **self.renamed})
+        words = [joined_short(w, known) for w in words]
         if not any(isinstance(o, EatAll) for o in known.values()):
             return super().parse_args(ctx, words)
         required = sum(1 for p in self.params if isinstance(p, click.Argument) and p.required)
         missing: click.MissingParameter | None = None
         for spare in range(required + 1):
             try:
-                return super().parse_args(ctx, _spread(words, known, spare, lambda _: False))
+                return super().parse_args(ctx, spread(words, known, spare, lambda _: False))
             except click.MissingParameter as e:
                 if not isinstance(e.param, click.Argument):
                     raise
@@ -198,15 +80,6 @@ class Command(HelpMixin, click.Command):
             )
             raise click.MissingParameter(hint, ctx=missing.ctx, param=missing.param) from None
         raise missing
-
-
-def _joined_short(word: str, known: Mapping[str, Any]) -> str:
-    """'-fs4MB' is not split by click where -f does not exist: name what is meant."""
-    if word.startswith("-") and not word.startswith("--") and len(word) > 3:
-        name = word[:3]
-        if name in known and word not in known and word[3] != "=" and word[:2] not in known:
-            return f"{name}={word[3:]}"
-    return word
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,18 +186,18 @@ class Group(HelpMixin, click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the program's own options from wherever they stand, then parse as usual."""
-        known = _options_of(self)
+        known = options_of(self)
         words = self._hoist(ctx, list(args), known)
         cut = self._first_command(words, known)
         ctx.meta["json"] = "--json" in words[cut:]  # then nothing else may be printed
-        head = _modern(words[:cut], known, self.renamed)
-        head = _spread(head, known, 0, self.is_command)
-        ctx.meta[CHIP_META] = _value_of(head, ("-c", "--chip"))
+        head = modern(words[:cut], known, self.renamed)
+        head = spread(head, known, 0, self.is_command)
+        ctx.meta[CHIP_META] = value_of(head, ("-c", "--chip"))
         return super().parse_args(ctx, head + words[cut:])
 
     def first_command(self, words: Sequence[str]) -> int:
         """Index of the word that names the command (or the end)."""
-        return self._first_command(words, _options_of(self))
+        return self._first_command(words, options_of(self))
 
     def _first_command(self, words: Sequence[str], known: Mapping[str, click.Option]) -> int:
         i = 0
@@ -339,7 +212,7 @@ class Group(HelpMixin, click.Group):
                 if not eating and not option.is_flag and not option.count and not sep:
                     i += option.nargs
             elif word == "--" or (
-                not _looks_like_option(word, known) and not (eating and not self.is_command(word))
+                not looks_like_option(word, known) and not (eating and not self.is_command(word))
             ):
                 return i - 1
         return len(words)
@@ -368,7 +241,7 @@ class Group(HelpMixin, click.Group):
                 command = self.get_command(ctx, word) or self.get_command(
                     ctx, word.replace("_", "-")
                 )
-                taken |= set(_options_of(command)) if command else set()
+                taken |= set(options_of(command)) if command else set()
         candidates -= taken
         rest: list[str] = []
         i = 0
@@ -390,16 +263,6 @@ class Group(HelpMixin, click.Group):
         return head + rest
 
 
-def _value_of(words: Sequence[str], names: Sequence[str]) -> str | None:
-    """The last value given to an option, before the words are parsed; None without it."""
-    found = None
-    for word, behind in zip_longest(words, words[1:]):
-        name, sep, value = word.partition("=")
-        if name in names:
-            found = value if sep else behind
-    return found
-
-
 def _did_you_mean(near: Sequence[str]) -> str:
     if not near:
         return ""
@@ -418,37 +281,6 @@ def show_json(value: Any) -> None:
 
 
 # --- running -----------------------------------------------------------------------------------
-
-
-def expand_file_arguments(argv: Sequence[str], prog: str | None = None) -> list[str]:
-    """Replace every '@file' word by the words in that file (shell quoting applies).
-
-    When one was replaced and `prog` is given, the full command line is shown.
-
-    Raises:
-        FatalError: the file cannot be read.
-    """
-    if not any(a.startswith("@") for a in argv):
-        return list(argv)
-    import shlex
-
-    from esptool.textfile import read_text
-
-    result: list[str] = []
-    for word in argv:
-        if not word.startswith("@"):
-            result.append(word)
-            continue
-        for number, line in enumerate(read_text(word[1:], "argument file").split("\n"), 1):
-            try:
-                result.extend(shlex.split(line, comments=True))
-            except ValueError as e:
-                raise FatalError(
-                    f"Cannot read the argument file '{word[1:]}': {e} in line {number}."
-                ) from e
-    if prog:
-        log.print(f"{prog} {' '.join(result)}")
-    return result
 
 
 def _expanded(group: click.Command, argv: Sequence[str], prog: str) -> list[str]:

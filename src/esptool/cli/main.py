@@ -12,10 +12,11 @@ import click
 from esptool._version import __version__
 from esptool.chips import KEYS
 from esptool.cli import common
-from esptool.cli.common import EatAll, Entry, Group
+from esptool.cli.common import Entry, Group
 from esptool.cli.help import Sectioned
 from esptool.cli.params import Baud, Chip, OldSpellingChoice, Port
 from esptool.cli.state import Globals
+from esptool.cli.words import EatAll
 from esptool.errors import UsageError
 from esptool.logger import log
 

@@ -135,7 +135,7 @@ class OldSpellingChoice(_StrChoice):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         new = str(value).replace("_", "-")
         if "_" in str(value) and new in self.choices:
-            from esptool.cli.common import deprecated
+            from esptool.cli.words import deprecated
 
             option = max(param.opts, key=len) if param else "option"
             deprecated(f"Choice '{value}' for option '{option}'", new)

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from esptool.cli import params
-from esptool.cli.common import Command, deprecated
+from esptool.cli.common import Command
 from esptool.cli.params import PairsArgument
 from esptool.cli.places import table_options
 from esptool.cli.state import Globals
+from esptool.cli.words import deprecated
 
 
 @click.pass_obj

@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from esptool.cli import params
-from esptool.cli.common import Command, EatAll, Exclusive, show_json
+from esptool.cli.common import Command, show_json
 from esptool.cli.params import AnyInt, DiffFile, PairsArgument, parse_named_pairs
 from esptool.cli.places import table_options, table_source
 from esptool.cli.state import Globals
+from esptool.cli.words import EatAll, Exclusive
 from esptool.errors import UsageError
 from esptool.events import Event, Listener, Message, Progress
 

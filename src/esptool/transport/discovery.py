@@ -11,30 +11,16 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from esptool.errors import UsageError
-
-if TYPE_CHECKING:
-    from esptool.transport.port import Port
+from esptool.transport.port import Port
+from esptool.transport.port import PortInfo as PortInfo
 
 ESPRESSIF_VID = 0x303A
 _LINUX = ("ttyUSB", "ttyACM")
 _MACOS = ("usbserial", "usbmodem")
 _MACOS_NEVER = ("Bluetooth-Incoming-Port", "wlan-debug", "cu.debug-console")
 FILTER_KEYS = ("vid", "pid", "name", "serial")
-
-
-@dataclass(frozen=True, slots=True)
-class PortInfo:
-    """A port of this machine; the USB facts are None where it is no USB device."""
-
-    device: str
-    vid: int | None = None
-    pid: int | None = None
-    product: str | None = None
-    serial_number: str | None = None
-    location: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

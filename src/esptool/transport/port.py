@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from esptool.errors import PortError
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from serial import Serial
 
     from esptool.events import Message
-    from esptool.transport.discovery import PortInfo
 
 
 class NoLinesError(PortError):
@@ -20,6 +20,18 @@ class NoLinesError(PortError):
 
 class PortClosedError(PortError):
     """Whoever owns the port has closed it for good: nobody else is to open it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortInfo:
+    """A port of this machine; the USB facts are None where it is no USB device."""
+
+    device: str
+    vid: int | None = None
+    pid: int | None = None
+    product: str | None = None
+    serial_number: str | None = None
+    location: str | None = None
 
 
 class Port(Protocol):

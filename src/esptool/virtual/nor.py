@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from esptool.virtual.clock import Clock
 from esptool.virtual.faults import FaultPlan
-from esptool.virtual.parts import FlashPart, sfdp
+from esptool.virtual.parts import FlashPart
+from esptool.virtual.sfdp import sfdp
 
 PAGE = 256
 SECTOR = 0x1000

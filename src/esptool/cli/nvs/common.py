@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esptool.cli.common import Exclusive
 from esptool.cli.help import Sectioned
 from esptool.cli.params import ReadableFile
 from esptool.cli.places import opened_flash, partition_name, place_options
+from esptool.cli.words import Exclusive
 
 if TYPE_CHECKING:
     from esptool.cli.state import Globals

@@ -11,6 +11,7 @@ from esptool.chips.nor import SECTOR
 from esptool.cli.common import Command
 from esptool.cli.elf2image import flash_options, needed_chip
 from esptool.cli.params import SIZES, AnyInt, OutputFile, PairsArgument
+from esptool.cli.places import table_options, table_source
 
 
 class ChunkSize(AnyInt):
@@ -25,7 +26,7 @@ class ChunkSize(AnyInt):
 
 @click.pass_context
 def _run(
-    ctx: click.Context, /, addr_filename: list[tuple[int, str]], output: str, **options: Any
+    ctx: click.Context, /, addr_filename: list[tuple[int | str, str]], output: str, **options: Any
 ) -> None:
     chip = needed_chip(ctx)
     from esptool.cmds_image import merge_bin
@@ -34,10 +35,22 @@ def _run(
     from esptool.image.sources import read_source, split_regions
 
     refuse_input_as_output(output, (name for _, name in addr_filename))
+    source = table_source(options)
+    if all(isinstance(address, int) for address, _ in addr_filename):
+        names = None
+    else:
+        from esptool.ops.addresses import names_without_flash
+
+        names = names_without_flash(chip, addr_filename, source)
     regions = []
     for address, filename in addr_filename:
-        data, name = read_source(filename)
-        regions += split_regions(data, address, name)
+        if isinstance(address, int):
+            data, name = read_source(filename)
+            regions += split_regions(data, address, name)
+        else:
+            from esptool.ops.planning import load_named
+
+            regions += load_named((address, filename), names)[1]
     # Files are flashed sector by sector, so two may not even share a sector.
     refuse_overlap(regions, SECTOR)
     merge_bin([(r.address, r) for r in regions], chip, output, **options)
@@ -47,7 +60,8 @@ command = Command(
     "merge-bin",
     callback=_run,
     help="Join files for several flash addresses into one. Intel HEX files bring their own "
-    "addresses. Needs no device.",
+    "addresses. The name of a partition may stand for an address where a partition table is among "
+    "the files, or given. Needs no device.",
     params=[
         PairsArgument(["addr_filename"], nargs=-1, required=True),
         click.Option(
@@ -77,5 +91,6 @@ command = Command(
             help="Raw: fill with 0xFF up to this flash size.",
         ),
         *flash_options(keep=True),
+        *table_options(),
     ],
 )

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
+from esptool import chips
+from esptool.chips.spec import ChipSpec
 from esptool.errors import FatalError, StorageError, UsageError
 from esptool.events import Level, Listener, Message
 from esptool.image.sources import ImageSource, load_regions
@@ -161,6 +163,34 @@ def names_on(
     flash = DeviceFlash(session, source, listener=listener)
     own = () if source.file is not None else written
     return Names(flash, own, told_offset=source.offset, changes=changes, listener=flash.listener)
+
+
+class _NoFlash(Flash):
+    """What is known of a flash without one: the chip, and a table from a file."""
+
+    def __init__(self, chip: ChipSpec, source: TableSource) -> None:
+        self._chip = chip
+        self._source = source
+
+    @property
+    def chip(self) -> ChipSpec:
+        return self._chip
+
+    @property
+    def found_table(self) -> tuple[int, PartitionTable]:
+        found = self._source.loaded(self.bootloader_offset)
+        if found is None:
+            raise StorageError(
+                "Names need a partition table, and there is none among the files.",
+                remedy="Add it (partition-table FILE), or give it with --partition-table FILE.",
+            )
+        return found
+
+
+def names_without_flash(chip: str, written: Pairs, source: TableSource) -> Names:
+    """The names of partitions for a file that is made of `written`, without a device."""
+    own = () if source.file is not None else written
+    return Names(_NoFlash(chips.get(chip), source), own, told_offset=source.offset)
 
 
 def span_of(

@@ -127,8 +127,8 @@ def is_csv(path: str) -> bool:
     """A file may be a partition table in CSV: it is text. Flash has other bytes soon."""
     with open(path, "rb") as file:
         start = file.read(SECTOR)
-    if not start or b"\0" in start or b"\xff\xff" in start:
-        return not start
+    if b"\0" in start or b"\xff\xff" in start:
+        return False
     return b"," in start and not start.startswith((MAGIC, b"\xe9", b"{"))
 
 

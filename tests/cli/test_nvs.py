@@ -28,6 +28,8 @@ TABLE = (
     "key,type,encoding,value\nwifi,namespace,,\nssid,data,string,home\n"
     "password,data,string,opensesame\nchannel,data,u8,6\napp,namespace,,\ncert,data,hex2bin,00ff10\n"
 )
+#: A device with the model of the stub, with the ROM alone, with the stub's machine code.
+DEVICES = ("stub", "rom", "code")
 Run = Callable[..., str]
 
 
@@ -70,9 +72,10 @@ class Target:
         self.path = folder / "flash.bin"
         self.words = ["nvs", "--file", str(self.path)]
         content = nvs if kind == "file" else flash(nvs)
-        if kind in ("stub", "rom"):
+        if kind in DEVICES:
             name = f"nvs-{next(_number)}"
-            self.before = ["-p", f"virtual://esp32c3?name={name}&stub=model"]
+            stub = "emulated" if kind == "code" else "model"
+            self.before = ["-p", f"virtual://esp32c3?name={name}&stub={stub}"]
             self.before += ["--no-stub"] if kind == "rom" else []
             self.words = ["nvs"]
             self.board = open_board(self.before[1])
@@ -83,7 +86,7 @@ class Target:
     @property
     def content(self) -> bytes:
         """The NVS as it is now."""
-        if self.kind in ("stub", "rom"):
+        if self.kind in DEVICES:
             return self.board.nor.cells.read(0x9000, 0x4000)
         data = self.path.read_bytes()
         return data if self.kind == "file" else data[0x9000:0xD000]
@@ -124,7 +127,7 @@ def test_lists_gets_sets_and_deletes_the_same_everywhere(target: Target, run: Ru
     assert "Nothing is wrong" in run(*target.line("check"))
 
 
-@pytest.mark.parametrize("kind", ["stub", "rom"])
+@pytest.mark.parametrize("kind", ["stub", "rom", pytest.param("code", marks=pytest.mark.emulator)])
 def test_a_device_is_changed_in_place_without_erasing(kind: str, tmp_path: Path, run: Run) -> None:
     target = Target(kind, tmp_path, sample())
     whole = bytearray(target.board.nor.cells.read(0, 0x20000))
@@ -338,6 +341,11 @@ def test_builds_one_or_one_for_each_device(tmp_path: Path, run: Run) -> None:
     out.mkdir()
     run("nvs", "build", str(table), str(tmp_path / "one.bin"), "--size", "16k")
     assert Nvs((tmp_path / "one.bin").read_bytes()).get("wifi", "ssid") == "home"
+    second = tmp_path / "second.csv"
+    second.write_text("key,type,encoding,value\nmore,namespace,,\nn,data,i64,-1\n")
+    run("nvs", "build", str(table), str(second), str(tmp_path / "two.bin"), "--size", "16k")
+    two = Nvs((tmp_path / "two.bin").read_bytes())
+    assert (two.get("wifi", "ssid"), two.get("more", "n")) == ("home", -1)
     more = ["--size", "0x3000", "--devices", str(values), "--prefix", "dev", "--id", "serial"]
     run("nvs", "build", str(config), str(out), *more, "--new-keys-each")
     for name, password in (("dev-A1", "first"), ("dev-B2", "second")):

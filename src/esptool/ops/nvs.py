@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esptool.errors import FatalError, UsageError
 from esptool.files import check_output, write_atomic
 from esptool.ops.places import DeviceFlash, Place
-from esptool.storage.nvs.generate import build
+from esptool.storage.nvs.generate import Row, build
 from esptool.storage.nvs.keys import HMAC_KEY_BYTES, KEY_BYTES, NvsKeys
 from esptool.storage.nvs.medium import LARGEST
 from esptool.storage.nvs.nvs import Nvs
@@ -149,17 +149,24 @@ class Built:
     keys: NvsKeys | None = None
 
 
-def build_nvs(path: str, size: int, *, version: int = 2, keys: NvsKeys | None = None) -> Built:
-    """An NVS of a CSV file in the public format.
+def build_nvs(
+    paths: Sequence[str], size: int, *, version: int = 2, keys: NvsKeys | None = None
+) -> Built:
+    """An NVS of CSV files in the public format, one behind the other.
 
-    Files that it names are looked for in the current folder, as by the public generator, then
-    beside it.
+    Files that they name are looked for in the current folder, as by the public generator, then
+    beside the table.
 
     Raises:
         FatalError: names the line that is wrong.
     """
-    table = read_table(read_text(path, "table"), path, _Reader(path))
-    return _built(table, size, version, keys)
+    rows: list[Row | str] = []
+    remarks: list[str] = []
+    for path in paths:
+        table = read_table(read_text(path, "table"), path, _Reader(path))
+        rows += table.rows
+        remarks += table.remarks
+    return _built(Table(tuple(rows), tuple(remarks)), size, version, keys)
 
 
 def build_devices(

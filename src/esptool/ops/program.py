@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from esptool.chips.nor import SECTOR
+from esptool.device import ext
 from esptool.errors import FatalError, LineLossError, VerifyError
 from esptool.events import Listener
 from esptool.ops import bounds
@@ -34,6 +35,8 @@ _BUSY = 1
 _AT_ONCE = 64
 #: Data sheets allow a sector 400 ms at most; worn and cold parts have been seen to need more.
 _LONGEST_S = 5.0
+#: What 64 bytes usually take; waited for on the chip it costs no round trip.
+_USUAL_US = 300
 
 
 def change_flash(
@@ -109,12 +112,23 @@ def _make(session: Session, base: int, change: Change) -> None:
 
 def _command(session: Session, opcode: int, address: int, bits: int, data: bytes) -> None:
     """One command that the flash is busy with afterwards."""
-    session.bus.command(_WRITE_ENABLE)
-    session.bus.command(opcode, data, 0, address, bits)
+    if session.may_batch:
+        batch = ext.Batch()
+        batch.spi(_WRITE_ENABLE)
+        batch.spi(opcode, data, 0, address, bits)
+        if data:
+            batch.wait(_USUAL_US)
+        batch.spi(_READ_STATUS, read_bytes=1)
+        status = ext.batch(session, batch)[0][0]
+    else:
+        session.bus.command(_WRITE_ENABLE)
+        session.bus.command(opcode, data, 0, address, bits)
+        status = session.bus.command(_READ_STATUS, read_bits=8)
     end = session.link.now() + _LONGEST_S
-    while session.bus.command(_READ_STATUS, read_bits=8) & _BUSY:
+    while status & _BUSY:
         if session.link.now() > end:
             raise FatalError(
                 f"The flash is still busy with {address:#010x} after {_LONGEST_S:.0f} seconds.",
                 remedy="Is it worn out, or its supply weak?",
             )
+        status = session.bus.command(_READ_STATUS, read_bits=8)

@@ -13,7 +13,7 @@ from esptool.cli.params import OutputFile, ReadableFile, Size
 
 
 def _run(
-    table: str,
+    tables: tuple[str, ...],
     output: str,
     size: int,
     version: str,
@@ -35,13 +35,15 @@ def _run(
         raise UsageError("Give one of --keys, --hmac-key, --new-keys and --new-keys-each.")
     if (devices is None) and (own_keys or id_column is not None):
         raise UsageError("--id and --new-keys-each are for several devices: add --devices.")
+    if devices is not None and len(tables) > 1:
+        raise UsageError("With --devices there is one TABLE.")
     if new_keys is not None:
         check_output(new_keys)
         keys = NvsKeys.generate()
     options: dict[str, Any] = {"version": int(version), "keys": keys}
     if devices is None:
         check_output(output)
-        built = nvs.build_nvs(table, size, **options)
+        built = nvs.build_nvs(tables, size, **options)
         _remark(built.remarks)
         if new_keys is not None and keys is not None:
             nvs.write_keys(new_keys, keys, 0x1000)
@@ -52,7 +54,7 @@ def _run(
     more: dict[str, Any] = {"prefix": prefix, "id_column": id_column, "new_keys": own_keys}
 
     def made() -> Any:
-        return nvs.build_devices(table, devices, size, **options, **more)
+        return nvs.build_devices(tables[0], devices, size, **options, **more)
 
     count = nvs.check_devices(made(), output, new_keys=own_keys)
     if new_keys is not None and keys is not None:
@@ -76,11 +78,13 @@ def _remark(remarks: tuple[str, ...]) -> None:
 command = Command(
     "build",
     callback=_run,
-    help="Make an NVS of the CSV file TABLE (columns key, type, encoding and value) and write it "
-    "to OUTPUT. It is what ESP-IDF's partition generator makes. With --devices, TABLE has no "
-    "values but may mark rows with REPEAT, and OUTPUT is a folder.",
+    help="Make an NVS of the CSV file TABLE, or of several (columns key, type, encoding and value) "
+    "and write it to OUTPUT. It is what ESP-IDF's partition generator makes. With --devices, "
+    "TABLE has no values but may mark rows with REPEAT, and OUTPUT is a folder.",
     params=[
-        click.Argument(["table"], type=ReadableFile()),
+        click.Argument(
+            ["tables"], type=ReadableFile(), nargs=-1, required=True, metavar="TABLE..."
+        ),
         click.Argument(["output"], type=click.Path()),
         click.Option(
             ["--size"],

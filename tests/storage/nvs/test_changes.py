@@ -235,6 +235,25 @@ def test_an_interruption_anywhere_leaves_the_old_or_the_new_value(seed: int, key
     assert bytes(image) == nvs.to_bytes()
 
 
+@pytest.mark.parametrize("keys", [None, KEYS], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("size", [0, 1, 32, 33, 500, 1024])
+def test_a_chunk_is_whole_no_sooner_than_its_index(size: int, keys: NvsKeys | None) -> None:
+    """The chip's library (of 2026) would take the former value for a leftover of the new one."""
+    nvs = Nvs(BLANK, keys)
+    nvs.set("app", "blob", b"old" * 40, Kind.BLOB)
+    image, done = bytearray(nvs.to_bytes()), len(nvs.changes)
+    nvs.set("app", "blob", b"\x01" * size)
+    seen = set()
+    for change in nvs.changes[done:]:
+        found = Nvs(bytes(image), keys)
+        orphan = any("belongs to no blob" in problem.text for problem in found.problems)
+        value = found.get("app", "blob")
+        assert not (orphan and value == b"old" * 40)
+        seen.add(value)
+        apply(image, change)
+    assert seen == {b"old" * 40, b"\x01" * size}
+
+
 @settings(max_examples=40)
 @given(
     st.lists(

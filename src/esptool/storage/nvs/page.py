@@ -2,8 +2,11 @@
 """One page of NVS as the chip's library handles it: taken in with repairs, searched, added to.
 
 What it does to flash, and in which order, is what `components/nvs_flash/src/nvs_page.cpp` of
-ESP-IDF does. One thing differs: when a page is taken in, the last chunk of a blob makes way only
-for the chunk of the same number, so that an interrupted change of a blob keeps the former value.
+ESP-IDF does. Two things differ. When that library (of 2026) finds a chunk of a blob as the last
+entry, because the index that was to follow it is missing, it erases another chunk of the same key,
+which may be one of the former value: here only a chunk of the same number makes way. And so that
+it cannot happen on a chip, the last entry of a chunk is marked as written together with what
+follows it (`hold`).
 """
 
 from __future__ import annotations
@@ -63,6 +66,7 @@ class Page:
         self.first_used: int | None = None
         self.next_free: int | None = None
         self.used = 0
+        self._held: int | None = None
         self._index: dict[tuple[int, bytes, int], list[int]] = {}
         self._items: dict[int, Item] = {}
 
@@ -258,9 +262,20 @@ class Page:
         return max(0, (ENTRIES - 1 - self.next_free) * ENTRY)
 
     def write(
-        self, namespace: int, type_: ItemType, key: bytes, data: bytes, chunk: int = ANY_CHUNK
+        self,
+        namespace: int,
+        type_: ItemType,
+        key: bytes,
+        data: bytes,
+        chunk: int = ANY_CHUNK,
+        *,
+        hold: bool = False,
     ) -> bool:
-        """Append a value; False where it does not fit on the page."""
+        """Append a value; False where it does not fit on the page.
+
+        Args:
+            hold: leave its last entry unmarked until `release`, or until another entry follows.
+        """
         if self.state is PageState.UNUSED:
             self._begin()
         if self.state is PageState.FULL:
@@ -275,13 +290,20 @@ class Page:
             tail = len(data).to_bytes(2, "little") + b"\xff\xff" + crc32(data).to_bytes(4, "little")
         raw = Item.build(namespace, type_, count, chunk, key, tail)
         self._remember(at, Item.parse(raw))
-        self._append(raw)
+        self._append(raw, hold=hold and count == 1)
         if long:
             whole = len(data) - len(data) % ENTRY
-            self._append_data(data[:whole])
-            if data[whole:]:
-                self._append(data[whole:].ljust(ENTRY, b"\xff"))
+            rest = data[whole:]
+            self._append_data(data[:whole], hold=hold and not rest)
+            if rest:
+                self._append(rest.ljust(ENTRY, b"\xff"), hold=hold)
         return True
+
+    def release(self) -> None:
+        """Mark the entry that was held back."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._mark(held, held + 1, EntryState.WRITTEN)
 
     def erase(self, at: int, *, purge: bool) -> None:
         """Mark the value that begins at `at` as erased; with `purge` clear its bytes, too."""
@@ -353,26 +375,32 @@ class Page:
         self.next_free = 0
         self.states = [EntryState.EMPTY] * ENTRIES
 
-    def _append(self, raw: bytes) -> None:
+    def _append(self, raw: bytes, *, hold: bool = False) -> None:
         at = self.next_free
         assert at is not None
         self._medium.program(self._at(at), raw)
-        self._mark(at, at + 1, EntryState.WRITTEN)
-        if self.first_used is None:
-            self.first_used = at
-        self.used += 1
-        self.next_free = at + 1
+        self._written(at, at + 1, hold)
 
-    def _append_data(self, data: bytes) -> None:
-        if not data:
-            return
+    def _append_data(self, data: bytes, *, hold: bool) -> None:
         at = self.next_free
         assert at is not None
-        count = len(data) // ENTRY
-        self._medium.program(self._at(at), data)
-        self._mark(at, at + count, EntryState.WRITTEN)
-        self.used += count
-        self.next_free = at + count
+        if data:
+            self._medium.program(self._at(at), data)
+            self._written(at, at + len(data) // ENTRY, hold)
+
+    def _written(self, start: int, end: int, hold: bool) -> None:
+        """Mark entries as written, with one that was held back before."""
+        first = start if self._held is None else self._held
+        # What looks empty and is not marked would be written over after an interruption.
+        hold = hold and self._medium.read_raw(self._at(end - 1), 4) != b"\xff" * 4
+        self._held = end - 1 if hold else None
+        marked = end - 1 if hold else end
+        if first < marked:
+            self._mark(first, marked, EntryState.WRITTEN)
+        if self.first_used is None:
+            self.first_used = start
+        self.used += end - start
+        self.next_free = end
 
     def _mark(self, start: int, end: int, state: EntryState) -> None:
         """Set states, from the last word of the map to the first as the library does."""

@@ -334,12 +334,14 @@ class Store:
                 raise NvsFullError("There is no room for the value.")
             part = data[done : done + room]
             done += len(part)
-            if not page.write(namespace, ItemType.BLOB_DATA, key, part, start + count):
+            number = start + count
+            if not page.write(namespace, ItemType.BLOB_DATA, key, part, number, hold=True):
                 raise NvsFullError("There is no room for the value.")
             count += 1
             if done < len(data) or room - len(part) < ENTRY:
                 if page.state is not PageState.FULL:
                     page.set_state(PageState.FULL)
+                page.release()
                 self._new_page()
             if done == len(data):
                 break

@@ -140,6 +140,25 @@ def test_a_table_that_the_same_command_writes_is_the_one_that_counts(
     assert bench.flash(0x8000, 0xC00) == bench.bytes("moved.bin")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--encrypt", "partition-table", "moved.bin", "ota_0", "a.bin"],
+        ["--encrypt-files", "partition-table", "moved.bin", "ota_0", "a.bin", "--"],
+        ["0x70000", "a.bin", "--encrypt-files", "0x8000", "moved.bin", "ota_0", "a.bin"],
+    ],
+)
+def test_encrypted_writes_take_names_and_their_own_table(
+    words: Sequence[str], bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    words = ["0x70000", "a.bin", *words[:-1]] if words[-1] == "--" else words
+    bench("write-flash", "--ignore-flash-enc-efuse", "--dry-run", "--json", *words)
+    planned = {r["address"]: r["encrypted"] for r in json.loads(capsys.readouterr().out)["regions"]}
+    assert planned[0x80000]
+    assert planned[0x8000]
+
+
 def test_boot_loader_and_table_have_names_on_a_blank_flash(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.url = f"virtual://esp32?state={bench.state}&stub=model"

@@ -174,6 +174,7 @@ WRONG = [
     (["partitions", "build", "table.csv", "out.bin", "--flash-size", "128k"], "ends at"),
     (["partitions", "--file", "text.bin"], "has no partition table"),
     (["partitions", "--json", "--csv", *DUMP], "exclude each other"),
+    (["partitions", *DUMP, "check"], "--file has no effect in front of 'check'"),
     (["partitions", "--partition-table-offset", "0x9000", *DUMP], "does not begin with AA 50"),
     (["ota", "status", "--file", "table.bin"], "is a partition table: no partitions are in it"),
     (["ota", "status", "--file", "blank.bin"], "has no partition table"),

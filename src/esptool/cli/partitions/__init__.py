@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def _show(ctx: click.Context, /, as_json: bool, as_csv: bool, **values: Any) -> None:
     if ctx.invoked_subcommand is not None:
+        _refuse_misplaced(ctx)
         return
     if as_json and as_csv:
         raise UsageError("Options --json and --csv exclude each other.")
@@ -41,6 +42,18 @@ def _show(ctx: click.Context, /, as_json: bool, as_csv: bool, **values: Any) -> 
     else:
         for line in _map_lines(found):
             log.print(line)
+
+
+def _refuse_misplaced(ctx: click.Context) -> None:
+    """Options in front of a subcommand belong to showing the map: they would have no effect."""
+    for param in ctx.command.params:
+        name = param.name or ""
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = max(param.opts, key=len)
+            raise UsageError(
+                f"{option} has no effect in front of '{ctx.invoked_subcommand}'.",
+                remedy=f"Write it behind: partitions {ctx.invoked_subcommand} ... {option} ...",
+            )
 
 
 _HEADINGS = ("Name", "Type", "Subtype", "Offset", "Size", "Flags", "Content")

@@ -193,7 +193,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"fs.blocks"},
         {"fs.model"},
         {"fs.spiffs_layout", "fs.wear"},
-        {"fs.fat_layout", "fs.spiffs_pages"},
+        {"fs.fat_layout", "fs.littlefs_check", "fs.spiffs_pages"},
         {"fs.fat", "fs.littlefs", "fs.spiffs"},
         {"fs.opening"},
         {"fs"},

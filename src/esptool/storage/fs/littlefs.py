@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from esptool.errors import FatalError, UsageError
 from esptool.records import dataclass
 from esptool.storage.fs.blocks import Image, Step
+from esptool.storage.fs.littlefs_check import check_metadata
 from esptool.storage.fs.model import (
     MAX_DEPTH,
     DamagedError,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _NAME = b"littlefs"
 _SUPERBLOCK = struct.Struct("<6I")
-_DIRECTORY = 2
+_FILE, _DIRECTORY = 1, 2
 _FULL, _NAME_TOO_LONG, _TOO_LARGE = -28, -36, -27
 #: Files up to this size can be kept within a folder's block by everything that reads them.
 _SMALL_INLINE = 64
@@ -160,6 +161,7 @@ class Littlefs(FileSystem):
     def __init__(self, data: bytes | Image, like: Parameters | None = None) -> None:
         self._image = data if isinstance(data, Image) else Image.of(data)
         self.parameters = find_superblock(self._image)
+        check_metadata(self._image, self.parameters.block_size, self.parameters.block_count)
         self._open(like, mount=True)
 
     @classmethod
@@ -276,7 +278,8 @@ class Littlefs(FileSystem):
     def _listed(self, folder: str) -> Iterator[tuple[str, int, bool]]:
         with self._errors(f"/{folder}"):
             for found in self._fs.scandir(f"/{folder}"):
-                yield str(found.name), int(found.size), found.type == _DIRECTORY
+                name = str(found.name)
+                yield name, int(found.size), self._is_folder(found.type, f"{folder}/{name}")
 
     def _stat(self, path: str) -> Entry:
         library = _library()
@@ -288,7 +291,13 @@ class Littlefs(FileSystem):
             self._settle()
             raise no_such_file(path, [entry.path for entry in self.entries()]) from None
         self._settle()
-        return Entry(path, int(found.size), found.type == _DIRECTORY)
+        return Entry(path, int(found.size), self._is_folder(found.type, path))
+
+    @staticmethod
+    def _is_folder(kind: int, path: str) -> bool:
+        if kind not in (_FILE, _DIRECTORY):
+            raise DamagedError(f"'{path}' is damaged: it is neither file nor folder.")
+        return kind == _DIRECTORY
 
     # --- writing ------------------------------------------------------------------------------
 

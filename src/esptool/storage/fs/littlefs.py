@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 from esptool.errors import FatalError, UsageError
 from esptool.records import dataclass
 from esptool.storage.fs.blocks import Image, Step
-from esptool.storage.fs.littlefs_check import check_metadata
+from esptool.storage.fs.littlefs_check import (
+    check_metadata,
+    newest_superblock,
+    superblock_in,
+)
 from esptool.storage.fs.model import (
     MAX_DEPTH,
     DamagedError,
@@ -68,22 +72,28 @@ def find_superblock(image: Image) -> Parameters:
         DamagedError: there is none, or it is of another size or version.
     """
     for at in (0, 4096, 8192, 512, 1024, 2048, 16384, 32768, 65536, 128, 256):
-        head = image[at : at + 44] if at < len(image) else b""
-        if head[8:16] != _NAME or len(head) < 44:
+        if at >= len(image) or _NAME not in image[at : at + 64]:
             continue
-        version, size, count, name_max, _, _ = _SUPERBLOCK.unpack_from(head, 20)
-        if version >> 16 != 2 or version & 0xFFFF > 1:
-            raise DamagedError(
-                f"LittleFS of version {version >> 16}.{version & 0xFFFF} is not known."
-            )
-        if size < 128 or size % 128 or count < 2 or size * count > len(image) or name_max > 1022:
-            raise DamagedError(
-                f"The LittleFS superblock tells of {count} blocks of {size} bytes; "
-                f"{len(image):#x} bytes are there.",
-                remedy="Give the whole partition, with the size that the table says.",
-            )
-        return Parameters(size, count, version, name_max or 255)
+        for size in (4096, 65536):  # as much as the block may have, but no more than is needed
+            found = superblock_in(image[at : at + size])
+            if found is not None:
+                parameters = _parameters(found, len(image))
+                newest = newest_superblock(image, parameters.block_size, parameters.block_count)
+                return _parameters(newest, len(image))
     raise DamagedError("This is no LittleFS file system: it has no superblock.")
+
+
+def _parameters(data: bytes, size: int) -> Parameters:
+    version, block, count, name_max, _, _ = _SUPERBLOCK.unpack(data)
+    if version >> 16 != 2 or version & 0xFFFF > 1:
+        raise DamagedError(f"LittleFS of version {version >> 16}.{version & 0xFFFF} is not known.")
+    if block < 128 or block % 128 or count < 2 or block * count > size or name_max > 1022:
+        raise DamagedError(
+            f"The LittleFS superblock tells of {count} blocks of {block} bytes; "
+            f"{size:#x} bytes are there.",
+            remedy="Give the whole partition, with the size that the table says.",
+        )
+    return Parameters(block, count, version, name_max or 255)
 
 
 def _library() -> Any:

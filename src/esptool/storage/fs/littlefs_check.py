@@ -18,6 +18,7 @@ _CRC, _CRC_MASK = 0x500, 0x780
 _FOLDER, _INLINE, _LIST = 0x200, 0x201, 0x202
 _TAILS = (0x600, 0x601)
 _MOVE, _DELETE = 0x7FF, 0x4FF
+_SUPERBLOCK_SIZE = 24
 #: Sizes that the tags of these types must have.
 _SIZES = {_FOLDER: 8, _LIST: 8, 0x600: 8, 0x601: 8, _MOVE: 12}
 _NAMES = (0x001, 0x002, 0x0FF)
@@ -56,6 +57,31 @@ def check_metadata(image: Image, block_size: int, block_count: int) -> None:
     kind = move >> 20 & 0x7FF
     if kind & 0x700 and kind != _DELETE:
         raise _damaged("the move that it has begun makes no sense")
+
+
+def superblock_in(block: bytes) -> bytes | None:
+    """The superblock's 24 bytes in the begin of a metadata block; None if it has none."""
+    return _superblock(_tags(block) or [])
+
+
+def newest_superblock(image: Image, block_size: int, block_count: int) -> bytes:
+    """The superblock of the newer of the first two blocks.
+
+    Raises:
+        DamagedError: there is none.
+    """
+    found = _superblock(_judged(image, (0, 1), block_size, block_count))
+    if found is None:
+        raise _damaged("its superblock is not readable")
+    return found
+
+
+def _superblock(tags: list[Tag]) -> bytes | None:
+    found = None
+    for kind, number, data in tags:
+        if kind == _INLINE and number == 0 and len(data) == _SUPERBLOCK_SIZE:
+            found = data
+    return found
 
 
 def _damaged(why: str) -> DamagedError:

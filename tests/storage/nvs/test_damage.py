@@ -147,7 +147,7 @@ def test_a_partition_of_a_newer_version_is_not_changed() -> None:
         nvs.set("app", "key0", 9, Kind.U8)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(

@@ -69,6 +69,7 @@ class Page:
         self._held: int | None = None
         self._index: dict[tuple[int, bytes, int], list[int]] = {}
         self._items: dict[int, Item] = {}
+        self._sound: set[int] = set()
 
     # --- taking in -------------------------------------------------------------------------------
 
@@ -130,7 +131,7 @@ class Page:
                 continue
             last = here
             item = self.item(here)
-            if item.fault(here) is not None:
+            if not self._is_sound(here, item):
                 self.erase(here, purge=True)
                 continue
             self._remember(here, item)
@@ -158,7 +159,7 @@ class Page:
             if self.states[here] is not EntryState.WRITTEN:
                 continue
             item = self.item(here)
-            if item.fault(here) is not None:
+            if not self._is_sound(here, item):
                 self.erase(here, purge=True)
                 continue
             self._remember(here, item)
@@ -201,7 +202,7 @@ class Page:
             if self.states[here] is not EntryState.WRITTEN:
                 continue
             item = self.item(here)
-            if item.fault(here) is not None:
+            if not self._is_sound(here, item):
                 self.erase(here, purge=True)
                 continue
             at = here + item.span
@@ -240,6 +241,11 @@ class Page:
         if found is None:
             found = self._items[at] = Item.parse(self._medium.read_entry(self._at(at)))
         return found
+
+    def _is_sound(self, at: int, item: Item) -> bool:
+        if at not in self._sound and item.fault(at) is None:
+            self._sound.add(at)
+        return at in self._sound
 
     def data(self, at: int) -> bytes | None:
         """The bytes of the string, blob or chunk that begins at `at`; None where they are damaged.
@@ -310,7 +316,7 @@ class Page:
         span = 1
         if self.states[at] is EntryState.WRITTEN:
             item = self.item(at)
-            if item.fault(at) is None:
+            if self._is_sound(at, item):
                 span = item.span
             self._forget(at)
             written = self.states[at : at + span].count(EntryState.WRITTEN)
@@ -365,6 +371,7 @@ class Page:
         self.used = 0
         self._index.clear()
         self._items.clear()
+        self._sound.clear()
 
     # --- small steps -----------------------------------------------------------------------------
 
@@ -417,6 +424,7 @@ class Page:
         for at in range(start, end):
             self._medium.program_raw(self._at(at), bytes(ENTRY))
             self._items.pop(at, None)
+            self._sound.discard(at)
 
     def _at(self, entry: int) -> int:
         return self._base + FIRST_ENTRY + entry * ENTRY

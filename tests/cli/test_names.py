@@ -12,11 +12,11 @@ import pytest
 import serial
 
 import esptool
-from esptool.device.link import Link
 from esptool.errors import FatalError
 from esptool.protocol.ext import Ext
 from esptool.protocol.opcodes import Cmd
 from esptool.storage.partitions import PartitionTable
+from tests.support.requests import sent_requests
 
 CSV = """\
 nvs,data,nvs,,24K
@@ -279,15 +279,7 @@ def test_an_encrypted_table_is_called_that(bench: Bench) -> None:
 
 
 def opcodes_of(bench: Bench, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[int]:
-    opcodes: list[int] = []
-    send = Link.send_request
-
-    def count(link: Link, opcode: int, data: bytes = b"", check: int = 0) -> None:
-        opcodes.append(opcode)
-        send(link, opcode, data, check)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Link, "send_request", count)
+    with sent_requests(monkeypatch) as opcodes:
         bench(*words)
     return opcodes
 

@@ -3,34 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import esptool
 from esptool import chips
-from esptool.device.link import Link
 from esptool.protocol.ext import Ext
 from esptool.protocol.opcodes import Cmd
+from tests.support.requests import sent_requests
 
 WITH_STUB = [key for key in chips.KEYS if chips.get(key).stub.available]
-
-
-@contextmanager
-def sent_requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The opcodes of all requests that go out meanwhile."""
-    opcodes: list[int] = []
-    send = Link.send_request
-
-    def count(link: Link, opcode: int, data: bytes = b"", check: int = 0) -> None:
-        opcodes.append(opcode)
-        send(link, opcode, data, check)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Link, "send_request", count)
-        yield opcodes
 
 
 @pytest.mark.parametrize("chip", WITH_STUB)

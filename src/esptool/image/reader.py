@@ -72,6 +72,28 @@ class _Cursor:
         self.pos = at + 1
         return self.data[at]
 
+    def image(
+        self,
+        kind: ImageKind,
+        chip: ChipSpec,
+        header: Header,
+        checksum: int | None,
+        fault: str | None,
+    ) -> FirmwareImage:
+        """What was gathered, as an image without an extended header."""
+        return FirmwareImage(
+            chip=chip,
+            kind=kind,
+            header=header,
+            extended=None,
+            segments=tuple(self.segments),
+            offset=self.start,
+            length=min(self.pos, len(self.data)) - self.start,
+            checksum=checksum,
+            warnings=tuple(self.warnings),
+            fault=fault,
+        )
+
 
 def read_image(data: bytes, chip: ChipSpec | str, offset: int = 0) -> FirmwareImage:
     """Read the image for `chip` that starts at `offset`. Checksum and digest are not judged.
@@ -148,18 +170,7 @@ def _scan_esp8266_v1(data: bytes, chip: ChipSpec, header: Header, offset: int) -
         checksum = _loaded_part(cursor, header, suspicious=True)
     except ImageError as e:
         fault = e.message
-    return FirmwareImage(
-        chip=chip,
-        kind=ImageKind.ESP8266_V1,
-        header=header,
-        extended=None,
-        segments=tuple(cursor.segments),
-        offset=offset,
-        length=min(cursor.pos, len(data)) - offset,
-        checksum=checksum,
-        warnings=tuple(cursor.warnings),
-        fault=fault,
-    )
+    return cursor.image(ImageKind.ESP8266_V1, chip, header, checksum, fault)
 
 
 def _scan_esp8266_v2(data: bytes, chip: ChipSpec, first: Header, offset: int) -> FirmwareImage:
@@ -184,18 +195,7 @@ def _scan_esp8266_v2(data: bytes, chip: ChipSpec, first: Header, offset: int) ->
         cursor.pos += 4  # CRC-32 of all that stands before
     except ImageError as e:
         fault = e.message
-    return FirmwareImage(
-        chip=chip,
-        kind=ImageKind.ESP8266_V2,
-        header=header,
-        extended=None,
-        segments=tuple(cursor.segments),
-        offset=offset,
-        length=min(cursor.pos, len(data)) - offset,
-        checksum=checksum,
-        warnings=tuple(cursor.warnings),
-        fault=fault,
-    )
+    return cursor.image(ImageKind.ESP8266_V2, chip, header, checksum, fault)
 
 
 def _loaded_part(cursor: _Cursor, header: Header, *, suspicious: bool = False) -> int:

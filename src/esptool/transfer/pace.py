@@ -205,29 +205,27 @@ class WritePace:
         if took < FIRST_S or done - self._begun < max(1.0, enough):
             return None
         line = (max(0.0, self._line_s - line_left_s), line_left_s)
-        program = (self._program_s(self._begun, done), self._program_s(done, self._size))
-        erase = (self._erase_s(self._begun, done), self._erase_s(done, self._size))
+        below = [(self._program_s(at), self._erase_s(at)) for at in (self._begun, done, self._size)]
+        program, erase = ((b - a, c - b) for a, b, c in zip(*below, strict=True))
         if self._side_by_side:
             seconds = _overlapping(took, line, program, erase)
         else:
             seconds = _in_turn(took, line, program, erase)
         return self._smooth.left(seconds + self._after_s)
 
-    def _program_s(self, start: int, end: int) -> float:
-        return (self._pages_below(end) - self._pages_below(start)) * PAGE_PROGRAM_S
-
-    def _pages_below(self, at: int) -> float:
+    def _program_s(self, at: int) -> float:
+        """Typical time to program the pages below an offset."""
         sector, rest = divmod(at, SECTOR)
         if not rest:
-            return self.used[sector]
+            return self.used[sector] * PAGE_PROGRAM_S
         low, high = self.used[sector : sector + 2]
-        return low + (high - low) * min(1.0, rest / SECTOR)
+        return (low + (high - low) * min(1.0, rest / SECTOR)) * PAGE_PROGRAM_S
 
-    def _erase_s(self, start: int, end: int) -> float:
-        return self._erase_below(end) - self._erase_below(start)
+    def _erase_s(self, at: int) -> float:
+        """Typical time to erase below an offset.
 
-    def _erase_below(self, at: int) -> float:
-        """Blocks of 64 KiB are erased as a whole before the first byte is written to them."""
+        Blocks of 64 KiB are erased as a whole before the first byte is written to them.
+        """
         if not self._erases:
             return 0.0
         head, blocks = self._edges

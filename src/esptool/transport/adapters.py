@@ -67,6 +67,9 @@ class SerialPort:
 
     def __init__(self, serial: Serial) -> None:
         self._serial = serial
+        #: See `Port`; a simulated line has a clock of its own.
+        self.now: Callable[[], float] = time.monotonic
+        self.sleep: Callable[[float], None] = time.sleep
         #: It was open when we last had to do with it, and is not to be opened by us.
         self._taken = bool(serial.is_open)
         self._closed = False
@@ -244,15 +247,7 @@ class SerialPort:
                     ) from e
                 raise
 
-    # --- time, and what is behind it -----------------------------------------------------------
-
-    def now(self) -> float:
-        """See `Port`."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """See `Port`."""
-        time.sleep(seconds)
+    # --- what is behind it ---------------------------------------------------------------------
 
     @property
     def usb(self) -> PortInfo | None:
@@ -422,6 +417,7 @@ class VirtualPort(SerialPort):
     def __init__(self, serial: VirtualSerial) -> None:
         super().__init__(serial)  # type: ignore[arg-type]
         self._virtual = serial
+        self.now, self.sleep = serial.now, serial.sleep
 
     def receive(self, timeout_s: float) -> bytes:
         """See `Port`."""
@@ -430,14 +426,6 @@ class VirtualPort(SerialPort):
 
     def _set_lines(self, dtr: bool, rts: bool) -> None:
         self._virtual.set_lines(dtr, rts)
-
-    def now(self) -> float:
-        """See `Port`."""
-        return self._virtual.now()
-
-    def sleep(self, seconds: float) -> None:
-        """See `Port`."""
-        self._virtual.sleep(seconds)
 
     @property
     def usb(self) -> PortInfo | None:

@@ -355,7 +355,7 @@ def test_builds_one_or_one_for_each_device(tmp_path: Path, run: Run) -> None:
         found = Nvs((out / f"{name}.bin").read_bytes(), keys)
         assert found.get("wifi", "ssid") == "home"
         assert found.get("wifi", "password") == password
-    with pytest.raises(FatalError, match="exists: new keys would make a device"):
+    with pytest.raises(FatalError, match="exists: what is encrypted"):
         run("nvs", "build", str(config), str(out), *more, "--new-keys-each")
     run("nvs", "build", str(config), str(out), *more[:-2])
     assert Nvs((out / "dev-2.bin").read_bytes()).get("wifi", "password") == "second"

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esptool.errors import FatalError, UsageError
-from esptool.files import check_output, write_atomic
+from esptool.files import check_output, refuse_input_as_output, write_atomic
 from esptool.ops.places import DeviceFlash, Place
 from esptool.storage.nvs.generate import Row, build
 from esptool.storage.nvs.keys import HMAC_KEY_BYTES, KEY_BYTES, NvsKeys
 from esptool.storage.nvs.medium import LARGEST
 from esptool.storage.nvs.nvs import Nvs
-from esptool.storage.nvs.table import Device, Table, read_config, read_devices, read_table
+from esptool.storage.nvs.table import Device, read_config, read_devices, read_table
 from esptool.storage.partition import DATA, NVS, UNDEFINED
 from esptool.textfile import read_text
 
@@ -120,6 +120,20 @@ def keys_from_place(place: Place) -> NvsKeys:
         raise UsageError(f"{place.label}: {e.message}", remedy=e.remedy) from None
 
 
+def require_new_file(path: str) -> None:
+    """Refuse to write new keys over others.
+
+    Raises:
+        FatalError: there is a file, or none can be written.
+    """
+    check_output(path)
+    if os.path.isfile(path) and os.path.getsize(path):
+        raise UsageError(
+            f"'{path}' exists: what is encrypted with the keys in it would be lost.",
+            remedy="Move it away, or give another name.",
+        )
+
+
 def write_keys(path: str, keys: NvsKeys, size: int) -> None:
     """Write a key partition that its owner alone may read.
 
@@ -141,12 +155,14 @@ class Built:
         remarks: what may not be meant.
         name: of a device, what its file is called, without an ending.
         keys: what it is encrypted with.
+        sources: the files that it was made of.
     """
 
     image: bytes
     remarks: tuple[str, ...]
     name: str = ""
     keys: NvsKeys | None = None
+    sources: tuple[str, ...] = ()
 
 
 def build_nvs(
@@ -162,11 +178,15 @@ def build_nvs(
     """
     rows: list[Row | str] = []
     remarks: list[str] = []
+    sources = list(paths)
     for path in paths:
-        table = read_table(read_text(path, "table"), path, _Reader(path))
+        reader = _Reader(path)
+        table = read_table(read_text(path, "table"), path, reader)
         rows += table.rows
         remarks += table.remarks
-    return _built(Table(tuple(rows), tuple(remarks)), size, version, keys)
+        sources += reader.paths
+    image = build(rows, size, version=version, keys=keys)
+    return Built(image, tuple(remarks), keys=keys, sources=tuple(sources))
 
 
 def build_devices(
@@ -195,7 +215,8 @@ def build_devices(
     cells = read_config(read_text(config, "configuration"), config)
     text = read_text(values, "table of values")
     used: dict[str, int] = {}
-    for device in read_devices(cells, config, text, values, _Reader(values)):
+    reader = _Reader(values)
+    for device in read_devices(cells, config, text, values, reader):
         name = _device_name(device, prefix, id_column, values)
         if name in used:
             raise UsageError(
@@ -203,13 +224,9 @@ def build_devices(
             )
         used[name] = device.number
         own = NvsKeys.generate() if new_keys else keys
-        made = _built(device.table, size, version, own)
-        yield Built(made.image, made.remarks, name, own)
-
-
-def _built(table: Table, size: int, version: int, keys: NvsKeys | None) -> Built:
-    image = build(table.rows, size, version=version, keys=keys)
-    return Built(image, table.remarks, keys=keys)
+        image = build(device.table.rows, size, version=version, keys=own)
+        sources = (config, values, *reader.paths)
+        yield Built(image, device.table.remarks, name, own, sources)
 
 
 def _device_name(device: Device, prefix: str, id_column: str | None, values: str) -> str:
@@ -244,14 +261,11 @@ def check_devices(devices: Iterable[Built], folder: str, *, new_keys: bool = Fal
         raise UsageError(f"There is no folder '{folder}'.", remedy="Make it first.")
     count = 0
     for device in devices:
-        for path in device_files(folder, device):
-            check_output(path)
-        keys = device_files(folder, device)[1]
-        if new_keys and os.path.exists(keys):
-            raise UsageError(
-                f"'{keys}' exists: new keys would make a device of the former ones unreadable.",
-                remedy="Move it away, or give keys with --keys.",
-            )
+        image, keys = device_files(folder, device)
+        check_output(image)
+        refuse_input_as_output(image, device.sources)
+        if new_keys:
+            require_new_file(keys)
         count += 1
     return count
 
@@ -284,11 +298,13 @@ class _Reader:
     def __init__(self, table: str) -> None:
         self._folder = os.path.dirname(os.path.abspath(table))
         self._known: dict[str, bytes] = {}
+        self.paths: list[str] = []
 
     def __call__(self, name: str) -> bytes:
         if name not in self._known:
             beside = os.path.join(self._folder, name)
             path = name if os.path.exists(name) or not os.path.exists(beside) else beside
+            self.paths.append(path)
             self._known[name] = value_from_file(path)
         return self._known[name]
 

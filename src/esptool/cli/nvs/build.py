@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -25,11 +26,12 @@ def _run(
     **values: Any,
 ) -> None:
     from esptool.errors import UsageError
-    from esptool.files import check_output, write_atomic
+    from esptool.files import check_output, refuse_input_as_output, write_atomic
     from esptool.logger import log
     from esptool.ops import nvs
     from esptool.storage.nvs import NvsKeys
 
+    key_files = [values[name] for name in ("keys", "hmac_key")]
     keys = common.keys_of(values)
     if sum((keys is not None, new_keys is not None, own_keys)) > 1:
         raise UsageError("Give one of --keys, --hmac-key, --new-keys and --new-keys-each.")
@@ -37,13 +39,16 @@ def _run(
         raise UsageError("--id and --new-keys-each are for several devices: add --devices.")
     if devices is not None and len(tables) > 1:
         raise UsageError("With --devices there is one TABLE.")
+    if new_keys is not None and os.path.abspath(new_keys) == os.path.abspath(output):
+        raise UsageError("OUTPUT and --new-keys are the same file.")
     if new_keys is not None:
-        check_output(new_keys)
+        nvs.require_new_file(new_keys)
         keys = NvsKeys.generate()
     options: dict[str, Any] = {"version": int(version), "keys": keys}
     if devices is None:
         check_output(output)
         built = nvs.build_nvs(tables, size, **options)
+        refuse_input_as_output(output, [*built.sources, *key_files])
         _remark(built.remarks)
         if new_keys is not None and keys is not None:
             nvs.write_keys(new_keys, keys, 0x1000)

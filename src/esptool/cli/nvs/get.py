@@ -26,6 +26,7 @@ def _run(
     from esptool.errors import FatalError
     from esptool.logger import log
 
+    inputs = [values[name] for name in ("file", "partition", "keys", "hmac_key")]
     with common.opened_nvs(state, values, "get") as (_, nvs):
         entry = nvs.entry(namespace, key)
         if json:
@@ -38,9 +39,10 @@ def _run(
             common.tell_problems(nvs)
             raise
         if output is not None and data is not None:
-            from esptool.files import write_atomic
+            from esptool.files import refuse_input_as_output, write_atomic
             from esptool.ops.nvs import PRIVATE
 
+            refuse_input_as_output(output, inputs)
             write_atomic(output, data, PRIVATE if common.is_secret(entry, nvs) else None)
             log.print(f"Wrote {len(data)} bytes of '{key}' to '{output}'.")
         elif not json:

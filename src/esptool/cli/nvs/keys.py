@@ -22,12 +22,11 @@ def _run(output: str, hmac_key: str | None, new_hmac_key: str | None, size: int)
         raise UsageError("Give either --hmac-key or --new-hmac-key.")
     if size < 0x1000 or size % 0x1000:
         raise UsageError("A key partition has whole sectors of 0x1000 bytes.")
+    if new_hmac_key is not None and os.path.abspath(new_hmac_key) == os.path.abspath(output):
+        raise UsageError("OUTPUT and --new-hmac-key are the same file.")
     for path in (output, new_hmac_key):
-        if path is not None and os.path.exists(path) and os.path.getsize(path):
-            raise UsageError(
-                f"'{path}' exists: what is encrypted with the keys in it would be lost.",
-                remedy="Move it away, or give another name.",
-            )
+        if path is not None:
+            nvs.require_new_file(path)
     if new_hmac_key is not None:
         key = os.urandom(32)
         write_atomic(new_hmac_key, key, nvs.PRIVATE)

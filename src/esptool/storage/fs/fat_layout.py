@@ -41,18 +41,22 @@ class Volume:
 
     @property
     def root_sectors(self) -> int:
+        """Sectors of the root folder, which FAT12 and FAT16 have apart from the clusters."""
         return -(-self.root_entries * ENTRY // self.sector_size)
 
     @property
     def data_start(self) -> int:
+        """The first sector of the clusters."""
         return self.reserved + self.fats * self.fat_sectors + self.root_sectors
 
     @property
     def clusters(self) -> int:
+        """How many clusters the volume has."""
         return max(0, self.sectors - self.data_start) // self.cluster_sectors
 
     @property
     def cluster_size(self) -> int:
+        """Bytes of a cluster."""
         return self.sector_size * self.cluster_sectors
 
     @property
@@ -64,13 +68,16 @@ class Volume:
 
     @property
     def fat_at(self) -> int:
+        """Offset of the first table, in bytes."""
         return self.reserved * self.sector_size
 
     @property
     def root_at(self) -> int:
+        """Offset of the root folder of FAT12 and FAT16, in bytes."""
         return (self.reserved + self.fats * self.fat_sectors) * self.sector_size
 
     def cluster_at(self, cluster: int) -> int:
+        """Offset of a cluster, in bytes; the first one has number 2."""
         return (self.data_start + (cluster - 2) * self.cluster_sectors) * self.sector_size
 
     def boot_sector(self, serial: int) -> bytes:
@@ -290,6 +297,7 @@ def long_entries(name: str, alias: bytes) -> list[bytes]:
 
 
 def short_entry(alias: bytes, flags: int, attributes: int, cluster: int, size: int) -> bytes:
+    """An entry of 32 bytes in a folder; `alias` is a name of 8 and 3 characters, padded."""
     return struct.pack(
         "<11sBBBHHHHHHHI",
         *(alias, attributes, flags, 0, 0, DATE, DATE, cluster >> 16, 0, DATE, cluster & 0xFFFF),

@@ -85,14 +85,17 @@ class Layout:
 
     @property
     def blocks(self) -> int:
+        """How many blocks the image has."""
         return self.size // self.block_size
 
     @property
     def pages_per_block(self) -> int:
+        """Pages of a block, the lookup included."""
         return self.block_size // self.page_size
 
     @property
     def lookup_pages(self) -> int:
+        """Pages at the start of a block that say who owns the others."""
         return max(1, self.pages_per_block * 2 // self.page_size)
 
     @property
@@ -113,13 +116,16 @@ class Layout:
 
     @property
     def head_entries(self) -> int:
+        """Data pages that the first index page of a file can name."""
         return (self.page_size - self.table_offset) // 2
 
     @property
     def more_entries(self) -> int:
+        """Data pages that each further index page can name."""
         return (self.page_size - INDEX_HEADER) // 2
 
     def magic_of(self, block: int) -> int:
+        """The number by which a block is marked."""
         rest = self.blocks - block if self.magic_length else 0
         return (_MAGIC ^ self.page_size ^ rest) & 0xFFFF
 

@@ -39,6 +39,7 @@ class PageHead:
 
     @property
     def is_index(self) -> bool:
+        """It lists the pages of a file, and holds none of its bytes."""
         return bool(self.owner & INDEX_ID) and not self.flags & INDEX
 
     @property
@@ -57,6 +58,7 @@ class Pages:
         self.shut: Collection[int] = ()
 
     def lookup(self, page: int) -> int:
+        """Who owns a page, by the lookup of its block."""
         at = self.layout.lookup_at(page)
         return self.data[at] | self.data[at + 1] << 8
 
@@ -65,11 +67,13 @@ class Pages:
         self.data[at : at + 2] = owner.to_bytes(2, "little")
 
     def head(self, page: int) -> PageHead:
+        """The header of a page."""
         at = page * self.layout.page_size
         owner, span = (int.from_bytes(self.data[n : n + 2], "little") for n in (at, at + 2))
         return PageHead(owner, span, self.data[at + 4])
 
     def content(self, page: int) -> bytes:
+        """All bytes of a page, its header included."""
         at = page * self.layout.page_size
         return bytes(self.data[at : at + self.layout.page_size])
 
@@ -79,6 +83,7 @@ class Pages:
         return range(first + self.layout.lookup_pages, first + self.layout.pages_per_block)
 
     def all(self) -> Iterator[int]:
+        """Every page of every block that is no lookup."""
         for block in range(self.layout.blocks):
             yield from self.of_block(block)
 
@@ -137,6 +142,7 @@ class Pages:
         self.mark(block)
 
     def mark(self, block: int) -> None:
+        """Write the magic number of a block, where the image has such."""
         if self.layout.magic:
             at = self.layout.magic_at(block)
             self.data[at : at + 2] = self.layout.magic_of(block).to_bytes(2, "little")
@@ -165,6 +171,11 @@ class Allocator:
         self._free = iter(pages.free_pages(spare))
 
     def take(self) -> int:
+        """The next free page.
+
+        Raises:
+            FullError: there is none.
+        """
         for page in self._free:
             return page
         raise FullError("The SPIFFS file system is full.")

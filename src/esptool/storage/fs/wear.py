@@ -70,6 +70,7 @@ class Wear:
 
     @property
     def sectors(self) -> int:
+        """Sectors of the disk that the layer shows."""
         return disk_sectors(self.size)
 
     def flash_sector(self, sector: int) -> int:

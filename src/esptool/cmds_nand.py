@@ -95,7 +95,7 @@ def attach(
     """Connect the flash on the pins of `spi_connection`."""
     word, label = 0, "default"
     if spi_connection is not None:
-        word, label = connection_word(esp.session, spi_connection)
+        word, label = connection_word(esp.session, spi_connection, general_purpose=True)
     listener(Message(f"Configuring SPI NAND flash mode ({label})..."))
     with speaking_to(esp, listener):
         esp.flash_spi_nand_attach(word)

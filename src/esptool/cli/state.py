@@ -65,6 +65,11 @@ class Globals:
         from esptool.cli import connection
 
         self.stub_plugins = ["nand"] if flash_type == "nand" else []
+        if self.stub_plugins and self.options["no_stub"]:
+            raise FatalError(
+                "NAND flash is reached by a plug-in of the flasher stub.",
+                remedy="Leave out --no-stub.",
+            )
         esp = connection.begin(self, stub)
         try:
             try:

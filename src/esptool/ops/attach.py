@@ -23,6 +23,8 @@ XMC = 0x20
 _XMC_GOOD = ((0x40, 0x13, 0x20), (0x41, 0x17, 0x20), (0x50, 0x15, 0x16))
 #: Chips whose ROM can drive the flash through its second SPI controller.
 HSPI_CHIPS = frozenset({"esp32"})
+#: The highest GPIO number that any chip with a general-purpose SPI controller has.
+_LAST_GPIO = 48
 _PIN_ORDER = ("CLK", "Q", "D", "HD", "CS")
 
 
@@ -70,10 +72,16 @@ def _attach(session: Session, word: int | None) -> None:
         wake_flash(session)
 
 
-def connection_word(session: Session, connection: str | Sequence[int]) -> tuple[int, str]:
+def connection_word(
+    session: Session, connection: str | Sequence[int], *, general_purpose: bool = False
+) -> tuple[int, str]:
     """The argument of SPI_ATTACH for a connection, and how a message calls it.
 
     The word of five pins is hd<<24 | cs<<18 | d<<12 | q<<6 | clk; 0 is SPI and 1 is HSPI.
+
+    Args:
+        general_purpose: it is for the general-purpose controller, which the GPIO matrix leads to
+            any pins also where that of the boot flash has its own only.
     """
     spec = session.spec
     if isinstance(connection, str):
@@ -98,11 +106,16 @@ def connection_word(session: Session, connection: str | Sequence[int]) -> tuple[
         raise UsageError(
             f"An SPI connection has five pins (CLK,Q,D,HD,CS), {len(pins)} were given."
         )
-    if not spec.flash.custom_pins or spec.spi_pins is None:
+    if not (general_purpose or (spec.flash.custom_pins and spec.spi_pins is not None)):
         raise NotSupportedError(
             f"Setting custom --spi-connection pins is not supported by {spec.name}."
         )
-    _check_pins(session, spec.spi_pins, pins)
+    if spec.spi_pins is not None:
+        _check_pins(session, spec.spi_pins, pins)
+    elif not all(0 <= pin <= _LAST_GPIO for pin in pins):
+        raise FatalError(f"SPI Pin numbers must be in the range 0-{_LAST_GPIO}.")
+    if general_purpose and len({*pins}) != len(pins):
+        raise UsageError(f"Two of the five pins are the same: {', '.join(map(str, pins))}.")
     clk, q, d, hd, cs = pins
     label = ", ".join(f"{name}:{pin}" for name, pin in zip(_PIN_ORDER, pins, strict=True))
     return hd << 24 | cs << 18 | d << 12 | q << 6 | clk, label

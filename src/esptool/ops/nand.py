@@ -116,7 +116,10 @@ class NandJobs:
         """The end address; the flash's own where none is given."""
         if end is None:
             return self._part.size
-        require_before(self._part.size, 0, end, NAND)
+        if not 0 <= end <= self._part.size:
+            raise UsageError(
+                f"The NAND end address {end:#x} lies past the flash's end ({self._part.size:#x})."
+            )
         return end
 
     def _existing_page(self, page: int) -> None:

@@ -71,7 +71,11 @@ class Stub:
         if not names:
             return self
         if self.table_offset is None:
-            raise FatalError(f"The stub for {self.name} does not support plugins.")
+            raise FatalError(
+                f"The stub for {self.name} does not support plugins.",
+                remedy="NAND flash (--flash-type nand) works on chips whose stub has one: "
+                "see docs/nand.md.",
+            )
         data = bytearray(self.data)
         segments = list(self.segments)
         for name in names:

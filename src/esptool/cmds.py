@@ -111,12 +111,17 @@ def version(*, listener: Listener = to_log) -> None:
 
 
 def run_stub(
-    esp: ESPLoader, plugins: list[str] | None = None, *, listener: Listener | None = None
+    esp: ESPLoader,
+    plugins: list[str] | None = None,
+    *,
+    baud: int | str | None = None,
+    listener: Listener | None = None,
 ) -> ESPLoader:
     """Start the flasher stub, unless none can run on this chip.
 
     Args:
         plugins: names of plug-ins to load with it, where the stub has them.
+        baud: the rate to go to, or "auto" for the best that the line bears; None stays.
 
     Returns:
         The object to go on with.
@@ -125,11 +130,13 @@ def run_stub(
         FatalError: it did not start.
     """
     with speaking_to(esp, listener):
+        # Programs replace this method of the loader object, which need not know of rates.
+        more: dict[str, Any] = {} if baud is None else {"baud": baud}
         if not plugins:
-            return esp.run_stub()
+            return esp.run_stub(**more)
         stub = StubFlasher(esp, plugins)  # which has all of them, or raises
         # Our own takes them when they are needed, while it runs.
-        return esp.run_stub() if stub.stub.ours else esp.run_stub(stub)
+        return esp.run_stub(**more) if stub.stub.ours else esp.run_stub(stub, **more)
 
 
 def reset_chip(

@@ -40,7 +40,7 @@ CONFIG_OPTIONS = [
     "custom_hard_reset_sequence",
 ]
 #: Keys that only this tool knows.
-OWN_OPTIONS = frozenset({"retries", "reappear_timeout", "partition_table_offset"})
+OWN_OPTIONS = frozenset({"retries", "reappear_timeout", "partition_table_offset", "baud"})
 
 
 def _candidates() -> list[tuple[str, bool]]:
@@ -160,8 +160,29 @@ def load_settings() -> Settings:
     parser = _search()[0]
     if parser is None:
         return settings.Settings()
-    values = {k: v for k, v in parser.items(SECTION) if k in (*CONFIG_OPTIONS, *OWN_OPTIONS)}
+    known = {*CONFIG_OPTIONS, *OWN_OPTIONS} - {"baud"}
+    values = {k: v for k, v in parser.items(SECTION) if k in known}
     found, problems = settings.from_mapping(values)
     for problem in problems:
         _warn_once(problem)
     return found
+
+
+def load_baud(default: int) -> int | str:
+    """The rate that the configuration file names, a number or "auto"; else the default."""
+    parser = _search()[0]
+    text = None if parser is None else parser.get(SECTION, "baud", fallback=None)
+    if text is None:
+        return default
+    from esptool.protocol.rates import AUTO
+
+    if text.strip().lower() == AUTO:
+        return AUTO
+    try:
+        baud = int(text)
+    except ValueError:
+        baud = 0
+    if 0 < baud < 1 << 32:
+        return baud
+    _warn_once(f"Configuration option 'baud' cannot be {text}: it is ignored.")
+    return default

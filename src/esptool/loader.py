@@ -163,12 +163,19 @@ class ESPLoader(FlashFace, NandFace, ChipFace, DebugFace):
             return e
         return None
 
-    def run_stub(self, stub: Stub | StubFlasher | None = None) -> ESPLoader:
+    def run_stub(
+        self, stub: Stub | StubFlasher | None = None, *, baud: int | str | None = None
+    ) -> ESPLoader:
         """Upload and start the flasher stub; returns the object to go on with.
+
+        Args:
+            baud: the rate to go to, or "auto" for the best that the line bears; None stays.
 
         Raises:
             FatalError: it did not start.
         """
+        if baud is not None:
+            self.session.wanted_baud = baud
         if stub is None and StubFlasher.is_built_in():
             self.session.run_stub()
         elif stub is None:
@@ -177,6 +184,8 @@ class ESPLoader(FlashFace, NandFace, ChipFace, DebugFace):
             self.session.run_stub(stub.stub)
         else:
             run_foreign_stub(self, stub)
+        if baud is not None and self.IS_STUB:
+            self.session.settle_rate(baud)
         return with_stub(self) if self.IS_STUB else self
 
 

@@ -122,7 +122,7 @@ LADDERS: dict[str, list[set[str]]] = {
     "esptool.device": [
         {"adapters", "identity", "link", "nand_parts"},
         {"first_stage", "requests"},
-        {"ext"},
+        {"ext", "line_rate"},
         {"facts", "ram", "spi_bus"},
         {"caller", "flash", "stub_loader"},
         {"plugins"},

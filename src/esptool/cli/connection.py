@@ -12,6 +12,7 @@ from esptool.events import Event, Listener, Message
 from esptool.faces.constants import ESP_ROM_BAUD
 from esptool.loader import StubFlasher
 from esptool.logger import log
+from esptool.protocol.rates import AUTO
 
 if TYPE_CHECKING:
     import click
@@ -65,7 +66,7 @@ def _connected(state: Globals) -> ESPLoader:
             # A former command line on the same object has reset the chip out of the loader.
             state.esp.connect(options["before"], options["connect_attempts"])
         return state.esp
-    baud = options["baud"]
+    baud = ESP_ROM_BAUD if options["baud"] == AUTO else options["baud"]
     if options["before"] != "no-reset-no-sync":
         baud = min(ESP_ROM_BAUD, baud)
     return cmds.connect_esp(
@@ -89,6 +90,9 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
             raise FatalError(
                 f"The '{state.command}' command is not available in Secure Download Mode."
             )
+    if options["before"] != "no-reset-no-sync":
+        # A first stage of the stub goes to it at once.
+        esp.session.wanted_baud = options["baud"]
     said: list[Event] = []
     early = stub and not options["no_stub"] and not esp.secure_download_mode
     early = early and not options["stub_version"] and not esp.session.is_stub
@@ -113,16 +117,21 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
         log.print()
     if options["override_vddsdio"]:
         esp.override_vddsdio(options["override_vddsdio"])
-    if options["baud"] > esp.session.link.baud and options["before"] != "no-reset-no-sync":
-        try:
-            esp.change_baud(options["baud"])
-            log.print()
-        except NotSupportedError:
-            log.warning(
-                "ROM doesn't support changing baud rate. "
-                f"Keeping initial baud rate {esp.session.link.baud}."
-            )
+    if options["before"] != "no-reset-no-sync":
+        _set_rate(esp.session, options["baud"])
     return esp
+
+
+def _set_rate(session: Session, wanted: int | str) -> None:
+    """Go to the rate asked for, unless the stub was loaded at it already, or it failed there."""
+    try:
+        if session.settle_rate(wanted):
+            log.print()
+    except NotSupportedError:
+        log.warning(
+            "ROM doesn't support changing baud rate. "
+            f"Keeping initial baud rate {session.link.baud}."
+        )
 
 
 def _stub_ahead(esp: ESPLoader, said: list[Event]) -> ESPLoader:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from esptool._version import __version__
 from esptool.chips import KEYS
@@ -106,7 +107,7 @@ OPTIONS: list[click.Parameter] = [
         default=115200,
         envvar="ESPTOOL_BAUD",
         section=PORT_OPTIONS,
-        help="Speed of the link in bits a second.",
+        help="Speed of the link in bits a second, or 'auto' for the best that the line bears.",
     ),
     EatAll(
         ["--port-filter"],
@@ -185,10 +186,12 @@ def _begin(ctx: click.Context, /, **options: Any) -> None:
         # A program that runs a command line goes on as it was.
         ctx.call_on_close(lambda: log.set_verbosity(before))
     log.print(f"{PROG} v{__version__}")
-    esp = (ctx.obj or {}).get("esp")
-    ctx.obj = Globals(options, ctx.invoked_subcommand or "", esp)
     from esptool import config
 
+    if ctx.get_parameter_source("baud") is ParameterSource.DEFAULT:
+        options["baud"] = config.load_baud(options["baud"])
+    esp = (ctx.obj or {}).get("esp")
+    ctx.obj = Globals(options, ctx.invoked_subcommand or "", esp)
     config.announce(warnings_only=as_json)
 
 

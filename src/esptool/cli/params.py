@@ -26,6 +26,7 @@ else:
 
 #: Rates are 32-bit numbers for operating systems and chips.
 FASTEST = (1 << 32) - 1
+AUTO_BAUD = "auto"
 BAUD_RATES = (115200, 230400, 460800, 921600, 1500000, 2000000, 3000000)
 
 
@@ -77,12 +78,16 @@ class Size(_AnyType):
         return size
 
 
-class Baud(_IntType):
-    """A baud rate: a positive decimal number."""
+class Baud(_AnyType):
+    """A baud rate: a positive decimal number; or "auto" for the best that the line bears."""
 
     name = "baud rate"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        if str(value).strip().lower() == AUTO_BAUD:
+            return AUTO_BAUD
         try:
             baud = int(value)
         except ValueError:
@@ -94,7 +99,8 @@ class Baud(_IntType):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
         from click.shell_completion import CompletionItem
 
-        return [CompletionItem(str(b)) for b in BAUD_RATES if str(b).startswith(incomplete)]
+        known = (AUTO_BAUD, *map(str, BAUD_RATES))
+        return [CompletionItem(b) for b in known if b.startswith(incomplete)]
 
 
 class Port(_StrType):

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from esptool.device.link import Link
-from esptool.errors import LinkTimeoutError, NotSupportedError, ProtocolError
+from esptool.errors import LinkTimeoutError, NotSupportedError, PortError, ProtocolError
 from esptool.protocol import slip, stage
 from esptool.protocol.stage import StageAnswer, StageInfo, StageOp, StageStatus
 from esptool.protocol.windows.blocks import BlockWindow
@@ -99,8 +99,17 @@ class FirstStageLink:
 
     def set_rate(self, baud: int) -> bool:
         """Go to `baud` with the chip; False, with both back at `base`, where that fails."""
-        if baud == self.link.baud:
+        old = self.link.baud
+        if baud == old:
             return True
+        try:
+            self.link.set_baud(baud)
+        except PortError:
+            if not self.link.port.is_open:
+                raise
+            return False  # the port does not know it; the chip need not be told
+        finally:
+            self.link.set_baud(old)
         try:
             divider = stage.divider_for(self.info, self.link.baud, baud)
             self.ask(StageOp.RATE, struct.pack("<I", divider))
@@ -145,8 +154,15 @@ class FirstStageLink:
 
     # --- the stub --------------------------------------------------------------------------------
 
-    def send(self, *parts: tuple[int, bytes]) -> None:
+    def send(
+        self,
+        *parts: tuple[int, bytes],
+        worn: Callable[[int, int], bool] = lambda _again, _blocks: False,
+    ) -> None:
         """Write to RAM, (address, bytes) of words: in blocks that are sent until acknowledged.
+
+        `worn` is told how many blocks were sent again since it last did something about the rate,
+        and how many there are; it returns whether it does.
 
         Raises:
             LinkTimeoutError: the stage does not answer any more, at `base` either.
@@ -162,6 +178,7 @@ class FirstStageLink:
             for number, block in enumerate(blocks)
         ]
         window = BlockWindow(len(frames), WINDOW)
+        before = 0
         while not window.over:
             due = window.due()
             if due:
@@ -175,6 +192,8 @@ class FirstStageLink:
                     came = True
             if not came:
                 self._silent(window)
+            if worn(window.resent - before, len(frames)):
+                before = window.resent
         self.resent += window.resent
 
     def _silent(self, window: BlockWindow) -> None:

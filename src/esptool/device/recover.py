@@ -136,7 +136,7 @@ def _start_anew(session: Session, former: _Former, before: str) -> None:
     _refuse_another_chip(session, stub)
     session.power.prepare()
     if former.stub:
-        session.run_stub(session.loaded_stub)
+        session.run_stub(session.loaded_stub, baud=former.baud)
     if former.baud != session.link.baud:
         session.power.change_baud(former.baud)
     _attach_again(session, former.pins, former.flash_size)

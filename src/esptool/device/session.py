@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from esptool import stubs
 from esptool.chips.spec import ChipSpec
-from esptool.device import ext, stub_loader
+from esptool.device import adapters, ext, stub_loader
 from esptool.device.facts import Facts
 from esptool.device.flash import Flash
 from esptool.device.link import Link
@@ -18,8 +19,15 @@ from esptool.device.power import Power
 from esptool.device.ram import Ram
 from esptool.device.requests import Requester, StubKind
 from esptool.device.spi_bus import SpiBus
-from esptool.errors import FatalError, LineLossError, RateError
+from esptool.errors import (
+    FatalError,
+    LineLossError,
+    NoAnswerError,
+    NotSupportedError,
+    RateError,
+)
 from esptool.events import Level, Listener, ignore
+from esptool.protocol import rates
 from esptool.protocol.ext import Capability
 from esptool.protocol.packets import Response
 from esptool.transport.discovery import usb_device
@@ -28,6 +36,11 @@ from esptool.transport.settings import Settings
 if TYPE_CHECKING:
     from esptool.stubs import Stub
     from esptool.transport.discovery import PortInfo
+
+#: Taken for "auto" where patterns cannot tell the best rate: what nearly every adapter bears.
+LIKELY_BAUD = 460_800
+#: A line that is bad at any rate is not left at the slowest.
+MOST_STEPS_DOWN = 2
 
 __all__ = ["Session", "StubKind"]
 
@@ -48,6 +61,9 @@ class Session(Requester):
         stub_disabled: no stub may be started on this chip.
         loaded_stub: what `run_stub` uploaded last.
         loaded: how that went, None before.
+        wanted_baud: the rate that a stub is loaded at and left running, where its first stage can
+            do so: a number, `rates.AUTO`, or None for the present one.
+        refused_rates: rates that the line did not bear.
         rom_only_upload: stubs are loaded by the ROM alone, as a first stage failed.
         recover: brings the chip back where it is lost; None where nobody can.
         recovering: it is being taken up again after a loss.
@@ -75,9 +91,12 @@ class Session(Requester):
         self.recovering = False
         self.loaded_stub: Stub | None = None
         self.loaded: stub_loader.Loaded | None = None
+        self.wanted_baud: int | str | None = None
+        self.refused_rates: set[int] = set()
         self.rom_only_upload = False
         self.usb_place: PortInfo | None = None
         self._port_seen = False
+        self._left_rates: list[int] = []
 
     def __enter__(self) -> Session:
         return self
@@ -112,6 +131,11 @@ class Session(Requester):
 
     # --- rate ----------------------------------------------------------------------------------
 
+    @property
+    def rate_matters(self) -> bool:
+        """The line is a UART whose rate can be set here: no USB of the chip's own, no socket."""
+        return self.facts.usb_mode == "uart" and not self.link.port.url.startswith("socket:")
+
     def change_baud(self, baud: int) -> None:
         """Set chip and port to `baud`; where that does not work, go on as before with a warning.
 
@@ -123,21 +147,87 @@ class Session(Requester):
         try:
             self.power.change_baud(baud)
         except RateError as e:
+            self.refused_rates.add(baud)
             if e.lost:
                 if not self.may_reset or self.recover is None:
                     raise
                 self.recover(self)
             self.note(f"{e.message} Going on at {self.link.baud} baud.", Level.WARNING)
 
+    def settle_rate(self, wanted: int | str) -> bool:
+        """Go to the rate asked for where loading the stub has not; True when something was said.
+
+        Raises:
+            NotSupportedError: this ROM cannot change its rate.
+            RateError: as `change_baud`.
+        """
+        if isinstance(wanted, str):
+            return self._choose_rate()
+        if wanted <= self.link.baud or wanted in self.refused_rates:
+            return False
+        self.change_baud(wanted)
+        return True
+
+    def _choose_rate(self) -> bool:
+        """For `rates.AUTO`, where no first stage has found the best rate: a likely one."""
+        if not self.rate_matters or (self.loaded is not None and self.loaded.staged):
+            return False
+        likely = adapters.recall(self.link.port).rate or LIKELY_BAUD
+        if likely <= self.link.baud:
+            return False
+        with contextlib.suppress(NotSupportedError):
+            self.change_baud(likely)
+            return True
+        return False
+
+    def go_slower(self) -> bool:
+        """Leave a rate that was chosen for `rates.AUTO` and at which data are damaged now.
+
+        False where the rate is the user's, or a lower one has not helped before.
+        """
+        old = self.link.baud
+        lower = rates.lower(old)
+        if self.wanted_baud != rates.AUTO or not self.rate_matters or lower >= old:
+            return False
+        if len(self._left_rates) >= MOST_STEPS_DOWN:
+            return False
+        self._left_rates.append(old)
+        try:
+            self.power.change_baud(lower)
+        except (RateError, NoAnswerError) as e:
+            if isinstance(e, RateError) and e.lost and self.may_reset and self.recover is not None:
+                self.recover(self)
+        self.note(
+            f"Data are damaged at {old} baud. Going on at {self.link.baud} baud.", Level.WARNING
+        )
+        adapters.learn(self.link.port, rate=self.link.baud)
+        return True
+
+    def _tell_rate(self, loaded: stub_loader.Loaded, before: int, asked: int | str | None) -> None:
+        """Say at which rate the stub was left running, and which ones did not work."""
+        self.refused_rates.update(loaded.refused)
+        for rate in loaded.refused:
+            self.note(
+                f"The line does not bear {rate} baud. Going on at {loaded.baud} baud.",
+                Level.WARNING,
+            )
+        if asked == rates.AUTO and self.rate_matters:
+            self.note(f"Baud rate: {loaded.baud}, the best that the line bears.", Level.INFO)
+            adapters.learn(self.link.port, rate=loaded.baud)
+        elif loaded.baud != before:
+            self.note(f"Changing baud rate to {loaded.baud}...", Level.INFO)
+            self.note("Changed.", Level.INFO)
+
     # --- stub ----------------------------------------------------------------------------------
 
-    def run_stub(self, stub: Stub | None = None, baud: int | None = None) -> None:
+    def run_stub(self, stub: Stub | None = None, baud: int | str | None = None) -> None:
         """Upload and start a stub (ours, unless one is given), and ask what it can do.
 
-        Where none may run, `stub_disabled` is set and a note is made. With `baud` the stub is
-        loaded and left running at that rate where its first stage can do so and the line bears it;
-        `loaded` and the rate of the link tell.
+        Where none may run, `stub_disabled` is set and a note is made. With `baud`, else
+        `wanted_baud`, the stub is loaded and left running at that rate where its first stage can do
+        so and the line bears it; `loaded` and the rate of the link tell.
         """
+        baud = self.wanted_baud if baud is None else baud
         if self.sync_stub_detected or self.is_stub:
             self.note("Stub flasher is already running. No upload is necessary.", Level.INFO)
             if not self.is_stub:
@@ -163,8 +253,9 @@ class Session(Requester):
         self.note("Uploading stub flasher...", Level.INFO)
         self.flash.known_id = None
         self.loaded_stub = stub
+        before = self.link.baud
         try:
-            self.loaded = self._upload(stub, baud)
+            self.loaded = loaded = self._upload(stub, baud)
         finally:
             self.tell_remarks()
         self.note("Running stub flasher...", Level.INFO)
@@ -172,6 +263,8 @@ class Session(Requester):
         # This one has done no batch yet.
         self.batch_number = 0
         self.note("Stub flasher running.", Level.INFO)
+        if loaded.staged and not self.recovering:
+            self._tell_rate(loaded, before, baud)
 
     def _say_which(self) -> None:
         """Say where a stub that was there already is not the one that would be loaded."""
@@ -185,7 +278,7 @@ class Session(Requester):
         for remark in self.link.port.remarks:
             self.listener(remark)
 
-    def _upload(self, stub: Stub, baud: int | None) -> stub_loader.Loaded:
+    def _upload(self, stub: Stub, baud: int | str | None) -> stub_loader.Loaded:
         """Upload and greet; from the start again where the line or the chip was lost."""
         if self.recovering:
             return stub_loader.upload(self, stub, baud)

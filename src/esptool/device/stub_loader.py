@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esptool.device import first_stage
+from esptool.device import adapters, first_stage
+from esptool.device.line_rate import LineRate
 from esptool.device.ram import RAM_BLOCK, USB_OTG_BLOCK
 from esptool.errors import (
     FatalError,
@@ -18,6 +19,7 @@ from esptool.errors import (
 )
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
+from esptool.protocol.rates import AUTO
 
 if TYPE_CHECKING:
     from esptool.device.session import Session
@@ -39,13 +41,13 @@ class Loaded:
     Attributes:
         staged: by its first stage, not by the ROM alone.
         baud: the rate at which the stub was left running.
-        refused: a rate that was asked for and did not work, 0 for none.
+        refused: rates that were asked for, or found, and did not work.
         resent: blocks that had to be sent again.
     """
 
     staged: bool
     baud: int
-    refused: int = 0
+    refused: tuple[int, ...] = ()
     resent: int = 0
 
 
@@ -81,11 +83,12 @@ def ram_block(session: Session) -> int:
     return RAM_BLOCK
 
 
-def upload(session: Session, stub: Stub, baud: int | None = None) -> Loaded:
+def upload(session: Session, stub: Stub, baud: int | str | None = None) -> Loaded:
     """Send `stub` to RAM, start it and wait for its greeting.
 
     Where a first stage can load it, that goes at `baud`, and the stub runs at that rate then, or at
-    the old one where the line cannot bear it. Otherwise the rate stays as it is.
+    the old one where the line cannot bear it; `rates.AUTO` is the best rate that it bears.
+    Otherwise the rate stays as it is.
 
     Raises:
         ProtocolError: something else than the greeting came.
@@ -135,17 +138,22 @@ def _by_otg(session: Session, first: FirstStage) -> bool:
     return session.read_reg(first.otg.address(session.facts.revision)) == first.otg.value
 
 
-def _by_stages(session: Session, first: FirstStage, baud: int | None) -> Loaded:
+def _by_stages(session: Session, first: FirstStage, baud: int | str | None) -> Loaded:
     session.ram.load(first.text, first.text_start, RAM_BLOCK)
     stage = _start_first(session, first)
-    refused = 0
-    if baud is not None and not stage.set_rate(baud):
-        refused = baud
+    rate = LineRate(stage, baud == AUTO)
+    refused: list[int] = []
+    if isinstance(baud, str):
+        if session.rate_matters:
+            rate.find(adapters.recall(session.link.port).rate or None)
+    elif baud is not None and not rate.go(baud):
+        refused.append(baud)
     image = first.image
-    stage.send((image.unpacker_at, image.unpacker), (image.packed_at, image.packed))
+    parts = (image.unpacker_at, image.unpacker), (image.packed_at, image.packed)
+    stage.send(*parts, worn=rate.worn)
     if not stage.start(image, GREETING):
         _greet_or_sync(session)
-    return Loaded(True, session.link.baud, refused, stage.resent)
+    return Loaded(True, session.link.baud, (*refused, *rate.given_up), stage.resent)
 
 
 def _start_first(session: Session, first: FirstStage) -> first_stage.FirstStageLink:

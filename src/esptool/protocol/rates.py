@@ -21,13 +21,15 @@ BETWEEN = (230_400, 1_500_000)
 #: All of them, for stepping down.
 LADDER = tuple(sorted((*STEPS, *BETWEEN)))
 BUDGET_S = 0.3
+#: What is asked for instead of a rate: the best one that the line bears.
+AUTO = "auto"
 #: Bytes of one pattern, and what stands around them in its frame (header, seal, marks, escapes).
 #: Frames of this length come back while the next ones go out.
 PATTERN = 100
 FRAME = PATTERN + 12
 QUICK_FRAMES, THOROUGH_FRAMES = 3, 40
 #: A thorough trial has fewer frames where they would take longer.
-THOROUGH_S = 0.11
+THOROUGH_S = 0.09
 #: A trial that fails costs about so much more: nothing comes, and the chip has to come back.
 FAILURE_S = 0.05
 
@@ -118,7 +120,7 @@ class RateSearch:
     def next(self) -> Trial | None:
         """The trial to make now; None when the search is over."""
         trial = self._wanted()
-        if trial is not None and self.spent_s + trial.line_s > self._budget_s:
+        if trial is not None and self.spent_s + trial.line_s + FAILURE_S > self._budget_s:
             # What passed a short trial is taken where there is no time for a thorough one.
             self.best = max(self._passed | self._proven)
             return None

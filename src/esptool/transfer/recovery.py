@@ -18,6 +18,7 @@ from esptool.errors import (
     DamagedRequestError,
     FatalError,
     LineLossError,
+    NoAnswerError,
     UnsupportedCommandError,
     VerifyError,
 )
@@ -131,7 +132,16 @@ class Recovery:
             return
         self._doubts = 0
         self._report.note(CONTACT_LOST.format(where=where, cause=failure.message))
-        regain(self._session, failure, lambda: self._report.note(CHIP_LOST))
+        reset: list[bool] = []
+
+        def lost() -> None:
+            reset.append(True)
+            self._report.note(CHIP_LOST)
+
+        regain(self._session, failure, lost)
+        if not reset and isinstance(failure, NoAnswerError | DamagedRequestError):
+            # The chip was there all the time: the line is at fault.
+            self._session.go_slower()
 
     def persist(self, doing: str, work: Callable[[], T]) -> T:
         """Result of `work`, which does no harm when it is begun again after the line was lost.

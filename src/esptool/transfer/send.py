@@ -131,7 +131,8 @@ def _send_one(
             recovery.advanced()
         done = write.certain
         if failure is None:
-            block = SMALL_BLOCK
+            if not session.go_slower():
+                block = SMALL_BLOCK
             continue
         sent.restarts += 1
         pace.stop()

@@ -363,7 +363,7 @@ class Board:
                 return
         if clock.charged:
             start = max(clock.now, self._out_free)
-            bits = self.options.line_bits(self.host_baud)
+            bits = self.options.line_bits(self.soc.baud or self.host_baud)
             self._out_free = start + len(data) * _BITS_A_BYTE / bits
             self._queue.append((self._out_free + self.options.latency_s, data))
         else:

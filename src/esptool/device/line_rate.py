@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The best rate of a line, found by patterns that the first stage of the stub sends back.
+
+What is tried, and what is made of it, is decided in `esptool.protocol.rates`.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections import deque
+from typing import TYPE_CHECKING
+
+from esptool.errors import PortError
+from esptool.protocol import rates, slip, stage
+from esptool.protocol.packets import BITS_A_BYTE
+from esptool.protocol.rates import FRAME, PATTERN, Heard, RateSearch, Trial
+from esptool.protocol.stage import StageOp
+
+if TYPE_CHECKING:
+    from esptool.device.first_stage import FirstStageLink
+
+#: Patterns on their way at once: less than makes a chip that hears nothing of them speak up again.
+WINDOW = 6
+#: A UART's moment after a change of its rate.
+SETTLE_S = 0.002
+#: Answers come within so many round trips, and this.
+ROUND_TRIPS, SLACK_S = 2.0, 0.012
+#: A rate at which patterns take longer than line and round trips explain, by so much, is none.
+LATE_S = 0.05
+#: How often a chip is asked to come back, with how many copies, and bytes that make it give up a
+#: rate unheard.
+WAYS_BACK, COPIES, FEW_BYTES = 4, 3, 256
+#: How often a rate is asked for on a line that hardly bears the present one.
+ASKS = 4
+#: Patterns of which half must pass at a rate that was asked for: a few bytes may well be damaged.
+ASKED_FRAMES = 4
+#: Damaged blocks among those of the stub that send an automatic rate down, and how often all of
+#: them are sent before one that was asked for is given up.
+TOO_MANY, HOPELESS = 3, 3
+
+
+class LineRate:
+    """Looks for the best rate with a first stage that runs, and keeps chip and port at one rate.
+
+    Attributes:
+        given_up: rates at which blocks of the stub were damaged too often.
+    """
+
+    def __init__(self, stage_link: FirstStageLink, automatic: bool) -> None:
+        self._stage = stage_link
+        self.link = stage_link.link
+        self.base = stage_link.base
+        self._info = stage_link.info
+        self._round_trip_s = 0.02
+        self._random = random.Random(0)
+        self._number = 0x4000
+        self.automatic = automatic
+        self.given_up: list[int] = []
+
+    def find(self, remembered: int | None) -> None:
+        """Leave chip and port at the best rate.
+
+        Raises:
+            LinkTimeoutError: the first stage is lost, at the rate that it was started at as well.
+            PortError: the port is gone.
+        """
+        self._measure_round_trip()
+        search = RateSearch(self.base, remembered=remembered)
+        while (trial := search.next()) is not None:
+            search.took(trial, self._tried(trial))
+        if search.best == self.base != self.link.baud:
+            self._home(heard=True)
+        elif search.best != self.link.baud:
+            self._settled(search.best)
+
+    def go(self, baud: int) -> bool:
+        """Go to a rate that was asked for; False, at the former one, where hardly anything passes.
+
+        Raises:
+            LinkTimeoutError, PortError: as `find`.
+        """
+        if baud == self.link.baud:
+            return True
+        self._measure_round_trip()
+        try:
+            self._switch(baud)
+        except (ValueError, PortError):
+            if not self.link.port.is_open:
+                raise
+            return False
+        good = self._patterns(ASKED_FRAMES)
+        if good < ASKED_FRAMES // 2:
+            self._home(heard=good > 0)
+            return False
+        return True
+
+    def worn(self, again: int, blocks: int) -> bool:
+        """Go down where so many of the stub's blocks had to be sent again."""
+        if self.link.baud == self.base:
+            return False
+        if self.automatic:
+            if again < TOO_MANY:
+                return False
+            wanted = rates.lower(self.link.baud, self.base)
+        else:
+            # A rate that was asked for is kept to for as long as anything comes through.
+            if again <= HOPELESS * blocks:
+                return False
+            wanted = self.base
+        self.given_up.append(self.link.baud)
+        if wanted == self.base or not self._settled(wanted):
+            self._home(heard=True)
+        return True
+
+    # --- trials ----------------------------------------------------------------------------------
+
+    def _measure_round_trip(self) -> None:
+        began = self.link.now()
+        if self._stage.hello(1):
+            line_s = 2 * 24 * BITS_A_BYTE / self.base
+            self._round_trip_s = max(0.0, self.link.now() - began - line_s)
+
+    def _tried(self, trial: Trial) -> Heard:
+        began = self.link.now()
+        try:
+            if trial.rate != self.link.baud:
+                self._switch(trial.rate)
+        except (ValueError, PortError):
+            if not self.link.port.is_open:
+                raise
+            return Heard(0, self.link.now() - began, refused=True)
+        good = self._patterns(trial.frames)
+        took = self.link.now() - began
+        explained = trial.line_s + (trial.frames / WINDOW + 4) * self._round_trip_s
+        if good < trial.frames - 1:
+            self._home(heard=good > 0)
+        return Heard(good, self.link.now() - began, late=took > explained + LATE_S)
+
+    def _settled(self, baud: int) -> bool:
+        """Chip and port are at `baud`, and a pattern passes."""
+        for _ in range(2):
+            try:
+                if baud != self.link.baud:
+                    self._switch(baud)
+                if self._patterns(2):
+                    return True
+            except (ValueError, PortError):
+                break
+            self._home(heard=True)
+        return False
+
+    def _switch(self, baud: int) -> None:
+        """Have the chip go to `baud`, and follow it, also where it was not heard to agree.
+
+        Raises:
+            ValueError: no divider of the chip's UART gives that rate.
+            PortError: the port cannot be set to it; the chip was not told.
+        """
+        divider = stage.divider_for(self._info, self.base, baud)
+        old = self.link.baud
+        try:
+            self.link.set_baud(baud)
+        finally:
+            self.link.set_baud(old)
+        self._ask(StageOp.RATE, struct.pack("<I", divider), ASKS)
+        # Where its answer was lost, it is there all the same, or patterns will show that it is not.
+        self.link.set_baud(baud)
+        self.link.sleep(SETTLE_S)
+        self.link.discard_input()
+
+    def _patterns(self, count: int) -> int:
+        """Send so many patterns; how many came back whole. Two that are lost end it."""
+        link = self.link
+        waiting: deque[tuple[int, bytes]] = deque()
+        sent = good = lost = 0
+        answer_s = ROUND_TRIPS * self._round_trip_s + SLACK_S
+        answer_s += (WINDOW + 1) * FRAME * BITS_A_BYTE / link.baud
+        while good + lost < count and lost < 2:
+            burst = b""
+            while sent < count and len(waiting) < WINDOW:
+                self._number = (self._number + 1) & 0xFFFF
+                pattern = self._random.randbytes(PATTERN)
+                waiting.append((self._number, pattern))
+                burst += slip.encode(stage.request(StageOp.ECHO, self._number, pattern))
+                sent += 1
+            if burst:
+                link.port.send(burst)
+            came = False
+            for payload in link.frames_within(answer_s):
+                came = True
+                answer = stage.parse(payload)
+                if answer is None or answer.op != StageOp.ECHO:
+                    lost += 1
+                    if waiting:
+                        waiting.popleft()
+                    continue
+                while waiting and waiting[0][0] != answer.number:
+                    if answer.number not in [number for number, _ in waiting]:
+                        break  # of an earlier trial
+                    waiting.popleft()
+                    lost += 1
+                if waiting and waiting[0][0] == answer.number:
+                    good += waiting.popleft()[1] == answer.fields
+            if not came:
+                lost += max(1, len(waiting))
+                waiting.clear()
+        return good
+
+    # --- the way back ----------------------------------------------------------------------------
+
+    def _home(self, *, heard: bool) -> None:
+        """Have the chip come back to the rate that it was started at, and follow it.
+
+        A chip that hears nothing of a new rate gives it up by itself; one that has heard anything
+        is asked, also where its answers do not come through.
+
+        Args:
+            heard: it was heard at the present rate.
+
+        Raises:
+            LinkTimeoutError: it is lost.
+        """
+        rate = self.link.baud
+        if rate != self.base:
+            for round_ in range(WAYS_BACK):
+                if heard or round_:
+                    self._send_home(rate)
+                if self._at_base():
+                    return
+        elif self._at_base():
+            return
+        self._stage.back_to_base(FEW_BYTES)
+
+    def _send_home(self, rate: int) -> None:
+        """Ask for the first rate, and do not wait for an answer that may not come through."""
+        self.link.set_baud(rate)
+        self._number = (self._number + 1) & 0xFFFF
+        fields = struct.pack("<I", self._info.divider)
+        frame = slip.encode(stage.request(StageOp.RATE, self._number, fields))
+        self.link.port.send(frame * COPIES)
+        line_s = COPIES * 2 * len(frame) * BITS_A_BYTE / rate
+        self.link.sleep(line_s + self._round_trip_s / 2 + SETTLE_S)
+
+    def _at_base(self) -> bool:
+        """The chip answers at the rate that it was started at."""
+        self.link.set_baud(self.base)
+        self.link.sleep(SETTLE_S)
+        self.link.discard_input()
+        return self._ask(StageOp.HELLO, b"", 1)
+
+    def _ask(self, op: StageOp, fields: bytes, attempts: int) -> bool:
+        """Send a short request until it is answered; False where it never is."""
+        link = self.link
+        self._number = (self._number + 1) & 0xFFFF
+        frame = stage.request(op, self._number, fields)
+        wait = ROUND_TRIPS * self._round_trip_s + SLACK_S + 64 * BITS_A_BYTE / link.baud
+        for _ in range(attempts):
+            link.send_frame(frame)
+            deadline = link.now() + wait
+            while (left := deadline - link.now()) > 0:
+                for payload in link.frames_within(left):
+                    answer = stage.parse(payload)
+                    if answer is not None and (answer.op, answer.number) == (op, self._number):
+                        return True
+        return False
+

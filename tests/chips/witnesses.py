@@ -15,11 +15,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from esptool.chips.spec import ChipSpec, FieldPart, MacLayout, Op, Step  # noqa: E402
+from esptool.chips.spec import ChipSpec, FieldPart, MacLayout  # noqa: E402
 from generate import firmware, host  # noqa: E402
 from generate.files import chips, load  # noqa: E402
 from tests.chips.witness import Pairs, Row, Silicon  # noqa: E402
 from tests.chips.witness_efuse import efuse  # noqa: E402
+from tests.chips.witness_recipes import watchdog  # noqa: E402
 
 
 def rows(facts: Path, believed: bool = False) -> Iterator[Row]:
@@ -35,7 +36,7 @@ def rows_of(facts: Path, spec: ChipSpec, believed: bool = False) -> Iterator[Row
     """Those of one chip, as its host data are now."""
     silicon = Silicon(facts, spec.key, believed)
     made: list[Callable[[ChipSpec, Silicon], Iterator[tuple[str, Any, Any]]]] = [
-        *(_identity, _uart, _spi, _memory, _image, _security, _watchdog, _strapping, _clock)
+        *(_identity, _uart, _spi, _memory, _image, _security, watchdog, _strapping, _clock)
     ]
     for rule in made:
         yield from _both(spec.key, rule(spec, silicon))
@@ -255,75 +256,6 @@ def _security(spec: ChipSpec, silicon: Silicon) -> Pairs:
     if spec.octal_flash is not None:
         octal = _mask_bits(spec.octal_flash.address, spec.octal_flash.mask)
         yield "octal_flash", octal, silicon.field(10**6, "FLASH_TYPE")
-
-
-def _watchdog(spec: ChipSpec, silicon: Silicon) -> Pairs:
-    """Each step of a recipe as (name of the register, value), against what the register is."""
-    names = {
-        silicon.get(f"wdt.{name}"): name
-        for name in ("config0", "config1", "wprotect", "swd_conf", "swd_wprotect", "feed")
-    }
-    names |= {silicon.get(f"timg0.{name}"): f"timg0 {name}" for name in TIMER_REGISTERS}
-    names.pop(None, None)
-    if not names:
-        return
-    recipes = {"quiet": spec.reset.quiet_watchdogs}
-    if spec.reset.watchdog is not None:
-        recipes["reset"] = spec.reset.watchdog.steps
-    for recipe, steps in recipes.items():
-        for i, (step, (register, value)) in enumerate(
-            zip(steps, _expected(recipe, steps, silicon), strict=True)
-        ):
-            found = (names.get(step.address, hex(step.address)), step.value)
-            yield f"reset {recipe}[{i}]", found, (register, value)
-    constants = {
-        "WDTCONFIG0_REG": "wdt.config0",
-        "WDTCONFIG1_REG": "wdt.config1",
-        "WDTWPROTECT_REG": "wdt.wprotect",
-        "WDT_WKEY": "wdt.wkey",
-        "SWD_CONF_REG": "wdt.swd_conf",
-        "SWD_WPROTECT_REG": "wdt.swd_wprotect",
-        "SWD_WKEY": "wdt.swd_wkey",
-    }
-    for ours, theirs in constants.items():
-        yield (
-            f"registers.RTC_CNTL_{ours}",
-            spec.registers.get(f"RTC_CNTL_{ours}"),
-            silicon.get(theirs),
-        )
-    feed = silicon.get("wdt.swd.auto_feed_en")
-    bit = spec.registers.get("RTC_CNTL_SWD_AUTO_FEED_EN")
-    yield "registers.RTC_CNTL_SWD_AUTO_FEED_EN", bit, None if feed is None else 1 << feed[0]
-
-
-TIMER_REGISTERS = ("wdtconfig0", "wdtwprotect")
-#: What a reset by the watchdog writes into CONFIG1 (its wait) and CONFIG0: enabled, stage 0 resets
-#: the system, the reset signals take a while. Their bits differ a little between chips.
-RESET_VALUES = {"config1": 2000}
-
-
-def _expected(recipe: str, steps: tuple[Step, ...], silicon: Silicon) -> list[tuple[str, int]]:
-    """What a recipe must do on this silicon: unlock, set, lock, watchdog by watchdog."""
-    key, swd_key = silicon.get("wdt.wkey"), silicon.get("wdt.swd_wkey") or silicon.get("wdt.wkey")
-    if recipe == "reset":
-        enable = 1 << (silicon.get("wdt.config0.en") or [31])[0]
-        stage = 5 << (silicon.get("wdt.config0.stg0") or [28])[0]
-        width = steps[2].value & 0x1FF
-        return [
-            ("wprotect", key),
-            ("config1", RESET_VALUES["config1"]),
-            ("config0", enable | stage | width),
-            ("wprotect", 0),
-        ]
-    found: list[tuple[str, int]] = []
-    if steps:
-        found += [("wprotect", key), ("config0", 0), ("wprotect", 0)]
-    if len(steps) > 6:
-        found += [("timg0 wdtwprotect", key), ("timg0 wdtconfig0", 0), ("timg0 wdtwprotect", 0)]
-    if any(step.op is Op.SET_BITS for step in steps):
-        feed = silicon.get("wdt.swd.auto_feed_en") or [31]
-        found += [("swd_wprotect", swd_key), ("swd_conf", 1 << feed[0]), ("swd_wprotect", 0)]
-    return found
 
 
 def _strapping(spec: ChipSpec, silicon: Silicon) -> Pairs:

@@ -413,6 +413,11 @@ WRONG = [
     (["build", "absent.csv", "out.bin", "--size", "0x3000"], "absent.csv"),
     (["build", "noise.bin", "out.bin", "--size", "0x3000"], "is not UTF-8 text"),
     (["build", "t.csv", "out.bin", "--size", "0x3000", "--id", "x"], "add --devices"),
+    (["build", "t.csv", "t.csv", "--size", "0x3000"], "is the input 't.csv' as well"),
+    (["build", "t.csv", "o", "--size", "0x3000", "--new-keys", "o"], "are the same file"),
+    (["build", "t.csv", "o", "--size", "0x3000", "--new-keys", "blank.bin"], "'blank.bin' exists"),
+    (["get", "nvs.bin", "wifi", "ssid", "-o", "./nvs.bin"], "is the input 'nvs.bin' as well"),
+    (["keys", "o", "--new-hmac-key", "./o"], "are the same file"),
     (
         ["build", "t.csv", "nowhere", "--size", "0x3000", "--devices", "v.csv"],
         "no folder 'nowhere'",

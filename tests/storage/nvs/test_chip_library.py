@@ -13,9 +13,11 @@ import hashlib
 import pytest
 
 from esptool.storage.changes import apply
+from esptool.storage.nvs import Kind, Row, build
 from esptool.storage.nvs.medium import Medium
 from esptool.storage.nvs.store import Store
-from tests.storage.nvs.scenarios import play, steps
+from esptool.storage.nvs.values import Value
+from tests.storage.nvs.scenarios import Dice, play, steps
 
 
 def blank(pages: int) -> bytes:
@@ -123,3 +125,27 @@ def test_what_an_interruption_left_is_put_right_as_by_the_library(
             Store(found)
             assert digest(found.image) == cuts[number], number
         apply(image, change)
+
+
+def first_version() -> bytes:
+    """An NVS of version 1, whose blobs have no index."""
+    dice = Dice("v1")
+    values: dict[Kind, Value] = {
+        Kind.U8: 1,
+        Kind.I32: -2,
+        Kind.STRING: "three",
+        Kind.BLOB: dice.bytes(300),
+        Kind.U64: 5,
+    }
+    rows = [
+        Row("app", f"key{5 * i + number}", kind, value)
+        for i in range(2)
+        for number, (kind, value) in enumerate(values.items())
+    ]
+    return build(rows, 0x4000, version=1)
+
+
+def test_an_nvs_of_version_1_is_changed_as_by_the_library() -> None:
+    medium = Medium(first_version(), None)
+    play(medium, steps(21, 120, 10, 700))
+    assert digest(medium.image) == "ffb23592da30d39228421f68d5b82486"

@@ -132,11 +132,7 @@ def test_an_image_without_device_or_table(bench: Bench) -> None:
     for number, (words, kind) in enumerate(
         [
             (["--type", "littlefs", "--preset", "micropython"], "littlefs"),
-            (
-                ["--type", "littlefs", "--preset", "esp8266", "--disk-version", "2.1"],
-                "littlefs",
-                "",
-            ),
+            (["--type", "littlefs", "--preset", "esp8266", "--disk-version", "2.1"], "littlefs"),
             (["--type", "fat", "--wear-levelling", "safe", "--fats", "1"], "fat"),
             (["--type", "fat", "--preset", "micropython", "--root-entries", "128"], "fat"),
             (["--type", "spiffs", "--preset", "esp8266"], "spiffs"),

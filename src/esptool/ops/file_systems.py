@@ -29,6 +29,7 @@ from esptool.storage.fs import (
     open_image,
 )
 from esptool.storage.fs.model import clean
+from esptool.storage.partition import Partition
 
 if TYPE_CHECKING:
     from esptool.events import Listener
@@ -286,23 +287,24 @@ def _host_path(folder: str, path: str) -> str:
 # --- building ------------------------------------------------------------------------------------
 
 
-def kind_for(place: Place, kind: str | None, preset: str | None) -> str:
-    """Which file system to build in a partition: what is told, what is there, what it is for.
+def kind_in(place: Place) -> str | None:
+    """Which file system is in a place, if any is."""
+    _require_size(place)
+    return detect(Image(place.size, place.read))
+
+
+def kind_for(partition: Partition, preset: str | None) -> str:
+    """Which file system a partition is for.
 
     Raises:
-        UsageError: none of them says it.
+        UsageError: neither its type nor the preset says it.
     """
-    if kind is not None:
-        return kind
-    found = detect(Image(place.size, place.read))
-    if found is not None:
-        return found
-    if place.partition.type == _DATA and place.partition.subtype in _SUBTYPES:
-        return _SUBTYPES[place.partition.subtype]
+    if partition.type == _DATA and partition.subtype in _SUBTYPES:
+        return _SUBTYPES[partition.subtype]
     if preset == "micropython":
         return "littlefs"
     raise UsageError(
-        f"It is not clear which file system {place.label} is for.",
+        f"It is not clear which file system partition '{partition.name}' is for.",
         remedy="Say --type littlefs, fat or spiffs. Partitions of subtype spiffs are used for "
         "LittleFS, too.",
     )

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from esptool.cli.help import Sectioned
 from esptool.cli.params import OutputFile, Size
 from esptool.cli.places import place_options
 from esptool.cli.state import Globals
+
+if TYPE_CHECKING:
+    from esptool.storage.partition import Partition
 
 
 @click.pass_obj
@@ -37,28 +40,46 @@ def _run(
         raise UsageError("--size is for a file: add --output. A partition has its own size.")
     if output is not None:
         check_output(output)
-    if output is not None and size is not None:
+        partition = None if size is not None else _of_table(values)
+        if size is None and partition is None:
+            with common.opened_place(state, values, "build") as place:
+                size, partition = place.size, place.partition
+                kind = kind or file_systems.kind_in(place)
+        elif partition is not None:
+            size = partition.size
         if kind is None:
-            raise UsageError("Say which file system: --type littlefs, fat or spiffs.")
+            if partition is None:
+                raise UsageError("Say which file system: --type littlefs, fat or spiffs.")
+            kind = file_systems.kind_for(partition, preset)
+        assert size is not None
         files = file_systems.read_folder(folder, size)
         write_atomic(output, file_systems.build(kind, size, files, shape))
     else:
-        with common.opened_place(state, values, "build", to_change=output is None) as place:
-            kind = file_systems.kind_for(place, kind, preset)
+        with common.opened_place(state, values, "build", to_change=True) as place:
+            kind = kind or file_systems.kind_in(place)
+            kind = kind or file_systems.kind_for(place.partition, preset)
             files = file_systems.read_folder(folder, place.size)
             image = file_systems.build(kind, place.size, files, shape)
-            if output is None:
-                count = place.write(0, image)
-            else:
-                write_atomic(output, image)
+            where, count = place.label, place.write(0, image)
     empty = [path for path, data in files.items() if data is None]
     if kind == "spiffs" and any(not _holds(path, files) for path in empty):
         log.note("SPIFFS has no folders: those that are empty were left out.")
     number = common.told(len(files) - len(empty), "file")
     if output is None:
-        log.print(f"Built {kind} of {number} in {place.label}: {common.told(count, 'sector')}.")
+        log.print(f"Built {kind} of {number} in {where}: {common.told(count, 'sector')}.")
     else:
         log.print(f"Wrote {kind} of {number} to '{output}'.")
+
+
+def _of_table(values: dict[str, Any]) -> Partition | None:
+    """The partition in a table that is told, where no flash is: the table has its size."""
+    if values["file"] is not None or values["partition_table"] is None:
+        return None
+    from esptool.cli.places import table_source
+
+    loaded = table_source(values).loaded()
+    assert loaded is not None
+    return loaded[1][values["partition"]]
 
 
 def _holds(folder: str, files: dict[str, bytes | None]) -> bool:
@@ -70,7 +91,8 @@ command = Command(
     callback=_run,
     help="Make a file system of all that is in FOLDER and write it to PARTITION, of which only "
     "sectors that change are written. With --output it goes to a file, in the size of PARTITION; "
-    "with --size, too, no device and no table is asked. The same files give the same image.",
+    "with --partition-table or --size no device is asked for that. The same files give the same "
+    "image.",
     params=[
         common.partition_argument(),
         click.Argument(["folder"], type=click.Path(exists=True, file_okay=False)),

@@ -341,6 +341,8 @@ def test_builds_one_or_one_for_each_device(tmp_path: Path, run: Run) -> None:
     out.mkdir()
     run("nvs", "build", str(table), str(tmp_path / "one.bin"), "--size", "16k")
     assert Nvs((tmp_path / "one.bin").read_bytes()).get("wifi", "ssid") == "home"
+    run("nvs", "build", str(table), str(tmp_path / "same.bin"), "0x4000")
+    assert (tmp_path / "same.bin").read_bytes() == (tmp_path / "one.bin").read_bytes()
     second = tmp_path / "second.csv"
     second.write_text("key,type,encoding,value\nmore,namespace,,\nn,data,i64,-1\n")
     run("nvs", "build", str(table), str(second), str(tmp_path / "two.bin"), "--size", "16k")
@@ -413,6 +415,9 @@ WRONG = [
     (["build", "absent.csv", "out.bin", "--size", "0x3000"], "absent.csv"),
     (["build", "noise.bin", "out.bin", "--size", "0x3000"], "is not UTF-8 text"),
     (["build", "t.csv", "out.bin", "--size", "0x3000", "--id", "x"], "add --devices"),
+    (["build", "t.csv"], "Missing argument 'OUTPUT'"),
+    (["build", "t.csv", "out.bin"], "Say how large"),
+    (["build", "t.csv", "out.bin", "3 pages"], "Say how large"),
     (["build", "t.csv", "t.csv", "--size", "0x3000"], "is the input 't.csv' as well"),
     (["build", "t.csv", "o", "--size", "0x3000", "--new-keys", "o"], "are the same file"),
     (["build", "t.csv", "o", "--size", "0x3000", "--new-keys", "blank.bin"], "'blank.bin' exists"),

@@ -13,10 +13,12 @@ from esptool.cli.nvs import common
 from esptool.cli.params import OutputFile, ReadableFile, Size
 
 
+@click.pass_context
 def _run(
-    tables: tuple[str, ...],
-    output: str,
-    size: int,
+    ctx: click.Context,
+    /,
+    words: tuple[str, ...],
+    size: int | None,
     version: str,
     devices: str | None,
     prefix: str,
@@ -31,6 +33,7 @@ def _run(
     from esptool.ops import nvs
     from esptool.storage.nvs import NvsKeys
 
+    tables, output, size = _files_and_size(ctx, words, size)
     key_files = [values[name] for name in ("keys", "hmac_key")]
     keys = common.keys_of(values)
     if sum((keys is not None, new_keys is not None, own_keys)) > 1:
@@ -73,6 +76,28 @@ def _run(
     log.print(f"Wrote the NVS of {count} devices to '{output}'.")
 
 
+def _files_and_size(
+    ctx: click.Context, words: tuple[str, ...], size: int | None
+) -> tuple[tuple[str, ...], str, int]:
+    """Tables, output and size, which may also be the last word as in the public generator."""
+    from esptool.errors import FatalError, UsageError
+    from esptool.sizes import byte_count
+
+    if size is None and len(words) > 2:
+        try:
+            size, words = byte_count(words[-1]), words[:-1]
+        except FatalError:
+            size = None
+    if len(words) < 2:
+        raise click.UsageError("Missing argument 'OUTPUT'.", ctx)
+    if size is None:
+        raise UsageError(
+            "Say how large the partition is.", remedy="Give its bytes with --size, such as 0x6000."
+        )
+    tables = tuple(ReadableFile()(word, None, ctx) for word in words[:-1])
+    return tables, words[-1], size
+
+
 def _remark(remarks: tuple[str, ...]) -> None:
     from esptool.logger import log
 
@@ -87,15 +112,11 @@ command = Command(
     "and write it to OUTPUT. It is what ESP-IDF's partition generator makes. With --devices, "
     "TABLE has no values but may mark rows with REPEAT, and OUTPUT is a folder.",
     params=[
-        click.Argument(
-            ["tables"], type=ReadableFile(), nargs=-1, required=True, metavar="TABLE..."
-        ),
-        click.Argument(["output"], type=click.Path()),
+        click.Argument(["words"], nargs=-1, required=True, metavar="TABLE... OUTPUT [SIZE]"),
         click.Option(
             ["--size"],
             type=Size(),
-            required=True,
-            help="Bytes of the partition, such as 0x6000 or 24k.",
+            help="Bytes of the partition, such as 0x6000 or 24k. It may also stand behind OUTPUT.",
         ),
         click.Option(
             ["--version"],

@@ -107,6 +107,19 @@ def test_a_table_is_found_wherever_it_is(kind: str, offset: int, tmp_path: Path)
 
 
 @pytest.mark.parametrize("kind", ["stub", "dump"])
+def test_the_usual_place_comes_first_and_then_a_table_with_md5(kind: str, tmp_path: Path) -> None:
+    content = bytearray(b"\xff" * 0x40000)
+    plain = TABLE.to_bytes(md5=False)
+    content[0xA000 : 0xA000 + 0xC00] = plain
+    content[0xC000 : 0xC000 + 0xC00] = TABLE.to_bytes()
+    with opened(kind, tmp_path, bytes(content)) as flash:
+        assert flash.table_offset == 0xC000
+    content[0x8000 : 0x8000 + 0xC00] = plain
+    with opened(kind, tmp_path, bytes(content)) as flash:
+        assert flash.table_offset == 0x8000
+
+
+@pytest.mark.parametrize("kind", ["stub", "dump"])
 def test_a_table_from_a_file_comes_first(kind: str, tmp_path: Path) -> None:
     csv = tmp_path / "own.csv"
     csv.write_text("here,data,fat,0x30000,4K\n")

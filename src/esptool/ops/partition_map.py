@@ -39,7 +39,8 @@ class Use:
     def describe(self) -> str:
         """A few words for a person."""
         if self.kind not in ("image", "data"):
-            return self.kind
+            unsure = self.kind == "blank" and self.used is None
+            return "blank at its start" if unsure else self.kind
         parts = []
         if self.kind == "image" and self.content is not None:
             parts.append(self.content.title)

@@ -209,8 +209,8 @@ def find_table(flash: bytes, offset: int | None = None) -> tuple[int, PartitionT
 
     Args:
         flash: bytes from the start of flash.
-        offset: where it is; without, it is looked for from 0x8000 to 0x20000. A table with an MD5
-            is preferred to one without.
+        offset: where it is; without, it is looked for from 0x8000 to 0x20000. Behind the usual
+            place, a table with an MD5 is preferred to one without.
 
     Raises:
         StorageError: there is a damaged one at `offset`.
@@ -225,7 +225,7 @@ def find_table(flash: bytes, offset: int | None = None) -> tuple[int, PartitionT
             table = PartitionTable.from_bytes(flash[at : at + LENGTH])
         except StorageError:
             continue
-        if table.has_md5:
+        if table.has_md5 or at == DEFAULT_OFFSET:
             return at, table
         plain = plain or (at, table)
     return plain

@@ -159,16 +159,20 @@ class DeviceFlash(Flash):
     def _look_further(self) -> tuple[int, PartitionTable] | None:
         """The first table behind the usual place; only the first bytes of a sector are read."""
         end = self.limit.size
+        plain: tuple[int, PartitionTable] | None = None
         for at in candidate_offsets():
             if at == DEFAULT_OFFSET or (end is not None and at + LENGTH > end):
                 continue
             if self._receive(at, len(MAGIC) + 2)[: len(MAGIC)] != MAGIC:
                 continue
             try:
-                return at, PartitionTable.from_bytes(self.read(at, LENGTH))
+                table = PartitionTable.from_bytes(self.read(at, LENGTH))
             except StorageError:
                 continue
-        return None
+            if table.has_md5:
+                return at, table
+            plain = plain or (at, table)
+        return plain
 
     def _no_table(self, at: int, data: bytes, told: bool, cause: StorageError) -> FatalError:
         if self.encrypted and data[:2] != MAGIC:

@@ -15,6 +15,7 @@ from typing import Any
 from esptool.virtual.silicon import spec
 from esptool.virtual.silicon.check import problems
 from generate.files import FactError, chips, load, number
+from generate.records import build
 
 TARGET = Path("src/esptool/virtual/silicon")
 _HEAD = '''# SPDX-License-Identifier: Apache-2.0
@@ -88,6 +89,7 @@ class _Reader:
         self.where = f"{chip}/silicon.json"
         raw = load(facts, chip, "silicon")
         self.values: dict[str, Any] = raw["values"]
+        self.shape: Any = raw.get("shape")
         self.tables = {int(since): fields for since, fields in raw["efuses"].items()}
         self.fields: dict[str, Any] = self.tables.get(0, {})
 
@@ -164,6 +166,9 @@ class _Reader:
             flash_key=self._flash_key(),
             efuse=self._efuse() if self.fields else None,
             factory=self._factory(),
+            shape=None
+            if self.shape is None
+            else build(spec.Shape, self.shape, self.where, "shape"),
         )
 
     def _memory(self) -> Iterator[spec.Range]:
@@ -205,6 +210,7 @@ class _Reader:
             user1=self.number("spi1.user1"),
             user2=self.number("spi1.user2"),
             w0=self.number("spi1.w0"),
+            status=self.number("spi1.rd_status"),
             mosi_dlen=self.maybe("spi1.mosi_dlen"),
             miso_dlen=self.maybe("spi1.miso_dlen"),
             hold=self.bit("spi1.misc", hold) if hold in self.values else None,
@@ -446,7 +452,7 @@ def _tail(key: str) -> int:
 
 
 #: Types whose values stand without names.
-_POSITIONAL = (spec.Range, spec.Bit, spec.Block, spec.BlockError)
+_POSITIONAL = (spec.Range, spec.Bit, spec.Block, spec.BlockError, spec.Ram, spec.Answer)
 #: What is never an address.
 _DECIMAL = ("since", "revision")
 

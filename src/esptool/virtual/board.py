@@ -178,6 +178,11 @@ class Board:
         self.held = False
         self._reset_chip()
         self.clock.advance_to(self.clock.host_now())
+        if self.options.rom:
+            from esptool.virtual.genuine.program import start
+
+            start(self.soc, cause.number, download)
+            return
         download = download and not self.soc.download_disabled
         self.soc.baud = bootlog.baud(self.soc)
         self._emit(bootlog.banner(self.soc, cause, download))
@@ -314,6 +319,7 @@ class Board:
             return
         if self.options.link == "uart" and self.soc.baud == 0:
             self.soc.set_baud(baud)
+        self.soc.program.hears(data, baud)
         data = self._as_received(data, baud)
         try:
             self.soc.program.receive(data)

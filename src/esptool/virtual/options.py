@@ -37,6 +37,7 @@ class Options:
         revision: chip revision, major * 100 + minor.
         nand: a NAND flash beside the flash that the chip boots from.
         serial: USB serial number.
+        rom: file of the chip's own ROM, to be executed, or "auto" to find it.
     """
 
     chip: str
@@ -59,6 +60,7 @@ class Options:
     secure_download: bool = False
     max_times: bool = False
     app: str | None = None
+    rom: str | None = None
 
     def line_bits(self, baud: int) -> int:
         """Bits a second of the line, where the UART's rate is `baud`."""
@@ -278,4 +280,5 @@ _SETTERS: dict[str, Setter] = {
     "secure_download": _flag("secure_download"),
     "max_times": _flag("max_times"),
     "app": _text("app"),
+    "rom": _text("rom"),
 }

@@ -20,6 +20,9 @@ class Program:
         """It fetches bytes from `Soc.line` as they come, instead of having them handed over."""
         return False
 
+    def hears(self, data: bytes, baud: int) -> None:
+        """Bytes pass on the line at this rate, before any receiver makes something of them."""
+
     def receive(self, data: bytes) -> None:
         """Bytes from the host have arrived."""
 

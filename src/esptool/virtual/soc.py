@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from esptool.errors import UsageError
 from esptool.events import Level, Message
@@ -26,6 +26,9 @@ from esptool.virtual.silicon.spec import LoaderBaud, Silicon
 from esptool.virtual.spi_mem import SpiController
 from esptool.virtual.uart import Uart
 from esptool.virtual.usb_jtag import UsbSerialJtag
+
+if TYPE_CHECKING:
+    from esptool.virtual.genuine.machine import Machine
 
 
 class Line(Protocol):
@@ -58,6 +61,8 @@ class Soc:
         loaded: (address, size) of the segments that were loaded into RAM since the reset.
         slice_s: a program that computes is left alone for so long before the board is looked at
             again, or without end when 0.
+        busy_s: real seconds that the execution of its own ROM has taken.
+        machine: what executes the chip's own ROM, where that was asked for.
         notes: what happened that a person may want to know, oldest first.
         on_crash: told of the text of a processor's exception.
     """
@@ -92,6 +97,8 @@ class Soc:
         self.baud = 0
         self.loaded: list[tuple[int, int]] = []
         self.slice_s = 0.0
+        self.machine: Machine | None = None
+        self.busy_s = 0.0
         self.notes: list[str] = []
         self._given_out = 0
         self._unasked: set[int] = set()
@@ -145,7 +152,7 @@ class Soc:
             self.usb.reset()
         self._deferred.clear()
         self.loaded.clear()
-        self.flash_attached = not self.silicon.loader.flash_commands
+        self.flash_attached = not self.silicon.loader.flash_commands or self.machine is not None
         self.spi.attached = self.flash_attached
         self.program = Silent()
         self.baud = 0

@@ -35,7 +35,7 @@ class SpiController(Registers):
         self._user, self._user1, self._user2 = (
             register - base for register in (layout.user, layout.user1, layout.user2)
         )
-        self._w0 = layout.w0 - base
+        self._w0, self._status = layout.w0 - base, layout.status - base
         #: Registers of the lengths sent and received; None where USER1 holds them.
         self._dlen: tuple[int, int] | None = None
         if layout.mosi_dlen is not None and layout.miso_dlen is not None:
@@ -192,10 +192,9 @@ class SpiController(Registers):
         if command == 0x9F:
             self.words[w0] = int.from_bytes(self._nor.transfer(command, None, 0, b"", 3), "little")
         elif command == 0x05:
-            # The status goes to RD_STATUS, which follows CTRL1.
-            self.words[0x10] = self._nor.transfer(command, None, 0, b"", 1)[0]
+            self.words[self._status] = self._nor.transfer(command, None, 0, b"", 1)[0]
         elif command == 0x01:
-            status = self.words.get(0x10, 0)
+            status = self.words.get(self._status, 0)
             self._nor.transfer(command, None, 0, status.to_bytes(4, "little")[:1], 0)
         elif command == 0x02:
             length = raw >> 24 & 0xFF

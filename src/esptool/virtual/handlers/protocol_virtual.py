@@ -182,10 +182,15 @@ class Serial(SerialBase):
         return len(payload)
 
     def now(self) -> float:
-        """The host's clock in seconds: the line's own where its time is charged."""
+        """The host's clock in seconds: the line's own where its time is charged.
+
+        It stands still while a ROM is executed, which takes longer than on silicon.
+        """
         board = self.board
-        if board is None or not board.clock.charged:
+        if board is None:
             return time.monotonic()
+        if not board.clock.charged:
+            return time.monotonic() - board.soc.busy_s
         return board.clock.host_now()
 
     def sleep(self, seconds: float) -> None:

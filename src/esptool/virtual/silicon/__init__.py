@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import pkgutil
 from importlib import import_module
 
 from esptool.virtual.silicon.spec import Silicon
 
-__all__ = ["Silicon", "of"]
+__all__ = ["Silicon", "names", "of"]
 
 
 def of(key: str) -> Silicon:
@@ -22,3 +23,8 @@ def of(key: str) -> Silicon:
         raise KeyError(key) from None
     found: Silicon = module.SILICON
     return found
+
+
+def names() -> list[str]:
+    """The keys of all chips, in no order that means anything."""
+    return [name for _, name, _ in pkgutil.iter_modules(__path__) if name.startswith("esp")]

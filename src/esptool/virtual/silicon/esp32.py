@@ -55,6 +55,7 @@ SILICON = Silicon(
         user1=0x3FF42020,
         user2=0x3FF42024,
         w0=0x3FF42080,
+        status=0x3FF42010,
         mosi_dlen=0x3FF42028,
         miso_dlen=0x3FF4202C,
         hold=Bit(0x3FF42034, 30, 1),
@@ -204,4 +205,5 @@ SILICON = Silicon(
         calibration=Bit(0x3FF5F06C, 7, 25),
         revision_bit=Bit(0x3FF6607C, 31, 1),
     ),
+    shape=None,
 )

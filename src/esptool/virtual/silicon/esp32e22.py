@@ -46,6 +46,7 @@ SILICON = Silicon(
         user1=0xC300301C,
         user2=0xC3003020,
         w0=0xC3003058,
+        status=0xC300302C,
         mosi_dlen=0xC3003024,
         miso_dlen=0xC3003028,
         hold=Bit(0xC3003034, 10, 1),
@@ -173,4 +174,5 @@ SILICON = Silicon(
         calibration=None,
         revision_bit=None,
     ),
+    shape=None,
 )

@@ -55,6 +55,7 @@ SILICON = Silicon(
         user1=0x6000301C,
         user2=0x60003020,
         w0=0x60003058,
+        status=0x6000302C,
         mosi_dlen=0x60003024,
         miso_dlen=0x60003028,
         hold=Bit(0x60003034, 10, 1),
@@ -227,4 +228,5 @@ SILICON = Silicon(
         calibration=None,
         revision_bit=None,
     ),
+    shape=None,
 )

@@ -54,6 +54,7 @@ SILICON = Silicon(
         user1=0x6009901C,
         user2=0x60099020,
         w0=0x60099058,
+        status=0x6009902C,
         mosi_dlen=0x60099024,
         miso_dlen=0x60099028,
         hold=Bit(0x60099034, 10, 1),
@@ -220,4 +221,5 @@ SILICON = Silicon(
         calibration=None,
         revision_bit=None,
     ),
+    shape=None,
 )

@@ -54,6 +54,7 @@ SILICON = Silicon(
         user1=0x3F40201C,
         user2=0x3F402020,
         w0=0x3F402058,
+        status=0x3F40202C,
         mosi_dlen=0x3F402024,
         miso_dlen=0x3F402028,
         hold=Bit(0x3F402034, 10, 1),
@@ -209,4 +210,5 @@ SILICON = Silicon(
         calibration=None,
         revision_bit=None,
     ),
+    shape=None,
 )

@@ -57,6 +57,7 @@ SILICON = Silicon(
         user1=0x6000201C,
         user2=0x60002020,
         w0=0x60002058,
+        status=0x6000202C,
         mosi_dlen=0x60002024,
         miso_dlen=0x60002028,
         hold=Bit(0x60002034, 10, 1),
@@ -220,4 +221,5 @@ SILICON = Silicon(
         calibration=None,
         revision_bit=None,
     ),
+    shape=None,
 )

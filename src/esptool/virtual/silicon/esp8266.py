@@ -42,6 +42,7 @@ SILICON = Silicon(
         user1=0x60000220,
         user2=0x60000224,
         w0=0x60000240,
+        status=0x60000210,
         mosi_dlen=None,
         miso_dlen=None,
         hold=None,
@@ -92,4 +93,5 @@ SILICON = Silicon(
         calibration=None,
         revision_bit=None,
     ),
+    shape=None,
 )

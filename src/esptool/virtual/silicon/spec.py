@@ -52,6 +52,26 @@ class MacPlace(Enum):
     MAC48_EXT = "mac48-ext"
 
 
+class UartKind(Enum):
+    """How the UART's registers lie."""
+
+    ESP32 = "esp32"
+    S2 = "s2"
+    C3 = "c3"
+    C6 = "c6"
+    ESP8266 = "esp8266"
+
+
+class IntcKind(Enum):
+    """Which interrupt controller the processor has."""
+
+    C2 = "c2"
+    C3 = "c3"
+    PLIC = "plic"
+    CLIC = "clic"
+    XTENSA = "xtensa"
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """Addresses from `start` on, `end` not included. Kinds: "iram", "dram", "rom", "flash"."""
@@ -88,6 +108,7 @@ class Spi:
     """The controller of the flash.
 
     Attributes:
+        status: where the ready-made command that reads the flash's status leaves it.
         mosi_dlen, miso_dlen: None where USER1 holds the lengths.
         hold: the bit that keeps the flash selected behind a transaction.
         short_address_on_top: an address of less than 32 bits stands in the upper bits of ADDR.
@@ -98,6 +119,7 @@ class Spi:
     user1: int
     user2: int
     w0: int
+    status: int
     mosi_dlen: int | None
     miso_dlen: int | None
     hold: Bit | None
@@ -318,6 +340,55 @@ class Factory:
 
 
 @dataclass(frozen=True, slots=True)
+class Ram:
+    """RAM of whole pages: its places; the first one is the one that others are copies of."""
+
+    size: int
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A register that is not modelled: it shows `value` in the bits of `mask`, what was written
+    in the others."""
+
+    address: int
+    value: int
+    mask: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a processor that executes the ROM meets beside the rest of the silicon.
+
+    Attributes:
+        rom: (start, end) of the ROM's places.
+        intmtx: base of the interrupt matrix, which maps sources to lines of the processor.
+        intc: base of the controller of these lines.
+        uart_source, usb_source: numbers of the sources.
+        strap: the register of the strapping pins, and what it shows with IO0 low and high.
+        cause: the register that tells why the chip has started, with its shift and width.
+        resets: (register, bits) that reset the chip when they are written.
+    """
+
+    ram: tuple[Ram, ...]
+    rom: tuple[tuple[int, int], ...]
+    uart: UartKind
+    intc_kind: IntcKind
+    intmtx: int
+    intc: int
+    uart_source: int
+    usb_source: int | None
+    strap: int
+    strap_download: int
+    strap_flash: int
+    cause: tuple[int, int, int]
+    resets: tuple[tuple[int, int], ...]
+    answers: tuple[Answer, ...] = ()
+    peripherals: tuple[int, int] = (0x60000000, 0x60100000)
+
+
+@dataclass(frozen=True, slots=True)
 class Silicon:
     """One SoC.
 
@@ -325,6 +396,7 @@ class Silicon:
         usb_jtag: base of USB-Serial/JTAG; `otg_product` is the product id of the ROM's USB-OTG.
         otp: base of ESP8266's factory-set words.
         stubs: where the vendor's flasher stubs begin.
+        shape: what it takes to execute its own ROM, None where that is not known.
     """
 
     key: str
@@ -346,6 +418,7 @@ class Silicon:
     flash_key: FlashKey
     efuse: Efuse | None
     factory: Factory
+    shape: Shape | None
 
     def rom(self, revision: int) -> Rom:
         """The ROM of that revision."""

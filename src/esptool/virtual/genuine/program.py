@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A chip that runs its own ROM: bytes from the host go into its FIFOs, and the code runs until it
+only waits."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from esptool.virtual.genuine.find import find
+from esptool.virtual.genuine.machine import Machine
+from esptool.virtual.program import Program
+
+if TYPE_CHECKING:
+    from esptool.virtual.soc import Soc
+
+#: Instructions that the code may take before the board is looked at.
+_AT_ONCE = 3_000_000
+_PIECE = 200_000
+#: While the host listens in vain, the code is given so many more.
+_MORE = 100_000
+_LOOK_AGAIN_S = 0.02
+#: No text that the ROM prints holds it.
+_FRAME_MARK = b"\xc0"
+
+
+class RunningRom(Program):
+    """`soc.program` of a chip that executes a ROM from its file."""
+
+    def __init__(self, soc: Soc, machine: Machine) -> None:
+        self._soc, self.machine = soc, machine
+        self._heard = b""
+        self._host_baud = 0
+        #: The loader has found where it is called, and has answered.
+        self._answers = False
+        self._usb = soc.options.link == "usb-jtag" and machine.usb is not None
+
+    def begin(self, cause: int, download: bool) -> None:
+        """Start at the reset vector, for the reason with that number."""
+        machine, shape, bus = self.machine, self.machine.shape, self._soc.bus
+        machine.reset()
+        bus.write_word(shape.strap, shape.strap_download if download else shape.strap_flash)
+        address, shift, width = shape.cause
+        mask = (1 << width) - 1 << shift
+        bus.write_word(address, bus.read_word(address) & ~mask | cause << shift & mask)
+        self._run(_AT_ONCE)
+        self._answers = False
+
+    def hears(self, data: bytes, baud: int) -> None:
+        """What passes on the line, whatever the receiver makes of it."""
+        self._heard, self._host_baud = data, baud
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the host."""
+        machine = self.machine
+        machine.core.touched += 1
+        if self._usb and machine.usb is not None:
+            machine.usb.feed(data)
+        elif self._answers:
+            machine.uart.feed(data)
+        else:
+            began = time.monotonic()
+            self._at_pace(data)
+            self._soc.busy_s += time.monotonic() - began
+        self._run(_AT_ONCE)
+
+    def _at_pace(self, data: bytes) -> None:
+        """Bytes come at the rate of the line as long as the loader looks where it is called: it
+        measures that rate, and looks at one port after the other."""
+        machine, heard = self.machine, self._heard
+        core, uart = machine.core, machine.uart
+        step = 10 * 1_000_000 * self._soc.crystal_mhz // (self._host_baud or 115200)
+        at = core.cycles
+        for i in range(max(len(data), len(heard))):
+            uart.hear(heard[i : i + 1], self._host_baud)
+            uart.feed(data[i : i + 1])
+            at += step
+            core.run_until(at)
+
+    def resume(self) -> None:
+        """The host listens in vain."""
+        self._run(_MORE)
+
+    def pending_s(self) -> float:
+        """It may have only seemed to wait."""
+        return math.inf if self.machine.core.halted else _LOOK_AGAIN_S
+
+    def _waiting(self) -> bool:
+        machine = self.machine
+        return not (machine.usb.queue if self._usb and machine.usb else machine.uart.queue)
+
+    def _run(self, budget: int) -> None:
+        began, before = time.monotonic(), self._soc.busy_s
+        try:
+            self._go(budget)
+        finally:
+            # A reset within has counted its own time.
+            self._soc.busy_s = before + time.monotonic() - began
+
+    def _go(self, budget: int) -> None:
+        machine = self.machine
+        core = machine.core
+        end = core.count[0] + budget
+        until = time.monotonic() + self._soc.slice_s if self._soc.slice_s else math.inf
+        while core.count[0] < end and self._soc.program is self:
+            core.run(min(_PIECE, end - core.count[0]), waiting=self._waiting)
+            self._send()
+            if machine.restarts:
+                self._soc.reboot()
+                return
+            if core.idle or core.halted or time.monotonic() > until:
+                break
+
+    def _send(self) -> None:
+        machine = self.machine
+        if machine.uart.sent:
+            data, machine.uart.sent = bytes(machine.uart.sent), bytearray()
+            if not self._usb:
+                self._answers = self._answers or _FRAME_MARK in data
+                self._soc.send(data)
+        if machine.usb is not None and machine.usb.sent:
+            data, machine.usb.sent = bytes(machine.usb.sent), bytearray()
+            if self._usb:
+                self._soc.send(data)
+
+
+def start(soc: Soc, cause: int, download: bool) -> None:
+    """Start the chip at its ROM's first instruction."""
+    if soc.machine is None:
+        soc.machine = Machine(soc, find(soc))
+        soc.spi.attached = True
+    program = RunningRom(soc, soc.machine)
+    soc.program = program
+    program.begin(cause, download)

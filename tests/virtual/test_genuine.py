@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The processor that executes a chip's own ROM, and how such a ROM is chosen.
+
+The ROMs themselves are not here: `make test-roms` runs them where they are installed. These tests
+run a ROM of a few instructions, and random ones that another engine has executed too.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from pathlib import Path
+
+import pytest
+import serial
+
+from esptool.virtual.genuine.memory import Memory
+from esptool.virtual.genuine.riscv import RiscV
+
+BASE, RAM = 0x40000000, 0x3FC80000
+UART = 0x60000000
+
+
+class Nothing:
+    """There are no peripherals."""
+
+    def load(self, address: int, size: int, pc: int) -> int:
+        raise AssertionError(f"load of {address:#x}")
+
+    def store(self, address: int, size: int, value: int, pc: int) -> None:
+        raise AssertionError(f"store to {address:#x}")
+
+    def watched(self, address: int, size: int, pc: int) -> None:
+        raise AssertionError(f"store to {address:#x}")
+
+    def trapped(self, trap: object) -> None:
+        raise AssertionError(trap)
+
+
+def machine(code: bytes) -> RiscV:
+    memory = Memory()
+    memory.add(BASE, memoryview(bytearray(0x1000)), writable=False)
+    memory.add(RAM, memoryview(bytearray(0x1000)), writable=True)
+    memory.write(BASE, code)
+    core = RiscV(memory, Nothing())
+    core.restart(BASE)
+    return core
+
+
+def _program(rng: random.Random) -> bytes:
+    """Straight on: arithmetic on a0-a7, loads and stores around sp."""
+    out = []
+    for _ in range(40):
+        rd, rs1, rs2 = (rng.randrange(10, 18) for _ in range(3))
+        kind = rng.randrange(8)
+        pick = rng.randrange(5)
+        if pick == 0:
+            top = rng.choice((0, 1, 0x20 if kind in (0, 5) else 0))
+            out.append(top << 25 | rs2 << 20 | rs1 << 15 | kind << 12 | rd << 7 | 0x33)
+        elif pick == 1:
+            imm = rng.randrange(32) if kind in (1, 5) else rng.randrange(4096)
+            imm |= 0x400 if kind == 5 and rng.randrange(2) else 0
+            out.append(imm << 20 | rs1 << 15 | kind << 12 | rd << 7 | 0x13)
+        elif pick == 2:
+            out.append(rng.randrange(1 << 20) << 12 | rd << 7 | rng.choice((0x37, 0x17)))
+        elif pick == 3:
+            kind = rng.choice((0, 1, 2, 4, 5))
+            out.append(
+                rng.randrange(-64, 60) << 20 & 0xFFF00000 | 2 << 15 | kind << 12 | rd << 7 | 3
+            )
+        else:
+            imm = rng.randrange(-64, 60) & 0xFFF
+            low, high = imm & 31, imm >> 5
+            out.append(high << 25 | rs2 << 20 | 2 << 15 | rng.randrange(3) << 12 | low << 7 | 0x23)
+    return struct.pack(f"<{len(out)}I", *out)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_instructions_do_what_another_engine_does(seed: int) -> None:
+    unicorn = pytest.importorskip("unicorn")
+    consts = pytest.importorskip("unicorn.riscv_const")
+    rng = random.Random(seed)
+    code = _program(rng)
+    start = [rng.choice((0, 1, 0x80000000, 0xFFFFFFFF, rng.getrandbits(32))) for _ in range(8)]
+    core = machine(code + struct.pack("<I", 0x0000006F))
+    other = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
+    other.mem_map(BASE, 0x1000)
+    other.mem_map(RAM, 0x1000)
+    other.mem_write(BASE, code)
+    core.regs[2] = RAM + 0x800
+    other.reg_write(consts.UC_RISCV_REG_SP, RAM + 0x800)
+    for i, value in enumerate(start):
+        core.regs[10 + i] = value
+        other.reg_write(consts.UC_RISCV_REG_A0 + i, value)
+    other.emu_start(BASE, BASE + len(code))
+    core.run(60, waiting=lambda: False)
+    assert core.regs[10:18] == [
+        other.reg_read(consts.UC_RISCV_REG_A0 + i) & 0xFFFFFFFF for i in range(8)
+    ]
+    assert core.memory.read(RAM, 0x1000) == bytes(other.mem_read(RAM, 0x1000))
+
+
+def elf(code: bytes, texts: bytes) -> bytes:
+    """A file of one segment: code, and what it says at 0x800."""
+    image = code.ljust(0x800, b"\0") + texts.ljust(0x800, b"\0")
+    head = struct.pack(
+        "<16sHHIIIIIHHHHHH",
+        b"\x7fELF\x01\x01\x01", 2, 0xF3, 1, BASE, 52, 84, 0, 52, 32, 1, 40, 2, 1,
+    )  # fmt: skip
+    program = struct.pack("<8I", 1, 0x1000, BASE, BASE, len(image), len(image), 5, 4)
+    sections = bytes(40) + struct.pack("<10I", 1, 3, 0, 0, 0x200, 16, 0, 0, 1, 0)
+    file = (head + program + sections).ljust(0x200, b"\0") + b"\0.shstrtab\0".ljust(16, b"\0")
+    return file.ljust(0x1000, b"\0") + image
+
+
+#: Prints the byte at 0x800, then echoes: `lui t0, UART; lui t1, BASE; lbu t2, 0x7FF(t1+1)...`.
+ECHO = struct.pack(
+    "<11I",
+    0x600002B7,  # lui  t0, 0x60000
+    0x40001337,  # lui  t1, 0x40001
+    0x80034383,  # lbu  t2, -0x800(t1)
+    0x00728023,  # sb   t2, 0(t0)
+    0x01C2A383,  # lw   t2, 0x1C(t0)   status
+    0x3FF3F393,  # andi t2, t2, 0x3FF
+    0xFE038CE3,  # beqz t2, -8
+    0x0002A383,  # lw   t2, 0(t0)      fetch
+    0x00138393,  # addi t2, t2, 1
+    0x0072A023,  # sw   t2, 0(t0)
+    0xFE9FF06F,  # j    -24
+)
+
+
+@pytest.fixture
+def rom(tmp_path: Path) -> Path:
+    path = tmp_path / "esp32c3_rev3_rom.elf"
+    path.write_bytes(elf(ECHO, b"R\0esp32c3-api1-20210207\0"))
+    return path
+
+
+def test_a_rom_file_is_executed_from_its_entry(rom: Path) -> None:
+    with serial.serial_for_url(f"virtual://esp32c3?rom={rom}", timeout=1) as port:
+        port.baudrate = 115200
+        port.board.soc.baud = 115200
+        assert port.read(1) == b"R"
+        port.write(b"HAL")
+        assert port.read(3) == b"IBM"
+        machine = port.board.soc.machine
+        assert machine.core.idle
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("rev=v1.1", "is the ROM of ESP32-C3 from v0.3 on, and no longer that of v1.1"),
+        ("rev=v0.2", "is the ROM of ESP32-C3 from v0.3 on, not of v0.2"),
+        ("timing=virtual", "knows no timing but 'fast'"),
+    ],
+)
+def test_a_rom_has_to_fit_the_board(rom: Path, query: str, said: str) -> None:
+    with pytest.raises(serial.SerialException) as caught:
+        serial.serial_for_url(f"virtual://esp32c3?rom={rom}&{query}")
+    assert said in str(caught.value)
+
+
+def test_a_rom_of_another_chip_and_files_that_are_none_are_refused(
+    rom: Path, tmp_path: Path
+) -> None:
+    junk = tmp_path / "junk.elf"
+    junk.write_bytes(b"\x7fELF" + bytes(30))
+    text = tmp_path / "text"
+    text.write_text("no ROM")
+    for url, said in (
+        (f"virtual://esp32c6?rom={rom}", "is a ROM of esp32c3, not of esp32c6"),
+        (f"virtual://esp32c3?rom={junk}", "is a damaged ELF file"),
+        (f"virtual://esp32c3?rom={text}", "neither an ELF file nor an image"),
+        (f"virtual://esp32c3?rom={tmp_path / 'none'}", "cannot be read"),
+        (f"virtual://esp32h4?rom={rom}", "cannot run its own ROM"),
+    ):
+        with pytest.raises(serial.SerialException) as caught:
+            serial.serial_for_url(url)
+        assert said in str(caught.value)
+
+
+def test_auto_looks_in_the_named_folder_and_in_the_tools_folder(
+    rom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESPTOOL_ROM_DIR", str(rom.parent))
+    with serial.serial_for_url("virtual://esp32c3?rom=auto") as port:
+        assert port.board.soc.machine.rom.path == rom
+    monkeypatch.delenv("ESPTOOL_ROM_DIR")
+    tools = tmp_path / "tools" / "esp-rom-elfs" / "20241011"
+    tools.mkdir(parents=True)
+    monkeypatch.setenv("IDF_TOOLS_PATH", str(tmp_path))
+    with pytest.raises(serial.SerialException, match=r"No ROM of ESP32-C3 v0\.4"):
+        serial.serial_for_url("virtual://esp32c3?rom=auto")
+    moved = tools / rom.name
+    rom.rename(moved)
+    with serial.serial_for_url("virtual://esp32c3?rom=auto") as port:
+        assert port.board.soc.machine.rom.path == moved

@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from esptool.chips.spec import ChipSpec
 from esptool.image.elf import read_elf
 from esptool.image.model import Segment
 from esptool.image.sources import ImageSource, read_source
 from esptool.logger import log
 
-if TYPE_CHECKING:
-    from esptool.faces.firmware_image import BaseFirmwareImage
+
+class _OfChip(Protocol):
+    """An image, as far as a segment needs to know it."""
+
+    @property
+    def rules(self) -> ChipSpec:
+        """The chip whose memory map counts."""
 
 
 class ImageSegment:
@@ -51,7 +57,7 @@ class ImageSegment:
         front.file_offs = self.file_offs = None
         return front
 
-    def get_memory_type(self, image: BaseFirmwareImage) -> list[str]:
+    def get_memory_type(self, image: _OfChip) -> list[str]:
         """The kinds of memory at the segment's address on the chip of `image`."""
         return list(image.rules.memory_kind(self.addr))
 

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from esptool import chips, stubs
 from esptool.errors import FatalError
 from esptool.faces.base import FaceBase, WriteSize
 from esptool.faces.constants import TROUBLESHOOTING_GUIDE_URL
 
-if TYPE_CHECKING:
-    from esptool.loader import ESPLoader
+#: A loader object, whatever class of ours or of a program it has.
+Loader = TypeVar("Loader", bound=FaceBase)
 
 #: Holds the built-in stubs as `2/<chip>.json`: installers and tests of plug-ins look there.
 _STUB_DATA = str(stubs.DATA.with_name("public"))
@@ -91,7 +91,7 @@ class StubMixin(FaceBase):
         return f"{chips.normalize(self.CHIP_NAME)}.json"
 
 
-def with_stub(esp: ESPLoader) -> ESPLoader:
+def with_stub(esp: Loader) -> Loader:
     """The object as one of its chip's stub class."""
     cls = type(esp).STUB_CLASS
     if cls is None or isinstance(esp, cls):
@@ -99,11 +99,11 @@ def with_stub(esp: ESPLoader) -> ESPLoader:
     if cls.__init__ is StubMixin.__init__:
         esp.__class__ = cls
         return esp
-    made: ESPLoader = cls(esp)  # a program's own class, which sets up something more
+    made: Loader = cls(esp)  # a program's own class, which sets up something more
     return made
 
 
-def run_foreign_stub(esp: ESPLoader, stub: Any) -> None:
+def run_foreign_stub(esp: FaceBase, stub: Any) -> None:
     """Start a stub of the caller's own: any object with the attributes of a `StubFlasher`."""
     parts = [(stub.text_start, stub.text), (stub.data_start, stub.data)]
     for address, data in [*parts, *getattr(stub, "plugin_segments", [])]:

@@ -5,7 +5,8 @@
 
 A run takes a chip, a job, data and faults from its seed, works on a virtual clock, and then looks
 at the virtual flash itself. SIDE is what answers: `rom`, `public` (a stub without our extensions,
-as a model), `model` (ours, as a model) or `emulated` (the machine code of ours). With `--drops`
+as a model), `model` (ours, as a model), `emulated` (the machine code of ours) or `auto` (ours, as a
+model of both stages, with `--baud auto` on a line that bears a rate from the seed). With `--drops`
 the runs are one set: the link is cut at as many different bytes, spread over the whole job.
 
 Outcomes: `right` (success, and flash or file is what was asked for), `said` (one clear error that
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import signal
@@ -44,7 +46,7 @@ from esptool.virtual.crypt import encrypt, find_key
 
 DEADLINE_S = 300
 BASE = 0x10000
-SIDES = ("rom", "public", "model", "emulated")
+SIDES = ("rom", "public", "model", "emulated", "auto")
 _OFFSET = re.compile(r"0x[0-9a-f]{6,8}")
 RATES = (1e-6, 1e-5, 1e-4)
 #: Bytes that a job moves besides its data: connecting, the stub, hashes.
@@ -272,12 +274,21 @@ def one(seed: int, side: str, drop: tuple[int, int] | None = None) -> Outcome:
     group, make = rng.choice(sorted(FAULTS.items()))
     job = JOBS[job_name](rng, size, chip)
     fault = make(rng, size)
+    if side == "auto":
+        fault = ",".join(filter(None, (fault, _limit(rng))))
     if drop is not None:
         number, count = drop
         moved = _bytes_moved(JOBS[job_name](random.Random(seed), size, chip), side, chip, seed)
         # Each of the set at its own place: an even spread, moved on by its number.
         group, fault = "cut", f"drop:{int((number + 0.5) * moved / count)}"
     return _run(job, side, chip, seed, job_name, group, fault)
+
+
+def _limit(rng: random.Random) -> str:
+    """What the line bears, as a fault; for most of them with errors at the edge."""
+    most = rng.choice((115_200, 460_800, 921_600, 2_000_000, 3_000_000))
+    edge = rng.choice(("", *(f",edge:{10 ** rng.uniform(-4, -1):.6f}" for _ in range(3))))
+    return f"baud:{most}{edge}"
 
 
 def _encrypts(chip: str, side: str) -> bool:
@@ -288,7 +299,7 @@ def _encrypts(chip: str, side: str) -> bool:
 
 
 def _url(side: str, chip: str, seed: int, fault: str, name: str) -> str:
-    stub = {"rom": "model"}.get(side, side)
+    stub = {"rom": "model", "auto": "model"}.get(side, side)
     faults = f"&fault={fault}" if fault else ""
     key = "&efuse=purpose0:4" if chips.get(chip).security.key_check is KeyCheck.PURPOSES else ""
     return (
@@ -313,7 +324,9 @@ def _bytes_moved(job: Job, side: str, chip: str, seed: int) -> int:
 @contextmanager
 def _session(url: str, chip: str, side: str) -> Iterator[Session]:
     with connect(url, chip=chip) as session:
-        if side != "rom":
+        if side == "auto":
+            session.run_stub(baud="auto")
+        elif side != "rom":
             session.run_stub(None if side == "emulated" else placeholder(session.spec))
             session.power.change_baud(921_600)
         ops.attach_flash(session)
@@ -366,6 +379,7 @@ def _alarm(_number: int, _frame: object) -> None:
 
 
 def _start_worker() -> None:
+    os.environ["ESPTOOL_ADAPTERS"] = "off"  # a run is to know nothing of the ones before
     signal.signal(signal.SIGALRM, _alarm)
 
 

@@ -278,6 +278,62 @@ def _own_requests(figures: Figures) -> list[str]:
     return _table("stub | `flash-id` | before the first data block", rows)
 
 
+#: The parts of a session until its stub runs.
+_UNTIL_READY = ("reset pulses", "boot log", "sync", "detection", "stage one", "stage two")
+_JOBS = ("flash-id", "nothing", "one", "ten", "all")
+_WAYS = {"uart": "", "usb-jtag": ", USB"}
+
+
+def _sessions(figures: Figures, stub: str) -> dict[tuple[str, str, str], dict[str, Row]]:
+    """Rows of `bench.loop` by chip, link and rate, and in those by job."""
+    found: dict[tuple[str, str, str], dict[str, Row]] = {}
+    for key, row in figures.get("loop", {}).items():
+        chip, its_stub, link, baud, job = key.split(" ")
+        if its_stub == stub and "error" not in row:
+            found.setdefault((chip, link, baud), {})[job] = row
+    return found
+
+
+def _ready(row: Row) -> float:
+    return float(sum(row[part] for part in _UNTIL_READY))
+
+
+def _loop_parts(figures: Figures) -> list[str]:
+    rows = []
+    for (chip, link, baud), jobs in _sessions(figures, "code").items():
+        row = jobs.get("flash-id")
+        if row is None:
+            continue
+        parts = [f"{row[part] * 1000:.0f} ms" for part in _UNTIL_READY]
+        rows.append([f"{chip}{_WAYS[link]}, {baud}", *parts, f"{_ready(row):.2f} s"])
+    return _table(f"chip, baud | {' | '.join(_UNTIL_READY)} | stub runs after", rows)
+
+
+def _loop(figures: Figures) -> list[str]:
+    rows = []
+    for stub, word in KINDS.items():
+        for (chip, link, baud), jobs in _sessions(figures, stub).items():
+            if "one" not in jobs:
+                continue
+            cells = [f"{word}, {chip}{_WAYS[link]}, {baud}"]
+            cells += [_seconds(jobs.get(job, {}), "total") for job in _JOBS]
+            rows.append(cells)
+    return _table(f"session | {' | '.join(_JOBS)}", rows)
+
+
+def _loop_public(figures: Figures) -> list[str]:
+    rows = []
+    for (chip, link, baud), jobs in _sessions(figures, "code").items():
+        for job, row in jobs.items():
+            beside = row.get("public")
+            if beside is None or "session_s" not in beside:
+                continue
+            ratio = f"{row['total'] / beside['session_s']:.2f}"
+            name = f"{chip}{_WAYS[link]}, {baud}: {job}"
+            rows.append([name, _seconds(row, "total"), f"{beside['session_s']:.2f} s", ratio])
+    return _table("session | ours | public tool | ratio", rows)
+
+
 TABLES: dict[str, Callable[[Figures], list[str]]] = {
     "lines": _lines,
     "lines-model": _lines_model,
@@ -291,4 +347,7 @@ TABLES: dict[str, Callable[[Figures], list[str]]] = {
     "delta-public": _delta_public,
     "erase": _erase,
     "faults": _faults,
+    "loop-parts": _loop_parts,
+    "loop": _loop,
+    "loop-public": _loop_public,
 }

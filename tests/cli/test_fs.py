@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import serial
-from bench.file_systems import trees
+from bench.file_systems import BOUND, one_file, trees
 from bench.lib.trees import read_tree, write_tree
 
 import esptool
 from esptool.errors import FatalError
-from esptool.storage.fs import build_image, open_image
+from esptool.storage.fs import Rewrite, build_image, open_image
 from esptool.storage.fs.opening import KINDS, Shape
 from esptool.storage.partitions import PartitionTable
 
@@ -112,6 +112,49 @@ def test_every_command_on_every_file_system(
     assert found(bench, kind) == expected
     bench("build", name, "tree", device=device)
     assert found(bench, kind) == TREE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_there_already_is_not_written_again(
+    kind: str, bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = bench.state.read_bytes()
+    bench("put", PLACES[kind], "tree")
+    assert f"Put 4 files into partition '{PLACES[kind]}': nothing had to change." in (
+        capsys.readouterr().out
+    )
+    assert bench.state.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["littlefs", "fat"])
+def test_one_small_file_takes_a_tenth_of_the_time_of_the_image(kind: str) -> None:
+    whole, took, sectors = one_file(kind)
+    assert took <= BOUND * whole
+    assert sectors <= 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rom_loader_does_it_too(kind: str, bench: Bench) -> None:
+    Path("new").write_bytes(b"n" * 1000)
+    esptool.main(["--port", bench.url, "--no-stub", "fs", "put", PLACES[kind], "new"])
+    assert found(bench, kind) == {**TREE, "new": b"n" * 1000}
+
+
+@pytest.mark.parametrize("fault", ["reset:13000", "reset:19000", "flip:1e-4", "lose:1e-4", "cut"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bad_line_or_supply_is_worked_on_until_it_is_right(
+    kind: str, fault: str, bench: Bench
+) -> None:
+    Path("new").write_bytes(os.urandom(9000))
+    place = TABLE[PLACES[kind]]
+    image = bench.bytes(PLACES[kind])
+    fs = open_image(image)
+    fs.write("new", Path("new").read_bytes())
+    if fault == "cut":
+        first = next(step for step in fs.steps() if isinstance(step, Rewrite))
+        fault = f"powercut:{place.offset + first.offset:#x}"
+    esptool.main(["--port", f"{bench.url}&fault={fault}", "fs", "put", PLACES[kind], "new"])
+    assert bench.bytes(PLACES[kind]) == fs.image()
 
 
 def test_ls_for_programs(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

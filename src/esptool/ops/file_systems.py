@@ -200,7 +200,7 @@ def put(fs: FileSystem, source: str, target: str | None) -> list[str]:
             its own name. None is the root.
 
     Returns:
-        The paths of the files that were written.
+        The paths of the files, those that were there with the same content included.
 
     Raises:
         FatalError: it cannot be read, or does not fit.
@@ -214,10 +214,14 @@ def put(fs: FileSystem, source: str, target: str | None) -> list[str]:
         files = {_target(fs, name, target): read_file(source, limit)}
         base = ""
     written = []
+    sizes = {entry.path: entry.size for entry in fs.entries() if not entry.is_dir}
     for path, data in sorted(files.items()):
         if data is not None:
-            fs.write(base + path, data)
-            written.append(base + path)
+            there = base + path
+            # Flash wears: what is there already is not written again.
+            if sizes.get(there) != len(data) or fs.read(there) != data:
+                fs.write(there, data)
+            written.append(there)
         elif fs.kind != "spiffs":
             fs.make_folder(base + path)
     return written

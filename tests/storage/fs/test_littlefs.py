@@ -186,6 +186,18 @@ def test_without_the_library_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch
     assert caught.value.remedy == 'Install it with: pip install "esptool[fs]"'
 
 
+@pytest.mark.parametrize("block", [0, 1])
+def test_one_of_the_two_first_blocks_is_enough(block: int) -> None:
+    # Both have held the superblock once it was written a second time.
+    fs = open_image(build_image("littlefs", SIZE, FILES))
+    for number in range(300):
+        fs.write("empty", bytes([number & 0xFF]) * 100)
+    image = bytearray(fs.image())
+    image[block * 4096 : (block + 1) * 4096] = b"\xff" * 4096
+    fs = open_image(bytes(image))
+    assert fs.read("index.html") == FILES["index.html"]
+
+
 def test_other_versions_and_sizes_are_said() -> None:
     image = build_image("littlefs", SIZE, FILES)
     for says, change in {

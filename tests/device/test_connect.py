@@ -175,7 +175,9 @@ def test_connecting_takes_a_tenth_of_a_second(key: str, link: str) -> None:
     begin = port.now()
     with connect(port) as session:
         assert session.spec.key == key
-        assert port.now() - begin < (0.11 if key == "esp8266" else 0.1)
+        took = port.now() - begin
+        assert session.facts.crystal_mhz
+        assert took < (0.11 if key == "esp8266" else 0.1)
 
 
 @pytest.mark.parametrize(("rise_s", "attempts"), [(0.02, 1), (0.2, 2)])

@@ -184,7 +184,7 @@ class Board:
             start(self.soc, cause.number, download)
             return
         download = download and not self.soc.download_disabled
-        self.soc.baud = bootlog.baud(self.soc)
+        self.soc.set_baud(bootlog.baud(self.soc))
         self._emit(bootlog.banner(self.soc, cause, download))
         if download:
             self.soc.start_loader()

@@ -137,6 +137,13 @@ def test_partitions_beyond_the_flash_are_said_and_not_read(desk: Desk) -> None:
     assert any(p["fatal"] and "ends at" in p["text"] for p in found["problems"])
 
 
+def test_what_the_chip_encrypts_is_called_that(desk: Desk) -> None:
+    url = board(desk, efuse="crypt_count:1")
+    found = desk.json("--port", url, "partitions", "--partition-table", "table.csv")
+    uses = {p["name"]: p["use"] for p in found["partitions"]}
+    assert [uses[n] for n in ("nvs", "factory", "storage")] == ["blank", "encrypted", "encrypted"]
+
+
 def test_ota_on_a_dump_and_on_a_device(desk: Desk) -> None:
     for source in (("--file", "dump.bin"), ("--port", board(desk))):
         assert desk.json("ota", "status", *source)["boots"] == "factory"

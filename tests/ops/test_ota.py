@@ -255,6 +255,23 @@ def test_encrypted_ota_data_are_called_that(tmp_path: Path) -> None:
         ota_status(flash)
 
 
+def test_the_name_of_a_partition_comes_before_that_of_its_subtype() -> None:
+    table = PartitionTable.from_csv("ota_1,app,ota_0,,64K\nother,app,ota_1,,64K")
+    assert find_slot(table, "ota_1").ota_slot == 0
+    assert find_slot(table, "1").ota_slot == 1
+
+
+def test_an_app_that_is_still_on_trial_is_noted(tmp_path: Path) -> None:
+    trial = bytearray(selecting(0, 2).to_bytes())
+    trial[24:28] = struct.pack("<I", 1)
+    content = flash_of(WITHOUT, {"ota_0": OLD}, OtaData.from_bytes(bytes(trial)))
+    log = Log()
+    with opened("dump", content, tmp_path) as flash:
+        assert "goes back from it" in ota_status(flash).why
+        ota_write(flash, NEW, listener=log)
+    assert "PENDING_VERIFY" in log.text
+
+
 def test_names_of_slots_are_found_by_label_subtype_and_number() -> None:
     table = PartitionTable.from_csv("app0,app,ota_0,,64K\napp1,app,ota_1,,64K")
     assert [find_slot(table, t).name for t in ("app1", "ota_1", "1")] == ["app1"] * 3
@@ -265,14 +282,34 @@ def test_names_of_slots_are_found_by_label_subtype_and_number() -> None:
 #: Every step, not one of twenty, where this is set: two minutes.
 WHOLE_SWEEP = bool(os.environ.get("ESPTOOL_OTA_SWEEP"))
 ONCE = Settings(timeout=0.3, sync_timeout=0.05, retries=0, reappear_timeout=0.1)
-STARTS = {
-    "factory": (WITH_FACTORY, flash_of(WITH_FACTORY, {"factory": OLD})),
-    "first of two": (WITHOUT, flash_of(WITHOUT, {"ota_0": OLD})),
-    "second of two": (WITHOUT, flash_of(WITHOUT, {"ota_1": OLD}, selecting(1, 2, 3))),
-    "only entry": (THREE, flash_of(THREE, {"ota_1": OLD}, selecting(1, 3))),
+Job = Callable[[Flash], object]
+
+
+def update(flash: Flash) -> object:
+    return ota_write(flash, NEW)
+
+
+#: What is in flash, what is done, and what boots when that is done.
+STARTS: dict[str, tuple[str, bytes, Job, bytes]] = {
+    "factory": (WITH_FACTORY, flash_of(WITH_FACTORY, {"factory": OLD}), update, NEW),
+    "first of two": (WITHOUT, flash_of(WITHOUT, {"ota_0": OLD}), update, NEW),
+    "second of two": (
+        *(WITHOUT, flash_of(WITHOUT, {"ota_1": OLD}, selecting(1, 2, 3))),
+        *(update, NEW),
+    ),
+    "only entry": (THREE, flash_of(THREE, {"ota_1": OLD}, selecting(1, 3)), update, NEW),
     "old and older": (
-        WITHOUT,
-        flash_of(WITHOUT, {"ota_0": OLD, "ota_1": OLD}, selecting(0, 2, 5)),
+        *(WITHOUT, flash_of(WITHOUT, {"ota_0": OLD, "ota_1": OLD}, selecting(0, 2, 5))),
+        *(update, NEW),
+    ),
+    "another slot": (
+        *(THREE, flash_of(THREE, {"ota_1": OLD, "ota_2": NEW}, selecting(1, 3))),
+        *(lambda flash: ota_boot(flash, "2"), NEW),
+    ),
+    "back to the factory": (
+        WITH_FACTORY,
+        flash_of(WITH_FACTORY, {"factory": NEW, "ota_1": OLD}, selecting(1, 3, 2)),
+        *(ota_erase, NEW),
     ),
 }
 _names = count()
@@ -280,7 +317,7 @@ _names = count()
 
 def cut_short(start: str, fault: str, *, stub: bool) -> tuple[bool, bytes | None]:
     """Whether an update with that fault was reported done, and what boots afterwards."""
-    csv, content = STARTS[start]
+    csv, content, job, _wanted = STARTS[start]
     name = f"cut-{next(_names)}"
     done = False
     place = f"virtual://esp32s3?name={name}&stub=model&timing=virtual&fault={fault}"
@@ -293,7 +330,7 @@ def cut_short(start: str, fault: str, *, stub: bool) -> tuple[bool, bytes | None
                 s.run_stub(placeholder(s.spec))
                 s.power.change_baud(2_000_000)
             ops.attach_flash(s)
-            ota_write(DeviceFlash(s, listener=Log()), NEW)
+            job(DeviceFlash(s, listener=Log()))
             done = True
     except FatalError:
         pass
@@ -303,7 +340,7 @@ def cut_short(start: str, fault: str, *, stub: bool) -> tuple[bool, bytes | None
 
 def steps(start: str) -> list[str]:
     """Power cuts in every erase and program, and the line cut off at many places."""
-    csv, _content = STARTS[start]
+    csv, _content, _job, _wanted = STARTS[start]
     table = PartitionTable.from_csv(csv)
     places = [p for p in table if p.name != "factory"]
     found = []
@@ -327,14 +364,14 @@ def _place(fault: str) -> int:
 
 @pytest.mark.parametrize("start", STARTS)
 def test_a_board_boots_whatever_is_cut_short(start: str) -> None:
-    csv, content = STARTS[start]
+    csv, content, _job, wanted = STARTS[start]
     assert booted(csv, content) == OLD
     outcomes = set()
     for fault in steps(start):
         for stub in (True, False) if WHOLE_SWEEP or "drop" not in fault else (True,):
             done, image = cut_short(start, fault, stub=stub)
             assert image is not None, f"{fault} leaves the boot loader with a broken choice"
-            assert image == NEW or not done, f"{fault}: reported as done"
-            outcomes.add((done, image == NEW))
+            assert image == wanted or not done, f"{fault}: reported as done"
+            outcomes.add((done, image == wanted))
     assert (False, False) in outcomes, "nothing was cut short"
-    assert cut_short(start, "drop:900000", stub=True) == (True, NEW)
+    assert cut_short(start, "drop:900000", stub=True) == (True, wanted)

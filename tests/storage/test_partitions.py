@@ -255,6 +255,7 @@ def test_a_table_without_md5_is_read_and_remarked() -> None:
         (VECTOR[:40] + b"\x7f" + VECTOR[41:], "MD5"),
         (VECTOR[:32] + b"\xaa\x51" + VECTOR[34:], "entry 1 begins with aa51"),
         (VECTOR[:12] + b"\xff\xfe" + VECTOR[14:], "entry 0 is not UTF-8"),
+        (VECTOR[:12] + b"\x1b[" + VECTOR[14:], "entry 0 is not UTF-8"),
     ],
 )
 def test_damage_is_one_error(data: bytes, words: str) -> None:

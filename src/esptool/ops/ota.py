@@ -108,7 +108,7 @@ def ota_status(flash: Flash) -> OtaStatus:
     table = flash.table
     data = _read_data(flash, table)
     contents = {
-        p: peek(flash.place(p.name).read(0, min(PEEK, p.size)))
+        p: peek(flash.place_of(p).read(0, min(PEEK, p.size)))
         for p in sorted(table.of_kind(APP), key=lambda p: p.subtype)
         if p.ota_slot is not None or p.subtype in (0, TEST)
     }
@@ -132,7 +132,7 @@ def _read_data(flash: Flash, table: PartitionTable) -> OtaData | None:
         return None
     if where.size < SIZE:
         raise StorageError(f"Partition '{where.name}' is too small for OTA data.")
-    return OtaData.from_bytes(flash.place(where.name).read(0, SIZE))
+    return OtaData.from_bytes(flash.place_of(where).read(0, SIZE))
 
 
 def _may_boot(content: Peek | None, flash: Flash) -> bool:
@@ -188,13 +188,16 @@ def find_slot(table: PartitionTable, text: str) -> Partition:
     Raises:
         UsageError: no such slot.
     """
-    for p in table.ota_slots:
-        if text in (p.name, p.subtype_name, str(p.ota_slot)):
-            return p
+    slots = table.ota_slots
+    by_name = [{p.name: p for p in reversed(slots)}]
+    by_name += [{p.subtype_name: p for p in slots}, {str(p.ota_slot): p for p in slots}]
+    for known_as in by_name:
+        if text in known_as:
+            return known_as[text]
     factory = table.factory
     if factory is not None and text in (factory.name, "factory"):
         return factory
-    known = [p.name for p in table.ota_slots] + ([factory.name] if factory else [])
+    known = [p.name for p in slots] + ([factory.name] if factory else [])
     raise UsageError(
         f"There is no slot '{text}'.",
         remedy=f"There are: {', '.join(known)}." if known else "The table has no OTA slots.",
@@ -222,7 +225,7 @@ def ota_boot(
     table = flash.table
     target = find_slot(table, slot)
     data = _need_data(flash, table)
-    content = peek(flash.place(target.name).read(0, min(PEEK, target.size)))
+    content = peek(flash.place_of(target).read(0, min(PEEK, target.size)))
     if not force and not _may_boot(content, flash):
         there = {"blank": "it is blank", "data": "there is something else"}
         why = there.get(content.kind, f"the image is for {content.chip and content.chip.name}")
@@ -273,7 +276,7 @@ def _write_sectors(
     flash: Flash, where: Partition, data: OtaData, wanted: OtaData, name: str
 ) -> None:
     """Bring the OTA data to flash, the sector that does not count now first."""
-    place = flash.place(where.name)
+    place = flash.place_of(where)
     first = 1 if data.active == 0 else 0
     new = wanted.to_bytes()
     for index in (first, 1 - first):
@@ -366,6 +369,10 @@ def ota_write(
         )
     if info.app is None:
         text = f"{what} has no description of an application: is it one of ESP-IDF?"
+        listener(Message(text, Level.NOTE))
+    active = None if data.active is None else data.entries[data.active]
+    if active is not None and active.state == OtaState.PENDING_VERIFY:
+        text = "The application that boots has not said yet that it works (PENDING_VERIFY)."
         listener(Message(text, Level.NOTE))
     listener(Message(f"Writing {what} to '{target.name}' ({target.subtype_name})..."))
     room = min(-len(image) % SECTOR, target.size - len(image))

@@ -179,12 +179,11 @@ def read_entry(row: bytes, index: int) -> Partition:
         raise StorageError(
             f"The partition table is damaged: entry {index} begins with {magic.hex()}, not AA 50."
         )
-    try:
-        text = name.split(b"\0")[0].decode()
-    except UnicodeDecodeError:
+    text = name.split(b"\0")[0].decode("utf-8", "replace")
+    if "\N{REPLACEMENT CHARACTER}" in text or not text.isprintable():
         raise StorageError(
-            f"The partition table is damaged: the name of entry {index} is not UTF-8."
-        ) from None
+            f"The partition table is damaged: the name of entry {index} is not UTF-8 text."
+        )
     return Partition(text, kind, subtype, offset, size, flags)
 
 

@@ -101,12 +101,25 @@ class Flash:
             FatalError: no such partition, no table, or encrypted content.
         """
         span = self.span(text)
-        if self.encrypted and span.partition.always_encrypted and not raw:
-            raise SecureModeError(
-                f"What lies in partition '{span.partition.name}' is encrypted by the chip: it can "
-                "be neither understood nor changed from outside."
-            )
+        self._refuse_encrypted(span.partition, raw)
         return Place(self, span.offset, span.size, span.label, span.partition)
+
+    def place_of(self, partition: Partition, *, raw: bool = False) -> Place:
+        """The same for an entry of the table.
+
+        Raises:
+            SecureModeError: encrypted content.
+        """
+        self._refuse_encrypted(partition, raw)
+        label = f"partition '{partition.name}'"
+        return Place(self, partition.offset, partition.size, label, partition)
+
+    def _refuse_encrypted(self, partition: Partition, raw: bool) -> None:
+        if not raw and self.encrypted and partition.always_encrypted:
+            raise SecureModeError(
+                f"What lies in partition '{partition.name}' is encrypted by the chip: it can be "
+                "neither understood nor changed from outside."
+            )
 
 
 class Place:

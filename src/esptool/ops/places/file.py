@@ -129,10 +129,17 @@ class FileFlash(Flash):
             return False
         return self._own_table is None and self.bootloader_offset is None
 
-    def place(self, text: str = "", *, raw: bool = False) -> Place:
-        """A partition by name; in a file that is one partition, any name (or "") stands for it."""
+    def place_of(self, partition: Partition, *, raw: bool = False) -> Place:
+        self._refuse_table()
+        return super().place_of(partition, raw=raw)
+
+    def _refuse_table(self) -> None:
         if self.is_table:
             raise UsageError(f"{self.label} is a partition table: no partitions are in it.")
+
+    def place(self, text: str = "", *, raw: bool = False) -> Place:
+        """A partition by name; in a file that is one partition, any name (or "") stands for it."""
+        self._refuse_table()
         if not self.is_one_partition:
             if not text:
                 raise UsageError(

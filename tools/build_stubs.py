@@ -285,6 +285,7 @@ def _first(
         raise SystemExit(f"{name}: there is no room to unpack the stub.")
     return {
         "entry": own["start"],
+        "plain": own[tools.entry],
         "text": base64.b64encode(text).decode(),
         "text_start": own["STAGE_START"],
         "unpacker": base64.b64encode(unpacker).decode(),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Entry of the first stage on the windowed Xtensa chips; see arch/xtensa.S. What it has loaded is
- * entered behind that shim of its own, in the same state. */
+ * entered behind that shim of its own, in the same state. An emulator without register windows begins
+ * at `plain`. */
     .section .start, "ax"
     .align 4
     .global start
@@ -18,9 +19,7 @@ start:
     sll a2, a2
     .byte 2 << 4, 73, 0x13             /* wsr a2, windowstart */
     rsync
-    j plain
-
-    .org 64
+    .global plain
 plain:
     movi a1, stack_top
     call0 stage

@@ -83,31 +83,28 @@ static APART void put(u32 byte)
     }
 }
 
-static APART void put_sealed(const void *data, u32 length)
-{
-    const u8 *byte = data;
-
-    for (; length; length--, byte++) {
-        u32 coded = *byte;
-        count_in(coded);
-        if (coded == END || coded == ESCAPE) {
-            put(ESCAPE);
-            coded = ESCAPED_END + (coded == ESCAPE);
-        }
-        put(coded);
-    }
-}
-
 /* Send what stands in the frame: its header and so many bytes of fields. */
 static APART void answer(u32 length)
 {
-    u32 crc;
+    const u8 *at = (const u8 *)s.frame, *end = at + HEADER + length;
 
-    put(END);
     s.crc = ~0u;
-    put_sealed(s.frame, HEADER + length);
-    crc = ~s.crc;
-    put_sealed(&crc, SEAL);
+    put(END);
+    for (; at < end + SEAL; at++) {
+        u32 byte = ~s.crc & 0xFF;
+
+        if (at < end) {
+            byte = *at;
+            count_in(byte);
+        } else {
+            s.crc >>= 8;
+        }
+        if (byte == END || byte == ESCAPE) {
+            put(ESCAPE);
+            byte = ESCAPED_END + (byte == ESCAPE);
+        }
+        put(byte);
+    }
     put(END);
 #ifdef USB_JTAG_BASE
     reg_write(USB_JTAG_BASE + EP1_CONF, DONE);
@@ -155,12 +152,13 @@ static u32 receive(u32 base, u32 patience)
                 escaped = 0;
                 count_in(byte);
                 if (length < sizeof(s.frame))
-                    ((u8 *)s.frame)[length++] = (u8)byte;
+                    ((u8 *)s.frame)[length] = (u8)byte;
+                length++;
             }
         }
         if (!length)
             continue;
-        if (s.crc == RESIDUE && length >= LEAST) {
+        if (s.crc == RESIDUE && length >= LEAST && length <= sizeof(s.frame)) {
             s.link = s.source;
             return length - SEAL;
         }

@@ -9,7 +9,7 @@ struct stream {
     u32 dry;  /* more was wanted than there is */
 };
 
-static APART u32 next_byte(struct stream *s)
+INLINE u32 next_byte(struct stream *s)
 {
     if (s->at != s->end)
         return *s->at++;
@@ -17,7 +17,7 @@ static APART u32 next_byte(struct stream *s)
     return 0xFF; /* ends every number */
 }
 
-static APART u32 next_bit(struct stream *s)
+INLINE u32 next_bit(struct stream *s)
 {
     s->bits <<= 1;
     if (!(s->bits & 0xFF))
@@ -73,12 +73,18 @@ bool unpack(const u8 *packed, u32 length, u8 *plain, u32 size)
 
 static u32 crc_of(const u8 *bytes, u32 size)
 {
-    u32 crc = ~0u;
+    u32 table[16], crc = ~0u;
 
-    while (size--) {
+    for (u32 i = 0; i < COUNT(table); i++) {
+        u32 row = i;
+        for (u32 bit = 0; bit < 4; bit++)
+            row = row >> 1 ^ (0xEDB88320 & -(row & 1));
+        table[i] = row;
+    }
+    for (; size; size--) {
         crc ^= *bytes++;
-        for (u32 i = 8; i; i--)
-            crc = crc >> 1 ^ (0xEDB88320 & -(crc & 1));
+        crc = crc >> 4 ^ table[crc & 15];
+        crc = crc >> 4 ^ table[crc & 15];
     }
     return ~crc;
 }

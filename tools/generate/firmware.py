@@ -24,7 +24,7 @@ LEAST_TEXT, LEAST_DATA = 0x4000, 0xC000
 LEAST_PLUGIN = 0x1000
 #: The first stage lies at the end of what the stub's code may take, not further behind its start
 #: than this; its data and stack lie at the end of the stub's.
-STAGE_REACH, STAGE_TEXT, STAGE_DATA = 0x8000, 0x600, 0x1000
+STAGE_REACH, STAGE_TEXT, STAGE_DATA = 0x8000, 0x680, 0x1000
 
 #: Values by the first silicon revision that has them, rising; the first is for 0.
 ByRevision = tuple[tuple[int, int], ...]

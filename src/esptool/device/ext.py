@@ -31,6 +31,7 @@ from esptool.protocol.ext import (
     unseal,
 )
 from esptool.protocol.packets import BITS_A_BYTE, Response, failure, words
+from esptool.protocol.status import Status
 
 if TYPE_CHECKING:
     from esptool.device.requests import Requester
@@ -70,14 +71,23 @@ def probe(session: Requester, early: Response | None = None) -> ExtInfo | None:
             pass  # damaged
         except ChipResponseError:
             return None
-    try:
-        reply = session.request(what, Ext.INFO, attempts=ATTEMPTS)
-    except NoAnswerError:
-        session.link.discard_input()
-        return None
-    except ChipResponseError:
-        return None
-    return parse_info(reply.value, reply.data)
+    refused = None
+    for _ in range(2):
+        # The answer has no seal: one that may be damaged is asked for again.
+        try:
+            reply = session.request(what, Ext.INFO, attempts=ATTEMPTS)
+        except NoAnswerError:
+            session.link.discard_input()
+            return None
+        except ChipResponseError as e:
+            if e.code in (Status.UNKNOWN_COMMAND, refused):
+                return None
+            refused = e.code
+            continue
+        info = parse_info(reply.value, reply.data)
+        if info is not None:
+            return info
+    return None
 
 
 def request(

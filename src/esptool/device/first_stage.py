@@ -18,6 +18,8 @@ WINDOW = 8
 #: The stage answers at once; a bridge may take as long as this.
 ANSWER_S = 0.1
 ATTEMPTS = 3
+#: Calls at a new rate before it is given up.
+RATE_ATTEMPTS = 2
 #: What unpacking and checking may take on a slow processor.
 START_S = 0.3
 #: So many bytes without a good frame make the stage give up a rate that it was not heard at, and so
@@ -120,7 +122,7 @@ class FirstStageLink:
             if self.hello(1):
                 return False
         self.link.set_baud(baud)
-        if self.hello():
+        if self.hello(RATE_ATTEMPTS):
             return True
         self.back_to_base(GARBAGE_ON_TRIAL)
         return False

@@ -68,11 +68,13 @@ class FirstStage:
     """What the ROM loads.
 
     Attributes:
+        plain: where it goes on behind what readies register windows; else the entry.
         ram: its variables and its stack.
         otg: how the ROM tells that the host is on USB-OTG; None where there is none.
     """
 
     entry: int
+    plain: int
     text: bytes
     text_start: int
     ram: range
@@ -117,6 +119,7 @@ def _parse(raw: dict[str, Any], stub: stubs.Stub) -> FirstStage:
     )
     return FirstStage(
         entry=raw["entry"],
+        plain=raw["plain"],
         text=base64.b64decode(raw["text"]),
         text_start=raw["text_start"],
         ram=range(raw["ram_start"], raw["ram_end"]),

@@ -98,7 +98,9 @@ def _emulate(board: Board, entry: int) -> bool:
     from esptool.virtual.emulator import can_run, engines
 
     soc = board.soc
-    ours = is_ours(soc, entry) or first_at(soc, entry) is not None
+    stub = first_at(soc, entry)
+    first = None if stub is None else first_stage(stub)
+    ours = is_ours(soc, entry) or first is not None
     if not ours and (looks_like_stub(board, entry) or not can_run(soc)):
         return False
     if not engines():
@@ -107,7 +109,11 @@ def _emulate(board: Board, entry: int) -> bool:
                 "There is no emulator to run the stub.", remedy='pip install "esptool[emulator]"'
             )
         return False
-    soc.program = _Starting(board, entry, ours)
+    if first is not None:
+        # The emulators know no register windows.
+        soc.program = _Starting(board, first.plain, ours=False)
+    else:
+        soc.program = _Starting(board, entry, ours)
     return True
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first stage of every stub: machine code and model answer alike, and no damage gets through."""
+"""The first stage of every stub: machine code and model answer alike; no damage gets through."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_rates_need_no_known_crystal(crystal: tuple[str, int], side: str) -> Non
     with running(crystal[0], side, f"&crystal={crystal[1]}") as (_, here):
         for baud in (921_600, 115_200, 460_800, 230_400):
             assert here.set_rate(baud)
-            assert here.echo(bytes(range(0, 256)))
+            assert here.echo(bytes(range(256)))
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -72,7 +72,7 @@ def test_the_best_rate_is_found_in_time(top: int, edges: bool) -> None:
 
 @pytest.mark.parametrize("chip", ["esp32", "esp32c3"])
 def test_machine_code_finds_it_too(chip: str) -> None:
-    pytest.importorskip("unicorn")
+    pytest.importorskip("icicle")
     found = bench.one(1, 921_600, True, True, (chip,))
     assert found.found == 921_600
     assert found.probing_s <= bench.MOST_S

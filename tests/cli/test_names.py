@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -303,3 +305,16 @@ def test_names_cost_at_most_a_few_requests_more(
     numbers = opcodes_of(bench, monkeypatch, "write-flash", *flash)
     named = opcodes_of(bench, monkeypatch, "write-flash", "ota_0", "a.bin", "log", "page.bin")
     assert len(named) - len(numbers) <= 4
+
+
+def test_numbers_load_nothing_that_only_names_need(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(100))
+    script = (
+        "import sys, esptool; esptool.main(['-p', 'virtual://esp32c3?stub=model', 'write-flash', "
+        "'0x1000', 'a.bin']); "
+        "print([m for m in sys.modules if m.startswith(('esptool.storage', 'esptool.ops.places'))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -11,7 +11,7 @@ from esptool.chips.nor import SECTOR
 from esptool.cli.common import Command
 from esptool.cli.elf2image import flash_options, needed_chip
 from esptool.cli.params import SIZES, AnyInt, OutputFile, PairsArgument
-from esptool.cli.places import table_options, table_source
+from esptool.cli.places import table_options
 
 
 class ChunkSize(AnyInt):
@@ -35,13 +35,14 @@ def _run(
     from esptool.image.sources import read_source, split_regions
 
     refuse_input_as_output(output, (name for _, name in addr_filename))
-    source = table_source(options)
+    where = options.pop("partition_table_offset"), options.pop("partition_table")
     if all(isinstance(address, int) for address, _ in addr_filename):
         names = None
     else:
         from esptool.ops.addresses import names_without_flash
+        from esptool.ops.places import TableSource
 
-        names = names_without_flash(chip, addr_filename, source)
+        names = names_without_flash(chip, addr_filename, TableSource(*where))
     regions = []
     for address, filename in addr_filename:
         if isinstance(address, int):

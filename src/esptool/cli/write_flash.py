@@ -13,7 +13,7 @@ import click
 from esptool.cli import params
 from esptool.cli.common import Command, show_json
 from esptool.cli.params import AnyInt, DiffFile, PairsArgument, parse_named_pairs
-from esptool.cli.places import table_options, table_source
+from esptool.cli.places import table_options
 from esptool.cli.state import Globals
 from esptool.cli.words import EatAll, Exclusive
 from esptool.errors import UsageError
@@ -63,7 +63,6 @@ class _Pairs(EatAll):
 def _run(state: Globals, /, addr_filename: list[tuple[int | str, str]], **values: Any) -> None:
     params.refuse_nand_without_pins(values)
     from esptool import cmds, ops
-    from esptool.ops.addresses import has_names, names_on
 
     spi_connection, flash_type = values.pop("spi_connection"), values.pop("flash_type")
     flash_params = ops.FlashParams(
@@ -75,8 +74,9 @@ def _run(state: Globals, /, addr_filename: list[tuple[int | str, str]], **values
         raise UsageError("Option --json needs --dry-run.")
     if values["no_compress"] and values["compress"]:
         raise UsageError("Options --compress and --no-compress exclude each other.")
-    source = table_source(values)
-    named = has_names(addr_filename, values["encrypt_files"])
+    where = values.pop("partition_table_offset"), values.pop("partition_table")
+    pairs = [*addr_filename, *values["encrypt_files"]]
+    named = any(isinstance(address, str) for address, _ in pairs)
     if not named:
         # All files are read and judged before anything is asked of the chip.
         regions, wanted = cmds.prepare_write(addr_filename, flash_params, values)
@@ -91,8 +91,10 @@ def _run(state: Globals, /, addr_filename: list[tuple[int | str, str]], **values
             return
         listener = Renderer(progress=not values["no_progress"])
         if named:
-            pairs = [*addr_filename, *values["encrypt_files"]]
-            found = names_on(esp.session, pairs, source, listener=listener)
+            from esptool.ops.addresses import names_on
+            from esptool.ops.places import TableSource
+
+            found = names_on(esp.session, pairs, TableSource(*where), listener=listener)
             regions, wanted = cmds.prepare_write(addr_filename, flash_params, values, found)
         if dry_run:
             remarks: list[Message] = []

@@ -142,11 +142,6 @@ def _table_of(source: ImageSource) -> PartitionTable:
         ) from None
 
 
-def has_names(*lists: Pairs) -> bool:
-    """Whether anything but numbers stands where addresses may."""
-    return any(isinstance(address, str) for pairs in lists for address, _source in pairs)
-
-
 def names_on(
     session: Session,
     written: Pairs = (),

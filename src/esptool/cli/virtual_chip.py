@@ -92,7 +92,7 @@ def _serve(server: Any) -> None:
 
 def _list() -> None:
     from esptool import chips
-    from esptool.virtual import faults, options, parts
+    from esptool.virtual import faults, nand_parts, options, parts
 
     click.echo("Chips:")
     for key in chips.KEYS:
@@ -101,6 +101,12 @@ def _list() -> None:
     for part in parts.PARTS:
         click.echo(
             f"  {part.name:12} {part.vendor:11} id {part.jedec.hex(' ')}  {part.size >> 10:6} KB"
+        )
+    click.echo("\nNAND flash parts (nand=NAME):")
+    for nand in nand_parts.PARTS.values():
+        click.echo(
+            f"  {nand.name:15} id {nand.id.hex(' '):8}  {nand.size >> 10:6} KB, "
+            f"pages of {nand.page}+{nand.spare}"
         )
     click.echo(f"\nSettings: {', '.join(options.names())}")
     click.echo(f"Faults (fault=...): {faults.SYNTAX}")

@@ -35,9 +35,7 @@ def require(session: Session, name: str) -> None:
         return
     loaded = session.loaded_stub
     stub = loaded if loaded is not None else stubs.load(stub_name(session))
-    if stub.segments:
-        return  # it was loaded with its stub
-    patched = stub.with_plugins([name])
+    linked = stub if stub.segments else stub.with_plugins([name])
     plugin = stub.plugins[name]
     table = stub.data_start + (stub.table_offset or 0)
     _require_build(session, stub, table - _WORD, name)
@@ -47,7 +45,7 @@ def require(session: Session, name: str) -> None:
         session.ram.load(stubs.whole_words(plugin.text), plugin.text_start)
         for address, handler in wanted.items():
             session.write_reg(address, handler)
-    session.loaded_stub = patched
+    session.loaded_stub = linked
 
 
 def _require_build(session: Session, stub: stubs.Stub, address: int, name: str) -> None:

@@ -74,7 +74,7 @@ class Stub:
             raise FatalError(
                 f"The stub for {self.name} does not support plugins.",
                 remedy="NAND flash (--flash-type nand) works on chips whose stub has one: "
-                "see docs/nand.md.",
+                "see docs/guide/nand.md.",
             )
         data = bytearray(self.data)
         segments = list(self.segments)

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from esptool.errors import StorageError, UsageError
 from esptool.ops.apps import PEEK, Peek, peek
 from esptool.ops.ota import ota_status
 from esptool.ops.places import FileFlash, Flash
+from esptool.ops.places.file import LARGEST
 from esptool.records import dataclass
 from esptool.storage.partition import APP, BOOTLOADER, SECTOR, Partition
 from esptool.storage.partition_csv import size_text
@@ -117,9 +121,11 @@ def partition_map(flash: Flash, *, flash_size: int | None = None) -> PartitionMa
         )
     boots = None
     if not flash.encrypted and table.of_kind(APP):
-        status = ota_status(flash).boots
-        boots = None if status is None else status.partition
-    end = table.end if flash_size is None else flash_size
+        # The map is worth showing also where it cannot be told which application boots.
+        with suppress(StorageError, UsageError):
+            status = ota_status(flash).boots
+            boots = None if status is None else status.partition
+    end = LARGEST if flash_size is None else flash_size
     uses = tuple(
         _use(flash, p, p == boots) if p.end <= end else Use(p, "beyond the flash") for p in table
     )

@@ -28,6 +28,8 @@ from esptool.storage.partitions import (
 )
 
 BLANK = b"\xff"
+#: More than any NOR flash has: a damaged table may speak of gigabytes.
+LARGEST = 1 << 28
 
 
 class FileFlash(Flash):
@@ -61,12 +63,20 @@ class FileFlash(Flash):
         return len(self._data) - self._start
 
     def read(self, address: int, size: int) -> bytes:
-        bounds.require_32_bits(address, size)
+        self._require_flash(address, size)
         start = self._start + address
         return bytes(self._data[start : start + size]).ljust(size, BLANK)
 
+    def _require_flash(self, address: int, size: int) -> None:
+        bounds.require_32_bits(address, size)
+        if address + size > LARGEST:
+            raise UsageError(
+                f"{size:#x} bytes at {address:#x} are not within a flash: none is larger than "
+                f"{LARGEST >> 20} MB."
+            )
+
     def write(self, address: int, data: bytes, *, name: str | None = None) -> int:
-        bounds.require_32_bits(address, len(data))
+        self._require_flash(address, len(data))
         former = self.read(address, len(data))
         if former == data:
             return 0
@@ -104,6 +114,9 @@ class FileFlash(Flash):
         return find_table(self.read(0, LAST_OFFSET + TABLE_SIZE))
 
     def used(self, address: int, size: int) -> int | None:
+        self._require_flash(address, size)
+        # Behind the end of the file all is blank.
+        size = min(size, max(0, self.size - address))
         data = self.read(address, size)
         sectors = (data[at : at + SECTOR] for at in range(0, size, SECTOR))
         return SECTOR * sum(bool(sector.strip(BLANK)) for sector in sectors)

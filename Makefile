@@ -8,7 +8,7 @@ JOBS ?= 2
 ORACLE_VERSION = 5.6.0
 STAMP = $(VENV)/.installed
 
-.PHONY: help setup demo test lint type unit oracle test-oldest stubs bench soak docs test-clients dist clean
+.PHONY: help setup demo test lint type unit oracle test-oldest stubs bench soak test-roms docs test-clients dist clean
 
 help:
 	@echo "make demo          write and read back firmware on a simulated ESP32-S3"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-oldest   a quick part of the tests, with the oldest dependencies that are allowed"
 	@echo "make stubs         build the flasher stubs from firmware/ (needs cross compilers)"
 	@echo "make bench         measure speed and start-up"
+	@echo "make test-roms     run the chips' own ROMs against our model (needs ESP-IDF's ROM files)"
 	@echo "make soak          a thousand writes over bad lines and on failing flash"
 	@echo "make docs          build the documentation into site/"
 	@echo "make test-clients  run programs from PyPI that use this tool against it"
@@ -110,3 +111,7 @@ dist: setup
 
 clean:
 	rm -rf $(VENV) .venv-oracle .venv-oldest .venv-clients build dist site .mypy_cache .ruff_cache .pytest_cache
+
+# Not part of `test` and CI: the ROM files are the vendor's, and none is here.
+test-roms: setup
+	$(BIN)/python -m pytest -rs --rootdir romtests romtests

@@ -148,7 +148,7 @@ def test_secure_download_mode_leaves_few_commands(chip: str) -> None:
 def test_damaged_blocks_and_wrong_lengths_are_refused_with_their_reasons() -> None:
     c = client("esp32c3")
     c.prepare_flash()
-    assert c.ask(0x03, 4, 0, 0, 0, data=b"abcd", check=0)[1][:2] == b"\x01\x06"
+    assert c.ask(0x03, 4, 0, 0, 0, data=b"abcd", check=0)[1][:2] == b"\x01\x05"
     c.ask(0x02, 0x400, 1, 0x400, 0, 0)
     assert c.ask(0x03, 4, 0, 0, 0, data=b"abcd", check=0)[1][:2] == b"\x01\x07"
     assert c.ask(0x03, 5, 1, 0, 0, data=b"abcd", check=0)[1][:2] == b"\x01\x05"
@@ -182,6 +182,45 @@ def test_an_answer_keeps_what_it_does_not_set_of_the_one_before() -> None:
     [refusal] = c.send(0xD0)
     assert refusal[:10] == b"\x01\x0a\x04\x00\x83\x1d\xf0\x00\x01\x05"
     assert c.ask(0x05, 4, 1, 4, 0x3FFD8000) == (word, b"\x00\x05\x00\x00")
+
+
+def test_requests_are_hardly_checked_as_the_genuine_loaders_do() -> None:
+    """Answers of the ROMs of C2, C3, C6 and P4, executed (`make test-roms`)."""
+    c = client("esp32c3")
+    c.sync()
+    base = next(r.start for r in c.board.silicon.memory if r.kind == "dram")
+    c.send(0x77)  # a reason that is kept
+    assert c.ask(0x08, 0x20120701)[0] == 0x20120701  # any SYNC will do
+    assert c.ask(0x09, base, 5, 0xFFFFFFFF, 0) == (0x20120701, bytes(4))
+    assert c.ask(0x09, base, 1, 1)[1][:2] == b"\0\0"  # no whole record: nothing is written
+    assert c.ask(0x0A, base) == (5, bytes(4))
+    assert c.send(0x0A)[0][8] == 0
+    c.prepare_flash()
+    for op in (0x03, 0x07, 0x11):  # blocks without a begin
+        assert c.ask(op, 4, 0, 0, 0, data=b"abcd", check=0)[1][:2] == b"\x01\x05"
+    assert c.ask(0x02, 0x400, 1, 0x400, 0, 0)[1][:2] == b"\0\x05"  # the reason is kept
+    assert c.ask(0x13, 0, 16, 0, 0)[1][-4:] == bytes(4)  # and forgotten
+    assert len(c.ask(0x13, 0x3FFFFF, 16, 0, 0)[1]) == 36
+    assert c.ask(0x13, 0x3FFFFF, 16, 0, 0)[1][-4:-2] == b"\x01\x09"
+    assert c.ask(0x0E, 0, 65)[1][-4:-2] == b"\x01\x0a"
+    # A block may be followed by more than it says.
+    c.ask(0x05, 4, 1, 4, base)
+    assert c.ask(0x07, 4, 0, 0, 0, data=b"abcdXY", check=0xEF ^ 4)[1][0] == 0
+    assert c.board.soc.bus.read(base, 6) == b"abcd\0\0"
+
+
+@pytest.mark.parametrize(
+    ("chip", "rev", "spare", "eco"),
+    [("esp32c3", "v0.2", 12, 0), ("esp32c3", "v0.4", 12, 3), ("esp32c3", "v1.1", 12, 7),
+     ("esp32c2", "v1.0", 0, 1), ("esp32c61", "v1.0", 16, 3), ("esp32p4", "v3.0", 19, 5)],
+)  # fmt: skip
+def test_security_information_ends_with_what_the_genuine_rom_says(
+    chip: str, rev: str, spare: int, eco: int
+) -> None:
+    c = client(chip, rev=rev)
+    c.sync()
+    info = c.ask(0x14)[1]
+    assert (info[11], info[16]) == (spare, eco)
 
 
 def test_flash_that_was_not_attached_cannot_be_used() -> None:

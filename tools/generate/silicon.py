@@ -275,7 +275,13 @@ class _Reader:
 
     def _roms(self) -> Iterator[spec.Rom]:
         for since in sorted({*self.sinces("rom"), *self.sinces("boot")}):
-            yield spec.Rom(since=since, calls=self._calls(since), boot=self._boot(since))
+            yield spec.Rom(
+                since=since,
+                calls=self._calls(since),
+                boot=self._boot(since),
+                eco=self.latest("boot", "eco_version", since) or 0,
+                spare_purpose=self.latest("boot", "spare_purpose", since) or 0,
+            )
 
     def _calls(self, since: int) -> spec.RomCalls | None:
         def address(*names: str) -> int:

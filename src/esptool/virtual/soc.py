@@ -143,7 +143,7 @@ class Soc:
         self.bus.clear()
         self.nor.power_cycle()
         self.nor.watched()
-        self.spi.words.clear()
+        self.spi.reset()
         self.uart.words.clear()
         if self.nand is not None and self._gpspi is not None:
             self.nand.power_cycle()
@@ -279,12 +279,13 @@ class Soc:
         purposes = []
         if self.efuse is not None:
             purposes = [self.efuse.shown(field) for field in self.efuse.layout.purposes]
+        purposes.append(self.rom.spare_purpose)
         body = struct.pack(
             "<IB7s", flags, self._bits("crypt_count"), bytes(purposes)[:7].ljust(7, b"\0")
         )
         if not self.silicon.loader.security_info_chip_id:
             return body
-        return body + struct.pack("<II", self.silicon.chip_id or 0, 0)
+        return body + struct.pack("<II", self.silicon.chip_id or 0, self.rom.eco)
 
     def can_encrypt(self) -> bool:
         """The loader may write encrypted: there is a key and manual encryption is not forbidden."""

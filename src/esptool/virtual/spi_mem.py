@@ -48,6 +48,14 @@ class SpiController(Registers):
         #: Set while the flash is wired up (ESP32 and later: after SPI_ATTACH or by eFuse).
         self.attached = True
 
+    def reset(self) -> None:
+        """As after power-on: commands of eight bits and addresses of 24 are prepared."""
+        self.words.clear()
+        self._open = None
+        self.words[self._user] = 1 << _COMMAND
+        self.words[self._user1] = 23 << 26 | 7
+        self.words[self._user2] = 7 << 28
+
     def read(self, offset: int) -> int:
         """CMD reads as zero when the transaction is over, until when the reader waits."""
         if offset == 0:

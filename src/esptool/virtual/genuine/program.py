@@ -5,9 +5,11 @@ only waits."""
 from __future__ import annotations
 
 import math
+import struct
 import time
 from typing import TYPE_CHECKING
 
+from esptool.virtual.framing import FrameReader
 from esptool.virtual.genuine.find import find
 from esptool.virtual.genuine.machine import Machine
 from esptool.virtual.program import Program
@@ -23,6 +25,8 @@ _MORE = 100_000
 _LOOK_AGAIN_S = 0.02
 #: No text that the ROM prints holds it.
 _FRAME_MARK = b"\xc0"
+#: Direction and command of a request to load a program, and its least length.
+_MEM_BEGIN, _MEM_BEGIN_SIZE = b"\0\x05", 24
 
 
 class RunningRom(Program):
@@ -30,6 +34,10 @@ class RunningRom(Program):
 
     def __init__(self, soc: Soc, machine: Machine) -> None:
         self._soc, self.machine = soc, machine
+        self._frames = FrameReader()
+        self._met: set[str] = set()
+        machine.on_watched = self._watched
+        machine.core.guard = []
         self._heard = b""
         self._host_baud = 0
         #: The loader has found where it is called, and has answered.
@@ -55,6 +63,7 @@ class RunningRom(Program):
         """Bytes from the host."""
         machine = self.machine
         machine.core.touched += 1
+        self._watch(data)
         if self._usb and machine.usb is not None:
             machine.usb.feed(data)
         elif self._answers:
@@ -64,6 +73,30 @@ class RunningRom(Program):
             self._at_pace(data)
             self._soc.busy_s += time.monotonic() - began
         self._run(_AT_ONCE)
+
+    def _watch(self, data: bytes) -> None:
+        """Look out for programs that are loaded to where the ROM has something of its own."""
+        for frame in self._frames.feed(data):
+            if len(frame) < _MEM_BEGIN_SIZE or frame[:2] != _MEM_BEGIN:
+                continue
+            size, start = struct.unpack_from("<I8xI", frame, 8)
+            machine = self.machine
+            self._soc.loaded.append((start, size))
+            met = machine.rom.owners(start, start + size)
+            if met:
+                self._soc.remark(
+                    f"A program is loaded to {start:#x}-{start + size:#x}, where the ROM has "
+                    f"{', '.join(met)}."
+                )
+            # From now on a program may run; what it stores is looked at.
+            machine.core.guard = [(low, high) for _, low, high in machine.rom.own]
+
+    def _watched(self, address: int, owner: str, function: str) -> None:
+        if owner not in self._met:
+            self._met.add(owner)
+            self._soc.notes.append(
+                f"the program stores to {address:#x}, where the ROM has {owner} ({function})"
+            )
 
     def _at_pace(self, data: bytes) -> None:
         """Bytes come at the rate of the line as long as the loader looks where it is called: it

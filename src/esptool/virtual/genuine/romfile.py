@@ -60,6 +60,10 @@ class RomFile:
         offset = address - self._at[index]
         return self._names[index] + (f"+{offset:#x}" if offset else "")
 
+    def owners(self, start: int, end: int) -> list[str]:
+        """What the ROM has in a range of RAM."""
+        return [name for name, low, high in self.own if low < end and start < high]
+
     def owner(self, address: int) -> str | None:
         """What the ROM has at an address in RAM."""
         for name, start, end in self.own:

@@ -114,6 +114,8 @@ SILICON = Silicon(
                     (16, "RTCWDT_RTC_RESET"),
                 ),
             ),
+            eco=0,
+            spare_purpose=0,
         ),
         Rom(
             since=300,
@@ -137,6 +139,8 @@ SILICON = Silicon(
                     (16, "RTCWDT_RTC_RESET"),
                 ),
             ),
+            eco=0,
+            spare_purpose=0,
         ),
     ),
     flash_key=FlashKey.ESP32_BLOCK1,

@@ -126,6 +126,8 @@ SILICON = Silicon(
                     (16, "RTCWDT_RTC_RST"),
                 ),
             ),
+            eco=1,
+            spare_purpose=0,
         ),
     ),
     flash_key=FlashKey.C2_BLOCK3,

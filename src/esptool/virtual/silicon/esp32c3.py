@@ -126,6 +126,8 @@ SILICON = Silicon(
                     (16, "RTCWDT_RTC_RST"),
                 ),
             ),
+            eco=0,
+            spare_purpose=12,
         ),
         Rom(
             since=3,
@@ -149,6 +151,8 @@ SILICON = Silicon(
                     (16, "RTCWDT_RTC_RST"),
                 ),
             ),
+            eco=3,
+            spare_purpose=12,
         ),
         Rom(
             since=101,
@@ -172,6 +176,8 @@ SILICON = Silicon(
                     (16, "RTCWDT_RTC_RST"),
                 ),
             ),
+            eco=7,
+            spare_purpose=12,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

@@ -124,6 +124,8 @@ SILICON = Silicon(
                     (16, "RTC_WDT_SYS"),
                 ),
             ),
+            eco=2,
+            spare_purpose=19,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

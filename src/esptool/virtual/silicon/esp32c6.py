@@ -124,6 +124,8 @@ SILICON = Silicon(
                     (16, "LP_WDT_SYS"),
                 ),
             ),
+            eco=0,
+            spare_purpose=12,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

@@ -131,6 +131,8 @@ SILICON = Silicon(
                     (16, "RTC_WDT_SYS"),
                 ),
             ),
+            eco=3,
+            spare_purpose=16,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

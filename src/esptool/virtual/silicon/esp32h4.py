@@ -119,6 +119,8 @@ SILICON = Silicon(
                     (16, "RTCWDT_RTC_RESET"),
                 ),
             ),
+            eco=0,
+            spare_purpose=0,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

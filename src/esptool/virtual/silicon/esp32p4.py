@@ -117,6 +117,8 @@ SILICON = Silicon(
                     (16, "CHIP_LP_WDT_RESET"),
                 ),
             ),
+            eco=0,
+            spare_purpose=12,
         ),
         Rom(
             since=300,
@@ -140,6 +142,8 @@ SILICON = Silicon(
                     (16, "CHIP_LP_WDT_RESET"),
                 ),
             ),
+            eco=5,
+            spare_purpose=19,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

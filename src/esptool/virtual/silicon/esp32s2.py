@@ -113,6 +113,8 @@ SILICON = Silicon(
                     (16, "RTCWDT_RTC_RST"),
                 ),
             ),
+            eco=0,
+            spare_purpose=0,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

@@ -117,6 +117,8 @@ SILICON = Silicon(
                     (16, "CHIP_LP_WDT_RESET"),
                 ),
             ),
+            eco=0,
+            spare_purpose=20,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

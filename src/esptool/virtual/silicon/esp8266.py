@@ -80,6 +80,8 @@ SILICON = Silicon(
                 quiet=(0x40003F58,),
             ),
             boot=BootTexts(tag="", build="Jan  8 2013", download="", causes=()),
+            eco=0,
+            spare_purpose=0,
         ),
     ),
     flash_key=FlashKey.NONE,

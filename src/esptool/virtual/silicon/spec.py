@@ -218,11 +218,18 @@ class BootTexts:
 
 @dataclass(frozen=True, slots=True)
 class Rom:
-    """One ROM, from a chip revision on."""
+    """One ROM, from a chip revision on.
+
+    Attributes:
+        eco: the version that it tells in the security information.
+        spare_purpose: what stands there behind the purposes of the keys that there are.
+    """
 
     since: int
     calls: RomCalls | None
     boot: BootTexts
+    eco: int
+    spare_purpose: int
 
 
 @dataclass(frozen=True, slots=True)

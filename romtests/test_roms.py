@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chips' own ROMs on the virtual chip: `make test-roms`.
+
+It needs the ROM files of ESP-IDF's tool esp-rom-elfs (or a folder named by ESPTOOL_ROM_DIR), which
+nobody may pass on, so CI does not run it. ROMs that are not found are named.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+from corner_cases import Loader, shown, steps
+
+from esptool.errors import UsageError
+from esptool.virtual import silicon
+from esptool.virtual.silicon.spec import Silicon
+
+#: What a ROM answers in another way than our model, and why that is left.
+KNOWN = {
+    "flash begin before attach": "the ROM waits for a flash that does not answer on silicon",
+    "hash beyond the flash": "the body is what was in the buffer",
+    "read too much": "the body is what was in the buffer",
+    "block of another length than it says": "C2 refuses with 0x64, others take it",
+    "flash end that stays": "the ROM goes on to what follows its loader",
+}
+
+
+def roms() -> list[tuple[str, int]]:
+    """(chip, revision) of all ROMs that could be run."""
+    found = []
+    for key in sorted(silicon.names()):
+        chip = silicon.of(key)
+        if chip.shape is not None:
+            found += [(key, rom.since) for rom in chip.roms]
+    return found
+
+
+@cache
+def url(chip: str, since: int) -> str:
+    """The board with that ROM; skips where its file is not there."""
+    found = f"virtual://{chip}?rom=auto&rev=v{since // 100}.{since % 100}"
+    if silicon.of(chip).factory.crystal_mhz == 26:
+        found += "&crystal=40"
+    return found
+
+
+@cache
+def loader(chip: str, since: int) -> Loader | str:
+    """A loader that has answered, or why there is none."""
+    try:
+        return Loader(url(chip, since) + "&boot=download")
+    except UsageError as e:
+        return str(e)
+
+
+@pytest.fixture(params=roms(), ids=lambda rom: f"{rom[0]}-v{rom[1] // 100}.{rom[1] % 100}")
+def rom(request: pytest.FixtureRequest) -> tuple[str, int]:
+    chip, since = request.param
+    found = loader(chip, since)
+    if isinstance(found, str):
+        pytest.skip(found)
+    return chip, since
+
+
+def free_ram(chip: Silicon) -> int:
+    """RAM that no ROM uses while its loader runs."""
+    start = min(r.start for r in chip.memory if r.kind == "dram")
+    return start + (0x8000 if chip.key == "esp32c2" else 0x10000)
+
+
+@pytest.mark.timeout(600)
+def test_the_model_answers_as_the_rom_does(rom: tuple[str, int]) -> None:
+    genuine = loader(*rom)
+    assert isinstance(genuine, Loader)
+    model = Loader(url(*rom).replace("rom=auto&", "") + "&boot=download")
+    chip = silicon.of(rom[0])
+    count = chip.loader.status_bytes
+    wrong = []
+    for step in steps(free_ram(chip), 5 if chip.loader.encrypted_begin else 4):
+        ours, theirs = shown(model.ask(step), count), shown(genuine.ask(step), count)
+        if ours != theirs and step.name not in KNOWN:
+            wrong.append((step.name, theirs[:1], ours[:1]))
+    assert not wrong
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("stub", [True, False], ids=["stub", "no-stub"])
+def test_flash_is_written_read_and_erased(rom: tuple[str, int], stub: bool, tmp_path: Path) -> None:
+    port = f"{url(*rom)}&state={tmp_path / 'board.bin'}"
+    image, back = tmp_path / "image.bin", tmp_path / "back.bin"
+    rng = random.Random(1)
+    image.write_bytes(rng.randbytes(2000) + bytes(3000) + rng.randbytes(1192))
+
+    def run(*command: str) -> str:
+        words = [sys.executable, "-m", "esptool", "--port", port, *([] if stub else ["--no-stub"])]
+        done = subprocess.run([*words, *command], capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "Detected flash size: 4MB" in run("flash-id")
+    assert "verified" in run("write-flash", "0x10000", str(image))
+    run("read-flash", "0x10000", str(image.stat().st_size), str(back))
+    assert back.read_bytes() == image.read_bytes()
+    run("erase-region", "0x10000", "0x1000")
+    run("read-flash", "0x10000", "0x20", str(back))
+    assert back.read_bytes() == b"\xff" * 32

@@ -232,6 +232,11 @@ WRONG = [
     (["build", "lfs", "tree", "--block-size", "100"], "no size for LittleFS"),
     (["build", "web", "tree", "--page-size", "100"], "SPIFFS page of 100"),
     (["build", "web", "tree", "--preset", "micropython", "--type", "spiffs"], "no SPIFFS in micro"),
+    (["put", "web", "tree", "--page-size", "512"], "of these parameters: its blocks lack"),
+    (["put", "web", "tree", "--type", "spiffs", "--no-magic"], "have magic numbers"),
+    (["put", "vol", "tree", "--type", "spiffs", "--no-magic"], "contradict each other"),
+    (["put", "lfs", "tree", "--type", "spiffs", "--no-magic"], "contradict each other"),
+    (["build", "lfs", "tree", "--output", "tree/image"], "would hold itself"),
     (["build", "vol", "tree", "--root-entries", "7"], "do not fill whole sectors"),
     (["build", "vol", "tree", "--sector-size", "512"], "has other sectors"),
 ]
@@ -249,6 +254,13 @@ def test_what_is_wrong_is_said_once_and_nothing_changes(
     told = str(caught.value) + capsys.readouterr().err
     assert re.search(says, told), told
     assert bench.state.read_bytes() == before
+
+
+@pytest.mark.parametrize(("size", "says"), [(0, "is empty"), (100, "no file system")])
+def test_files_that_hold_nothing(size: int, says: str, bench: Bench) -> None:
+    Path("held.bin").write_bytes(bytes(size))
+    with pytest.raises(FatalError, match=says):
+        esptool.main(["fs", "ls", "held.bin"])
 
 
 def test_a_damaged_file_system_is_not_changed_and_nothing_is_extracted(bench: Bench) -> None:

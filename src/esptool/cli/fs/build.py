@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +40,9 @@ def _run(
     if size is not None and output is None:
         raise UsageError("--size is for a file: add --output. A partition has its own size.")
     if output is not None:
+        inside = os.path.realpath(folder)
+        if os.path.commonpath([inside, os.path.realpath(output)]) == inside:
+            raise UsageError(f"'{output}' lies in '{folder}': the image would hold itself.")
         check_output(output)
         partition = None if size is not None else _of_table(values)
         if size is None and partition is None:

@@ -159,6 +159,8 @@ class FileFlash(Flash):
                     f"{self.label} holds a whole flash.", remedy="Name a partition of it."
                 )
             return super().place(text, raw=raw)
+        if not self.size:
+            raise UsageError(f"{self.label} is empty.")
         name = names.parse_name(text) if text else names.Name("")
         whole = Partition(name.name, DATA, UNDEFINED, 0, self.size)
         span = names.resolve(name, PartitionTable((whole,)), 0, None)

@@ -22,6 +22,8 @@ from esptool.storage.fs.model import (
     no_such_file,
 )
 from esptool.storage.fs.spiffs_layout import (
+    DELETED_ID,
+    FREE_ID,
     INDEX_HEADER,
     INDEX_ID,
     NO_SIZE,
@@ -29,6 +31,7 @@ from esptool.storage.fs.spiffs_layout import (
     TYPE_FILE,
     Layout,
     find_layout,
+    require_marks,
 )
 from esptool.storage.fs.spiffs_pages import Allocator, Pages
 
@@ -71,12 +74,15 @@ class Spiffs(FileSystem):
         self.layout = (layout or find_layout(data)).check()
         if len(data) != self.layout.size:
             raise UsageError(f"The image has {len(data):#x} bytes, not {self.layout.size:#x}.")
+        require_marks(data, self.layout)
         self._data = bytearray(data)
         self._pages = Pages(self._data, self.layout)
         self._former = data
         #: Blocks that held nothing, so that writing them by halves harms nothing either.
         self._blank = set(self._pages.blank_blocks())
         self._touched: dict[int, None] = {}
+        if not self.layout.magic:
+            self._require_sense()
         self._restore_magic()
         self._files = self._scan()
 
@@ -154,6 +160,24 @@ class Spiffs(FileSystem):
                 self._pages.erase(block)
                 self._touch(block * self.layout.pages_per_block)
 
+    def _require_sense(self) -> None:
+        """Without magic numbers anything could be a SPIFFS: lookup and pages must agree.
+
+        Raises:
+            DamagedError: they do not, but for what a power cut explains.
+        """
+        used = wrong = 0
+        for page in self._pages.all():
+            owner = self._pages.lookup(page)
+            if owner not in (FREE_ID, DELETED_ID):
+                used += 1
+                wrong += self._pages.head(page).owner != owner
+        if wrong > 2 and wrong * 4 > used:
+            raise DamagedError(
+                "This is no SPIFFS file system of these parameters: its lookups and its pages "
+                "contradict each other."
+            )
+
     def _scan(self) -> dict[int, _File]:
         """Files by object id. Of two index pages of one kind the first counts, as on the chip:
         a power cut can leave both behind."""
@@ -161,7 +185,7 @@ class Spiffs(FileSystem):
         more: dict[tuple[int, int], int] = {}
         for page in self._pages.all():
             owner = self._pages.lookup(page)
-            if owner in (0, 0xFFFF) or not owner & INDEX_ID:
+            if owner in (FREE_ID, DELETED_ID) or not owner & INDEX_ID:
                 continue
             head = self._pages.head(page)
             if head.owner != owner or not head.live or not head.is_index:
@@ -360,21 +384,32 @@ class Spiffs(FileSystem):
                 )
 
     def _clean_one(self) -> bool:
-        """Move what is in use out of the block that gains most, and erase it."""
-        counted = {n: self._pages.counted(n) for n in range(self.layout.blocks)}
-        dirty = [n for n, (_, deleted, _) in counted.items() if deleted]
-        for block in sorted(dirty, key=lambda n: (counted[n][2] - 5 * counted[n][1], n)):
+        """Move what is in use out of the block that gains most, and erase it.
+
+        Every index page that is rewritten leaves a deleted page, mostly in another block. Only
+        what gains more than that is done, so that deleted pages become fewer and cleaning ends.
+        """
+        found = []
+        for block in range(self.layout.blocks):
+            _, deleted, used = self._pages.counted(block)
+            if deleted:
+                moves = self._moves(block)
+                left = sum(
+                    self._files[owner].index[span] not in self._pages.of_block(block)
+                    for owner, (_, spans) in moves.items()
+                    for span in spans
+                )
+                found.append((left - deleted, used, block, moves))
+        for loss, _, block, moves in sorted(found, key=lambda candidate: candidate[:3]):
             self._pages.shut = (block,)
-            moves = self._moves(block)
             room = len(self._pages.free_pages(0))
-            if sum(len(data) + len(index) for data, index in moves.values()) > room:
-                continue
-            self._move(moves)
-            self._pages.shut = ()
-            self._pages.erase(block)
-            for page in range(self.layout.pages_per_block):
-                self._touch(block * self.layout.pages_per_block + page)
-            return True
+            if loss < 0 and sum(len(data) + len(index) for data, index in moves.values()) <= room:
+                self._move(moves)
+                self._pages.shut = ()
+                self._pages.erase(block)
+                for page in range(self.layout.pages_per_block):
+                    self._touch(block * self.layout.pages_per_block + page)
+                return True
         self._pages.shut = ()
         return False
 

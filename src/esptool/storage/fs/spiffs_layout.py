@@ -181,6 +181,24 @@ def find_layout(data: bytes) -> Layout:
     )
 
 
+def require_marks(data: bytes, layout: Layout) -> None:
+    """Refuse an image that is not what a layout that was told says.
+
+    Raises:
+        DamagedError: it lacks the magic numbers, or has some although it should not.
+    """
+    if layout.magic and not _marked(data, layout):
+        raise DamagedError(
+            "This is no SPIFFS file system of these parameters: its blocks lack the magic number.",
+            remedy="Leave them out: an image with magic numbers tells them itself.",
+        )
+    if not layout.magic and looks_like_spiffs(data):
+        raise DamagedError(
+            "The blocks of this SPIFFS file system have magic numbers.",
+            remedy="Leave out --no-magic, and all that the image tells itself.",
+        )
+
+
 def _fits(layout: Layout) -> bool:
     if layout.size % layout.block_size or layout.blocks < 3:
         return False

@@ -34,6 +34,8 @@ from esptool.logger import log
 from esptool.records import dataclass
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+#: What a command prints with one of these is for a program: it is alone on standard output.
+ALONE = frozenset(("--json", "--csv"))
 
 # --- commands ----------------------------------------------------------------------------------
 
@@ -189,7 +191,7 @@ class Group(HelpMixin, click.Group):
         known = options_of(self)
         words = self._hoist(ctx, list(args), known)
         cut = self._first_command(words, known)
-        ctx.meta["json"] = "--json" in words[cut:]  # then nothing else may be printed
+        ctx.meta["json"] = bool(ALONE & set(words[cut:]))  # then nothing else may be printed
         head = modern(words[:cut], known, self.renamed)
         head = spread(head, known, 0, self.is_command)
         ctx.meta[CHIP_META] = value_of(head, ("-c", "--chip"))
@@ -286,7 +288,7 @@ def show_json(value: Any) -> None:
 def _expanded(group: click.Command, argv: Sequence[str], prog: str) -> list[str]:
     """All words of a command line; those from files are shown, unless other output is wanted."""
     words = expand_file_arguments(argv)
-    if words == list(argv) or {"--json", "--silent"} & set(words):
+    if words == list(argv) or {*ALONE, "--silent"} & set(words):
         return words
     head = words[: group.first_command(words)] if isinstance(group, Group) else []
     if "-s" not in head:

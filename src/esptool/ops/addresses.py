@@ -138,7 +138,8 @@ def _table_of(source: ImageSource) -> PartitionTable:
     except StorageError as e:
         raise StorageError(
             f"{region.title} is no partition table: {e.message}",
-            remedy="Make one of CSV with 'esptool partitions build'.",
+            remedy="Make one of CSV with 'esptool partitions build', or give the address in "
+            "place of the name to write it all the same.",
         ) from None
 
 

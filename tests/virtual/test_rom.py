@@ -252,3 +252,20 @@ def test_the_chips_slip_and_the_hosts_agree_whole_or_in_pieces(
     reader = FrameReader()
     got = [f for at in range(0, len(wire), step) for f in reader.feed(wire[at : at + step])]
     assert got == bodies
+
+
+@pytest.mark.parametrize(
+    ("chip", "download", "flash"),
+    [
+        ("esp32c3", "boot:0x4 (DOWNLOAD(USB/UART0/1))", "boot:0xc (SPI_FAST_FLASH_BOOT)"),
+        ("esp32c5", "boot:0x8 (DOWNLOAD(UART0/USB))", "boot:0x18 (SPI_FAST_FLASH_BOOT)"),
+        ("esp32c6", "boot:0x4 (DOWNLOAD(USB/UART0/SDIO_FEI_FEO))", "boot:0xc ("),
+        ("esp32s31", "boot:0x8 (DOWNLOAD(USB/UART0/SPI))", "boot:0x18 (SPI_FAST_FLASH_BOOT)"),
+    ],
+)
+def test_the_boot_log_shows_the_straps_as_the_genuine_rom_reads_them(
+    chip: str, download: str, flash: str
+) -> None:
+    for boot, wanted in (("download", download), ("flash", flash)):
+        log = client(chip, boot=boot).board.take().decode("latin-1")
+        assert wanted in log

@@ -50,7 +50,7 @@ def banner(soc: Soc, cause: Cause, download: bool) -> bytes:
         return start.encode()
     if boot.tag:
         head = f"ESP-ROM:{boot.tag}\r\nBuild:{boot.build}\r\n"
-        value = 0x0 if download else 0x8
+        value = _straps(soc, download)
     else:
         head = f"ets {boot.build}\r\n\r\n"
         value = 0x3 if download else 0x13
@@ -58,6 +58,14 @@ def banner(soc: Soc, cause: Cause, download: bool) -> bytes:
     tail = "waiting for download\r\n" if download else ""
     name = dict(boot.causes)[cause.number]
     return f"{head}rst:0x{cause.number:x} ({name}),boot:0x{value:x} ({mode})\r\n{tail}".encode()
+
+
+def _straps(soc: Soc, download: bool) -> int:
+    """What the strapping pins show with IO0 low and high."""
+    shape = soc.silicon.shape
+    if shape is None:
+        return 0x0 if download else 0x8
+    return shape.strap_download if download else shape.strap_flash
 
 
 def application(soc: Soc) -> bytes:

@@ -116,7 +116,7 @@ SILICON = Silicon(
             boot=BootTexts(
                 tag="esp32c6-20220919",
                 build="Sep 19 2022",
-                download="DOWNLOAD(USB/UART0/SDIO_REI_REO)",
+                download="DOWNLOAD(USB/UART0/SDIO_FEI_FEO)",
                 causes=(
                     (1, "POWERON"),
                     (3, "LP_SW_HPSYS"),

@@ -123,7 +123,7 @@ SILICON = Silicon(
             boot=BootTexts(
                 tag="esp32c61-eco3-20250228",
                 build="Feb 28 2025",
-                download="DOWNLOAD(USB/UART0/SDIO_REI_REO)",
+                download="DOWNLOAD(USB/UART0/SDIO_FEI_FEO)",
                 causes=(
                     (1, "POWERON"),
                     (3, "RTC_SW_HPSYS"),

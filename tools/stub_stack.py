@@ -21,7 +21,7 @@ _BY_POINTER = {
     "frame_done": re.compile(r"^ext_write_(frame|damage)$"),
     "pump": re.compile(r"^ext_report$"),
     "hand_on": re.compile(r"^(\w+\.c:)?inflated$"),
-    # The first stage: code that was sent for START.
+    # The first stage: code that was sent for START. Functions of the ROM are not seen.
     "stage": re.compile(r"^place$"),
 }
 _BY_LINK = re.compile(r"(uart|usb|otg)_(available|read|room|write|flush)$")

@@ -176,6 +176,16 @@ void copy(u32 to, const u32 *from, u32 bytes)
         *word++ = *from++;
 }
 
+/* What was stored is code: let it get to where instructions come from, as the ROM does before it
+ * enters what it has loaded. */
+static void write_back(void)
+{
+#ifdef ROM_CACHE_WRITE_BACK
+    enum { L1_DATA = 16 };
+    ((void (*)(u32))ROM_CACHE_WRITE_BACK)(L1_DATA);
+#endif
+}
+
 /* Returns the entry of what was loaded. */
 u32 stage(void)
 {
@@ -198,7 +208,9 @@ u32 stage(void)
         } else if (op == WRITE) {
             copy(first, f + 2, length - 8);
         } else if (op == START) {
+            write_back();
             status = first ? ((call *)first)(f + 1, length / 4 - 1) : GOOD;
+            write_back();
         } else if (op != RATE) {
             status = UNKNOWN;
         }

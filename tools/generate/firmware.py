@@ -42,6 +42,8 @@ class RomCalls:
         encrypt: programs through the flash encryption; None: the loader cannot.
         pins: tells which pins the flash is on.
         select: chooses the pins of the flash (ESP8266).
+        write_back: lets caches write their data to RAM, where what is stored is not seen by the
+            fetch of instructions before; its argument names the caches.
     """
 
     delay: int
@@ -50,6 +52,7 @@ class RomCalls:
     encrypt: int | None = None
     pins: int | None = None
     select: int | None = None
+    write_back: int | None = None
 
 
 @dataclass(frozen=True)
@@ -292,6 +295,7 @@ def _defines(name: str, chip: ChipSpec, firmware: Firmware) -> Iterator[Define]:
         "ROM_SPICONFIG": rom.pins,
         "ROM_SELECT_SPI_PINS": rom.select,
         "ROM_WRITE_ENCRYPTED": rom.encrypt,
+        "ROM_CACHE_WRITE_BACK": rom.write_back,
     }
     yield from ((key, value) for key, value in optional.items() if value is not None)
     if firmware.security_info is not None:

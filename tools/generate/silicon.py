@@ -304,7 +304,7 @@ class _Reader:
             encrypt=address("esp_rom_spiflash_write_encrypted", "SPI_Encrypt_Write"),
             security=address("GetSecurityInfoProc"),
             printf=address("ets_printf"),
-            quiet=(quiet,) if quiet else (),
+            quiet=tuple(filter(None, (quiet, address("Cache_WriteBack_All")))),
         )
 
     def _boot(self, since: int) -> spec.BootTexts:

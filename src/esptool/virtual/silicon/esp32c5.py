@@ -111,7 +111,7 @@ SILICON = Silicon(
                 encrypt=0x40000124,
                 security=0x400000C0,
                 printf=0x40000024,
-                quiet=(),
+                quiet=(0x40000668,),
             ),
             boot=BootTexts(
                 tag="esp32c5-eco2-20250121",

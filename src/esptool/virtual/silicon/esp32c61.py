@@ -118,7 +118,7 @@ SILICON = Silicon(
                 encrypt=0x40000124,
                 security=0x400000C0,
                 printf=0x40000024,
-                quiet=(),
+                quiet=(0x4000064C,),
             ),
             boot=BootTexts(
                 tag="esp32c61-eco3-20250228",

@@ -106,7 +106,7 @@ SILICON = Silicon(
                 encrypt=0x40000118,
                 security=0x400000BC,
                 printf=0x40000024,
-                quiet=(),
+                quiet=(0x400005D8,),
             ),
             boot=BootTexts(
                 tag="esp32h4-Jan12025",

@@ -104,7 +104,7 @@ SILICON = Silicon(
                 encrypt=0x4FC0011C,
                 security=0x4FC000BC,
                 printf=0x4FC00024,
-                quiet=(),
+                quiet=(0x4FC00414,),
             ),
             boot=BootTexts(
                 tag="esp32p4-20230811",
@@ -129,7 +129,7 @@ SILICON = Silicon(
                 encrypt=0x4FC0011C,
                 security=0x4FC000BC,
                 printf=0x4FC00024,
-                quiet=(),
+                quiet=(0x4FC00414,),
             ),
             boot=BootTexts(
                 tag="esp32p4-eco5-20250430",

@@ -100,7 +100,7 @@ SILICON = Silicon(
                 encrypt=0x400177E0,
                 security=0x40012098,
                 printf=0x4000FEE0,
-                quiet=(0x4000E4A0,),
+                quiet=(0x4000E4A0, 0x40018444),
             ),
             boot=BootTexts(
                 tag="esp32s2-rc4-20191025",

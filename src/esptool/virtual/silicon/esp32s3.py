@@ -109,7 +109,7 @@ SILICON = Silicon(
                 encrypt=0x4000096C,
                 security=0x40048174,
                 printf=0x400005D0,
-                quiet=(0x40001F74,),
+                quiet=(0x40001F74, 0x400016F8),
             ),
             boot=BootTexts(
                 tag="esp32s3-20210327",

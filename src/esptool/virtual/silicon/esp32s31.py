@@ -104,7 +104,7 @@ SILICON = Silicon(
                 encrypt=0x2F800130,
                 security=0x2F8000C4,
                 printf=0x2F800024,
-                quiet=(),
+                quiet=(0x2F800600,),
             ),
             boot=BootTexts(
                 tag="esp32s31-20251218",

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from esptool.protocol import rates
-from esptool.protocol.rates import FRAME, Heard, RateSearch, Trial
+from esptool.protocol.rates import AROUND, Heard, RateSearch, Trial
 
 BORNE = (115_200, 460_800, 921_600, 2_000_000, 3_000_000)
 
@@ -26,14 +26,15 @@ class Line:
     def tried(self, trial: Trial) -> Heard:
         self.trials.append(trial)
         chance = self.chance(trial.rate)
-        whole = (1 - chance) ** (2 * FRAME)
+        whole = (1 - chance) ** (2 * (trial.size + AROUND))
         good = lost = 0
         while good + lost < trial.frames and lost < 2:
             if self.rng.random() < whole:
                 good += 1
             else:
                 lost += 1
-        took = 0.004 + 2 * self.round_trip_s + (good + lost + 1) * FRAME * 10 / trial.rate
+        trips = 2 + (trial.frames if trial.window == 1 else 0)
+        took = 0.004 + trips * self.round_trip_s + trial.line_s * (good + lost) / trial.frames
         return Heard(good, took + (0.03 if lost else 0.0))
 
     def chance(self, rate: int) -> float:

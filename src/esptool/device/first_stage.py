@@ -195,7 +195,8 @@ class FirstStageLink:
             if not came:
                 self._silent(window)
             if worn(window.resent - before, len(frames)):
-                before = window.resent
+                # What was on its way is lost with the change.
+                before = window.resent + window.on_way
         self.resent += window.resent
 
     def _silent(self, window: BlockWindow) -> None:

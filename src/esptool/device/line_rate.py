@@ -14,27 +14,26 @@ from typing import TYPE_CHECKING
 from esptool.errors import PortError
 from esptool.protocol import rates, slip, stage
 from esptool.protocol.packets import BITS_A_BYTE
-from esptool.protocol.rates import FRAME, PATTERN, Heard, RateSearch, Trial
+from esptool.protocol.rates import AROUND, SHORT, Heard, RateSearch, Trial
 from esptool.protocol.stage import StageOp
 
 if TYPE_CHECKING:
     from esptool.device.first_stage import FirstStageLink
 
-#: Patterns on their way at once: less than makes a chip that hears nothing of them speak up again.
-WINDOW = 6
 #: A UART's moment after a change of its rate.
 SETTLE_S = 0.002
 #: Answers come within so many round trips, and this.
-ROUND_TRIPS, SLACK_S = 2.0, 0.012
+ROUND_TRIPS, SLACK_S = 2.0, 0.008
 #: A rate at which patterns take longer than line and round trips explain, by so much, is none.
 LATE_S = 0.05
 #: How often a chip is asked to come back, with how many copies, and bytes that make it give up a
 #: rate unheard.
 WAYS_BACK, COPIES, FEW_BYTES = 4, 3, 256
+FILLER = b"\x55"
 #: How often a rate is asked for on a line that hardly bears the present one.
 ASKS = 4
-#: Patterns of which half must pass at a rate that was asked for: a few bytes may well be damaged.
-ASKED_FRAMES = 4
+#: Patterns of which one must pass at a rate that was asked for: a few bytes may well be damaged.
+ASKED_FRAMES = 2
 #: Damaged blocks among those of the stub that send an automatic rate down, and how often all of
 #: them are sent before one that was asked for is given up.
 TOO_MANY, HOPELESS = 3, 3
@@ -89,11 +88,10 @@ class LineRate:
             if not self.link.port.is_open:
                 raise
             return False
-        good = self._patterns(ASKED_FRAMES)
-        if good < ASKED_FRAMES // 2:
-            self._home(heard=good > 0)
-            return False
-        return True
+        if self._patterns(Trial(baud, ASKED_FRAMES, SHORT, 1)):
+            return True
+        self._home(heard=False)
+        return False
 
     def worn(self, again: int, blocks: int) -> bool:
         """Go down where so many of the stub's blocks had to be sent again."""
@@ -124,15 +122,18 @@ class LineRate:
     def _tried(self, trial: Trial) -> Heard:
         began = self.link.now()
         try:
-            if trial.rate != self.link.baud:
+            new = trial.rate != self.link.baud
+            if new:
                 self._switch(trial.rate)
         except (ValueError, PortError):
             if not self.link.port.is_open:
                 raise
             return Heard(0, self.link.now() - began, refused=True)
-        good = self._patterns(trial.frames)
+        # A chip gives a new rate up in the middle of a first pattern that is long.
+        heard = not new or trial.size <= SHORT or self._patterns(Trial(trial.rate, 1, SHORT, 1))
+        good = self._patterns(trial) if heard else 0
         took = self.link.now() - began
-        explained = trial.line_s + (trial.frames / WINDOW + 4) * self._round_trip_s
+        explained = trial.line_s + (trial.frames / trial.window + 4) * self._round_trip_s
         if good < trial.frames - 1:
             self._home(heard=good > 0)
         return Heard(good, self.link.now() - began, late=took > explained + LATE_S)
@@ -143,7 +144,7 @@ class LineRate:
             try:
                 if baud != self.link.baud:
                     self._switch(baud)
-                if self._patterns(2):
+                if self._patterns(Trial(baud, 2, SHORT, 1)):
                     return True
             except (ValueError, PortError):
                 break
@@ -169,18 +170,18 @@ class LineRate:
         self.link.sleep(SETTLE_S)
         self.link.discard_input()
 
-    def _patterns(self, count: int) -> int:
-        """Send so many patterns; how many came back whole. Two that are lost end it."""
+    def _patterns(self, trial: Trial) -> int:
+        """Send the patterns of a trial; how many came back whole. Two that are lost end it."""
         link = self.link
         waiting: deque[tuple[int, bytes]] = deque()
         sent = good = lost = 0
         answer_s = ROUND_TRIPS * self._round_trip_s + SLACK_S
-        answer_s += (WINDOW + 1) * FRAME * BITS_A_BYTE / link.baud
-        while good + lost < count and lost < 2:
+        answer_s += (trial.window + 1) * (trial.size + AROUND) * BITS_A_BYTE / link.baud
+        while good + lost < trial.frames and lost < 2:
             burst = b""
-            while sent < count and len(waiting) < WINDOW:
+            while sent < trial.frames and len(waiting) < trial.window:
                 self._number = (self._number + 1) & 0xFFFF
-                pattern = self._random.randbytes(PATTERN)
+                pattern = self._random.randbytes(trial.size)
                 waiting.append((self._number, pattern))
                 burst += slip.encode(stage.request(StageOp.ECHO, self._number, pattern))
                 sent += 1
@@ -223,6 +224,9 @@ class LineRate:
         """
         rate = self.link.baud
         if rate != self.base:
+            if not heard:
+                self.link.port.send(FILLER * FEW_BYTES + slip.END)
+                self.link.sleep(FEW_BYTES * BITS_A_BYTE / rate + self._round_trip_s / 2)
             for round_ in range(WAYS_BACK):
                 if heard or round_:
                     self._send_home(rate)

@@ -20,14 +20,18 @@ STEPS = (115_200, 460_800, 921_600, 2_000_000, 3_000_000)
 BETWEEN = (230_400, 1_500_000)
 #: All of them, for stepping down.
 LADDER = tuple(sorted((*STEPS, *BETWEEN)))
-BUDGET_S = 0.3
+BUDGET_S = 0.27
 #: What is asked for instead of a rate: the best one that the line bears.
 AUTO = "auto"
-#: Bytes of one pattern, and what stands around them in its frame (header, seal, marks, escapes).
-#: Frames of this length come back while the next ones go out.
-PATTERN = 100
-FRAME = PATTERN + 12
+#: What stands around a pattern in its frame: header, seal, marks, escapes.
+AROUND = 12
+#: Patterns that fit into a FIFO come back while the next ones go out. At fast rates a chip may be
+#: too slow for both at once: there they are longer, and go one by one.
+FAST = 1_000_000
+SHORT, WINDOW = 100, 6
 QUICK_FRAMES, THOROUGH_FRAMES = 3, 40
+QUICK_FAST_FRAMES, THOROUGH_FAST_FRAMES = 2, 5
+MIDDLE, LONG = 200, 600
 #: A thorough trial has fewer frames where they would take longer.
 THOROUGH_S = 0.09
 #: A trial that fails costs about so much more: nothing comes, and the chip has to come back.
@@ -47,15 +51,29 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Go to a rate, and exchange so many patterns of `PATTERN` bytes."""
+    """Go to a rate, and exchange patterns.
+
+    Attributes:
+        frames: how many, each of `size` bytes.
+        window: how many are on their way at once.
+    """
 
     rate: int
     frames: int
+    size: int
+    window: int
+    thorough: bool = False
 
     @property
     def line_s(self) -> float:
-        """Seconds that it takes on the line."""
-        return (self.frames + 1) * FRAME * BITS_A_BYTE / self.rate
+        """Seconds that it takes on the line, besides round trips."""
+        frame_s = (self.size + AROUND) * BITS_A_BYTE / self.rate
+        return frame_s * (2 * self.frames if self.window == 1 else self.frames + 1)
+
+    @property
+    def most_s(self) -> float:
+        """What it may take: one with many short patterns ends soon where they are lost."""
+        return self.line_s + (FAILURE_S if self.window == 1 else FAILURE_S / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +138,7 @@ class RateSearch:
     def next(self) -> Trial | None:
         """The trial to make now; None when the search is over."""
         trial = self._wanted()
-        if trial is not None and self.spent_s + trial.line_s + FAILURE_S > self._budget_s:
+        if trial is not None and self.spent_s + trial.most_s > self._budget_s:
             # What passed a short trial is taken where there is no time for a thorough one.
             self.best = max(self._passed | self._proven)
             return None
@@ -132,7 +150,7 @@ class RateSearch:
         if self._climbing:
             rate = self._higher()
             if rate is not None:
-                return Trial(rate, QUICK_FRAMES)
+                return quick(rate)
             self._climbing = False
         candidates = [r for r in self._passed | self._hopes if r > max(self._proven)]
         return thorough(max(candidates)) if candidates else None
@@ -164,7 +182,7 @@ class RateSearch:
             self._drop(trial.rate, verdict)
             return verdict
         self._passed.add(trial.rate)
-        if trial.frames > QUICK_FRAMES:
+        if trial.thorough:
             self._proven.add(trial.rate)
             self.best = max(self._proven)
         return verdict
@@ -185,10 +203,22 @@ class RateSearch:
                 self._hopes.add(below)
 
 
+def quick(rate: int) -> Trial:
+    """A trial that tells whether a rate works at all."""
+    if rate < FAST:
+        return Trial(rate, QUICK_FRAMES, SHORT, WINDOW)
+    return Trial(rate, QUICK_FAST_FRAMES, MIDDLE, 1)
+
+
 def thorough(rate: int) -> Trial:
     """A trial that finds the errors of a line at its edge."""
-    fits = int(THOROUGH_S * rate / BITS_A_BYTE / FRAME)
-    return Trial(rate, max(QUICK_FRAMES + 1, min(THOROUGH_FRAMES, fits)))
+    if rate < FAST:
+        fits = int(THOROUGH_S * rate / BITS_A_BYTE / (SHORT + AROUND))
+        frames = max(QUICK_FRAMES + 1, min(THOROUGH_FRAMES, fits))
+        return Trial(rate, frames, SHORT, WINDOW, thorough=True)
+    fits = int(THOROUGH_S * rate / BITS_A_BYTE / (LONG + AROUND) / 2)
+    frames = max(QUICK_FAST_FRAMES + 1, min(THOROUGH_FAST_FRAMES, fits))
+    return Trial(rate, frames, LONG, 1, thorough=True)
 
 
 def lower(rate: int, least: int = LADDER[0]) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from esptool.records import dataclass
-from esptool.virtual.bus import Registers
+from esptool.virtual.bus import Peripheral, Registers
 from esptool.virtual.silicon.spec import UartKind
 
 _FIFO, _RAW, _ST, _ENA, _CLR, _CLKDIV, _STATUS, _CONF0, _CONF1 = (
@@ -248,3 +248,27 @@ class LoaderUsb(Registers):
         self._packet.clear()
         self._raw |= self._IN_EMPTY
         self.raised()
+
+
+class SlowCommand:
+    """A peripheral whose command takes a moment: code that counts looks at it sees it once.
+
+    ESP32's ROM from v3.0 on resets the chip where eFuses are read anew in no time.
+    """
+
+    def __init__(self, device: Peripheral, offset: int) -> None:
+        self._device, self._offset = device, offset
+        self._shown = 0
+
+    def read(self, offset: int) -> int:
+        """The command's register shows it once."""
+        word = self._device.read(offset)
+        if offset == self._offset:
+            word, self._shown = word | self._shown, 0
+        return word
+
+    def write(self, offset: int, value: int) -> None:
+        """Commands are carried out at once nevertheless."""
+        if offset == self._offset:
+            self._shown = value
+        self._device.write(offset, value)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from esptool.virtual.bus import Peripheral
 from esptool.virtual.genuine.core import Core, Trap
-from esptool.virtual.genuine.devices import LoaderUart, LoaderUsb
+from esptool.virtual.genuine.devices import LoaderUart, LoaderUsb, SlowCommand
 from esptool.virtual.genuine.intc import Both, Clic, Lines, Matrix
 from esptool.virtual.genuine.memory import Memory
 from esptool.virtual.genuine.riscv import RiscV
 from esptool.virtual.genuine.romfile import RomFile
+from esptool.virtual.genuine.xtensa import LX106, WINDOWED, Xtensa
 from esptool.virtual.silicon.spec import Answer, Arch, IntcKind
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ class Machine:
             self.usb = LoaderUsb(soc.options.link == "usb-jtag")
             self.usb.raised = self.update
             bus.attach(silicon.usb_jtag, 0x100, self.usb)
+        if soc.efuse is not None and silicon.efuse is not None:
+            slow = SlowCommand(soc.efuse, silicon.efuse.command)
+            bus.attach(silicon.efuse.base, 0x200, slow)
+        for fifo in silicon.uart.fifo:
+            if bus.peripheral_at(fifo) is None:
+                bus.attach(fifo, 0x100, self.uart)
         self.core = self._processor()
 
     # --- parts -------------------------------------------------------------------------------
@@ -92,10 +99,15 @@ class Machine:
 
     def _processor(self) -> Core:
         shape, bus = self.shape, self.soc.bus
-        assert self.soc.silicon.arch is Arch.RISCV
-        core = RiscV(self.memory, self)
         matrix = self._matrix = Matrix(self.update)
-        self._lines: Lines | Clic
+        self._lines: Lines | Clic | None = None
+        if self.soc.silicon.arch is not Arch.RISCV:
+            # Where sources have no matrix their numbers are those of the processor's lines.
+            if shape.intmtx:
+                bus.attach(shape.intmtx & -0x100, 0x200, matrix)
+            windows = self.soc.silicon.arch is Arch.XTENSA
+            return Xtensa(self.memory, self, WINDOWED if windows else LX106)
+        core = RiscV(self.memory, self)
         if shape.intc_kind in _IN_MATRIX:
             enable, priorities, threshold = _IN_MATRIX[shape.intc_kind]
             lines = Lines(self.update, enable=enable, priorities=priorities, threshold=threshold)
@@ -115,13 +127,20 @@ class Machine:
 
     # --- interrupts --------------------------------------------------------------------------
 
-    def _line(self) -> int | None:
-        active = []
+    def _active(self) -> list[int]:
+        shape, active = self.shape, []
         if self.uart.active:
-            active.append(self._matrix.line(self.shape.uart_source))
-        if self.usb is not None and self.shape.usb_source is not None and self.usb.active:
-            active.append(self._matrix.line(self.shape.usb_source))
-        return self._lines.choose(active) if active else None
+            active.append(shape.uart_source)
+        if self.usb is not None and shape.usb_source is not None and self.usb.active:
+            active.append(shape.usb_source)
+        if not shape.intmtx and shape.intc_kind is IntcKind.XTENSA:
+            return active
+        first = (shape.intmtx & 0xFF) // 4
+        return [self._matrix.line(first + source) for source in active]
+
+    def _line(self) -> int | None:
+        active = self._active()
+        return self._lines.choose(active) if active and self._lines is not None else None
 
     def _vector(self, line: int) -> int:
         """Where the handler of an interrupt is, by the core-local controller."""
@@ -134,7 +153,10 @@ class Machine:
 
     def update(self) -> None:
         """Something has changed that interrupts depend on."""
-        self.core.pending[0] = self._line() is not None
+        if isinstance(self.core, Xtensa):
+            self.core.request(sum({1 << line for line in self._active() if line}))
+        else:
+            self.core.pending[0] = self._line() is not None
 
     def _divider(self, value: int) -> None:
         divider = (value & 0xFFFFF) * 16 + (value >> 20 & 0xF)
@@ -209,7 +231,8 @@ class Machine:
         if self.usb is not None:
             self.usb.reset()
         self._matrix.words.clear()
-        self._lines.words.clear()
+        if self._lines is not None:
+            self._lines.words.clear()
         if isinstance(self._lines, Clic):
             self._lines.level = 0
         self.traps.clear()

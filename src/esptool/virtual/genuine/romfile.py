@@ -17,6 +17,8 @@ _HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 _SECTION = struct.Struct("<10I")
 _PROGRAM = struct.Struct("<8I")
 _SYMBOL = struct.Struct("<IIIBBH")
+#: Sections end at multiples of this.
+_PADDING = 16
 _LOAD, _PROGBITS, _SYMTAB, _NOBITS, _ALLOC = 1, 1, 2, 8, 2
 
 
@@ -147,14 +149,25 @@ def _initial_values(pieces: list[Piece], sections: list[tuple[int, bytes]]) -> l
     """
     out = []
     for start, contents in sections:
-        entry = struct.pack("<II", start, start + len(contents))
         for piece in pieces:
-            at = piece.data.find(entry)
-            if at >= 0 and at % 4 == 0:
-                (source,) = struct.unpack_from("<I", piece.data, at + 8)
+            source = _copied_from(piece.data, start, len(contents))
+            if source is not None:
                 out.append(Piece(source, source, contents))
                 break
     return out
+
+
+def _copied_from(rom: bytes, start: int, size: int) -> int | None:
+    """The place in the ROM by that entry of the table; sections may be padded behind its end."""
+    wanted = struct.pack("<I", start)
+    at = rom.find(wanted)
+    while at >= 0:
+        if at % 4 == 0 and at + 12 <= len(rom):
+            end, source = struct.unpack_from("<II", rom, at + 4)
+            if start < end <= start + size < end + _PADDING:
+                return int(source)
+        at = rom.find(wanted, at + 1)
+    return None
 
 
 def _text_table(data: bytes, section: tuple[int, ...]) -> bytes:

@@ -84,6 +84,11 @@ class LoaderUart(Registers):
         register, bit = self._layout.autobaud
         return bool(self.words.get(register, 0) >> bit & 1)
 
+    @property
+    def interrupts(self) -> bool:
+        """Bytes are fetched by a handler of interrupts."""
+        return bool(self.words.get(_ENA, 0) & (_RX_FULL | _RX_TIMEOUT))
+
     def hear(self, data: bytes, baud: int) -> None:
         """Edges on the line."""
         if self.measures:

@@ -23,6 +23,8 @@ _PIECE = 200_000
 #: While the host listens in vain, the code is given so many more.
 _MORE = 100_000
 _LOOK_AGAIN_S = 0.02
+#: What the buffer of every ROM's handler holds.
+_BUFFERED = 200
 #: No text that the ROM prints holds it.
 _FRAME_MARK = b"\xc0"
 #: Direction and command of a request to load a program, and its least length.
@@ -42,6 +44,8 @@ class RunningRom(Program):
         self._host_baud = 0
         #: The loader has found where it is called, and has answered.
         self._answers = False
+        self._coming = bytearray()
+        self._quiet = True
         self._usb = soc.options.link == "usb-jtag" and machine.usb is not None
 
     def begin(self, cause: int, download: bool) -> None:
@@ -67,7 +71,7 @@ class RunningRom(Program):
         if self._usb and machine.usb is not None:
             machine.usb.feed(data)
         elif self._answers:
-            machine.uart.feed(data)
+            self._coming += data
         else:
             began = time.monotonic()
             self._at_pace(data)
@@ -137,13 +141,31 @@ class RunningRom(Program):
         end = core.count[0] + budget
         until = time.monotonic() + self._soc.slice_s if self._soc.slice_s else math.inf
         while core.count[0] < end and self._soc.program is self:
+            self._arrive()
             core.run(min(_PIECE, end - core.count[0]), waiting=self._waiting)
             self._send()
             if machine.restarts:
                 self._soc.reboot()
                 return
+            self._quiet = core.idle
+            if self._quiet and self._coming:
+                continue
             if core.idle or core.halted or time.monotonic() > until:
                 break
+
+    def _arrive(self) -> None:
+        """What has come on the line gets into the FIFO.
+
+        On silicon it never comes faster than the code takes it. A handler of interrupts puts what
+        is there into a buffer, so it is given no more than fits until it has nothing to do.
+        """
+        uart = self.machine.uart
+        if self._coming and (self._quiet or not uart.interrupts):
+            size = _BUFFERED if uart.interrupts else len(self._coming)
+            uart.feed(bytes(self._coming[:size]))
+            del self._coming[:size]
+            self.machine.core.touched += 1
+            self._quiet = False
 
     def _send(self) -> None:
         machine = self.machine

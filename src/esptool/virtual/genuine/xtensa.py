@@ -120,8 +120,8 @@ class Xtensa(Core):
         self._lines = 0
 
     def steady(self) -> tuple[int, ...]:
-        """The registers that calls keep, and the window."""
-        return (self.base, *self.regs[: 8 if self.windowed else 2], *self.regs[12:16])
+        """All registers: those of callers tell how far a copy from a buffer has come."""
+        return (self.base, *self.regs)
 
     def translate(self, pc: int) -> tuple[str, int]:
         """See `Core.translate`."""

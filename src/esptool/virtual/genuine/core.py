@@ -84,6 +84,7 @@ class Core:
         self.hooks: dict[int, Callable[[], None]] = {}
         #: (start, end) of what code in RAM must not store to.
         self.guard: list[tuple[int, int]] = []
+        self._guarded: set[int] = set()
         self._blocks: dict[int, Block] = {}
         self._waits: set[tuple[int, tuple[int, ...]]] = set()
         m = memory
@@ -100,6 +101,7 @@ class Core:
             "Trap": Trap,
             "cpu": self,
             "G": self.guarded,
+            "GP": self._guarded,
         }
 
     # --- an instruction set ----------------------------------------------------------------------
@@ -141,6 +143,13 @@ class Core:
             return
         if address >> SHIFT not in memory.octets:
             self.outside.store(address, size, value, pc)
+
+    def watch(self, ranges: list[tuple[int, int]]) -> None:
+        """Tell of what code in RAM stores to these (start, end)."""
+        self.guard = ranges
+        self._guarded.clear()
+        for start, end in ranges:
+            self._guarded.update(range(start >> SHIFT, (end - 1 >> SHIFT) + 1))
 
     def guarded(self, address: int, size: int, pc: int) -> None:
         """Code in RAM stores there."""

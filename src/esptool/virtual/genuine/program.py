@@ -39,7 +39,7 @@ class RunningRom(Program):
         self._frames = FrameReader()
         self._met: set[str] = set()
         machine.on_watched = self._watched
-        machine.core.guard = []
+        machine.core.watch([])
         self._heard = b""
         self._host_baud = 0
         #: The loader has found where it is called, and has answered.
@@ -93,7 +93,7 @@ class RunningRom(Program):
                     f"{', '.join(met)}."
                 )
             # From now on a program may run; what it stores is looked at.
-            machine.core.guard = [(low, high) for _, low, high in machine.rom.own]
+            machine.core.watch([(low, high) for _, low, high in machine.rom.own])
 
     def _watched(self, address: int, owner: str, function: str) -> None:
         if owner not in self._met:

@@ -566,7 +566,7 @@ class _Writer:
         address, known = self.address(rs1, imm)
         value = self.get(rs2)
         if self.ram and self.core.guard:
-            self.emit(f"G({address},{size},{self.pc})")
+            self.emit(f"if {address}>>12 in GP: G({address},{size},{self.pc})")
         if known is not None and not self.core.memory.is_ram(known):
             self.emit(f"st({address},{size},{value},{self.pc})")
             return True

@@ -100,6 +100,15 @@ def test_instructions_do_what_another_engine_does(seed: int) -> None:
     assert core.memory.read(RAM, 0x1000) == bytes(other.mem_read(RAM, 0x1000))
 
 
+def test_an_instruction_in_ram_may_lie_on_two_pages() -> None:
+    core = machine(b"")
+    core.memory.add(RAM + 0x1000, memoryview(bytearray(0x1000)), writable=True)
+    core.memory.write(RAM + 0xFFE, struct.pack("<II", 0x02A00513, 0x0000006F))  # li a0, 42; j .
+    core.restart(RAM + 0xFFE)
+    core.run(50, waiting=lambda: False)
+    assert core.regs[10] == 42
+
+
 def elf(code: bytes, texts: bytes) -> bytes:
     """A file of one segment: code, and what it says at 0x800."""
     image = code.ljust(0x800, b"\0") + texts.ljust(0x800, b"\0")

@@ -255,7 +255,10 @@ class _Writer:
         out = ["def b(R):"]
         if self.ram:
             a = self.start % PAGE
-            out.append(f" if P[{a}:{a + end - self.start}] != X: return renew({self.start})")
+# An instruction may begin on one page and end on the next.
+            stop = min(a + end - self.start, PAGE)
+            known = "X" if stop == a + end - self.start else f"X[:{stop - a}]"
+            out.append(f" if P[{a}:{stop}] != {known}: return renew({self.start})")
         out += [f" x{i}=R[{i}]" for i in sorted(self.used | self.dirty) if i]
         pad = " "
         if self.loops:

@@ -34,6 +34,7 @@ class Config:
     Attributes:
         registers: physical ones; 16 means that there are no windows.
         levels: of each interrupt line.
+        reset: offset of the first instruction from VECBASE.
         vectors: level to offset from VECBASE.
     """
 
@@ -43,6 +44,7 @@ class Config:
     kernel: int
     user: int
     double: int
+    reset: int
     vecbase: int = 0x40000000
     mask_level: int = 3
 
@@ -58,8 +60,11 @@ WINDOWED = Config(
     0x300,
     0x340,
     0x3C0,
+    0x400,
 )
-LX106 = Config(16, (1,) * 14 + (3,) + (1,) * 17, {2: 0x10, 3: 0x20}, 0x30, 0x50, 0x70, mask_level=1)
+LX106 = Config(
+    16, (1,) * 14 + (3,) + (1,) * 17, {2: 0x10, 3: 0x20}, 0x30, 0x50, 0x70, 0x80, mask_level=1
+)
 
 
 class Xtensa(Core):
@@ -109,7 +114,8 @@ class Xtensa(Core):
 
     def restart(self, pc: int) -> None:
         """As after a reset: all interrupts masked, no windows in use."""
-        super().restart(pc)
+        # An image without an entry of its own begins with the vectors.
+        super().restart(pc + self.config.reset if pc == self.config.vecbase else pc)
         self.sr.clear()
         self.ur.clear()
         self.ps = _EXCM | 0xF

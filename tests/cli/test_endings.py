@@ -15,6 +15,8 @@ import pytest
 import espefuse
 import espsecure
 import esptool
+from esptool.cli.ending import show_error
+from esptool.errors import FatalError
 from esptool.logger import log
 
 MODULES = {
@@ -189,3 +191,9 @@ def test_main_leaves_streams_and_signals_of_the_caller_alone(
             main(words)
         assert wrong.value.code == 2
     assert [sys.stdout, sys.stderr, *map(signal.getsignal, numbers)] == before
+
+
+def test_an_error_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    show_error(FatalError("'a\x1b[2Jb\x9b1mü' is damaged.", remedy="Read it\tanew."))
+    shown = capsys.readouterr().err
+    assert "'a\\x1b[2Jb\\x9b1mü' is damaged.\nRead it\tanew." in shown

@@ -85,7 +85,13 @@ def _outcome(main: Callable[[], None], lead: str, ended_by: list[int]) -> int:
 
 def show_error(error: BaseException, lead: str = "") -> None:
     """The line that all programs show for a failure."""
-    log.error(f"{lead}A fatal error occurred: {error}")
+    # Names from a damaged file system, or of files, must not steer the terminal.
+    text = "".join(f"\\x{ord(c):02x}" if _steers(c) else c for c in str(error))
+    log.error(f"{lead}A fatal error occurred: {text}")
+
+
+def _steers(c: str) -> bool:
+    return c not in "\n\t" and (c < " " or "\x7f" <= c < "\xa0")
 
 
 # --- standard streams --------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def no_files(name: str) -> bytes:
         ("key,type,encoding,value\nk,data,u8,1\n", "line 2: a namespace must come before"),
         (HEAD + "k,dta,u8,1\n", "line 3: 'dta' is no type.\nDid you mean 'data'?"),
         (HEAD + "k,data,u9,1\n", "line 3: 'u9' is no encoding"),
-        (HEAD + "k,data,u8,\n", "line 3: '' is no number"),
+        (HEAD + "k,data,u8,\n", "line 3: the value is no number"),
         (HEAD + "k,data,u8\n", "line 3: the value of 'k' is missing"),
         (HEAD + "k,data,u8,256\n", "line 3: 'k': 256 is out of the range of u8: 0 to 255"),
         (HEAD + "k,data,i8,-129\n", "out of the range of i8"),
@@ -36,7 +36,7 @@ def no_files(name: str) -> bytes:
         (HEAD + "k,file,binary,absent\n", "line 3: Cannot read the file 'absent'"),
         (HEAD + f"k,data,string,{'x' * 4000}\n", "may have 3999"),
         (HEAD + "k,data,blob_fill(2;0x00),abc\n", "has 3 bytes, more than 2"),
-        (HEAD + 'a,data,string,"two\nlines"\nb,data,u8,x\n', "line 5: 'x' is no number"),
+        (HEAD + 'a,data,string,"two\nlines"\nb,data,u8,x\n', "line 5: the value is no number"),
         (HEAD + "".join(f"n{i},namespace,,\n" for i in range(255)), "no more than 254"),
         (HEAD + f"k,data,hex2bin,{'00' * 20000}\n", "line 3: 'k': The values do not fit"),
     ],
@@ -106,7 +106,7 @@ def test_each_line_of_values_is_a_device() -> None:
         (CONFIG, "id,firmware_key\n1,2\n", "'v.csv' has no column 'serial_no'"),
         (CONFIG, VALUES + "1,2,3\n", "'v.csv', line 6: it has 3 values, and there are 6 columns"),
         (CONFIG, VALUES.partition("\n")[0], "has no line of values"),
-        (CONFIG, VALUES.replace("101", "many"), "'v.csv', line 3: 'many' is no number"),
+        (CONFIG, VALUES.replace("101", "many"), "'v.csv', line 3: the value is no number"),
     ],
 )
 def test_says_what_is_wrong_with_the_table_of_devices(config: str, values: str, said: str) -> None:

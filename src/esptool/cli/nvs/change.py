@@ -81,7 +81,7 @@ def _from_file(path: str, kind: Any, type_: str | None) -> Any:
         text = data.decode()
     except UnicodeDecodeError as e:
         raise UsageError(f"'{path}' is not UTF-8 text, as a value of this type is.") from e
-    return text if kind is Kind.STRING else parse(kind, text.strip())
+    return text if kind is Kind.STRING else parse(kind, text.strip(), f"What '{path}' holds")
 
 
 def _write(place: Place, nvs: Nvs, what: str, unchanged: str) -> None:

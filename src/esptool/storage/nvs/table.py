@@ -197,7 +197,7 @@ def _value(cell: Cell, read_file: ReadFile) -> tuple[Kind, Value]:
         except UnicodeDecodeError as e:
             raise UsageError(f"what '{text}' holds is not UTF-8 text.") from e
     kind = Kind(encoding)
-    return kind, parse(kind, text)
+    return kind, parse(kind, text, "the value")
 
 
 def unpacked(encoding: str, data: bytes) -> bytes:

@@ -134,8 +134,13 @@ def decode(kind: Kind, raw: bytes) -> Value:
     return int.from_bytes(raw, "little", signed=kind.value[0] == "i")
 
 
-def parse(kind: Kind, text: str) -> Value:
+def parse(kind: Kind, text: str, called: str | None = None) -> Value:
     """The value that a person writes: decimal or 0x numbers, text as it is, a blob in hex digits.
+
+    Args:
+        kind: its type.
+        text: what was written.
+        called: how errors call it where it must not be shown, as it may be a secret.
 
     Raises:
         UsageError: that is no such value.
@@ -153,11 +158,18 @@ def parse(kind: Kind, text: str) -> Value:
                 return int(text, base)
             except ValueError:
                 continue
-        raise UsageError(f"'{text}' is no number: write it in decimal, or with 0x.")
+        raise UsageError(
+            f"{called or _quoted(text)} is no number, as {kind.value} is: write it in decimal, or "
+            "with 0x."
+        )
     try:
         return float(text)
     except ValueError as e:
-        raise UsageError(f"'{text}' is no number.") from e
+        raise UsageError(f"{called or _quoted(text)} is no number, as {kind.value} is.") from e
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'"
 
 
 def name_bytes(name: str, what: str) -> bytes:

@@ -224,6 +224,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_changes(
         (["write-flash", "ota_0"], "Must be pairs"),
         (["read-flash", "0x9000", "x"], "is not a valid integer"),
         (["read-flash", "nvs"], "Missing argument 'OUTPUT'"),
+        (["read-flash", "nvs", "0x1000"], "Missing argument 'OUTPUT'"),
         (["erase-region", "0x9000"], "Missing argument 'SIZE'"),
         (["erase-region", "-1"], ""),
     ],

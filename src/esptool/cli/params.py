@@ -290,6 +290,15 @@ class PairsArgument(click.Argument):
         return self.metavar or "<address> <filename>..."
 
 
+def _is_size(word: Any) -> bool:
+    """A file is hardly called that: it is the size, and the file has been forgotten."""
+    try:
+        int(word, 0)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 class RangeArgument(click.Argument):
     """The address of a range: a number, or the name of a partition, whose size is known.
 
@@ -310,7 +319,8 @@ class RangeArgument(click.Argument):
             except ValueError:
                 given = [opts.get(name) for name in self.behind[:-1]]
                 assert isinstance(opts, dict)
-                opts.update(zip(self.behind, ("all", *given), strict=True))
+                if not any(_is_size(word) for word in given):
+                    opts.update(zip(self.behind, ("all", *given), strict=True))
         return super().handle_parse_result(ctx, opts, args)
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -415,6 +414,8 @@ WRONG = [
     (["build", "absent.csv", "out.bin", "--size", "0x3000"], "absent.csv"),
     (["build", "noise.bin", "out.bin", "--size", "0x3000"], "is not UTF-8 text"),
     (["build", "t.csv", "out.bin", "--size", "0x3000", "--id", "x"], "add --devices"),
+    (["list", "no/such/nvs.bin"], "There is no file 'no/such/nvs.bin'"),
+    (["list", "./folder"], "'./folder' is a folder"),
     (["build", "t.csv"], "Missing argument 'OUTPUT'"),
     (["build", "t.csv", "out.bin"], "Say how large"),
     (["build", "t.csv", "out.bin", "3 pages"], "Say how large"),
@@ -447,7 +448,8 @@ def test_wrong_input_is_one_error_and_changes_nothing(
     (tmp_path / "large.bin").write_bytes(bytes(20000))
     (tmp_path / "t.csv").write_text(TABLE)
     (tmp_path / "v.csv").write_text("ssid\nhome\n")
-    before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
+    (tmp_path / "folder").mkdir()
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
     try:
         with pytest.raises((FatalError, SystemExit)) as error:
             esptool.main(["nvs", *words])
@@ -455,4 +457,33 @@ def test_wrong_input_is_one_error_and_changes_nothing(
         err = capsys.readouterr().err
     told = str(error.value) if isinstance(error.value, FatalError) else err
     assert said in told
-    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["build", "t.csv", "out.bin", "--size", "0x3000"],
+        ["build", "f.csv", "out.bin", "--size", "0x3000"],
+        ["set", "nvs.bin", "wifi", "pin", "--type", "u32", "--value-file", "secret.txt"],
+        ["set", "nvs.bin", "wifi", "pin", "--type", "double", "--value-file", "secret.txt"],
+    ],
+)
+def test_a_value_from_a_file_is_not_shown_in_an_error(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("nvs.bin").write_bytes(sample())
+    Path("secret.txt").write_text("opensesame")
+    head = "key,type,encoding,value\nwifi,namespace,,\n"
+    Path("t.csv").write_text(f"{head}password,data,u8,opensesame\n")
+    Path("f.csv").write_text(f"{head}password,file,u8,secret.txt\n")
+    with pytest.raises(FatalError, match="is no number") as error:
+        esptool.main(["nvs", *words])
+    assert "opensesame" not in str(error.value)
+
+
+def test_a_pipe_may_stand_in_place_of_the_name(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "nvs.bin").write_bytes(sample())
+    with open(tmp_path / "nvs.bin", "rb") as file:
+        assert "6\n" in run("nvs", "get", f"/dev/fd/{file.fileno()}", "wifi", "channel")

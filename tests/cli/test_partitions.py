@@ -24,6 +24,7 @@ ota_1,app,ota_1,,64K
 storage,data,littlefs,,64K,encrypted
 """
 TABLE = PartitionTable.from_csv(CSV)
+DAMAGED = TABLE.to_bytes().replace(b"nvs", b"nvt", 1)
 
 
 class Desk:
@@ -42,6 +43,9 @@ class Desk:
             "wrong.csv": b"a,data,nvs,,24K\na,data,fat,,64K\n",
             "blank.bin": b"\xff" * 0x40000,
             "elf.bin": b"\x7fELF" + bytes(60),
+            "damaged.bin": DAMAGED,
+            # A sound one further on may be a leftover.
+            "two.bin": (b"\xff" * 0x8000 + DAMAGED).ljust(0x9000, b"\xff") + TABLE.to_bytes(),
         }.items():
             (folder / name).write_bytes(data)
         dump = bytearray(b"\xff" * 0x60000)
@@ -186,7 +190,10 @@ WRONG = [
     (["partitions", "--partition-table-offset", "0x9000", *DUMP], "does not begin with AA 50"),
     (["ota", "status", "--file", "table.bin"], "is a partition table: no partitions are in it"),
     (["ota", "status", "--file", "blank.bin"], "has no partition table"),
-    (["ota", "write", "text.bin", *DUMP], "not a valid image"),
+    (["partitions", "check", "damaged.bin"], "damaged.bin': .* damaged: its MD5"),
+    (["partitions", "--partition-table", "damaged.bin", *DUMP], "damaged.bin': .* its MD5"),
+    (["partitions", "--file", "two.bin"], "two.bin' at 0x8000: .* damaged"),
+    (["ota", "write", "text.bin", *DUMP], "text.bin': This is not a valid image"),
     (["ota", "write", "elf.bin", *DUMP], "is an ELF file"),
     (["ota", "write", "empty.bin", *DUMP], "empty"),
     (["ota", "boot", "7", *DUMP], "There is no slot '7'"),

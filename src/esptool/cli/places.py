@@ -64,12 +64,28 @@ def table_source(values: MutableMapping[str, Any]) -> TableSource:
 
 
 def partition_name(values: MutableMapping[str, Any]) -> str:
-    """PARTITION, taken out of `values`; a file that is named in its place is as good as --file."""
+    """PARTITION, taken out of `values`; a file that is named in its place is as good as --file.
+
+    Raises:
+        UsageError: it can only be the path of a file, and there is none.
+    """
     name: str = values.pop("partition")
-    looks_so = "." in name or os.path.dirname(name)
-    if values["file"] is None and looks_so and os.path.isfile(name):
+    is_path = bool(os.path.dirname(name))
+    if values["file"] is not None or not (is_path or "." in name):
+        return name
+    if os.path.exists(name) and not os.path.isdir(name):
         values["file"] = name
         return ""
+    if is_path:
+        from esptool.errors import UsageError
+
+        raise UsageError(
+            f"'{name}' is a folder." if os.path.isdir(name) else f"There is no file '{name}'.",
+            remedy="Give a file, or the name of a partition.",
+        )
+    from esptool.logger import log
+
+    log.note(f"There is no file '{name}': it is taken for the name of a partition.")
     return name
 
 

@@ -108,7 +108,11 @@ def refuse_unfit(data: bytes, name: str | None, demands: Demands, *, force: bool
         ImageError: names what is wrong.
     """
     what = "The image" if name is None else f"'{name}'"
-    info = examine(data, None, name)
+    try:
+        info = examine(data, None, name)
+    except ImageError as e:
+        remedy = e.remedy or "Give the .bin file of an application, as its build makes it."
+        raise ImageError(f"{what}: {e.message}", remedy=remedy) from None
     for problem in _damage(info):
         raise ImageError(f"{what} is damaged: {problem}", remedy="Build or fetch it again.")
     if info.bootloader is not None:

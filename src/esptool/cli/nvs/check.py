@@ -48,10 +48,12 @@ def _run(state: Globals, /, json: bool, **values: Any) -> None:
                 head = f"Page {page.number}: {page.state}{number}{version}"
                 log.print(head + (used if page.sequence is not None else ""))
             for problem in nvs.problems:
-                log.print(f"{problem}.")
+                log.print(common.sentence(problem))
     if damage:
         count = "One thing is" if len(damage) == 1 else f"{len(damage)} things are"
-        raise FatalError(f"{count} wrong with the NVS in {place.label}: {damage[0]}.")
+        raise FatalError(
+            f"{count} wrong with the NVS in {place.label}: {common.sentence(damage[0])}"
+        )
     log.print("Nothing is wrong with it.")
 
 

@@ -183,6 +183,11 @@ def as_data(entry: Entry, *, hidden: bool = False) -> dict[str, object]:
     return found
 
 
+def sentence(problem: Problem) -> str:
+    """A problem with one stop at its end."""
+    return f"{str(problem).rstrip('.')}."
+
+
 def problem_data(problem: Problem) -> dict[str, object]:
     """A problem for JSON."""
     return {
@@ -198,7 +203,7 @@ def tell_problems(nvs: Nvs) -> None:
     from esptool.logger import log
 
     for problem in nvs.problems[:_MOST]:
-        (log.warning if problem.damage else log.note)(f"{problem}.".replace("..", "."))
+        (log.warning if problem.damage else log.note)(sentence(problem))
     if len(nvs.problems) > _MOST:
         log.warning(f"And {len(nvs.problems) - _MOST} more; 'esptool nvs check' shows all.")
 

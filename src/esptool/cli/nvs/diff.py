@@ -46,11 +46,11 @@ def _run(
                 log.print(line)
         for label, nvs in (("the first", old), ("the second", new)):
             if nvs.problems:
-                log.warning(f"There is damage in {label}: {nvs.problems[0]}.")
+                log.warning(f"There is damage in {label}: {common.sentence(nvs.problems[0])}")
         if not found:
             log.print("Both hold the same values.")
     if found and exit_code:
-        raise VerifyError(f"{len(found)} keys differ.")
+        raise VerifyError("One key differs." if len(found) == 1 else f"{len(found)} keys differ.")
 
 
 class _Show:

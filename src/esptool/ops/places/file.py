@@ -94,7 +94,10 @@ class FileFlash(Flash):
 
     @cached_property
     def found_table(self) -> tuple[int, PartitionTable]:
-        found = self._source.loaded(self.bootloader_offset) or self._own_table
+        found = self._source.loaded(self.bootloader_offset)
+        if found is None:
+            self._refuse_damaged_table()
+            found = self._own_table
         if found is None:
             raise StorageError(
                 f"{self.label} has no partition table from {DEFAULT_OFFSET:#x} to "
@@ -102,6 +105,20 @@ class FileFlash(Flash):
                 remedy=f"Say where it is with --partition-table-offset. {GIVE_TABLE}",
             )
         return found
+
+    def _refuse_damaged_table(self) -> None:
+        """As on a device: one further on may be a leftover, so none is looked for."""
+        told = self._source.offset
+        at = DEFAULT_OFFSET if told is None else told
+        data = self.read(0, self.size) if self.is_table else self.read(at, TABLE_SIZE)
+        if data[: len(MAGIC)] != MAGIC and told is None:
+            return
+        where = self.label if self.is_table else f"{self.label} at {at:#x}"
+        try:
+            PartitionTable.from_bytes(data)
+        except StorageError as e:
+            remedy = "Build or read it again." if self.is_table else GIVE_TABLE
+            raise StorageError(f"{where}: {e.message}", remedy=remedy) from None
 
     @cached_property
     def _own_table(self) -> tuple[int, PartitionTable] | None:

@@ -58,9 +58,9 @@ def load_table(
     from esptool.textfile import LARGEST, decode_text
 
     data, _name = read_source(path)
-    if data[:2] == MAGIC:
-        return PartitionTable.from_bytes(data)
     try:
+        if data[:2] == MAGIC:
+            return PartitionTable.from_bytes(data)
         if len(data) > LARGEST:
             raise StorageError("it is too large for a table in CSV.")
         text = decode_text(data, f"The partition table '{path}'")

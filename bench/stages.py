@@ -106,8 +106,10 @@ def main() -> int:
                     if end.startswith("unclear"):
                         bad += 1
                         print(f"{chip} {way} {kind} {at}: {end}", flush=True)
-                print(f"{chip:<9} {way} {kind:<7} of {size}: {dict(ends)}, slowest {slowest:.2f} s",
-                      flush=True)
+                print(
+                    f"{chip:<9} {way} {kind:<7} of {size}: {dict(ends)}, slowest {slowest:.2f} s",
+                    flush=True,
+                )
     return 1 if bad else 0
 
 

@@ -77,7 +77,9 @@ class Code:
             )
             listing = subprocess.run(
                 [prefix + "objdump", "-h", work / "stub.elf"],
-                capture_output=True, text=True, check=True,
+                capture_output=True,
+                text=True,
+                check=True,
             )
             row = next((r.split() for r in listing.stdout.splitlines() if f" {part} " in r), None)
             if row is not None and target.exists():

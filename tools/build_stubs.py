@@ -65,8 +65,18 @@ _FIRST_OPCODE = min(NAND_HANDLERS)
 _BUILD_WORD = 4
 
 COMMON = [
-    "-Os", "-std=gnu11", "-ffreestanding", "-fno-builtin", "-nostdlib", "-ffunction-sections",
-    "-fno-common", "-fno-jump-tables", "-fno-ident", "-fcallgraph-info=su", "-Wall", "-Wextra",
+    "-Os",
+    "-std=gnu11",
+    "-ffreestanding",
+    "-fno-builtin",
+    "-nostdlib",
+    "-ffunction-sections",
+    "-fno-common",
+    "-fno-jump-tables",
+    "-fno-ident",
+    "-fcallgraph-info=su",
+    "-Wall",
+    "-Wextra",
     "-Werror",
 ]
 
@@ -155,9 +165,20 @@ def build(name: str, spec: ChipSpec, work: Path) -> Built:
     # Plain names and one directory, so that no path gets into the output.
     _run(gcc, *COMMON, *tools.flags, "-c", *sources, cwd=work)
     objects = [Path(s).stem + ".o" for s in sources]
-    _run(gcc, *tools.flags, "-nostdlib", "-Wl,--gc-sections",
-         "-Wl,-z,max-page-size=4", "-T", "stub.ld", "-o", "stub.elf", *objects,
-         *(("-lgcc",) if spec.arch is Arch.RISCV else ()), cwd=work)
+    _run(
+        gcc,
+        *tools.flags,
+        "-nostdlib",
+        "-Wl,--gc-sections",
+        "-Wl,-z,max-page-size=4",
+        "-T",
+        "stub.ld",
+        "-o",
+        "stub.elf",
+        *objects,
+        *(("-lgcc",) if spec.arch is Arch.RISCV else ()),
+        cwd=work,
+    )
     plugged = "PLUGIN_START" in (work / "chip.ld").read_text()
     if plugged:
         _build_plugin(tools, spec, work)
@@ -174,9 +195,21 @@ def _build_plugin(tools: Toolchain, spec: ChipSpec, work: Path) -> None:
     sources = [source.name for source in files if source.suffix == ".c"]
     _run(gcc, *COMMON, *tools.flags, "-c", *sources, cwd=work)
     objects = [Path(s).stem + ".o" for s in sources]
-    _run(gcc, *tools.flags, "-nostdlib", "-Wl,-z,max-page-size=4", "-Wl,--just-symbols=stub.elf",
-         "-Wl,-e,on_nand_attach", "-T", "plugin.ld", "-o", "plugin.elf", *objects,
-         *(("-lgcc",) if spec.arch is Arch.RISCV else ()), cwd=work)
+    _run(
+        gcc,
+        *tools.flags,
+        "-nostdlib",
+        "-Wl,-z,max-page-size=4",
+        "-Wl,--just-symbols=stub.elf",
+        "-Wl,-e,on_nand_attach",
+        "-T",
+        "plugin.ld",
+        "-o",
+        "plugin.elf",
+        *objects,
+        *(("-lgcc",) if spec.arch is Arch.RISCV else ()),
+        cwd=work,
+    )
 
 
 def _section(tools: Toolchain, elf: str, part: str, work: Path) -> bytes:
@@ -191,9 +224,7 @@ def _symbols(tools: Toolchain, elf: str, work: Path) -> dict[str, int]:
     return {row[2]: int(row[0], 16) for row in rows if len(row) == 3}
 
 
-def _collect(
-    name: str, spec: ChipSpec, tools: Toolchain, work: Path, plugged: bool
-) -> Built:
+def _collect(name: str, spec: ChipSpec, tools: Toolchain, work: Path, plugged: bool) -> Built:
     parts = {part: _section(tools, "stub.elf", part, work) for part in ("text", "data")}
     symbols = _symbols(tools, "stub.elf", work)
     text, ram, free = (symbols[name] for name in ("TEXT_START", "RAM_START", "TEXT_SIZE"))
@@ -205,8 +236,9 @@ def _collect(
     table = symbols["plugin_table"] - ram if plugged else 0
     if plugged:
         digest = hashlib.sha256(parts["text"] + parts["data"]).digest()
-        parts["data"] = parts["data"][:table] + digest[:_BUILD_WORD] + parts["data"][
-            table + _BUILD_WORD :]
+        parts["data"] = (
+            parts["data"][:table] + digest[:_BUILD_WORD] + parts["data"][table + _BUILD_WORD :]
+        )
     fields: dict[str, object] = {
         "entry": symbols["start"],
         "text": base64.b64encode(parts["text"]).decode(),
@@ -224,8 +256,11 @@ def _collect(
         "ram": [
             {"what": "code", "start": text, "size": len(parts["text"])},
             {"what": "data", "start": ram, "size": len(parts["data"])},
-            {"what": "zeroed", "start": symbols["bss_start"],
-             "size": symbols["bss_end"] - symbols["bss_start"]},
+            {
+                "what": "zeroed",
+                "start": symbols["bss_start"],
+                "size": symbols["bss_end"] - symbols["bss_start"],
+            },
             {"what": "stack", "start": symbols["stack_top"] - STACK, "size": STACK},
         ],
     }
@@ -268,8 +303,19 @@ def _first(
     gcc = tools.prefix + "gcc"
     _run(gcc, *COMMON, *tools.stage_flags, "-c", *sources, cwd=work)
     objects = [Path(s).stem + ".o" for s in sources]
-    _run(gcc, *tools.stage_flags, "-nostdlib", "-Wl,--gc-sections",
-         "-Wl,-z,max-page-size=4", "-T", "stage.ld", "-o", "stage.elf", *objects, cwd=work)
+    _run(
+        gcc,
+        *tools.stage_flags,
+        "-nostdlib",
+        "-Wl,--gc-sections",
+        "-Wl,-z,max-page-size=4",
+        "-T",
+        "stage.ld",
+        "-o",
+        "stage.elf",
+        *objects,
+        cwd=work,
+    )
     text, unpacker = (_section(tools, "stage.elf", part, work) for part in ("text", "unpack"))
     own = _symbols(tools, "stage.elf", work)
     deepest = stub_stack.read(work).deepest("stage")
@@ -297,8 +343,13 @@ def _first(
         "packed": base64.b64encode(packed).decode(),
         "packed_at": packed_at,
         "plain_at": plain_at,
-        "facts": {"text": len(text), "unpacker": len(unpacker), "packed": len(packed),
-                  "stack": STAGE_STACK, "stack_used": deepest},
+        "facts": {
+            "text": len(text),
+            "unpacker": len(unpacker),
+            "packed": len(packed),
+            "stack": STAGE_STACK,
+            "stack_used": deepest,
+        },
     }
 
 
@@ -316,8 +367,10 @@ def _plugin(tools: Toolchain, work: Path) -> dict[str, object]:
         "text": base64.b64encode(_section(tools, "plugin.elf", "text", work)).decode(),
         "text_start": start,
         "bss_size": 0,
-        "handlers": {f"{op:#X}".replace("X", "x"): symbols[name] - start
-                     for op, name in NAND_HANDLERS.items()},
+        "handlers": {
+            f"{op:#X}".replace("X", "x"): symbols[name] - start
+            for op, name in NAND_HANDLERS.items()
+        },
     }
 
 
@@ -408,17 +461,21 @@ def _sizes(path: Path) -> dict[str, dict[str, int]]:
 
 def report(built: dict[str, Built], before: dict[str, dict[str, int]]) -> None:
     """Print a table of sizes and how they changed since `before`."""
-    print(f"{'stub':<14}{'code':>7}{'data':>7}{'bss':>8}{'stack':>7}{'used':>7}{'change':>8}"
-          f"{'since release':>15}{'first':>7}{'unpack':>7}{'stack':>7}{'packed':>8}")
+    print(
+        f"{'stub':<14}{'code':>7}{'data':>7}{'bss':>8}{'stack':>7}{'used':>7}{'change':>8}"
+        f"{'since release':>15}{'first':>7}{'unpack':>7}{'stack':>7}{'packed':>8}"
+    )
     for name, stub in built.items():
         f = stub.facts
         old = before.get(name)
         change = f"{_loaded(f) - _loaded(old):+d}" if old else "new"
         since = f"{f['since_release']:+}" if "since_release" in f else ""
         first: Any = f["first"]
-        print(f"{name:<14}{f['text']:>7}{f['data']:>7}{f['bss']:>8}{f['stack']:>7}"
-              f"{f['stack_used']:>7}{change:>8}{since:>15}{first['text']:>7}"
-              f"{first['unpacker']:>7}{first['stack_used']:>7}{first['packed']:>8}")
+        print(
+            f"{name:<14}{f['text']:>7}{f['data']:>7}{f['bss']:>8}{f['stack']:>7}"
+            f"{f['stack_used']:>7}{change:>8}{since:>15}{first['text']:>7}"
+            f"{first['unpacker']:>7}{first['stack_used']:>7}{first['packed']:>8}"
+        )
 
 
 def main() -> int:
@@ -436,9 +493,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as there:
         built = build_all(names, Path(there))
         files = [f"{folder}{name}.json" for name in built for folder in ("", f"{FIRST}/")]
-        differ = [f for f in files
-                  if not (OUT / f).exists()
-                  or (OUT / f).read_bytes() != (Path(there) / f).read_bytes()]
+        differ = [
+            f
+            for f in files
+            if not (OUT / f).exists() or (OUT / f).read_bytes() != (Path(there) / f).read_bytes()
+        ]
     print("same" if not differ else "different: " + ", ".join(differ))
     return 1 if differ else 0
 

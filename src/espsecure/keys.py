@@ -240,9 +240,7 @@ def load_public_v1(data: bytes, name: str = "key file") -> ec.EllipticCurvePubli
     return key
 
 
-def point(
-    key: ec.EllipticCurvePublicKey, *, byteorder: Literal["big", "little"] = "big"
-) -> bytes:
+def point(key: ec.EllipticCurvePublicKey, *, byteorder: Literal["big", "little"] = "big") -> bytes:
     """The public point: x then y, each as long as the curve, in one byte order."""
     numbers = key.public_numbers()
     size = (key.key_size + 7) // 8

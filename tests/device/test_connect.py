@@ -190,4 +190,3 @@ def test_a_board_with_a_large_capacitor_is_reached_by_a_later_attempt(
         assert [e for e in events if isinstance(e, Connecting)][-1] == Connecting(
             attempts, done=True
         )
-

@@ -71,9 +71,7 @@ def test_one_that_is_not_this_versions_is_named(
     url = leave("esp32c3", 921_600, "public" if missing == "all" else "model")
     if missing == "one":
         less = Capability.all() & ~Capability.CRC32_SUM
-        monkeypatch.setattr(
-            "esptool.virtual.stub_ext._CAPABILITIES", int(less), raising=True
-        )
+        monkeypatch.setattr("esptool.virtual.stub_ext._CAPABILITIES", int(less), raising=True)
     capsys.readouterr()
     esptool.main(["--port", url, "--baud", "921600", "--before", "no-reset", "flash-id"])
     said = capsys.readouterr().out

@@ -305,17 +305,16 @@ def test_several_files_are_signed_at_once(
         ok("verify-signature", "-v", "2", "-k", key, file)
 
 
-def test_an_empty_file_is_signed_with_a_warning(
-    ok: Run, key_folder: Path, tmp_path: Path
-) -> None:
+def test_an_empty_file_is_signed_with_a_warning(ok: Run, key_folder: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "empty", tmp_path / "out"
     data.write_bytes(b"")
     signed = ok("sign-data", "-v", "2", "-k", key_folder / "ecdsa256.pem", "-o", out, data)
     assert "is empty" in signed.err
     data.write_bytes(b"x")
-    assert "is empty" not in ok(
-        "sign-data", "-v", "2", "-k", key_folder / "ecdsa256.pem", "-o", out, data
-    ).err
+    assert (
+        "is empty"
+        not in ok("sign-data", "-v", "2", "-k", key_folder / "ecdsa256.pem", "-o", out, data).err
+    )
 
 
 def test_signing_a_long_file_takes_little_memory(key_folder: Path, tmp_path: Path) -> None:

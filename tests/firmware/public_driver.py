@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs in the public tool's environment: one command line, with the stub files of a folder.
 
-    python public_driver.py FOLDER ARGUMENT...
+python public_driver.py FOLDER ARGUMENT...
 """
 
 import sys

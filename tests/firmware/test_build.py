@@ -23,7 +23,9 @@ COMPILERS = ("riscv64-unknown-elf-gcc", "xtensa-lx106-elf-gcc")
 def test_a_new_build_is_the_same() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "build_stubs.py", "--check"],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

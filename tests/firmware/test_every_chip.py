@@ -43,7 +43,8 @@ def start(name: str, chip: str, extra: str = "") -> Session:
     board = f"firmware-{name}-{random.getrandbits(32)}"
     session = connect(
         f"virtual://{chip}?stub=emulated&boot=download&name={board}{revision}{extra}",
-        chip=chip, before="no-reset",
+        chip=chip,
+        before="no-reset",
     )
     session.run_stub()
     assert not any("model" in note for note in NAMED[board].soc.notes)

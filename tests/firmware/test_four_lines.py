@@ -75,7 +75,8 @@ def test_a_page_that_does_not_take_four_lines_is_written_again_on_one(
     log = Log()
     with running(chip, "W25Q64JV") as (session, board):
         monkeypatch.setattr(
-            spi_mem.SpiController, "_lanes",
+            spi_mem.SpiController,
+            "_lanes",
             lambda self, _usr, out: 1 if out else _lanes_in(self),
         )
         seen = commands(board, monkeypatch)

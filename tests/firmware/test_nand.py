@@ -116,9 +116,9 @@ def test_the_public_tool_drives_the_plug_in(tmp_path: Path) -> None:
     shutil.copytree(stubs.DATA, folder / "2")
     firmware, copy = tmp_path / "firmware.bin", tmp_path / "copy.bin"
     firmware.write_bytes(random.Random(3).randbytes(5000))
-    server = PtyServer(parse_url(
-        "virtual://esp32s3?stub=emulated&boot=download&nand=W25N01GV&nand_bad=1"
-    ))
+    server = PtyServer(
+        parse_url("virtual://esp32s3?stub=emulated&boot=download&nand=W25N01GV&nand_bad=1")
+    )
     pins = ["--spi-connection", "12,13,11,9,10"]
     nand = ["--flash-type", "nand", *pins]
     #: Command line, exit code, and what it says.

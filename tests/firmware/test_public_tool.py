@@ -39,9 +39,17 @@ def test_the_public_tool_does_the_main_job_with_our_stub(
     with running(server):
         for job in jobs:
             done = subprocess.run(
-                [oracle.python(), Path(__file__).with_name("public_driver.py"), folder, *common,
-                 *job],
-                capture_output=True, text=True, check=False, env=oracle.patient_environment(),
+                [
+                    oracle.python(),
+                    Path(__file__).with_name("public_driver.py"),
+                    folder,
+                    *common,
+                    *job,
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=oracle.patient_environment(),
             )
             assert done.returncode == 0, f"{job[0]}: {done.stdout}\n{done.stderr}"
             assert "Stub flasher" in done.stdout

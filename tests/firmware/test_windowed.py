@@ -29,9 +29,16 @@ def test_windowed_functions_called_deep_leave_everything_in_place(tmp_path: Path
     program = tmp_path / "program"
     subprocess.run(
         [
-            GCC, "-mlongcalls", "-mtext-section-literals", "-nostdlib", "-Wl,--no-relax",
-            "-Wl,-Ttext=0x1000000,-e,_start", "-o", program,
-            Path(__file__).with_name("windowed_call.S"), tmp_path / "shim.S",
+            GCC,
+            "-mlongcalls",
+            "-mtext-section-literals",
+            "-nostdlib",
+            "-Wl,--no-relax",
+            "-Wl,-Ttext=0x1000000,-e,_start",
+            "-o",
+            program,
+            Path(__file__).with_name("windowed_call.S"),
+            tmp_path / "shim.S",
         ],
         check=True,
     )
@@ -46,18 +53,38 @@ def test_the_entry_takes_over_from_a_deep_windowed_rom_with_interrupts(tmp_path:
     program = tmp_path / "program"
     subprocess.run(
         [
-            GCC, "-mlongcalls", "-mtext-section-literals", "-nostdlib", "-Wl,--no-relax",
-            "-Wl,-Ttext=0x10000,-e,_start,--section-start=.reset=0xFE000000", "-o", program,
-            Path(__file__).with_name("windowed_entry.S"), ARCH / "xtensa.S",
+            GCC,
+            "-mlongcalls",
+            "-mtext-section-literals",
+            "-nostdlib",
+            "-Wl,--no-relax",
+            "-Wl,-Ttext=0x10000,-e,_start,--section-start=.reset=0xFE000000",
+            "-o",
+            program,
+            Path(__file__).with_name("windowed_entry.S"),
+            ARCH / "xtensa.S",
         ],
         check=True,
     )
     done = subprocess.run(
         [
-            MACHINE, "-M", "sim", "-cpu", "dc233c", "-semihosting", "-nographic",
-            "-monitor", "none",
-            "-serial", "null", "-kernel", program,
+            MACHINE,
+            "-M",
+            "sim",
+            "-cpu",
+            "dc233c",
+            "-semihosting",
+            "-nographic",
+            "-monitor",
+            "none",
+            "-serial",
+            "null",
+            "-kernel",
+            program,
         ],
-        timeout=30, check=False, stdin=subprocess.DEVNULL, capture_output=True,
+        timeout=30,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
     )
     assert done.returncode == 42, done.stderr

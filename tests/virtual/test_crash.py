@@ -57,9 +57,12 @@ def test_a_stub_that_runs_into_zeroed_ram_crashes_with_cause_and_place(
         if isinstance(event, Message) and event.level is Level.NOTE:
             told.append(event.text)
 
-    with connect(
-        f"virtual://{name}?stub=emulated&timing=virtual", settings=ONCE, listener=listen
-    ) as session, pytest.raises(FatalError):
+    with (
+        connect(
+            f"virtual://{name}?stub=emulated&timing=virtual", settings=ONCE, listener=listen
+        ) as session,
+        pytest.raises(FatalError),
+    ):
         session.run_stub(stub)
     crashes = [text for text in told if "crashed" in text]
     assert crashes, told

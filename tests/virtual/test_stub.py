@@ -42,8 +42,10 @@ def start(name: str, chip: str, how: str, extra: str = "") -> StubClient:
         if how != "model":
             patch.setenv(ENGINE_VARIABLE, how)
         client = StubClient(
-            chip, "model" if how == "model" else "emulated",
-            REVISIONS.get(name, "") + extra, name=name,
+            chip,
+            "model" if how == "model" else "emulated",
+            REVISIONS.get(name, "") + extra,
+            name=name,
         )
     if how != "model":
         assert not client.board.soc.notes, "the stub in the package is not the one executed"
@@ -54,7 +56,8 @@ def start(name: str, chip: str, how: str, extra: str = "") -> StubClient:
     scope="module",
     params=[
         pytest.param(
-            kind, id=f"{kind[0]}-{kind[2]}",
+            kind,
+            id=f"{kind[0]}-{kind[2]}",
             marks=() if kind[2] == "model" else (pytest.mark.emulator,),
         )
         for kind in KINDS

@@ -268,4 +268,3 @@ class LineRate:
                     if answer is not None and (answer.op, answer.number) == (op, self._number):
                         return True
         return False
-

@@ -147,7 +147,7 @@ class Nand:
             raise FatalError(
                 f"Unrecognized NAND JEDEC ID (mfr={maker:#04x}, dev={device:#06x}).",
                 remedy="Check the wiring and the flash's supply. Known are: "
-                f"{', '.join(part.name for part in PARTS)}."
+                f"{', '.join(part.name for part in PARTS)}.",
             )
         self.part, self.tells = part, self._set_geometry(part)
         return Attached(part, protection)

@@ -48,7 +48,6 @@ class Power:
 
     # --- after connecting, and supply ----------------------------------------------------------
 
-
     def prepare(self) -> None:
         """What a chip needs right after connecting: quiet watchdogs, powered flash."""
         if self._r.is_stub or self._r.secure_download:

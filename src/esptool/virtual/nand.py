@@ -266,9 +266,9 @@ class Nand:
         if block in self.factory_bad or self.worn.get(block) == "program":
             self._status |= PROGRAM_FAIL
             # Not all of it comes through; a mark, which is all zeros, does.
-            data = data[: self.part.page // 2].ljust(self.part.page, b"\xff") + data[
-                self.part.page :
-            ]
+            data = (
+                data[: self.part.page // 2].ljust(self.part.page, b"\xff") + data[self.part.page :]
+            )
         old = self.pages.get(page)
         if old is not None:
             both = int.from_bytes(old, "little") & int.from_bytes(data, "little")

@@ -129,9 +129,7 @@ class Soc:
         if layout is None:
             raise UsageError(f"The virtual {self.silicon.name} has no controller for NAND flash.")
         nand = Nand(options.nand, self.clock, max_times=options.max_times)
-        controller = GpSpiController(
-            layout, nand, self.clock, self.crystal_mhz, options.nand.pins
-        )
+        controller = GpSpiController(layout, nand, self.clock, self.crystal_mhz, options.nand.pins)
         self.nand, self._gpspi = nand, controller
         self.bus.attach(layout.base, 0x100, controller)
         self.bus.attach(*controller.matrix_span, controller.matrix)

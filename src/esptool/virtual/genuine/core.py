@@ -234,19 +234,17 @@ class Core:
 
     def _goes_round(self) -> bool:
         """The code comes by the same place with the same registers, and does nothing."""
-        touched, place, steady = self.touched, self.pc, self.steady()
+        touched = self.touched
         waits = self._waits
-        rounds = 0
+        seen: dict[tuple[int, tuple[int, ...]], int] = {}
         for _ in range(_TRY):
             self._go(self.count[0] + 1)
             if self.touched != touched or self.stop or self.halted:
                 return False
-            if self.pc == place and self.steady() == steady:
-                rounds += 1
-                if rounds >= _ROUNDS:
-                    waits.add((place, steady))
-                    return True
-            elif waits and (self.pc, self.steady()) in waits:
+            state = self.pc, self.steady()
+            times = seen[state] = seen.get(state, 0) + 1
+            if times >= _ROUNDS or state in waits:
+                waits.add(state)
                 return True
         return False
 

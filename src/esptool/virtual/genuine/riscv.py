@@ -255,7 +255,7 @@ class _Writer:
         out = ["def b(R):"]
         if self.ram:
             a = self.start % PAGE
-# An instruction may begin on one page and end on the next.
+            # An instruction may begin on one page and end on the next.
             stop = min(a + end - self.start, PAGE)
             known = "X" if stop == a + end - self.start else f"X[:{stop - a}]"
             out.append(f" if P[{a}:{stop}] != {known}: return renew({self.start})")

@@ -211,3 +211,16 @@ def test_an_interrupt_waits_for_its_level(line: int, level: int) -> None:
     run(core, 60)
     assert (core.regs[3], core.regs[5]) == (1, 1)
     assert core.ps & 0x1F == 0
+
+
+def test_code_in_ram_may_lie_across_pages() -> None:
+    """The block of such an instruction holds, and is noticed when it changes."""
+    core, _ = processor(b"")
+    core.memory.add(RAM + 0x1000, memoryview(bytearray(0x1000)), writable=True)
+    start = RAM + 0xFFE
+    for value in (5, 6):
+        core.memory.write(start, movi(2, value) + HALT)
+        core.pc = start
+        run(core, 40)
+        assert core.regs[2] == value
+        assert core.pc == start + 3

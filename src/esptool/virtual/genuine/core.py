@@ -101,6 +101,7 @@ class Core:
             "Trap": Trap,
             "cpu": self,
             "G": self.guarded,
+            "M": memory.read,
             "GP": self._guarded,
         }
 

@@ -94,8 +94,10 @@ class Writer:
         """All of the function."""
         out = ["def b(R):"]
         if self.ram:
-            a = self.start % PAGE
-            out.append(f" if P[{a}:{a + end - self.start}] != X: return renew({self.start})")
+            a, size = self.start % PAGE, end - self.start
+            # An instruction may begin in one page and end in the next.
+            code = f"P[{a}:{a + size}]" if a + size <= PAGE else f"M({self.start},{size})"
+            out.append(f" if {code} != X: return renew({self.start})")
         quad = max([self.most, *self.used, *self.dirty]) >> 2
         if quad and self.core.windowed:
             out.append(f" if Z[5]<{quad}: return over({self.start})")

@@ -190,6 +190,7 @@ WRONG = [
     (["partitions", "--partition-table-offset", "0x9000", *DUMP], "does not begin with AA 50"),
     (["ota", "status", "--file", "table.bin"], "is a partition table: no partitions are in it"),
     (["ota", "status", "--file", "blank.bin"], "has no partition table"),
+    (["partitions", "check", "table.bin", "--extra-subtype", "x"], "is no subtype"),
     (["partitions", "check", "damaged.bin"], "damaged.bin': .* damaged: its MD5"),
     (["partitions", "--partition-table", "damaged.bin", *DUMP], "damaged.bin': .* its MD5"),
     (["partitions", "--file", "two.bin"], "two.bin' at 0x8000: .* damaged"),

@@ -62,6 +62,7 @@ def making_options(*, table_offset: bool = True) -> list[click.Option]:
             ["--extra-subtype"],
             multiple=True,
             metavar="TYPE,NAME,NUMBER",
+            callback=lambda ctx, param, value: _extra_subtypes(value),
             help="A name for a subtype of one's own. May be given several times.",
         ),
     ]
@@ -92,7 +93,7 @@ def from_csv(
             bootloader_offset=_bootloader_offset(ctx, values),
             recovery_offset=values["recovery_bootloader_offset"],
             variables=os.environ,
-            extra_subtypes=_extra_subtypes(values["extra_subtype"]),
+            extra_subtypes=values["extra_subtype"],
         )
     except StorageError as e:
         raise StorageError(f"'{path}': {e.message}", remedy=e.remedy) from None

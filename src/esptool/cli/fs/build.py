@@ -64,13 +64,14 @@ def _run(
             kind = kind or file_systems.kind_for(place.partition, preset)
             files = file_systems.read_folder(folder, place.size)
             image = file_systems.build(kind, place.size, files, shape)
-            where, count = place.label, place.write(0, image)
+            where = place.label
+            place.write(0, image)
     empty = [path for path, data in files.items() if data is None]
     if kind == "spiffs" and any(not _holds(path, files) for path in empty):
         log.note("SPIFFS has no folders: those that are empty were left out.")
     number = common.told(len(files) - len(empty), "file")
     if output is None:
-        log.print(f"Built {kind} of {number} in {where}: {common.told(count, 'sector')}.")
+        log.print(f"Built {kind} of {number} in {where}.")
     else:
         log.print(f"Wrote {kind} of {number} to '{output}'.")
 

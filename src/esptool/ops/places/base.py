@@ -161,7 +161,8 @@ class Place:
             FatalError: it failed.
         """
         self._require(offset, len(data))
-        return self.flash.write(self.offset + offset, data) if data else 0
+        name = self.partition.name or None
+        return self.flash.write(self.offset + offset, data, name=name) if data else 0
 
     def _require(self, offset: int, size: int) -> None:
         if offset < 0 or size < 0 or offset + size > self.size:

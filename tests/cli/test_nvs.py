@@ -295,6 +295,23 @@ def test_shows_what_differs_between_two(tmp_path: Path, run: Run) -> None:
     assert "same values" in run(*target.line("diff", str(other), "--exit-code"))
 
 
+def test_an_encrypted_nvs_is_compared_with_a_plain_one(tmp_path: Path, run: Run) -> None:
+    keys, plain, other = (tmp_path / name for name in ("keys.bin", "plain.bin", "other.bin"))
+    keys.write_bytes(KEYS.to_partition())
+    target = Target("dump", tmp_path, sample(KEYS))
+    line = target.line("diff", str(plain), "--keys", str(keys))
+    changed = Nvs(sample())
+    changed.set("wifi", "ssid", "elsewhere")
+    plain.write_bytes(changed.to_bytes())
+    assert run(*line).splitlines()[1:] == [
+        "- wifi/ssid string (hidden)",
+        "+ wifi/ssid string (hidden)",
+    ]
+    other.write_bytes(sample(NvsKeys(bytes(64))))
+    with pytest.raises(FatalError, match="not those of this NVS"):
+        run(*target.line("diff", str(other), "--keys", str(keys)))
+
+
 def test_a_file_may_stand_in_place_of_the_name(
     tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

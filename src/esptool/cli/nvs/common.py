@@ -135,11 +135,17 @@ def opened_nvs(
 # --- showing -------------------------------------------------------------------------------------
 
 
-def is_secret(entry: Entry, nvs: Nvs) -> bool:
-    """Whether a value is shown only when that is asked for."""
+def is_secret(entry: Entry, nvs: Nvs, *, encrypted: bool = False) -> bool:
+    """Whether a value is shown only when that is asked for.
+
+    Args:
+        entry: the value.
+        nvs: where it is.
+        encrypted: what it is compared with is encrypted.
+    """
     if entry.kind.value not in ("string", "blob"):
         return False
-    return nvs.keys is not None or _SECRET.search(entry.key) is not None
+    return encrypted or nvs.keys is not None or _SECRET.search(entry.key) is not None
 
 
 def shown(entry: Entry, *, hidden: bool = False) -> str:

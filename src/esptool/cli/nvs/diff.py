@@ -13,7 +13,8 @@ from esptool.cli.params import ReadableFile
 from esptool.cli.state import Globals
 
 if TYPE_CHECKING:
-    from esptool.storage.nvs import Difference, Entry, Nvs
+    from esptool.ops.places import Place
+    from esptool.storage.nvs import Difference, Entry, Nvs, NvsKeys
 
 
 @click.pass_obj
@@ -34,9 +35,12 @@ def _run(
     from esptool.storage.nvs import compare
 
     with common.opened_nvs(state, values, "diff") as (place, old):
-        keys = old.keys if other_keys is None else keys_from_file(other_keys)
         with opened_file(other) as flash:
-            new = read_nvs(flash.place(place.partition.name), keys)
+            there = flash.place(place.partition.name)
+            if other_keys is None:
+                new = _with_keys_or_plain(there, old.keys)
+            else:
+                new = read_nvs(there, keys_from_file(other_keys))
         found = compare(old, new)
         show = _Show(old, new, show_secrets)
         if json:
@@ -53,13 +57,30 @@ def _run(
         raise VerifyError("One key differs." if len(found) == 1 else f"{len(found)} keys differ.")
 
 
+def _with_keys_or_plain(place: Place, keys: NvsKeys | None) -> Nvs:
+    """An encrypted NVS is compared as well with what was built without keys."""
+    from esptool.errors import FatalError
+    from esptool.ops.nvs import read_nvs
+
+    try:
+        return read_nvs(place, keys)
+    except FatalError as e:
+        if keys is None:
+            raise
+        try:
+            return read_nvs(place)
+        except FatalError:
+            raise e from None
+
+
 class _Show:
     def __init__(self, old: Nvs, new: Nvs, secrets: bool) -> None:
         self._old, self._new = old, new
         self._secrets = secrets
 
     def _hidden(self, entry: Entry, nvs: Nvs) -> bool:
-        return common.is_secret(entry, nvs) and not self._secrets
+        encrypted = (self._old.keys or self._new.keys) is not None
+        return common.is_secret(entry, nvs, encrypted=encrypted) and not self._secrets
 
     def lines(self, difference: Difference) -> list[str]:
         """What was, and what is."""
@@ -96,7 +117,7 @@ command = Command(
         click.Option(
             ["--other-keys"],
             type=ReadableFile(),
-            help="The keys of OTHER, where they are not the same.",
+            help="The keys of OTHER, where they are neither the same nor none.",
         ),
         *common.source_options(),
     ],

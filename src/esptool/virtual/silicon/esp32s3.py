@@ -127,7 +127,7 @@ SILICON = Silicon(
                 ),
             ),
             eco=0,
-            spare_purpose=0,
+            spare_purpose=12,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

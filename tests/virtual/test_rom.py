@@ -212,7 +212,8 @@ def test_requests_are_hardly_checked_as_the_genuine_loaders_do() -> None:
 @pytest.mark.parametrize(
     ("chip", "rev", "spare", "eco"),
     [("esp32c3", "v0.2", 12, 0), ("esp32c3", "v0.4", 12, 3), ("esp32c3", "v1.1", 12, 7),
-     ("esp32c2", "v1.0", 0, 1), ("esp32c61", "v1.0", 16, 3), ("esp32p4", "v3.0", 19, 5)],
+     ("esp32c2", "v1.0", 0, 1), ("esp32c61", "v1.0", 16, 3), ("esp32p4", "v3.0", 19, 5),
+     ("esp32s3", "v0.2", 12, 0)],
 )  # fmt: skip
 def test_security_information_ends_with_what_the_genuine_rom_says(
     chip: str, rev: str, spare: int, eco: int

@@ -307,7 +307,7 @@ def test_an_encrypted_nvs_is_compared_with_a_plain_one(tmp_path: Path, run: Run)
         "- wifi/ssid string (hidden)",
         "+ wifi/ssid string (hidden)",
     ]
-    other.write_bytes(sample(NvsKeys(bytes(64))))
+    other.write_bytes(sample(NvsKeys(bytes(range(64, 128)))))
     with pytest.raises(FatalError, match="not those of this NVS"):
         run(*target.line("diff", str(other), "--keys", str(keys)))
 

@@ -43,6 +43,8 @@ class Bench:
             (folder / name).write_bytes((folder / name).read_bytes()[:size])
         (folder / "table.bin").write_bytes(TABLE.to_bytes())
         (folder / "table.csv").write_text(CSV)
+        damaged = TABLE.to_bytes().replace(b"nvs", b"nvt", 1)
+        (folder / "damaged.bin").write_bytes(damaged)
         moved = CSV.replace("ota_0,app,ota_0,,64K", "ota_0,app,ota_0,0x80000,64K")
         (folder / "moved.bin").write_bytes(PartitionTable.from_csv(moved).to_bytes())
 
@@ -194,6 +196,7 @@ WRONG = [
     (["write-flash", "log[0x4000:]", "a.bin"], "does not lie within the partition"),
     (["write-flash", "log[0x2000:0x1000]", "a.bin"], "does not lie within the partition"),
     (["write-flash", "ota_0", "a.bin", "0x20000", "a.bin", "ota_0[0x1000:]", "a.bin"], "overlap"),
+    (["write-flash", "0x8000", "damaged.bin", "ota_0", "a.bin"], "damaged: its MD5"),
     (["write-flash", "partition-table", "a.bin", "ota_0", "a.bin"], "is no partition table"),
     (["read-flash", "log", "0x4001", "x"], "more than partition 'log' has"),
     (["erase-region", "log[1:]"], "multiple of 4096"),

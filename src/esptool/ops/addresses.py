@@ -7,7 +7,6 @@ Where nothing but numbers was given, none of this is asked and no table is read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from esptool import chips
@@ -15,7 +14,7 @@ from esptool.chips.spec import ChipSpec
 from esptool.errors import FatalError, StorageError, UsageError
 from esptool.events import Level, Listener, Message
 from esptool.image.sources import ImageSource, load_regions
-from esptool.ops.places import DeviceFlash, Flash, TableSource
+from esptool.ops.places import GIVE_TABLE, DeviceFlash, Flash, TableSource
 from esptool.ops.read import ALL
 from esptool.storage import names
 from esptool.storage.names import Name, Span
@@ -104,7 +103,7 @@ class Names:
         """The table among what the job writes, wherever in it that stands.
 
         Raises:
-            StorageError: what it writes by the name of the table is none.
+            StorageError: what it writes where the table belongs is none, or damaged.
         """
         for address, source in self._written:
             if isinstance(address, str):
@@ -117,8 +116,13 @@ class Names:
                     start = at - region.address
                     if start < 0 or region.data[start : start + len(MAGIC)] != MAGIC:
                         continue
-                    with suppress(StorageError):
+                    try:
                         return at, PartitionTable.from_bytes(region.data[start : start + LENGTH])
+                    except StorageError as e:
+                        # Further on two bytes like its magic may stand in an application.
+                        if at in (DEFAULT_OFFSET, self._told):
+                            what = f"{region.title} is to be the partition table at {at:#x}"
+                            raise StorageError(f"{what}: {e.message}", remedy=GIVE_TABLE) from None
         return None
 
     def _table_offset(self) -> int:

@@ -19,9 +19,10 @@ from __future__ import annotations
 from esptool.ops.places.base import Flash, Place
 from esptool.ops.places.device import DeviceFlash
 from esptool.ops.places.file import FileFlash, opened_file
-from esptool.ops.places.table import TableSource, is_csv, load_table, starts_with_table
+from esptool.ops.places.table import GIVE_TABLE, TableSource, is_csv, load_table, starts_with_table
 
 __all__ = [
+    "GIVE_TABLE",
     "DeviceFlash",
     "FileFlash",
     "Flash",

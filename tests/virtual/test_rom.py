@@ -224,6 +224,13 @@ def test_security_information_ends_with_what_the_genuine_rom_says(
     assert (info[11], info[16]) == (spare, eco)
 
 
+def test_esp8266_takes_parameters_of_the_flash_as_its_only_later_command() -> None:
+    c = client("esp8266")
+    c.sync()
+    assert c.ask(0x0B, 0, 4 << 20, 0x10000, 0x1000, 0x100, 0xFFFF)[1][0] == 0
+    assert c.ask(0x0B)[1][0] == 1
+
+
 def test_flash_that_was_not_attached_cannot_be_used() -> None:
     c = client("esp32s3")
     c.sync()

@@ -101,10 +101,10 @@ class RomLoader(Program):
             0x08: self._sync,
             0x09: self._write_reg,
             0x0A: self._read_reg,
+            0x0B: self._set_params,
         }
         if loader.flash_commands:
             self._handlers |= {
-                0x0B: self._set_params,
                 0x0D: self._attach,
                 0x0E: self._read_slow,
                 0x0F: self._change_baud,

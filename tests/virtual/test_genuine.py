@@ -8,13 +8,17 @@ run a ROM of a few instructions, and random ones that another engine has execute
 from __future__ import annotations
 
 import random
+import re
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import serial
 
 from esptool.virtual.genuine.memory import Memory
+from esptool.virtual.genuine.report import missing
 from esptool.virtual.genuine.riscv import RiscV
 
 BASE, RAM = 0x40000000, 0x3FC80000
@@ -155,6 +159,49 @@ def test_a_rom_file_is_executed_from_its_entry(rom: Path) -> None:
         assert port.read(3) == b"IBM"
         machine = port.board.soc.machine
         assert machine.core.idle
+
+
+MISSES = struct.pack(
+    "<12I",
+    0x600002B7,  # lui  t0, UART
+    0x600C0337,  # lui  t1, SYSTEM
+    0x01032383,  # lw   t2, 0x10(t1)
+    0x01C2A383,  # lw   t2, 0x1C(t0), which is modelled
+    0x00732023,  # sw   t2, 0(t1)
+    0x00430313,  # addi t1, t1, 4
+    0x00837E13,  # andi t3, t1, 8
+    0xFE0E0AE3,  # beqz t3, -12
+    0x0002A023,  # sw   zero, 0(t0)
+    0x0002A023,  # sw   zero, 0(t0)
+    0x0002A023,  # sw   zero, 0(t0)
+    0x0000006F,  # j    .
+)
+
+
+def test_registers_that_are_only_storage_are_named(rom: Path) -> None:
+    rom.write_bytes(elf(MISSES, b"R\0esp32c3-api1-20210207\0"))
+    with serial.serial_for_url(f"virtual://esp32c3?rom={rom}") as port:
+        rows = [re.split("  +", row) for row in missing(port.board.soc.machine)]
+    assert rows == [
+        ["address", "register", "loads", "stores", "functions"],
+        ["0x600c0000 to 0x600c0004", "SYSTEM+0x0", "0", "1", f"{BASE + 16:#x}"],
+        ["0x600c0010", "SYSTEM+0x10", "1", "0", f"{BASE + 8:#x}"],
+    ]
+
+
+def test_registers_are_named_when_a_served_chip_ends(rom: Path) -> None:
+    rom.write_bytes(elf(MISSES, b"R\0esp32c3-api1-20210207\0"))
+    done = subprocess.run(
+        [sys.executable, "-m", "esptool.cli.virtual_chip", "esp32c3", f"rom={rom}", "--missing",
+         "--pty", "fault=drop:2"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "only storage here:" in done.stdout
+    assert re.search(r"0x600c0010 +SYSTEM\+0x10 +1 +0 ", done.stdout)
 
 
 @pytest.mark.parametrize(

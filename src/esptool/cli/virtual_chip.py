@@ -22,6 +22,12 @@ _EXAMPLE = "for instance flash=8MB, part=W25Q64JV, state=board.bin, timing=real,
 @click.option("--pty", is_flag=True, help="Serve on a new pseudo-terminal.")
 @click.option("--tcp", metavar="HOST:PORT", help="Serve raw bytes, for socket:// clients.")
 @click.option("--rfc2217", metavar="HOST:PORT", help="Serve bytes and reset lines, for rfc2217://.")
+@click.option(
+    "--missing",
+    is_flag=True,
+    help="With rom=FILE: name at the end the registers that the ROM touched and that are only "
+    "storage here.",
+)
 @click.option("--list", "show", is_flag=True, help="List chips, flash parts and settings.")
 def command(
     chip: str | None,
@@ -29,6 +35,7 @@ def command(
     pty: bool,
     tcp: str | None,
     rfc2217: str | None,
+    missing: bool,
     show: bool,
 ) -> None:
     """Serve a virtual CHIP (or a whole virtual:// URL) until interrupted.
@@ -43,6 +50,8 @@ def command(
     if pty + (tcp is not None) + (rfc2217 is not None) != 1:
         raise click.UsageError("Choose one of --pty, --tcp and --rfc2217.")
     options = _options(chip, settings)
+    if missing and options.rom is None:
+        raise click.UsageError("--missing is about a chip's own ROM: add rom=FILE or rom=auto.")
     from esptool.serving import parse_endpoint
     from esptool.virtual import server as kinds
 
@@ -55,6 +64,8 @@ def command(
         assert rfc2217 is not None
         server = kinds.Rfc2217Server(options, *parse_endpoint(rfc2217))
     _serve(server)
+    if missing:
+        _missing(server.board)
 
 
 def _options(chip: str, settings: tuple[str, ...]) -> Any:
@@ -88,6 +99,15 @@ def _serve(server: Any) -> None:
         click.echo(f"Ended: {server.ended}.")
     if report := server.board.report():
         click.echo(report)
+
+
+def _missing(board: Any) -> None:
+    from esptool.virtual.genuine.report import missing
+
+    rows = missing(board.soc.machine)
+    click.echo("Registers that are only storage here:" if rows else "No register was missed.")
+    for row in rows:
+        click.echo(f"  {row}")
 
 
 def _list() -> None:

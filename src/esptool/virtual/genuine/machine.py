@@ -179,7 +179,8 @@ class Machine:
         answer = self._answers.get(place)
         word = self.soc.bus.read_word(place) if found is None else found[1].read(place - found[0])
         if answer is not None:
-            word = word & ~answer.mask | answer.value
+            shows = not answer.when or word & answer.when
+            word = word & ~answer.mask | (answer.value if shows else 0)
         return word & 0xFFFFFFFF
 
     def store(self, address: int, size: int, value: int, pc: int) -> None:

@@ -357,11 +357,12 @@ class Ram:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A register that is not modelled: it shows `value` in the bits of `mask`, what was written
-    in the others."""
+    in the others. With `when` it shows zeros there unless one of those bits was written."""
 
     address: int
     value: int
     mask: int
+    when: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +377,7 @@ class Shape:
         strap: the register of the strapping pins, and what it shows with IO0 low and high.
         cause: the register that tells why the chip has started, with its shift and width.
         resets: (register, bits) that reset the chip when they are written.
+        blocks: (base, name) of the peripherals as the manual names them, by address.
     """
 
     ram: tuple[Ram, ...]
@@ -393,6 +395,7 @@ class Shape:
     resets: tuple[tuple[int, int], ...]
     answers: tuple[Answer, ...] = ()
     peripherals: tuple[int, int] = (0x60000000, 0x60100000)
+    blocks: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,21 @@ run a ROM of a few instructions, and random ones that another engine has execute
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import serial
 
+from esptool.virtual import silicon
+from esptool.virtual.genuine.cache import Window
+from esptool.virtual.genuine.machine import Machine
 from esptool.virtual.genuine.memory import Memory
 from esptool.virtual.genuine.report import missing
 from esptool.virtual.genuine.riscv import RiscV
@@ -253,3 +258,69 @@ def test_auto_looks_in_the_named_folder_and_in_the_tools_folder(
     rom.rename(moved)
     with serial.serial_for_url("virtual://esp32c3?rom=auto") as port:
         assert port.board.soc.machine.rom.path == moved
+
+
+def _store(machine: Machine, address: int, *values: int) -> None:
+    for i, value in enumerate(values):
+        machine.store(address + 4 * i, 4, value, BASE)
+
+
+@pytest.fixture
+def c3(rom: Path) -> Iterator[Machine]:
+    with serial.serial_for_url(f"virtual://esp32c3?rom={rom}") as port:
+        port.board.nor.cells.load(bytes(0x10000) + b"\x11\x22\x33\x44")
+        yield port.board.soc.machine
+
+
+def test_flash_is_seen_through_the_pages_that_are_mapped(c3: Machine) -> None:
+    _store(c3, 0x600C5000, 0x100, 0, 1)
+    assert c3.load(0x3C020001, 2, BASE) == 0x3322
+    assert c3.load(0x42020000, 4, BASE) == 0x44332211
+    assert c3.load(0x3C010000, 4, BASE) == 0
+    # The entry says that nothing is there.
+    _store(c3, 0x600C5000, 0x101)
+    assert c3.load(0x3C000000, 4, BASE) == 0
+    assert not [note for note in c3.soc.notes if "where nothing is" in note]
+
+
+def test_entries_of_a_table_that_is_reached_by_number_and_smaller_pages() -> None:
+    shape = silicon.of("esp32c6").shape
+    assert shape is not None
+    assert shape.mmu is not None
+    size = [0]
+    window = Window(
+        shape.mmu,
+        [(0x42000000, 0x43000000)],
+        lambda _: size[0],
+        lambda at, count: bytes([at >> 12]) * count,
+    )
+    window.table.write(0x80, 3)
+    window.table.write(0x7C, 0x202)
+    assert window.table.read(0x7C) == 0x202
+    assert window.load(0x42030000, 1) == 0x20
+    size[0] = 2 << 3
+    assert window.load(0x4200C000, 1) == 0x8
+    assert window.load(0x42030000, 1) == 0
+    assert window.load(0x40000000, 1) is None
+
+
+def test_a_frozen_cache_is_done_as_long_as_it_is_frozen(c3: Machine) -> None:
+    _store(c3, 0x600C40CC, 1)
+    assert c3.load(0x600C40CC, 4, BASE) == 5
+    _store(c3, 0x600C40CC, 0)
+    assert c3.load(0x600C40CC, 4, BASE) == 0
+
+
+@pytest.mark.parametrize("mode", ["sha1", "sha224", "sha256"])
+def test_the_accelerator_computes_hashes(c3: Machine, mode: str) -> None:
+    message = bytes(range(150))
+    padded = message + b"\x80" + bytes(-(len(message) + 9) % 64)
+    padded += struct.pack(">Q", 8 * len(message))
+    sha = 0x6003B000
+    _store(c3, sha, ("sha1", "sha224", "sha256").index(mode))
+    for at in range(0, len(padded), 64):
+        _store(c3, sha + 0x80, *struct.unpack_from("<16I", padded, at))
+        _store(c3, sha + (0x14 if at else 0x10), 1)
+    expected = hashlib.new(mode, message).digest()
+    found = [c3.load(sha + 0x40 + at, 4, BASE) for at in range(0, len(expected), 4)]
+    assert struct.pack(f"<{len(found)}I", *found) == expected

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from esptool.virtual.bus import Peripheral
+from esptool.virtual.genuine.cache import Window
 from esptool.virtual.genuine.core import Core, Trap
 from esptool.virtual.genuine.devices import LoaderUart, LoaderUsb, SlowCommand
 from esptool.virtual.genuine.intc import Both, Clic, Lines, Matrix
 from esptool.virtual.genuine.memory import Memory
 from esptool.virtual.genuine.riscv import RiscV
 from esptool.virtual.genuine.romfile import RomFile
+from esptool.virtual.genuine.sha import Sha
 from esptool.virtual.genuine.xtensa import LX106, WINDOWED, Xtensa
 from esptool.virtual.silicon.spec import Answer, Arch, IntcKind
 
@@ -79,6 +81,14 @@ class Machine:
         for fifo in silicon.uart.fifo:
             if bus.peripheral_at(fifo) is None:
                 bus.attach(fifo, 0x100, self.uart)
+        self._window: Window | None = None
+        if shape.mmu is not None:
+            flash = [(r.start, r.end) for r in silicon.memory if r.kind == "flash"]
+            self._window = Window(shape.mmu, flash, self._word, soc.nor.read)
+            size = 0x100 if shape.mmu.items else 4 * shape.mmu.entries
+            bus.attach(shape.mmu.at, size, self._window.table)
+        if shape.sha:
+            bus.attach(shape.sha, 0x100, Sha())
         self.core = self._processor()
 
     # --- parts -------------------------------------------------------------------------------
@@ -167,6 +177,10 @@ class Machine:
 
     def load(self, address: int, size: int, pc: int) -> int:
         """A load from outside of RAM and ROM."""
+        if self._window is not None:
+            seen = self._window.load(address, size)
+            if seen is not None:
+                return seen
         place = address & ~3
         found = self.soc.bus.peripheral_at(place)
         if found is None and place not in self._answers:
@@ -182,6 +196,9 @@ class Machine:
             shows = not answer.when or word & answer.when
             word = word & ~answer.mask | (answer.value if shows else 0)
         return word & 0xFFFFFFFF
+
+    def _word(self, place: int) -> int:
+        return self.read_word(place, self.soc.bus.peripheral_at(place))
 
     def store(self, address: int, size: int, value: int, pc: int) -> None:
         """A store to outside of RAM."""

@@ -38,7 +38,7 @@ def missing(machine: Machine) -> list[str]:
     rows.insert(0, _TITLES)
     widths = [max(len(row[i]) for row in rows) for i in range(len(_TITLES) - 1)]
     return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[-1]])
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
         for row in rows
     ]
 

@@ -291,5 +291,7 @@ SILICON = Silicon(
             (0x3FF6D000, "I2S1"),
             (0x3FF6E000, "UART2"),
         ),
+        mmu=None,
+        sha=0,
     ),
 )

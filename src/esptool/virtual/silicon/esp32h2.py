@@ -23,6 +23,7 @@ from esptool.virtual.silicon.spec import (
     LoaderBaud,
     Locks,
     MacPlace,
+    Mmu,
     Ram,
     Range,
     Rom,
@@ -287,6 +288,7 @@ SILICON = Silicon(
             Answer(0x600C8088, 4, 4, 0),
             Answer(0x600C80D8, 2, 2, 0),
             Answer(0x600C802C, 0x40000, 0x40000, 0x10000),
+            Answer(0x600960C8, 4, 4, 0),
         ),
         peripherals=(0x60000000, 0x60100000),
         blocks=(
@@ -348,5 +350,17 @@ SILICON = Silicon(
             (0x600C5000, "INTPRI"),
             (0x600C8000, "CACHE"),
         ),
+        mmu=Mmu(
+            at=0x60002300,
+            items=True,
+            entries=0x100,
+            number=0x1FF,
+            flag=0x200,
+            valid=True,
+            pages=(0x10000, 0x8000, 0x4000, 0x2000),
+            page_size=0x60002384,
+            shift=3,
+        ),
+        sha=0x60089000,
     ),
 )

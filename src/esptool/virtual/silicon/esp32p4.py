@@ -408,5 +408,7 @@ SILICON = Silicon(
             (0x5012E800, "HP2LP_PERI_PMS"),
             (0x5012F000, "LP_TSENSOR"),
         ),
+        mmu=None,
+        sha=0,
     ),
 )

@@ -292,5 +292,7 @@ SILICON = Silicon(
             (0x61802000, "ITAG_TABLE"),
             (0x61803000, "DTAG_TABLE"),
         ),
+        mmu=None,
+        sha=0,
     ),
 )

@@ -309,5 +309,7 @@ SILICON = Silicon(
             (0x600CE000, "ASSIST_DEBUG"),
             (0x600D0000, "WCL"),
         ),
+        mmu=None,
+        sha=0,
     ),
 )

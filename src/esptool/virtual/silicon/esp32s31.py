@@ -347,5 +347,7 @@ SILICON = Silicon(
             (0x2D003000, "MEM_MONITOR0"),
             (0x2D004000, "MEM_MONITOR1"),
         ),
+        mmu=None,
+        sha=0,
     ),
 )

@@ -114,7 +114,10 @@ SILICON = Silicon(
         strap_flash=0x30000,
         cause=(0x60000714, 0, 4),
         resets=((0x60000700, 0x80000000),),
-        answers=(Answer(0x3FF0000C, 2, 2),),
+        answers=(Answer(0x3FF0000C, 2, 2, 0),),
         peripherals=(0x60000000, 0x60002000),
+        blocks=(),
+        mmu=None,
+        sha=0,
     ),
 )

@@ -366,6 +366,29 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Mmu:
+    """The table that puts pages of flash into the address space.
+
+    Attributes:
+        at: the table, or 256 bytes of registers by which it is reached.
+        items: it is reached by number.
+        number: bits of an entry that are the number of a page.
+        flag, valid: the bit of an entry that tells whether it counts, and which way.
+        pages: size of a page in bytes, by the code that the register `page_size` has at `shift`.
+    """
+
+    at: int
+    items: bool
+    entries: int
+    number: int
+    flag: int
+    valid: bool
+    pages: tuple[int, ...]
+    page_size: int = 0
+    shift: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """What a processor that executes the ROM meets beside the rest of the silicon.
 
@@ -377,6 +400,7 @@ class Shape:
         strap: the register of the strapping pins, and what it shows with IO0 low and high.
         cause: the register that tells why the chip has started, with its shift and width.
         resets: (register, bits) that reset the chip when they are written.
+        sha: base of the accelerator, 0 where the loader is not known to use it.
         blocks: (base, name) of the peripherals as the manual names them, by address.
     """
 
@@ -396,6 +420,8 @@ class Shape:
     answers: tuple[Answer, ...] = ()
     peripherals: tuple[int, int] = (0x60000000, 0x60100000)
     blocks: tuple[tuple[int, str], ...] = ()
+    mmu: Mmu | None = None
+    sha: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,16 +96,22 @@ def test_flash_is_written_read_and_erased(rom: tuple[str, int], stub: bool, tmp_
     rng = random.Random(1)
     image.write_bytes(rng.randbytes(2000) + bytes(3000) + rng.randbytes(1192))
 
-    def run(*command: str) -> str:
-        words = [sys.executable, "-m", "esptool", "--port", port, *([] if stub else ["--no-stub"])]
+    # ESP8266's loader can neither hash nor read flash, nor erase part of it: the stub does.
+    able = stub or silicon.of(rom[0]).loader.flash_commands
+
+    def run(*command: str, by_stub: bool = stub) -> str:
+        flags = [] if by_stub else ["--no-stub"]
+        words = [sys.executable, "-m", "esptool", "--port", port, *flags]
         done = subprocess.run([*words, *command], capture_output=True, text=True, timeout=400)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     assert "Detected flash size: 4MB" in run("flash-id")
-    assert "verified" in run("write-flash", "0x10000", str(image))
-    run("read-flash", "0x10000", str(image.stat().st_size), str(back))
+    written = run("write-flash", "0x10000", str(image))
+    assert ("verified" in written) == able
+    by_stub = stub or not able
+    run("read-flash", "0x10000", str(image.stat().st_size), str(back), by_stub=by_stub)
     assert back.read_bytes() == image.read_bytes()
-    run("erase-region", "0x10000", "0x1000")
-    run("read-flash", "0x10000", "0x20", str(back))
+    run("erase-region", "0x10000", "0x1000", by_stub=by_stub)
+    run("read-flash", "0x10000", "0x20", str(back), by_stub=by_stub)
     assert back.read_bytes() == b"\xff" * 32

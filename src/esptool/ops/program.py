@@ -82,10 +82,11 @@ def change_flash(
                 remedy=e.remedy or "Run the command again.",
             ) from e
         recovery.advanced()
+    short = report.without_progress()
     for sector in sorted(touched):
         at = sector * SECTOR
         expected = bytes(wanted[at : at + SECTOR])
-        found = receive_bytes(session, base + at, len(expected), report, recovery)
+        found = receive_bytes(session, base + at, len(expected), short, recovery)
         if found != expected:
             raise VerifyError(
                 f"The flash at {base + at:#010x} does not hold what was written.",

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING
 
-from esptool.events import Level, Listener, Message, Progress, Stage
+from esptool.events import Event, Level, Listener, Message, Progress, Stage
 from esptool.transfer.pace import EvenPace
 
 if TYPE_CHECKING:
@@ -27,6 +28,17 @@ class Report:
     def listener(self) -> Listener:
         """The receiving function, to hand on to another operation."""
         return self._listener
+
+    def without_progress(self) -> Report:
+        """The same for work so short that nobody wonders how far it is."""
+        listener, result = self._listener, copy(self)
+
+        def pass_on(event: Event) -> None:
+            if not isinstance(event, Progress):
+                listener(event)
+
+        result._listener = pass_on
+        return result
 
     def line(self, text: str) -> None:
         """A plain line."""

@@ -11,7 +11,7 @@ from esptool.chips.nor import SECTOR
 from esptool.chips.spec import ChipSpec
 from esptool.device import ext
 from esptool.errors import FatalError, SecureModeError, StorageError
-from esptool.events import Event, Listener, Progress, ignore
+from esptool.events import Listener, ignore
 from esptool.ops import bounds
 from esptool.ops.checks import can_verify
 from esptool.ops.flash_info import set_flash_size
@@ -88,12 +88,8 @@ class DeviceFlash(Flash):
     def _receive(self, address: int, size: int) -> bytes:
         report = self._report
         if size < _WORTH_A_BAR:
-            report = Report(self.session, self._without_progress)
+            report = report.without_progress()
         return receive_bytes(self.session, address, size, report, Recovery(self.session, report))
-
-    def _without_progress(self, event: Event) -> None:
-        if not isinstance(event, Progress):
-            self.listener(event)
 
     def _require_readable(self) -> None:
         session = self.session

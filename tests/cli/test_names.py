@@ -322,3 +322,13 @@ def test_numbers_load_nothing_that_only_names_need(tmp_path: Path) -> None:
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("mode", [(), ("--no-stub",)], ids=["stub", "rom"])
+def test_looking_for_a_table_shows_no_bars(
+    mode: tuple[str, ...], bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.load(0x8000, b"\xff" * 0xC00)
+    with pytest.raises(FatalError, match="no partition table from 0x8000 to 0x20000"):
+        bench(*mode, "read-flash", "nvs", "out.bin")
+    assert "Reading from" not in capsys.readouterr().out

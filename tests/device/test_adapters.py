@@ -111,3 +111,13 @@ def test_what_is_no_usb_device_has_no_name(file: Path) -> None:
     terminal.close()
     os.close(main)
     os.close(other)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_what_is_no_plain_file_is_neither_read_nor_replaced(file: Path) -> None:
+    file.parent.mkdir()
+    os.mkfifo(file)
+    adapters.learn(port(), rate=921_600)
+    assert known(port()) == (0, 0)
+    assert file.is_fifo()
+    assert os.listdir(file.parent) == [file.name]

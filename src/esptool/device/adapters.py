@@ -86,6 +86,8 @@ def learn(port: Port, **news: int) -> None:
     name, file = key(port), path()
     if name is None or file is None:
         return
+    if os.path.exists(file) and not os.path.isfile(file):
+        return  # a device such as /dev/null is not to be replaced by a file
     known = recall(port)
     if all(getattr(known, field) == value for field, value in news.items()):
         return
@@ -113,6 +115,8 @@ def _read(file: str) -> dict[str, Adapter]:
     """All that the file holds and is good."""
     import json
 
+    if not os.path.isfile(file):
+        return {}  # a pipe or a device might never end
     try:
         with open(file, encoding="utf-8") as source:
             held = json.load(source)

@@ -22,6 +22,7 @@ from esptool.virtual.silicon.spec import Silicon
 
 #: What a ROM answers in another way than our model, and why that is left.
 KNOWN = {
+    "flash data without begin": "C6, C61 and P4 v3.0 take it, others refuse it",
     "flash begin before attach": "the ROM waits for a flash that does not answer on silicon",
     "hash beyond the flash": "the body is what was in the buffer",
     "read too much": "the body is what was in the buffer",

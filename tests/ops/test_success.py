@@ -242,7 +242,7 @@ def test_run_starts_the_application_on_every_chip(chip: str, stub: bool) -> None
         if stub:
             s.run_stub(placeholder(s.spec))
             assert s.stub_kind is StubKind.OURS
-        header = b"\xe9\x00\x00\x20" + bytes(20)
+        header = b"\xe9\x00\x00\x20" + bytes(27) + b"\xef"
         board(s).nor.cells.program(s.spec.flash.bootloader_offset, header)
         s.link.discard_input()
         ops.run(s)
@@ -263,7 +263,7 @@ def test_run_needs_no_reset_line(chip: str, monkeypatch: pytest.MonkeyPatch) -> 
 
     with connect(url(chip, timing="virtual", app="hello"), chip=chip) as s:
         s.run_stub(placeholder(s.spec))
-        header = b"\xe9\x00\x00\x20" + bytes(20)
+        header = b"\xe9\x00\x00\x20" + bytes(27) + b"\xef"
         board(s).nor.cells.program(s.spec.flash.bootloader_offset, header)
         monkeypatch.setattr(reset, "play", no_lines)
         ops.run(s)

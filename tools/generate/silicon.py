@@ -319,6 +319,7 @@ class _Reader:
             build=str(self.latest("boot", "build", since)),
             download=str(self.latest("boot", "download", since) or ""),
             causes=tuple(sorted(causes)),
+            stops=str(self.latest("boot", "stops", since) or ""),
         )
 
     # --- eFuses ----------------------------------------------------------------------------------

@@ -195,7 +195,7 @@ class Board:
 
     def _start_application(self) -> None:
         lines = bootlog.application(self.soc)
-        empty = lines.startswith(bootlog.NO_PROGRAM)
+        empty = lines.startswith(bootlog.NO_PROGRAM) or bootlog.DAMAGED in lines
         self.soc.program = _Restless(self) if empty else Silent()
         self._emit(lines)
 

@@ -7,6 +7,7 @@ silicon.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,12 @@ BROWNOUT = Cause(0xF, 1)
 
 #: What the ROM says, with a number behind it, when it finds no program in the flash.
 NO_PROGRAM = b"invalid header: "
+#: What it says of a program that it does not start, with both checksums behind it.
+DAMAGED = b"Checksum failure. "
+
+#: Names by the byte of the image's header, and the divider of 80 MHz by half a byte of it.
+_MODES = {0: "QIO", 1: "QOUT", 2: "DIO", 3: "DOUT"}
+_DIVIDERS = {0: 2, 1: 3, 2: 4, 0xF: 1}
 
 
 def baud(soc: Soc) -> int:
@@ -77,14 +84,37 @@ def application(soc: Soc) -> bytes:
             return b""
         word = struct.unpack_from("<I", header)[0]
         return (NO_PROGRAM + f"0x{word:x}\r\n".encode()) * 3
+    stops = soc.rom.boot.stops
     lines = []
+    if stops:
+        mode, clock = _MODES.get(header[2], "UNKNOWN"), _DIVIDERS.get(header[3] & 0xF, 2)
+        lines += [f"SPIWP:0x{header[8]:x}", f"mode:{mode}, clock div:{clock}"]
     at = loader.bootloader_offset + (24 if loader.extended_header else 8)
+    check = 0xEF
     for _ in range(min(header[1], 16)):
         address, length = struct.unpack("<II", soc.nor.read(at, 8))
         if length > 0x1000000:
             break
         lines.append(f"load:0x{address:08x},len:0x{length:x}")
+        if stops:
+            for byte in soc.nor.read(at + 8, length):
+                check ^= byte
         at += 8 + length
+    if stops:
+        end = (at - loader.bootloader_offset | 15) + 1
+        image = soc.nor.read(loader.bootloader_offset, end + 32)
+        if image[end - 1] != check:
+            lines.append(f"{DAMAGED.decode()}Calculated 0x{check:x} stored 0x{image[end - 1]:x}")
+            return ("\r\n".join([*lines, stops]) + "\r\n").encode()
+        # The ROM compares a hash that is not there as well.
+        digest = hashlib.sha256(image[:end]).hexdigest()
+        if image[end:].hex() != digest:
+            lines += [
+                "SHA-256 comparison failed:",
+                f"Calculated: {digest}",
+                f"Expected: {image[end:].hex()}",
+                "Attempting to boot anyway...",
+            ]
     lines.append(f"entry 0x{struct.unpack_from('<I', header, 4)[0]:08x}")
     if soc.options.app:
         lines.append(soc.options.app)

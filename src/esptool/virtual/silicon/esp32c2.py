@@ -127,6 +127,7 @@ SILICON = Silicon(
                     (15, "BROWNOUT_RST"),
                     (16, "RTCWDT_RTC_RST"),
                 ),
+                stops="",
             ),
             eco=1,
             spare_purpose=0,

@@ -124,6 +124,7 @@ SILICON = Silicon(
                     (15, "BROWNOUT_RST"),
                     (16, "RTC_WDT_SYS"),
                 ),
+                stops="",
             ),
             eco=2,
             spare_purpose=19,

@@ -131,6 +131,7 @@ SILICON = Silicon(
                     (15, "BROWNOUT_RST"),
                     (16, "RTC_WDT_SYS"),
                 ),
+                stops="",
             ),
             eco=3,
             spare_purpose=16,

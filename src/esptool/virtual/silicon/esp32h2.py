@@ -131,6 +131,7 @@ SILICON = Silicon(
                     (15, "BROWNOUT_RST"),
                     (16, "LP_WDT_SYS"),
                 ),
+                stops="ets_main.c 320 ",
             ),
             eco=0,
             spare_purpose=12,

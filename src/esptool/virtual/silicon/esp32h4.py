@@ -118,6 +118,7 @@ SILICON = Silicon(
                     (15, "BROWNOUT_RST"),
                     (16, "RTCWDT_RTC_RESET"),
                 ),
+                stops="",
             ),
             eco=0,
             spare_purpose=0,

@@ -116,6 +116,7 @@ SILICON = Silicon(
                     (15, "BROWN_OUT_RST"),
                     (16, "RTCWDT_RTC_RST"),
                 ),
+                stops="",
             ),
             eco=0,
             spare_purpose=0,

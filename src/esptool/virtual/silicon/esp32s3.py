@@ -125,6 +125,7 @@ SILICON = Silicon(
                     (15, "BROWNOUT_RST"),
                     (16, "RTCWDT_RTC_RST"),
                 ),
+                stops="",
             ),
             eco=0,
             spare_purpose=12,

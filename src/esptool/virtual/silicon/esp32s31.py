@@ -116,6 +116,7 @@ SILICON = Silicon(
                     (15, "BROWN_OUT_RESET"),
                     (16, "CHIP_LP_WDT_RESET"),
                 ),
+                stops="",
             ),
             eco=0,
             spare_purpose=20,

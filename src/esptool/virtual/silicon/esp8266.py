@@ -84,7 +84,7 @@ SILICON = Silicon(
                 printf=0x400024CC,
                 quiet=(0x40003F58,),
             ),
-            boot=BootTexts(tag="", build="Jan  8 2013", download="", causes=()),
+            boot=BootTexts(tag="", build="Jan  8 2013", download="", causes=(), stops=""),
             eco=0,
             spare_purpose=0,
         ),

@@ -208,12 +208,15 @@ class BootTexts:
         build: date of the build, with the time where the ROM tells it.
         download: the name of download mode.
         causes: (number, name) of the reasons to start.
+        stops: what it says when it does not start a program whose checksum is wrong; empty where
+            it is not known what it says of the images that it loads.
     """
 
     tag: str
     build: str
     download: str
     causes: tuple[tuple[int, str], ...]
+    stops: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pytest
 
 from esptool import chips
 from esptool.device import Session, connect
+from esptool.device.caller import Caller
 from esptool.errors import ConnectError, FatalError, PortError, UsageError
 from esptool.events import Connecting, Event, Message
 from esptool.transport import Port, open_port
@@ -93,6 +94,25 @@ def test_a_chip_that_runs_its_application_is_told_from_a_dead_line() -> None:
     reset_only = Settings(custom_reset_sequence="D0|R1|W0.05|R0|W0.05")
     with pytest.raises(ConnectError, match=r"Wrong boot mode detected \(0x"):
         call("virtual://esp32", attempts=1, settings=reset_only)
+
+
+@pytest.mark.parametrize(
+    ("said", "download"),
+    [
+        (b"waiting for download", True),
+        (b"wait uart0/sdio download", True),
+        (b"wait uart0 download", True),
+        (b"wait uart download(secure mode)", True),
+        (b"wait usb download", True),
+        (b"wait spi download", False),
+        (b"", False),
+    ],
+)
+def test_every_word_for_download_mode_is_understood(said: bytes, download: bool) -> None:
+    log = b"rst:0x1 (POWERON),boot:0x4 (DOWNLOAD)\r\n" + said + b"\r\n"
+    error = Caller._diagnose(log, ConnectError("no answer"))
+    assert ("Download mode successfully detected" in error.message) is download
+    assert ("Wrong boot mode" in error.message) is not download
 
 
 @pytest.fixture

@@ -110,7 +110,8 @@ BEFORE = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
 TROUBLESHOOTING = "See the troubleshooting page of the documentation for what else to try."
 
 _BOOT_LINE = re.compile(rb"boot:(0x[0-9a-fA-F]+)")
-_DOWNLOAD = b"waiting for download"
+#: ROMs of C2 and later say which ports they listen to where the straps choose some.
+_DOWNLOAD = re.compile(rb"waiting for download|wait (?:uart|usb)[\w/]* download")
 _PANIC = re.compile(rb"Guru Meditation Error|abort\(\) was called|rst:0x\w+ \(\w*PANIC")
 
 
@@ -226,7 +227,7 @@ class Caller:
             self.link.pump(0)
             log = self.link.stray
         failure: FatalError = ConnectError("no answer")
-        if syncs < SYNC_PER_RESET and _BOOT_LINE.search(log) and _DOWNLOAD not in log:
+        if syncs < SYNC_PER_RESET and _BOOT_LINE.search(log) and not _DOWNLOAD.search(log):
             raise self._diagnose(log, failure)  # it has started its application
         for _ in range(syncs):
             try:
@@ -297,7 +298,7 @@ class Caller:
         """Wait until the ROM says that its loader waits, at most so long."""
         link = self.link
         deadline = link.now() + seconds
-        while _DOWNLOAD not in link.stray:
+        while not _DOWNLOAD.search(link.stray):
             left = deadline - link.now()
             if left <= 0:
                 return
@@ -324,7 +325,7 @@ class Caller:
         """What the boot log seen in this attempt says about the failure."""
         boots = _BOOT_LINE.findall(log)
         if boots:
-            if _DOWNLOAD in log:
+            if _DOWNLOAD.search(log):
                 return ConnectError(
                     "Download mode successfully detected, but getting no sync reply: "
                     "The serial TX path seems to be down.",

@@ -152,11 +152,12 @@ def test_every_way_to_start_it_works(tmp_path: Path) -> None:
         [folder / "espsecure"],
         [folder / "espsecure.py"],
     ]
+    missing = tmp_path / "none" / "key.pem"
     for way in ways:
-        done = process(*way, "generate-signing-key", "/nonexistent/key.pem")
+        done = process(*way, "generate-signing-key", missing)
         assert done.returncode == 2
         assert done.stdout.startswith(f"espsecure v{_version()}\n")
-        assert "\nA fatal error occurred: Cannot write '/nonexistent/key.pem'" in done.stderr
+        assert f"\nA fatal error occurred: Cannot write '{missing}'" in done.stderr
         assert "Traceback" not in done.stderr
         deprecated = "'espsecure.py' is deprecated" in done.stderr
         assert deprecated == (way[0] == folder / "espsecure.py")

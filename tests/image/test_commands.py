@@ -93,7 +93,7 @@ def test_files_are_made(
         "--chip esp32c3 merge-bin 0 app.img",
         "--chip esp32c3 merge-bin -o m.bin",
         "--chip esp32c3 merge-bin -o m.bin 0",
-        "--chip esp32c3 merge-bin -o m.bin zero app.img",
+        "--chip esp32c3 merge-bin -o m.bin 0xzero app.img",
         "--chip esp32c3 merge-bin -o m.bin 0 missing.bin",
         "--chip esp32c3 merge-bin -o m.bin 0 dir",
         "--chip esp32c3 merge-bin -o m.bin 0 bad.hex",

@@ -53,7 +53,9 @@ def refusal(code: int) -> ChipResponseError:
         (refusal(0x0107), Decision.REGAIN),
         (refusal(0xC700), Decision.REGAIN),
         (refusal(0xC600), Decision.REGAIN),
+        (refusal(0x010A), Decision.REGAIN),
         (refusal(0x0106), Decision.REPEAT),
+        (refusal(0x0109), Decision.REPEAT),
         (UnsupportedCommandError("not known"), Decision.REPEAT),
         (refusal(0xC400), Decision.GIVE_UP),
         (refusal(0xC500), Decision.GIVE_UP),
@@ -76,8 +78,8 @@ def test_a_refusal_that_is_repeated_is_meant() -> None:
 
 
 def test_what_changes_nothing_may_be_asked_again_whatever_the_refusal() -> None:
-    assert decide(refusal(0x010A), True, 0, harmless=True) is Decision.REPEAT
-    assert decide(refusal(0x010A), True, DOUBTS, harmless=True) is Decision.GIVE_UP
+    assert decide(refusal(0x0102), True, 0, harmless=True) is Decision.REPEAT
+    assert decide(refusal(0x0102), True, DOUBTS, harmless=True) is Decision.GIVE_UP
 
 
 @contextmanager

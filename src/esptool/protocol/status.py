@@ -52,9 +52,16 @@ class Status(IntEnum):
 #: The reason byte of a ROM that does not know a command.
 ROM_INVALID_MESSAGE = Status.INVALID_MESSAGE & 0xFF
 
-#: "The line damaged this": nothing was done, and the request may simply be sent again.
+#: "The line damaged this": nothing was done, and the request may simply be sent again. A read is
+#: never asked for with a wrong length.
 LINE_DAMAGE = frozenset(
-    {Status.BAD_ROM_CHECKSUM, Status.BAD_CHECKSUM, Status.BAD_LENGTH, Status.INVALID_MESSAGE}
+    {
+        Status.BAD_ROM_CHECKSUM,
+        Status.BAD_CHECKSUM,
+        Status.BAD_LENGTH,
+        Status.INVALID_MESSAGE,
+        Status.BAD_READ_LENGTH,
+    }
 )
 #: The blocks of a write did not arrive as a whole, or did not come out as they were sent. Begun
 #: anew, the write may go well.
@@ -72,7 +79,7 @@ TRANSFER_BROKEN = frozenset(
 )
 #: A ROM says so of what it cannot do, and of a request whose parameters were damaged on the way,
 #: since its requests carry no checksum: said twice of the same request, it is meant.
-DOUBTFUL = frozenset({Status.FAILED})
+DOUBTFUL = frozenset({Status.FAILED, Status.FLASH_READ_FAILED})
 
 _MEANING: dict[int, str] = {
     Status.UNDEFINED: "undefined error",

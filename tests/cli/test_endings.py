@@ -18,6 +18,7 @@ import esptool
 from esptool.cli.ending import show_error
 from esptool.errors import FatalError
 from esptool.logger import log
+from tests.support.signals import interruptible
 
 MODULES = {
     "esptool": "esptool",
@@ -27,11 +28,6 @@ MODULES = {
     "esp_virtual_chip": "esptool.cli.virtual_chip",
 }
 EFUSE = ["--chip", "esp32c3", "--virt"]
-
-
-def interruptible() -> None:
-    """A child must not inherit that SIGINT is ignored, as in the background of a shell."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def start(
@@ -49,7 +45,10 @@ def start(
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert "Traceback" not in err
     assert "please report" not in err
     return process.returncode, out or "", err

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import esptool
+from tests.support.signals import interruptible
 
 ESPTOOL = [sys.executable, "-m", "esptool"]
 PROGRAMS = ("esptool", "espefuse", "espsecure", "esp_rfc2217_server")
@@ -188,8 +189,7 @@ def test_an_interruption_says_what_flash_holds_and_ends_with_2(tmp_path: Path) -
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # In the background of a shell SIGINT is ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=interruptible,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

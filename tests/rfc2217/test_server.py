@@ -24,6 +24,7 @@ from esptool.transport import open_port, reset
 from esptool.virtual.options import parse_url
 from esptool.virtual.server import PtyServer, running
 from tests.rfc2217.latency import Relay
+from tests.support.signals import interruptible
 
 # pyserial's RFC 2217 client calls a deprecated method of threads.
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")
@@ -118,6 +119,7 @@ def run_server(*args: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=interruptible,
     )
 
 

@@ -16,6 +16,7 @@ from esptool import chips
 from esptool.virtual.options import parse_url
 from esptool.virtual.parts import PARTS
 from esptool.virtual.server import TcpServer, running
+from tests.support.signals import interruptible
 from tests.virtual.support import Client, frame, frames, open_chip
 
 
@@ -69,6 +70,7 @@ def test_a_served_chip_keeps_its_flash_when_it_is_stopped(
          f"state={state}", "timing=virtual"],
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=interruptible,
     ) as child:  # fmt: skip
         assert child.stdout is not None
         line = child.stdout.readline()

@@ -224,7 +224,9 @@ def build(
 
     Args:
         rows: values, and names of namespaces, which are made where they stand.
-        size, version, keys: see `Builder`.
+        size: bytes of the partition, a multiple of 4096.
+        version: 1 or 2, of the format.
+        keys: encrypt with these; None for a plain one.
 
     Raises:
         FatalError: names the row that is wrong or for which there is no room.

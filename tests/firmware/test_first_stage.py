@@ -16,6 +16,7 @@ from bench.stages import KINDS, WAYS, OneFault, run
 from esptool import chips, stubs
 from esptool.device import Session, connect, first_stage, stub_loader
 from esptool.device.first_stage import FirstStageLink
+from esptool.device.line_rate import LineRate
 from esptool.errors import FatalError, NotSupportedError
 from esptool.protocol import slip, stage
 from esptool.protocol.stage import StageOp
@@ -121,7 +122,7 @@ def talk(name: str, side: str, *, whole: bool) -> list[bytes]:
             ask(payload)
         if not whole:
             return out
-        assert here.set_rate(921_600)
+        assert LineRate(here, False).go(921_600)
         here.send((first.image.unpacker_at, first.image.unpacker))
         here.send((first.image.packed_at, first.image.packed))
         for number, fields in enumerate(starts(first)):
@@ -203,9 +204,10 @@ def test_a_rate_that_the_line_does_not_bear_is_given_up(name: str, side: str, fa
 @pytest.mark.parametrize("crystal", [("esp32c2", 26), ("esp32", 26), ("esp8266", 40)])
 def test_rates_need_no_known_crystal(crystal: tuple[str, int], side: str) -> None:
     with running(crystal[0], side, f"&crystal={crystal[1]}") as (_, here):
+        rate, pattern = LineRate(here, False), bytes(range(256))
         for baud in (921_600, 115_200, 460_800, 230_400):
-            assert here.set_rate(baud)
-            assert here.echo(bytes(range(256)))
+            assert rate.go(baud)
+            assert here.ask(StageOp.ECHO, pattern).fields == pattern
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -220,7 +222,7 @@ def test_a_rate_without_a_good_frame_is_given_up_by_itself(side: str) -> None:
 
 def test_a_rate_beyond_the_divider_is_not_tried() -> None:
     with running("esp32c3", "model") as (session, here):
-        assert not here.set_rate(80_000_000)
+        assert not LineRate(here, False).go(80_000_000)
         assert session.link.baud == 115_200
 
 

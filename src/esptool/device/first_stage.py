@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first stage on the chip, spoken to: rates, blocks, patterns, and the start of the stub."""
+"""The first stage on the chip, spoken to: requests, the way back to its rate, blocks, the start."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import struct
 from collections.abc import Callable, Iterator
 
 from esptool.device.link import Link
-from esptool.errors import LinkTimeoutError, NotSupportedError, PortError, ProtocolError
+from esptool.errors import LinkTimeoutError, NotSupportedError, ProtocolError
 from esptool.protocol import slip, stage
+from esptool.protocol.packets import BITS_A_BYTE
 from esptool.protocol.stage import StageAnswer, StageInfo, StageOp, StageStatus
 from esptool.protocol.windows.blocks import BlockWindow
 from esptool.stubs.first import Image
@@ -18,15 +19,12 @@ WINDOW = 8
 #: The stage answers at once; a bridge may take as long as this.
 ANSWER_S = 0.1
 ATTEMPTS = 3
-#: Calls at a new rate before it is given up.
-RATE_ATTEMPTS = 2
 #: What unpacking and checking may take on a slow processor.
 START_S = 0.3
 #: So many bytes without a good frame make the stage give up a rate that it was not heard at, and so
 #: many one that had been proven.
 GARBAGE_ON_TRIAL, GARBAGE = 256, 8192
-_FILLER = b"\x55"
-_BITS_A_BYTE = 10
+FILLER = b"\x55"
 #: A frame beside its fields, and what escaping may add.
 _OVERHEAD = 16
 
@@ -86,7 +84,7 @@ class FirstStageLink:
 
     def line_s(self, size: int) -> float:
         """How long a frame with so many bytes of fields, and one like it back, take on the line."""
-        return 2 * (size + _OVERHEAD) * _BITS_A_BYTE / max(1, self.link.baud)
+        return 2 * (size + _OVERHEAD) * BITS_A_BYTE / max(1, self.link.baud)
 
     def hello(self, attempts: int = ATTEMPTS) -> bool:
         """The stage answers at the present rate."""
@@ -99,34 +97,6 @@ class FirstStageLink:
 
     # --- rates -----------------------------------------------------------------------------------
 
-    def set_rate(self, baud: int) -> bool:
-        """Go to `baud` with the chip; False, with both back at `base`, where that fails."""
-        old = self.link.baud
-        if baud == old:
-            return True
-        try:
-            self.link.set_baud(baud)
-        except PortError:
-            if not self.link.port.is_open:
-                raise
-            return False  # the port does not know it; the chip need not be told
-        finally:
-            self.link.set_baud(old)
-        try:
-            divider = stage.divider_for(self.info, self.link.baud, baud)
-            self.ask(StageOp.RATE, struct.pack("<I", divider))
-        except ValueError:
-            return False
-        except LinkTimeoutError:
-            # The chip may be at either rate.
-            if self.hello(1):
-                return False
-        self.link.set_baud(baud)
-        if self.hello(RATE_ATTEMPTS):
-            return True
-        self.back_to_base(GARBAGE_ON_TRIAL)
-        return False
-
     def back_to_base(self, garbage: int = GARBAGE) -> None:
         """Let the chip give up its rate, and follow it.
 
@@ -137,22 +107,12 @@ class FirstStageLink:
         for _ in range(ATTEMPTS):
             if self.hello(1):
                 return
-            self.link.port.send(_FILLER * garbage + slip.END)
-            self.link.sleep(garbage * _BITS_A_BYTE / self.base)
+            self.link.port.send(FILLER * garbage + slip.END)
+            self.link.sleep(garbage * BITS_A_BYTE / self.base)
             self.link.discard_input()
             garbage = GARBAGE
         if not self.hello():
             raise LinkTimeoutError("The first stage of the stub is lost.")
-
-    def echo(self, pattern: bytes) -> bool:
-        """The pattern went to the chip and came back whole.
-
-        At most `info.longest` bytes, a multiple of 4 and not empty.
-        """
-        try:
-            return self.ask(StageOp.ECHO, pattern, attempts=1).fields == pattern
-        except LinkTimeoutError:
-            return False
 
     # --- the stub --------------------------------------------------------------------------------
 

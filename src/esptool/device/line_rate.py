@@ -11,6 +11,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
+from esptool.device.first_stage import FILLER, GARBAGE_ON_TRIAL
 from esptool.errors import PortError
 from esptool.protocol import rates, slip, stage
 from esptool.protocol.packets import BITS_A_BYTE
@@ -26,10 +27,8 @@ SETTLE_S = 0.002
 ROUND_TRIPS, SLACK_S = 2.0, 0.008
 #: A rate at which patterns take longer than line and round trips explain, by so much, is none.
 LATE_S = 0.05
-#: How often a chip is asked to come back, with how many copies, and bytes that make it give up a
-#: rate unheard.
-WAYS_BACK, COPIES, FEW_BYTES = 4, 3, 256
-FILLER = b"\x55"
+#: How often a chip is asked to come back, with how many copies.
+WAYS_BACK, COPIES = 4, 3
 #: How often a rate is asked for on a line that hardly bears the present one.
 ASKS = 4
 #: Patterns of which one must pass at a rate that was asked for: a few bytes may well be damaged.
@@ -225,8 +224,8 @@ class LineRate:
         rate = self.link.baud
         if rate != self.base:
             if not heard:
-                self.link.port.send(FILLER * FEW_BYTES + slip.END)
-                self.link.sleep(FEW_BYTES * BITS_A_BYTE / rate + self._round_trip_s / 2)
+                self.link.port.send(FILLER * GARBAGE_ON_TRIAL + slip.END)
+                self.link.sleep(GARBAGE_ON_TRIAL * BITS_A_BYTE / rate + self._round_trip_s / 2)
             for round_ in range(WAYS_BACK):
                 if heard or round_:
                     self._send_home(rate)
@@ -234,7 +233,7 @@ class LineRate:
                     return
         elif self._at_base():
             return
-        self._stage.back_to_base(FEW_BYTES)
+        self._stage.back_to_base(GARBAGE_ON_TRIAL)
 
     def _send_home(self, rate: int) -> None:
         """Ask for the first rate, and do not wait for an answer that may not come through."""

@@ -302,17 +302,6 @@ def _whole(entry: Entry) -> Value:
     return value
 
 
-def whole_bytes(entry: Entry) -> bytes:
-    """The bytes of a value.
-
-    Raises:
-        StorageError: they are damaged.
-    """
-    _whole(entry)
-    assert entry.raw is not None
-    return entry.raw
-
-
 def _kind_for(value: Value, former: Entry | None) -> Kind:
     if former is not None:
         with suppress(UsageError):

@@ -17,11 +17,12 @@ enum { FRACTION_BITS = 4 };
 enum { FRACTION_BITS = 0 };
 #endif
 
-/* How much is left of the time that a rate has to bring a good frame. A byte takes BYTE of it; a look
- * at an empty FIFO takes 1, but nothing from a rate that is proven. */
-enum { BYTE = 256, ON_TRIAL = 256 * BYTE, PROVEN = 8192 * BYTE };
-/* Loops that last between looks, and longer than a character at 115200 baud. */
-enum { PAUSE = 64, CHARACTER = 8192 };
+/* Bytes for which a rate is kept without a good frame. Time is not counted: a processor may be as
+ * slow or as fast as an emulator makes it, and a line may lead through a network. A host that is
+ * not heard at a rate sends bytes at the old one, which come as some bytes at any. */
+enum { ON_TRIAL = 256, PROVEN = 8192 };
+/* Loops that last longer than a character at 115200 baud. */
+enum { CHARACTER = 8192 };
 
 static struct {
     u32 link, source; /* the one that the host uses, once known; where the last byte came from */
@@ -132,13 +133,9 @@ static u32 receive(u32 base, u32 patience)
         length = escaped = 0;
         for (;;) {
             byte = get();
-            if (byte != NONE)
-                patience -= BYTE - 1;
-            else if (patience > ON_TRIAL)
+            if (byte == NONE)
                 continue;
-            else
-                spin(PAUSE);
-            if ((int)--patience < 0) {
+            if (!patience--) {
                 set_divider(base);
                 patience = PROVEN;
             }
@@ -146,7 +143,7 @@ static u32 receive(u32 base, u32 patience)
                 break;
             if (byte == ESCAPE) {
                 escaped = 1;
-            } else if (byte != NONE) {
+            } else {
                 if (escaped)
                     byte = byte & 1 ? ESCAPE : END;
                 escaped = 0;

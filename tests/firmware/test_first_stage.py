@@ -220,6 +220,33 @@ def test_a_rate_without_a_good_frame_is_given_up_by_itself(side: str) -> None:
         assert here.hello()
 
 
+@pytest.mark.parametrize("side", SIDES)
+def test_a_new_rate_waits_for_a_host_that_takes_its_time(side: str) -> None:
+    """An emulated chip may be much faster than its host, and the line may be a network."""
+    with running("esp32c3", side) as (session, here):
+        divider = stage.divider_for(here.info, 115_200, 2_000_000)
+        here.ask(StageOp.RATE, struct.pack("<I", divider))
+        session.link.set_baud(2_000_000)
+        session.link.sleep(3.0)
+        assert here.hello(1)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_rate_that_the_line_does_not_carry_at_all_is_given_up_by_bytes_at_the_old_one(
+    side: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running("esp32c3", side) as (session, here):
+        send = session.link.port.send
+        monkeypatch.setattr(
+            session.link.port,
+            "send",
+            lambda data: send(data) if session.link.baud == 115_200 else None,
+        )
+        assert not LineRate(here, False).go(2_000_000)
+        assert session.link.baud == 115_200
+        assert here.hello(1)
+
+
 def test_a_rate_beyond_the_divider_is_not_tried() -> None:
     with running("esp32c3", "model") as (session, here):
         assert not LineRate(here, False).go(80_000_000)

@@ -47,49 +47,52 @@ class FirstStageLink:
 
     # --- requests --------------------------------------------------------------------------------
 
+    def next_number(self) -> int:
+        """A number that no request has had lately."""
+        self._number = (self._number + 1) & 0xFFFF
+        return self._number
+
     def ask(
-        self, op: StageOp, fields: bytes = b"", *, attempts: int = ATTEMPTS, work_s: float = 0.0
+        self,
+        op: StageOp,
+        fields: bytes = b"",
+        *,
+        attempts: int = ATTEMPTS,
+        wait_s: float = ANSWER_S,
     ) -> StageAnswer:
         """Send a request, again where nothing whole comes back, and return its answer.
 
         Every request may be repeated without harm.
 
+        Args:
+            wait_s: for the answer each time, besides what the line needs.
+
         Raises:
             LinkTimeoutError: no answer.
             NotSupportedError: the stage does not know the operation.
         """
-        self._number = (self._number + 1) & 0xFFFF
-        frame = stage.request(op, self._number, fields)
+        number = self.next_number()
+        frame = stage.request(op, number, fields)
         for _ in range(attempts):
             self.link.send_frame(frame)
-            answer = self._answer(op, self._number, self.line_s(len(frame)) + work_s)
-            if answer is None:
-                continue
-            if answer.status == StageStatus.UNKNOWN:
-                raise NotSupportedError("The first stage does not know this request.")
-            return answer
-        raise LinkTimeoutError("The first stage of the stub does not answer.")
-
-    def _answer(self, op: int, number: int, line_s: float) -> StageAnswer | None:
-        """The answer to one request; None where it is lost, or the request was."""
-        for payload in self._within(ANSWER_S + line_s):
-            answer = stage.parse(payload)
-            if answer is None:
-                continue
-            if answer.op == op and answer.number == number:
+            # That something came damaged need not be about this one.
+            for payload in self._within(wait_s + self.line_s(len(frame))):
+                answer = stage.parse(payload)
+                if answer is None or (answer.op, answer.number) != (op, number):
+                    continue
+                if answer.status == StageStatus.UNKNOWN:
+                    raise NotSupportedError("The first stage does not know this request.")
                 return answer
-            if answer.op == StageOp.DAMAGED:
-                return None
-        return None
+        raise LinkTimeoutError("The first stage of the stub does not answer.")
 
     def line_s(self, size: int) -> float:
         """How long a frame with so many bytes of fields, and one like it back, take on the line."""
         return 2 * (size + _OVERHEAD) * BITS_A_BYTE / max(1, self.link.baud)
 
-    def hello(self, attempts: int = ATTEMPTS) -> bool:
+    def hello(self, attempts: int = ATTEMPTS, wait_s: float = ANSWER_S) -> bool:
         """The stage answers at the present rate."""
         try:
-            answer = self.ask(StageOp.HELLO, attempts=attempts)
+            answer = self.ask(StageOp.HELLO, attempts=attempts, wait_s=wait_s)
         except LinkTimeoutError:
             return False
         self.info = stage.parse_info(answer) or self.info
@@ -107,12 +110,16 @@ class FirstStageLink:
         for _ in range(ATTEMPTS):
             if self.hello(1):
                 return
-            self.link.port.send(FILLER * garbage + slip.END)
-            self.link.sleep(garbage * BITS_A_BYTE / self.base)
+            self.unheard(garbage)
             self.link.discard_input()
             garbage = GARBAGE
         if not self.hello():
             raise LinkTimeoutError("The first stage of the stub is lost.")
+
+    def unheard(self, bytes_: int = GARBAGE_ON_TRIAL) -> None:
+        """Send so many bytes that are no frame, by which the chip gives up another rate."""
+        self.link.port.send(FILLER * bytes_ + slip.END)
+        self.link.sleep(bytes_ * BITS_A_BYTE / self.link.baud)
 
     # --- the stub --------------------------------------------------------------------------------
 

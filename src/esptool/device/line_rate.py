@@ -6,13 +6,14 @@ What is tried, and what is made of it, is decided in `esptool.protocol.rates`.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
-from esptool.device.first_stage import FILLER, GARBAGE_ON_TRIAL
-from esptool.errors import PortError
+from esptool.device.first_stage import ANSWER_S, GARBAGE_ON_TRIAL
+from esptool.errors import LinkTimeoutError, PortError
 from esptool.protocol import rates, slip, stage
 from esptool.protocol.packets import BITS_A_BYTE
 from esptool.protocol.rates import AROUND, SHORT, Heard, RateSearch, Trial
@@ -52,7 +53,6 @@ class LineRate:
         self._info = stage_link.info
         self._round_trip_s = 0.02
         self._random = random.Random(0)
-        self._number = 0x4000
         self.automatic = automatic
         self.given_up: list[int] = []
 
@@ -87,7 +87,8 @@ class LineRate:
             if not self.link.port.is_open:
                 raise
             return False
-        if self._patterns(Trial(baud, ASKED_FRAMES, SHORT, 1)):
+        # Nothing is chosen here: a rate that was asked for is not refused for being slow to answer.
+        if self._patterns(Trial(baud, ASKED_FRAMES, SHORT, 1), ANSWER_S):
             return True
         self._home(heard=False)
         return False
@@ -115,7 +116,7 @@ class LineRate:
     def _measure_round_trip(self) -> None:
         began = self.link.now()
         if self._stage.hello(1):
-            line_s = 2 * 24 * BITS_A_BYTE / self.base
+            line_s = 2 * 24 * BITS_A_BYTE / self.link.baud
             self._round_trip_s = max(0.0, self.link.now() - began - line_s)
 
     def _tried(self, trial: Trial) -> Heard:
@@ -163,26 +164,36 @@ class LineRate:
             self.link.set_baud(baud)
         finally:
             self.link.set_baud(old)
-        self._ask(StageOp.RATE, struct.pack("<I", divider), ASKS)
-        # Where its answer was lost, it is there all the same, or patterns will show that it is not.
+        with contextlib.suppress(LinkTimeoutError):
+            # Where its answer is lost, it is there all the same, or patterns show that it is not.
+            fields = struct.pack("<I", divider)
+            self._stage.ask(StageOp.RATE, fields, attempts=ASKS, wait_s=self._wait_s)
         self.link.set_baud(baud)
         self.link.sleep(SETTLE_S)
         self.link.discard_input()
 
-    def _patterns(self, trial: Trial) -> int:
-        """Send the patterns of a trial; how many came back whole. Two that are lost end it."""
+    @property
+    def _wait_s(self) -> float:
+        """What a short answer may take, besides its time on the line."""
+        return ROUND_TRIPS * self._round_trip_s + SLACK_S
+
+    def _patterns(self, trial: Trial, patience_s: float = 0.0) -> int:
+        """Send the patterns of a trial; how many came back whole. Two that are lost end it.
+
+        Args:
+            patience_s: what an answer may take at least, on a machine that is busy.
+        """
         link = self.link
         waiting: deque[tuple[int, bytes]] = deque()
         sent = good = lost = 0
-        answer_s = ROUND_TRIPS * self._round_trip_s + SLACK_S
+        answer_s = max(patience_s, self._wait_s)
         answer_s += (trial.window + 1) * (trial.size + AROUND) * BITS_A_BYTE / link.baud
         while good + lost < trial.frames and lost < 2:
             burst = b""
             while sent < trial.frames and len(waiting) < trial.window:
-                self._number = (self._number + 1) & 0xFFFF
-                pattern = self._random.randbytes(trial.size)
-                waiting.append((self._number, pattern))
-                burst += slip.encode(stage.request(StageOp.ECHO, self._number, pattern))
+                number, pattern = self._stage.next_number(), self._random.randbytes(trial.size)
+                waiting.append((number, pattern))
+                burst += slip.encode(stage.request(StageOp.ECHO, number, pattern))
                 sent += 1
             if burst:
                 link.port.send(burst)
@@ -212,8 +223,9 @@ class LineRate:
     def _home(self, *, heard: bool) -> None:
         """Have the chip come back to the rate that it was started at, and follow it.
 
-        A chip that hears nothing of a new rate gives it up by itself; one that has heard anything
-        is asked, also where its answers do not come through.
+        A chip on whose new rate nothing whole has come gives it up after some bytes, be they sent
+        at that rate or, where the line does not carry it, at the old one. One that has heard
+        anything is asked, also where its answers do not come through.
 
         Args:
             heard: it was heard at the present rate.
@@ -223,14 +235,18 @@ class LineRate:
         """
         rate = self.link.baud
         if rate != self.base:
-            if not heard:
-                self.link.port.send(FILLER * GARBAGE_ON_TRIAL + slip.END)
-                self.link.sleep(GARBAGE_ON_TRIAL * BITS_A_BYTE / rate + self._round_trip_s / 2)
             for round_ in range(WAYS_BACK):
                 if heard or round_:
                     self._send_home(rate)
+                else:
+                    self._stage.unheard()
+                    self.link.sleep(self._round_trip_s / 2)
                 if self._at_base():
                     return
+                if not (heard or round_):
+                    self._stage.unheard()
+                    if self._at_base():
+                        return
         elif self._at_base():
             return
         self._stage.back_to_base(GARBAGE_ON_TRIAL)
@@ -238,9 +254,8 @@ class LineRate:
     def _send_home(self, rate: int) -> None:
         """Ask for the first rate, and do not wait for an answer that may not come through."""
         self.link.set_baud(rate)
-        self._number = (self._number + 1) & 0xFFFF
         fields = struct.pack("<I", self._info.divider)
-        frame = slip.encode(stage.request(StageOp.RATE, self._number, fields))
+        frame = slip.encode(stage.request(StageOp.RATE, self._stage.next_number(), fields))
         self.link.port.send(frame * COPIES)
         line_s = COPIES * 2 * len(frame) * BITS_A_BYTE / rate
         self.link.sleep(line_s + self._round_trip_s / 2 + SETTLE_S)
@@ -250,20 +265,4 @@ class LineRate:
         self.link.set_baud(self.base)
         self.link.sleep(SETTLE_S)
         self.link.discard_input()
-        return self._ask(StageOp.HELLO, b"", 1)
-
-    def _ask(self, op: StageOp, fields: bytes, attempts: int) -> bool:
-        """Send a short request until it is answered; False where it never is."""
-        link = self.link
-        self._number = (self._number + 1) & 0xFFFF
-        frame = stage.request(op, self._number, fields)
-        wait = ROUND_TRIPS * self._round_trip_s + SLACK_S + 64 * BITS_A_BYTE / link.baud
-        for _ in range(attempts):
-            link.send_frame(frame)
-            deadline = link.now() + wait
-            while (left := deadline - link.now()) > 0:
-                for payload in link.frames_within(left):
-                    answer = stage.parse(payload)
-                    if answer is not None and (answer.op, answer.number) == (op, self._number):
-                        return True
-        return False
+        return self._stage.hello(1, self._wait_s)

@@ -47,6 +47,7 @@ class Machine:
         missing: registers that were touched and are not modelled, by address.
         restarts: the code has asked for a reset of the chip.
         on_watched: told of (address, owner, function) when a program stores to the ROM's RAM.
+        on_rate: told before the UART goes to another rate.
         traps: exceptions that the code has met, oldest first.
     """
 
@@ -64,6 +65,7 @@ class Machine:
         self._lively = {silicon.spi.base, *silicon.uart.fifo, silicon.usb_jtag}
         self._resets = dict(shape.resets)
         self.on_watched: Callable[[int, str, str], None] = lambda _a, _o, _f: None
+        self.on_rate: Callable[[], None] = lambda: None
         self._answers: dict[int, Answer] = {answer.address: answer for answer in shape.answers}
         self.uart = LoaderUart(shape.uart, lambda: soc.clock_hz)
         self.uart.on_divider = self._divider
@@ -171,6 +173,7 @@ class Machine:
     def _divider(self, value: int) -> None:
         divider = (value & 0xFFFFF) * 16 + (value >> 20 & 0xF)
         if divider:
+            self.on_rate()
             self.soc.baud = self.soc.clock_hz * 16 // divider
 
     # --- registers ---------------------------------------------------------------------------

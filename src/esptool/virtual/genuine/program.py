@@ -23,6 +23,8 @@ _PIECE = 200_000
 #: While the host listens in vain, the code is given so many more.
 _MORE = 100_000
 _LOOK_AGAIN_S = 0.02
+#: Instructions that the code gets where the host has changed its rate.
+_TO_NEW_RATE = 100_000
 #: What the buffer of every ROM's handler holds.
 _BUFFERED = 200
 #: No text that the ROM prints holds it.
@@ -39,6 +41,8 @@ class RunningRom(Program):
         self._frames = FrameReader()
         self._met: set[str] = set()
         machine.on_watched = self._watched
+        # What was sent so far has left at the old rate.
+        machine.on_rate = self._send
         machine.core.watch([])
         self._heard = b""
         self._host_baud = 0
@@ -60,7 +64,14 @@ class RunningRom(Program):
         self._answers = False
 
     def hears(self, data: bytes, baud: int) -> None:
-        """What passes on the line, whatever the receiver makes of it."""
+        """What passes on the line, whatever the receiver makes of it.
+
+        A host that speaks at a new rate has left the code time to get there: it may be on its way,
+        in a loop that looks like a wait.
+        """
+        if self._answers and baud != self._host_baud:
+            self.machine.core.run(_TO_NEW_RATE, waiting=lambda: False)
+            self._send()
         self._heard, self._host_baud = data, baud
 
     def receive(self, data: bytes) -> None:

@@ -53,7 +53,8 @@ bool dispatch(const struct frame *f)
         row = find(commands, command_count, r.opcode);
     if (!row)
         status = by_plugin(&r);
-    else if (r.length >= row->words * 4u)
+    else if (r.length >= row->least * 4u &&
+             (row->most == ANY_LENGTH || r.length <= row->most * 4u))
         status = row->handle(&r);
     if (status >= ANSWERED)
         return status != LEAVE_STUB;

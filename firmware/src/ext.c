@@ -141,15 +141,15 @@ static u32 on_read_ack(const struct request *r)
 }
 
 const struct command_row extensions[] = {
-    {EXT_BATCH, 1, on_batch},
-    {EXT_WRITE_BEGIN, 6, on_write},
-    {EXT_WRITE_DATA, 2, on_write},
-    {EXT_WRITE_STATUS, 1, on_write},
-    {EXT_WRITE_END, 1, on_write},
-    {EXT_HASHES, 4, on_hashes},
-    {EXT_BLANK, 2, on_blank},
-    {EXT_READ_BEGIN, 6, on_read},
-    {EXT_READ_ACK, 3, on_read_ack},
-    {EXT_ERASE, 3, on_erase},
+    {EXT_BATCH, 1, ANY_LENGTH, on_batch},
+    {EXT_WRITE_BEGIN, 6, ANY_LENGTH, on_write},
+    {EXT_WRITE_DATA, 2, ANY_LENGTH, on_write},
+    {EXT_WRITE_STATUS, 1, ANY_LENGTH, on_write},
+    {EXT_WRITE_END, 1, ANY_LENGTH, on_write},
+    {EXT_HASHES, 4, ANY_LENGTH, on_hashes},
+    {EXT_BLANK, 2, ANY_LENGTH, on_blank},
+    {EXT_READ_BEGIN, 6, ANY_LENGTH, on_read},
+    {EXT_READ_ACK, 3, ANY_LENGTH, on_read_ack},
+    {EXT_ERASE, 3, ANY_LENGTH, on_erase},
 };
 const u32 extension_count = COUNT(extensions);

@@ -16,10 +16,15 @@ struct request {
 /* A handler's status is sent by its caller, unless it is one of these. */
 enum { ANSWERED = 0x100, LEAVE_STUB = 0x101 };
 
-/* `words`: 32-bit words that the request has at least. */
+/*
+ * `least`, `most`: 32-bit words of a request. A few more than needed are let pass, as hosts
+ * differ; many are a block of data whose opcode was damaged on the way, and that must not
+ * erase anything, say.
+ */
+enum { ANY_LENGTH = 0xFF };
 struct command_row {
     u8 opcode;
-    u8 words;
+    u8 least, most;
     u32 (*handle)(const struct request *r);
 };
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from esptool.ops.model import Region, WriteOptions
 from esptool.protocol.ext import Ext
 from esptool.protocol.opcodes import Cmd
 from esptool.protocol.packets import failure
+from esptool.transfer.receive import flash_md5
 from esptool.transfer.recovery import DOUBTS, Decision, Recovery, decide
 from esptool.transfer.report import Report
 from tests.ops.support import Log, firmware, placeholder, url
@@ -202,3 +204,14 @@ def test_a_definite_refusal_is_never_called_a_lost_contact(job: str) -> None:
     assert "Lost contact" not in log.text
     assert re.search(r"(Writing|Reading) stopped at 0x00800000: .*0106", str(caught.value))
     assert "--flash-size" in str(caught.value)
+
+
+def test_a_size_of_flash_that_was_damaged_on_the_way_is_told_again() -> None:
+    log = Log()
+    with opened(log) as s:
+        ops.write_flash(s, [Region(BASE, DATA)])
+        size = s.flash.size
+        s.flash.set_size(0x4000)
+        s.flash.size = size
+        report = Report(s, None)
+        assert flash_md5(s, BASE, len(DATA), Recovery(s, report)) == hashlib.md5(DATA).hexdigest()

@@ -71,6 +71,11 @@ SFDP = struct.pack("<BBBBBBI", 4, 0x5A, 24, 8, 0, 64, 0)
 WRONG = [
     *(Wrong(op, (0,) * (least - 1), LENGTH) for op, least in PLAIN_WORDS.items()),
     *(Wrong(op, (), LENGTH, bytes(4 * least - 1)) for op, least in PLAIN_WORDS.items()),
+    # A block of data whose opcode was damaged must not erase the flash, say, or set its size.
+    *(
+        Wrong(op, (), LENGTH, bytes(0x110))
+        for op in {*PLAIN_WORDS, 0xD0, 0xD3, 0xE0} - {0x03, 0x07, 0x11, 0xD4}
+    ),
     *(
         Wrong(op, _plain_range(op, *outside), FLASH)
         for op in (0x02, 0x10, 0x13, 0xD1, 0xD2)

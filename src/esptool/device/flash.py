@@ -86,6 +86,11 @@ class Flash:
         self._r.request("set SPI params", Cmd.SPI_SET_PARAMS, data, attempts=3)
         self.size = size
 
+    def tell_size_again(self) -> None:
+        """Tell a stub the size that it was told: the request may have been damaged on the way."""
+        if self.size is not None and self._r.is_stub:
+            self.set_size(self.size)
+
     def _need_flash_ops(self, what: str) -> None:
         if not self._r.is_stub and not self._r.spec.rom.flash_ops:
             raise UnsupportedCommandError(f"The {self._r.spec.name} ROM cannot {what}.")

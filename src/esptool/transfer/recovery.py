@@ -7,6 +7,7 @@ requests that are sent again, uploads and recoveries in `esptool.device` take fr
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
@@ -22,7 +23,7 @@ from esptool.errors import (
     UnsupportedCommandError,
     VerifyError,
 )
-from esptool.protocol.status import DOUBTFUL, TRANSFER_BROKEN
+from esptool.protocol.status import DOUBTFUL, TRANSFER_BROKEN, Status
 from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
@@ -129,6 +130,10 @@ class Recovery:
             self._doubts += 1
             self._report.debug(f"Refused {where} ({failure.message}) Asking once more...")
             self._session.link.discard_input()
+            if isinstance(failure, ChipResponseError) and failure.code == Status.SPI_FAILED:
+                # A lost answer shows at the next try, which has its own budget for it.
+                with contextlib.suppress(LineLossError):
+                    self._session.flash.tell_size_again()
             return
         self._doubts = 0
         self._report.note(CONTACT_LOST.format(where=where, cause=failure.message))

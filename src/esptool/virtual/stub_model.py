@@ -38,10 +38,16 @@ if TYPE_CHECKING:
     from esptool.virtual.soc import Soc
 
 MAX_BLOCK = 0x4000
+#: Requests that carry a block of data behind their words.
+_WITH_DATA = {0x03, 0x07, 0x11, 0xD4}
 #: Words that a request has at least, looked at before anything else.
 _LEAST_WORDS = {
     0x02: 4, 0x03: 4, 0x04: 1, 0x05: 4, 0x06: 2, 0x07: 4, 0x09: 4, 0x0A: 1, 0x0B: 6, 0x0D: 1,
     0x0F: 2, 0x10: 4, 0x11: 4, 0x12: 1, 0x13: 2, 0xD1: 2, 0xD2: 4, 0xD4: 4,
+}  # fmt: skip
+#: A few more than needed pass, as hosts differ. Many are a block of data with a damaged opcode.
+_MOST_WORDS = {op: words + 2 for op, words in _LEAST_WORDS.items() if op not in _WITH_DATA} | {
+    0x08: 16, 0x09: 32, 0x14: 2, 0xD0: 2, 0xD3: 2, 0xE0: 2,
 }  # fmt: skip
 _INFLATE_RATE = 4e6  # bytes a second, at some 40 instructions a byte
 _READ_RATE = 4e6
@@ -142,10 +148,12 @@ class StubModel(Program):
             if handler is None:
                 raise StubError(BAD_COMMAND)
             words(data, _LEAST_WORDS.get(op, 0))
+            if len(data) > 4 * _MOST_WORDS.get(op, len(data)):
+                raise StubError(BAD_LENGTH)
             value, body = handler(data, checksum)
         except StubError as e:
             status = e.status
-        if op != 0xD3:
+        if op != 0xD3 or status:
             for _ in range(8 if op == 0x08 else 1):
                 self.answer(op, value, body, status)
         self.soc.after_answer()

@@ -118,6 +118,22 @@ def test_an_instruction_in_ram_may_lie_on_two_pages() -> None:
     assert core.regs[10] == 42
 
 
+def test_filling_memory_is_no_wait() -> None:
+    code = (
+        0x3FC80537,  # lui  a0, RAM
+        0x000075B7,  # lui  a1, 7
+        0x00050023,  # sb   zero, 0(a0)
+        0xFFF58593,  # addi a1, a1, -1
+        0xFE059CE3,  # bnez a1, -8
+        0x0000006F,  # j    .
+    )
+    core = machine(struct.pack("<6I", *code))
+    core.run(500_000, waiting=lambda: True)
+    assert core.idle
+    assert core.pc == BASE + 20
+    assert core.regs[11] == 0
+
+
 def elf(code: bytes, texts: bytes) -> bytes:
     """A file of one segment: code, and what it says at 0x800."""
     image = code.ljust(0x800, b"\0") + texts.ljust(0x800, b"\0")
@@ -164,6 +180,38 @@ def test_a_rom_file_is_executed_from_its_entry(rom: Path) -> None:
         assert port.read(3) == b"IBM"
         machine = port.board.soc.machine
         assert machine.core.idle
+
+
+def test_a_chip_that_resets_itself_at_once_goes_on_doing_so(rom: Path) -> None:
+    code = ECHO[:16] + struct.pack(
+        "<4I",
+        0x60008E37,  # lui  t3, RTC_CNTL
+        0x80000EB7,  # lui  t4, 0x80000
+        0x01DE2023,  # sw   t4, 0(t3)
+        0x0000006F,  # j    .
+    )
+    rom.write_bytes(elf(code, b"R\0esp32c3-api1-20210207\0"))
+    with serial.serial_for_url(f"virtual://esp32c3?rom={rom}", timeout=30) as port:
+        assert port.read(30) == b"R" * 30
+
+
+def test_what_was_sent_before_another_rate_was_sent_at_the_one_before(rom: Path) -> None:
+    code = ECHO[:12] + struct.pack(
+        "<7I",
+        0x15B00E13,  # li   t3, 347
+        0x01C2AA23,  # sw   t3, 0x14(t0)    divider
+        0x00728023,  # sb   t2, 0(t0)
+        0x05600E13,  # li   t3, 86
+        0x01C2AA23,  # sw   t3, 0x14(t0)
+        0x00728023,  # sb   t2, 0(t0)
+        0x0000006F,  # j    .
+    )
+    rom.write_bytes(elf(code, b"R\0esp32c3-api1-20210207\0"))
+    with serial.serial_for_url(f"virtual://esp32c3?rom={rom}", baudrate=115200) as port:
+        heard = port.board.take()
+    assert heard[:1] == b"R"
+    assert heard[1:]
+    assert b"R" not in heard[1:]
 
 
 MISSES = struct.pack(
@@ -302,6 +350,32 @@ def test_entries_of_a_table_that_is_reached_by_number_and_smaller_pages() -> Non
     assert window.load(0x4200C000, 1) == 0x8
     assert window.load(0x42030000, 1) == 0
     assert window.load(0x40000000, 1) is None
+
+
+def test_a_window_begins_at_an_entry_of_its_own() -> None:
+    shape = silicon.of("esp32").shape
+    assert shape is not None
+    assert shape.mmu is not None
+    window = Window(shape.mmu, [], lambda _: 0, lambda at, count: bytes([at >> 16]) * count)
+    for entry, page in ((1, 5), (77, 6)):
+        window.table.write(4 * entry, page)
+    assert window.load(0x3F410000, 1) == 5
+    assert window.load(0x400D0004, 1) == 6
+    # Entries of 0x100 and more show nothing.
+    window.table.write(4, 0x105)
+    assert window.load(0x3F410000, 1) == 0
+    assert window.load(0x3F000000, 1) is None
+
+
+def test_random_words_differ_and_repeat_with_the_seed(rom: Path) -> None:
+    found = []
+    for seed in (1, 1, 2):
+        with serial.serial_for_url(f"virtual://esp32c3?rom={rom}&seed={seed}") as port:
+            machine = port.board.soc.machine
+            found.append([machine.load(0x600260B0, 4, BASE) for _ in range(8)])
+            assert 0x600260B0 not in machine.missing
+    assert len(set(found[0])) == 8
+    assert found[0] == found[1] != found[2]
 
 
 def test_a_frozen_cache_is_done_as_long_as_it_is_frozen(c3: Machine) -> None:

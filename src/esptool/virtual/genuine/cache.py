@@ -73,13 +73,23 @@ class Window:
 
         Reads of `size` bytes do not cross a page.
         """
-        if not any(low <= address < high for low, high in self._ranges):
-            return None
         mmu = self._mmu
         code = self._register(mmu.page_size) >> mmu.shift & 3 if mmu.page_size else 0
         page = mmu.pages[min(code, len(mmu.pages) - 1)]
-        entry = self.table.entries[address // page % mmu.entries]
+        number = self._number(address, page)
+        if number is None:
+            return None
+        entry = self.table.entries[number % mmu.entries]
         if bool(entry & mmu.flag) != mmu.valid:
             return 0
         place = (entry & mmu.number) * page + address % page
         return int.from_bytes(self._flash(place, size), "little")
+
+    def _number(self, address: int, page: int) -> int | None:
+        """The entry for an address, None outside of the window."""
+        for start, end, first in self._mmu.windows:
+            if start <= address < end:
+                return first + (address - start) // page
+        if not self._mmu.windows and any(low <= address < high for low, high in self._ranges):
+            return address // page
+        return None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from esptool.virtual.genuine.intc import Both, Clic, Lines, Matrix
 from esptool.virtual.genuine.memory import Memory
 from esptool.virtual.genuine.riscv import RiscV
 from esptool.virtual.genuine.romfile import RomFile
-from esptool.virtual.genuine.sha import Sha
+from esptool.virtual.genuine.sha import CONTINUE, START, Sha
 from esptool.virtual.genuine.xtensa import LX106, WINDOWED, Xtensa
 from esptool.virtual.silicon.spec import Answer, Arch, IntcKind
 
@@ -63,10 +64,18 @@ class Machine:
         self.restarts = False
         #: Registers whose stores do something that a wait does not.
         self._lively = {silicon.spi.base, *silicon.uart.fifo, silicon.usb_jtag}
+        if shape.sha:
+            self._lively |= {shape.sha + START, shape.sha + CONTINUE}
         self._resets = dict(shape.resets)
         self.on_watched: Callable[[int, str, str], None] = lambda _a, _o, _f: None
         self.on_rate: Callable[[], None] = lambda: None
-        self._answers: dict[int, Answer] = {answer.address: answer for answer in shape.answers}
+        self._answers: dict[int, list[Answer]] = {}
+        for answer in shape.answers:
+            self._answers.setdefault(answer.address, []).append(answer)
+        #: Registers of no peripheral that are answered nevertheless.
+        self._known = {*self._answers, *shape.random}
+        self._random = frozenset(shape.random)
+        self._dice = random.Random(soc.options.faults.seed)
         self.uart = LoaderUart(shape.uart, lambda: soc.clock_hz)
         self.uart.on_divider = self._divider
         self.uart.raised = self.update
@@ -186,16 +195,17 @@ class Machine:
                 return seen
         place = address & ~3
         found = self.soc.bus.peripheral_at(place)
-        if found is None and place not in self._answers:
+        if found is None and place not in self._known:
             self._miss(place, pc).loads += 1
         word = self.read_word(place, found)
         return word >> 8 * (address & 3) & (1 << 8 * size) - 1
 
     def read_word(self, place: int, found: tuple[int, Peripheral] | None) -> int:
         """A register as the chip shows it."""
-        answer = self._answers.get(place)
+        if place in self._random:
+            return self._dice.getrandbits(32)
         word = self.soc.bus.read_word(place) if found is None else found[1].read(place - found[0])
-        if answer is not None:
+        for answer in self._answers.get(place, ()):
             shows = not answer.when or word & answer.when
             word = word & ~answer.mask | (answer.value if shows else 0)
         return word & 0xFFFFFFFF
@@ -208,7 +218,7 @@ class Machine:
         place = address & ~3
         bus = self.soc.bus
         found = bus.peripheral_at(place)
-        if found is None and place not in self._answers:
+        if found is None and place not in self._known:
             self._miss(place, pc).stores += 1
         if size < 4:
             shift = 8 * (address & 3)

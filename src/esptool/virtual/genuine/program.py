@@ -50,6 +50,8 @@ class RunningRom(Program):
         self._answers = False
         self._coming = bytearray()
         self._quiet = True
+        #: It has asked for a reset where it has only just begun: that may go on without end.
+        self._beginning = self._restless = False
         self._usb = soc.options.link == "usb-jtag" and machine.usb is not None
 
     def begin(self, cause: int, download: bool) -> None:
@@ -60,8 +62,9 @@ class RunningRom(Program):
         address, shift, width = shape.cause
         mask = (1 << width) - 1 << shift
         bus.write_word(address, bus.read_word(address) & ~mask | cause << shift & mask)
+        self._beginning = True
         self._run(_AT_ONCE)
-        self._answers = False
+        self._beginning = self._answers = False
 
     def hears(self, data: bytes, baud: int) -> None:
         """What passes on the line, whatever the receiver makes of it.
@@ -128,7 +131,10 @@ class RunningRom(Program):
 
     def resume(self) -> None:
         """The host listens in vain."""
-        self._run(_MORE)
+        if self._restless:
+            self._soc.reboot()
+        else:
+            self._run(_MORE)
 
     def pending_s(self) -> float:
         """It may have only seemed to wait."""
@@ -156,7 +162,9 @@ class RunningRom(Program):
             core.run(min(_PIECE, end - core.count[0]), waiting=self._waiting)
             self._send()
             if machine.restarts:
-                self._soc.reboot()
+                self._restless = self._beginning
+                if not self._restless:
+                    self._soc.reboot()
                 return
             self._quiet = core.idle
             if self._quiet and self._coming:

@@ -219,6 +219,8 @@ class _Writer:
         self.count = 0
         self.loops = False
         self.touches = False
+        #: It stores to places that it computes: going round it is work, not a wait.
+        self.fills = False
         self.ended = False
         self.ram = False
         self.next = pc
@@ -409,6 +411,8 @@ class _Writer:
             self.emit(condition)
         self.emit(f"{pad}n+=1;C[0]+={self.count}")
         self.emit(f"{pad}if n>200:")
+        if self.fills:
+            self.emit(f"{pad} cpu.touched+=1")
         self.emit(f"{pad} @WB@return {self.start}")
         self.emit(f"{pad}continue")
 
@@ -567,6 +571,7 @@ class _Writer:
         self.touches = True
         size = 1 << kind
         address, known = self.address(rs1, imm)
+        self.fills = self.fills or known is None
         value = self.get(rs2)
         if self.ram and self.core.guard:
             self.emit(f"if {address}>>12 in GP: G({address},{size},{self.pc})")

@@ -11,7 +11,9 @@ import struct
 
 from esptool.virtual.bus import Registers
 
-_START, _CONTINUE, _STATE, _MESSAGE = 0x10, 0x14, 0x40, 0x80
+#: Offsets of the registers that set off work.
+START, CONTINUE = 0x10, 0x14
+_STATE, _MESSAGE = 0x40, 0x80
 _SHA1, _SHA224, _SHA256 = range(3)
 _WORD = 0xFFFFFFFF
 
@@ -51,8 +53,8 @@ class Sha(Registers):
     def write(self, offset: int, value: int) -> None:
         """Set a register, which may set off work on the block in the message's registers."""
         super().write(offset, value)
-        if offset in (_START, _CONTINUE) and value & 1:
-            self._block(self.words.get(0, 0), fresh=offset == _START)
+        if offset in (START, CONTINUE) and value & 1:
+            self._block(self.words.get(0, 0), fresh=offset == START)
 
     def _block(self, mode: int, *, fresh: bool) -> None:
         if mode not in _INITIAL:

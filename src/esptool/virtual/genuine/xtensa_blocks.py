@@ -583,6 +583,9 @@ class Writer:
             return True
         a, b = self.get(s), self.get(t)
         text = {
+            # SALTU and SALT of LX7
+            6: f"int({a}<{b})",
+            7: f"int({_s(a)}<{_s(b)})",
             8: f"{a}*{b}&0xFFFFFFFF",
             10: f"{a}*{b}>>32",
             11: f"(({_s(a)}-0x80000000)*({_s(b)}-0x80000000)>>32)&0xFFFFFFFF",

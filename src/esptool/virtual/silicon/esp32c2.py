@@ -261,7 +261,9 @@ SILICON = Silicon(
             pages=(0x4000, 0x8000, 0x10000),
             page_size=0x600C40C8,
             shift=3,
+            windows=(),
         ),
         sha=0x6003B000,
+        random=(0x600260B0,),
     ),
 )

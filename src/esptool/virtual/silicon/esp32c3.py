@@ -361,7 +361,9 @@ SILICON = Silicon(
             pages=(0x10000,),
             page_size=0,
             shift=0,
+            windows=(),
         ),
         sha=0x6003B000,
+        random=(0x600260B0,),
     ),
 )

@@ -254,6 +254,7 @@ SILICON = Silicon(
             Answer(0x600C8084, 4, 4, 0),
             Answer(0x600C80D4, 2, 2, 0),
             Answer(0x600C8028, 0x40000, 0x40000, 0x10000),
+            Answer(0x600960D0, 4, 4, 0),
         ),
         peripherals=(0x60000000, 0x60100000),
         blocks=(
@@ -343,7 +344,9 @@ SILICON = Silicon(
             pages=(0x10000, 0x8000, 0x4000, 0x2000),
             page_size=0x60002384,
             shift=3,
+            windows=(),
         ),
         sha=0x60089000,
+        random=(0x600B2808, 0x600B2828),
     ),
 )

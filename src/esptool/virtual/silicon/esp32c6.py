@@ -339,7 +339,9 @@ SILICON = Silicon(
             pages=(0x10000, 0x8000, 0x4000, 0x2000),
             page_size=0x60002384,
             shift=3,
+            windows=(),
         ),
         sha=0x60089000,
+        random=(0x600B2808,),
     ),
 )

@@ -119,5 +119,6 @@ SILICON = Silicon(
         blocks=(),
         mmu=None,
         sha=0,
+        random=(),
     ),
 )

@@ -378,6 +378,8 @@ class Mmu:
         number: bits of an entry that are the number of a page.
         flag, valid: the bit of an entry that tells whether it counts, and which way.
         pages: size of a page in bytes, by the code that the register `page_size` has at `shift`.
+        windows: (start, end, entry of the first page) of the address space; empty where the entry
+            is the number of the page in the ranges of flash.
     """
 
     at: int
@@ -389,6 +391,7 @@ class Mmu:
     pages: tuple[int, ...]
     page_size: int = 0
     shift: int = 0
+    windows: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +407,7 @@ class Shape:
         cause: the register that tells why the chip has started, with its shift and width.
         resets: (register, bits) that reset the chip when they are written.
         sha: base of the accelerator, 0 where the loader is not known to use it.
+        random: registers that show another random word each time.
         blocks: (base, name) of the peripherals as the manual names them, by address.
     """
 
@@ -425,6 +429,7 @@ class Shape:
     blocks: tuple[tuple[int, str], ...] = ()
     mmu: Mmu | None = None
     sha: int = 0
+    random: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ docs: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  'mkdocs>=1.6,<2' 'mkdocs-material>=9.7,<10' 'mkdocstrings[python]>=1,<2'
 	$(BIN)/python tools/gen_cli_docs.py
+	$(BIN)/python tools/gen_output_schema.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # What differs between versions of libraries: command lines, terminals, cryptography, ports, HSM.

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
+from esptool.cli import machine
 from esptool.cli.ending import output_is_lost
 from esptool.logger import log
 
@@ -16,6 +16,11 @@ def emit(text: str = "") -> None:
     log.print(text.expandtabs(8))
 
 
+def result(**values: Any) -> None:
+    """What a program wants to know of the outcome, by the names of the schema of `--json`."""
+    machine.result(values)
+
+
 def warn(text: str) -> None:
     """Print a warning on standard error."""
     log.warning(text)
@@ -23,6 +28,7 @@ def warn(text: str) -> None:
 
 def ask(question: str) -> bool:
     """Ask on the terminal; True for the word BURN. The end of input is no answer (EOFError)."""
+    machine.show_question(question)
     log.print(question)
     if output_is_lost() or sys.stdin is None:
         raise EOFError  # nobody has read the question, or can answer it
@@ -35,14 +41,3 @@ def ask(question: str) -> bool:
 def deprecated(text: str) -> None:
     """Note an old spelling on standard error."""
     log.warning(f"Deprecated: {text}")
-
-
-@contextmanager
-def hushed() -> Iterator[None]:
-    """Nothing but errors is shown meanwhile: what follows is a report for programs."""
-    before = getattr(log, "_verbosity", "auto")
-    log.set_verbosity("silent")
-    try:
-        yield
-    finally:
-        log.set_verbosity(before)

@@ -142,6 +142,7 @@ def show_or_save(efuses: EfuseState, path: str | None) -> bool:
     if path is not None:
         write_atomic(path, (json.dumps(plan, indent=2) + "\n").encode(), SECRET_MODE)
         output.emit(f"The plan is in '{path}' (keys included: keep it secret).")
+    output.result(burned=False, plan_file=path)
     output.emit("Nothing was burned.")
     return False
 

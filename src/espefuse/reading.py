@@ -198,6 +198,7 @@ class ReadCommands:
     def tell_success(self) -> None:
         """Say that a burn worked, or what of it could not be read back."""
         unproved = self.efuses.unproved
+        output.result(burned=True, unverified=list(unproved))
         if unproved:
             output.emit(f"Burned, but {', '.join(unproved)} could not be read back and compared.")
         else:

@@ -3,16 +3,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from espefuse import output, token
+from espefuse import token
 from espefuse.state import EfuseState
-
-
-def show(value: Any) -> None:
-    """Print a value as JSON, alone."""
-    output.emit(json.dumps(value, indent=4, sort_keys=True))
 
 
 def blocks(efuses: EfuseState) -> dict[str, Any]:
@@ -63,7 +57,7 @@ def calibration(efuses: EfuseState) -> dict[str, Any]:
 def errors(efuses: EfuseState) -> dict[str, Any]:
     """Coding errors by block."""
     return {
-        "ok": not efuses.get_coding_scheme_warnings(silent=True),
+        "valid": not efuses.get_coding_scheme_warnings(silent=True),
         "blocks": [
             {"index": b.id, "name": b.name, "errors": b.num_errors, "fail": b.fail}
             for b in efuses.blocks

@@ -153,7 +153,7 @@ def make_certificate(
     )
     return {
         "output": output,
-        "length": len(made.data),
+        "size": len(made.data),
         "features": enabled,
         "nonce": nonce.hex(),
         "chip_info": info.hex(),

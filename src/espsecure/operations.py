@@ -153,7 +153,7 @@ def _sign(
     if version == "1":
         done = signatures_v1.sign(data, signing.signers[0], out)
         listener(Message(f'Signed {done.length} bytes of data from "{source}".'))
-        return {"version": 1, "datafile": source, "length": done.length, "blocks": 1}
+        return {"version": 1, "datafile": source, "size": done.length, "blocks": 1}
     result = signatures_v2.sign(
         data,
         signing.signers,
@@ -167,7 +167,7 @@ def _sign(
     return {
         "version": 2,
         "datafile": source,
-        "length": result.length,
+        "size": result.length,
         "padding": result.padding,
         "blocks": len(result.blocks),
     }
@@ -238,7 +238,7 @@ def verify_file(
         key = keys.load_public_v1(streams.small(keyfile), streams.name_of(keyfile))
         result = signatures_v1.verify(data, key, listener)
         listener(Message("Signature is valid."))
-        return {"version": 1, "datafile": name, "verified": True, "length": result.length}
+        return {"version": 1, "datafile": name, "verified": True, "size": result.length}
     good = _verify_v2(data, keyfile, hsm_config, skip_padding, ask_pin, listener)
     return {"version": 2, "datafile": name, "verified": True, "blocks": list(good)}
 
@@ -295,7 +295,7 @@ def signature_info(data: IO[bytes], listener: Listener = ignore) -> Report:
                 "public_key_digest": block.key_digest.hex(),
             }
         )
-    return {"datafile": streams.name_of(data), "length": file.length, "blocks": blocks}
+    return {"datafile": streams.name_of(data), "size": file.length, "blocks": blocks}
 
 
 def _curve(key: PublicKey) -> str | None:

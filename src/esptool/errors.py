@@ -9,6 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     _Fatal = RuntimeError
@@ -24,11 +25,28 @@ class FatalError(_Fatal):
     """An operation cannot go on. The text is meant for a person, in one or two lines.
 
     `remedy`, when given, is appended to the message on a line of its own.
+
+    Attributes:
+        error_code: a word that names the kind of failure for programs, and stays.
+        operands: what it is about (port, address, size, file ...), by the names of the schema of
+            `--json`, as JSON takes it.
     """
 
-    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+    error_code = "failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str | None = None,
+        code: str | None = None,
+        operands: Mapping[str, Any] | None = None,
+    ) -> None:
         self.message = message
         self.remedy = remedy
+        if code is not None:
+            self.error_code = code
+        self.operands: dict[str, Any] = dict(operands or {})
         super().__init__(f"{message}\n{remedy}" if remedy else message)
 
     @staticmethod
@@ -51,13 +69,19 @@ class FatalError(_Fatal):
 class NANDProgramFailed(FatalError):  # noqa: N818 - the documented name
     """A page of NAND flash could not be programmed: its block is worn out."""
 
+    error_code = "nand_program_failed"
+
 
 class NANDEraseFailed(FatalError):  # noqa: N818 - the documented name
     """A block of NAND flash could not be erased: it is worn out."""
 
+    error_code = "nand_erase_failed"
+
 
 class UsageError(FatalError):
     """The caller asked for something that cannot be meant: nothing was sent or written."""
+
+    error_code = "usage"
 
 
 class LineLossError(FatalError):
@@ -66,21 +90,31 @@ class LineLossError(FatalError):
     Everything that a lost or damaged line raises is one of these; a refusal by the chip is not.
     """
 
+    error_code = "line_lost"
+
 
 class NoAnswerError(LineLossError):
     """No good answer came; the port still works, so that the request may simply be repeated."""
+
+    error_code = "no_answer"
 
 
 class LinkTimeoutError(NoAnswerError):
     """The chip did not answer a request in time."""
 
+    error_code = "timeout"
+
 
 class ProtocolError(NoAnswerError):
     """The bytes received are not what the serial protocol allows at this point."""
 
+    error_code = "bad_answer"
+
 
 class PortError(LineLossError):
     """A serial port cannot be opened, vanished, or refuses a setting."""
+
+    error_code = "port"
 
 
 class RateError(LineLossError):
@@ -90,6 +124,8 @@ class RateError(LineLossError):
         lost: the chip is not to be heard there, and must be reset.
     """
 
+    error_code = "baud_rate"
+
     def __init__(self, message: str, *, lost: bool = False) -> None:
         super().__init__(message, remedy="Choose another --baud.")
         self.lost = lost
@@ -97,6 +133,8 @@ class RateError(LineLossError):
 
 class ConnectError(FatalError):
     """No chip answered on the port, or not the expected one."""
+
+    error_code = "no_connection"
 
 
 class ChipResponseError(FatalError):
@@ -108,11 +146,14 @@ class ChipResponseError(FatalError):
         reason: second status byte; with `status` it forms the big-endian error code.
     """
 
+    error_code = "refused_by_chip"
+
     def __init__(self, message: str, *, opcode: int, status: int, reason: int) -> None:
         super().__init__(message)
         self.opcode = opcode
         self.status = status
         self.reason = reason
+        self.operands = {"opcode": opcode, "status": status, "reason": reason}
 
     @property
     def code(self) -> int:
@@ -123,9 +164,13 @@ class ChipResponseError(FatalError):
 class DamagedAnswerError(ChipResponseError, ProtocolError):
     """The status of an answer is none that exists, so the answer was damaged: nothing is known."""
 
+    error_code = "bad_answer"
+
 
 class DamagedRequestError(ChipResponseError, LineLossError):
     """The chip says that a request arrived damaged: it did nothing."""
+
+    error_code = "damaged_request"
 
 
 class UnsupportedCommandError(FatalError):
@@ -134,6 +179,8 @@ class UnsupportedCommandError(FatalError):
     May also be made the documented way, of a loader object and an opcode.
     """
 
+    error_code = "unsupported_command"
+
     def __init__(
         self, message: str | Any, opcode: int | None = None, *, remedy: str | None = None
     ) -> None:
@@ -141,6 +188,8 @@ class UnsupportedCommandError(FatalError):
             message, remedy = _refusal(message, opcode or 0)
         super().__init__(message, remedy=remedy)
         self.opcode = opcode
+        if opcode is not None:
+            self.operands = {"opcode": opcode}
 
 
 def _refusal(loader: Any, opcode: int) -> tuple[str, str | None]:
@@ -159,18 +208,34 @@ def _refusal(loader: Any, opcode: int) -> tuple[str, str | None]:
 class NotSupportedError(FatalError):
     """This chip cannot do what was asked, whatever runs on it."""
 
+    error_code = "not_supported"
+
 
 class SecureModeError(FatalError):
     """Secure boot, flash encryption or secure download mode forbids the operation."""
+
+    error_code = "security"
 
 
 class ImageError(FatalError):
     """A firmware image, ELF, HEX or UF2 file is malformed or does not fit the chip."""
 
+    error_code = "image"
+
+
+class FileError(FatalError):
+    """A file or folder of this machine cannot be read or written."""
+
+    error_code = "file"
+
 
 class StorageError(FatalError):
     """What is kept in flash (partition table, OTA data, NVS, file system) is damaged or none."""
 
+    error_code = "storage"
+
 
 class VerifyError(FatalError):
     """What is in flash differs from what should be there."""
+
+    error_code = "verify"

@@ -7,10 +7,14 @@ line, an IDE, a test) decides how. A listener must not raise, except to cancel t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 
-from esptool.records import dataclass
+from esptool.records import dataclass, field
+
+TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Level(Enum):
@@ -71,8 +75,48 @@ class Connecting:
     done: bool = False
 
 
-Event = Message | Stage | Progress | Connecting
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A stage of the work begins, for programs that follow it; a person reads messages.
+
+    Attributes:
+        stage: one of `STAGES`.
+        values: what it works on, as JSON takes it: `address` and `size` in bytes, `file`.
+    """
+
+    stage: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Something was found out or done that a program wants to know, as JSON takes it.
+
+    What several events say of one operation belongs together; the last one counts where two name
+    the same. The names are those of the schema of `--json` (docs/reference/json.md).
+    """
+
+    values: Mapping[str, Any]
+
+
+#: Names of stages, in the order in which a command usually comes by them.
+STAGES = (
+    *("connecting", "starting-stub", "preparing", "erasing", "writing", "reading", "verifying"),
+    *("loading", "testing", "resetting"),
+)
+
+Event = Message | Stage | Progress | Connecting | Began | Result
 Listener = Callable[[Event], None]
+
+
+def without_results(listener: Listener) -> Listener:
+    """The listener, not told results: those of a step that is only part of the operation."""
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, Result):
+            listener(event)
+
+    return tell
 
 
 def ignore(_event: Event) -> None:

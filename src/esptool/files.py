@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-from esptool.errors import FatalError, UsageError
+from esptool.errors import FatalError, FileError, UsageError
 
 _AT_ONCE = 1 << 20
 #: Without it Windows would change line ends.
@@ -87,21 +87,21 @@ def check_output(path: str | os.PathLike[str]) -> None:
     try:
         folder = os.path.dirname(os.path.realpath(target)) or "."
         if os.path.isdir(target) or target.endswith(("/", os.sep)):
-            raise FatalError(f"Cannot write '{target}': it is a folder. Name a file.")
+            raise FileError(f"Cannot write '{target}': it is a folder. Name a file.")
         if os.path.exists(target):
             if not os.access(target, os.W_OK):
-                raise FatalError(f"Cannot write '{target}': Permission denied.")
+                raise FileError(f"Cannot write '{target}': Permission denied.")
             return
         os.stat(folder)
         if not os.path.isdir(folder):
-            raise FatalError(f"Cannot write '{target}': '{folder}' is no folder.")
+            raise FileError(f"Cannot write '{target}': '{folder}' is no folder.")
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise FatalError(f"Cannot write '{target}': Permission denied in its folder.")
+            raise FileError(f"Cannot write '{target}': Permission denied in its folder.")
         if os.path.lexists(target):
             return
         limit = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
         if len(os.fsencode(os.path.basename(target))) > limit:
-            raise FatalError(f"Cannot write '{target}': File name too long.")
+            raise FileError(f"Cannot write '{target}': File name too long.")
     except OSError as e:
         raise _cannot(target, e) from e
 
@@ -134,7 +134,7 @@ def refuse_input_as_output(output: str | os.PathLike[str], inputs: Iterable[Any]
                 )
 
 
-class _HalfWrittenError(FatalError):
+class _HalfWrittenError(FileError):
     """The output holds a part only; the temporary file is left, as it is whole."""
 
 
@@ -153,8 +153,10 @@ class _Spool(io.FileIO):
             raise _cannot(self.target, e) from e
 
 
-def _cannot(target: str, error: OSError, state: str = "") -> FatalError:
-    return FatalError(f"Cannot write '{target}': {error.strerror or error}.{state}")
+def _cannot(target: str, error: OSError, state: str = "") -> FileError:
+    return FileError(
+        f"Cannot write '{target}': {error.strerror or error}.{state}", operands={"file": target}
+    )
 
 
 def _shown(path: str) -> str:

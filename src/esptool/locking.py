@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from esptool.errors import FatalError
+from esptool.errors import FileError
 
 
 class FileLock:
@@ -24,16 +24,16 @@ class FileLock:
 
     def __init__(self, path: str, what: str) -> None:
         if os.path.isdir(path):
-            raise FatalError(f"The {what} '{path}' is a folder.", remedy="Name a file.")
+            raise FileError(f"The {what} '{path}' is a folder.", remedy="Name a file.")
         self._neighbour = f"{path}.lock"
         while self._fd < 0:
             try:
                 fd = os.open(self._neighbour, os.O_RDWR | os.O_CREAT, 0o600)
             except OSError as e:
-                raise FatalError(f"Cannot write the {what} '{path}': {e.strerror}.") from e
+                raise FileError(f"Cannot write the {what} '{path}': {e.strerror}.") from e
             if not _taken(fd):
                 os.close(fd)
-                raise FatalError(
+                raise FileError(
                     f"The {what} '{path}' is in use by another program.",
                     remedy="Wait until it has ended, or give each of them its own file.",
                 )

@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of th
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from esptool.events import Event
     from esptool.log_tasks import CounterTask, ProgressTask
 
 
@@ -114,6 +115,17 @@ class TemplateLogger(ABC):
         """Show a counter; `final` ends its line. By default a line each time it changed."""
         if not final:
             self.print(f"{prefix}{suffix}")
+
+    def event(self, event: Event) -> bool:
+        """Take an event of an operation whole, rather than as lines and bars.
+
+        Args:
+            event: one of `esptool.events`.
+
+        Returns:
+            Whether it was taken; what is not taken comes by the other methods.
+        """
+        return False
 
     def set_info_stream(self, stream: Any) -> None:  # noqa: B027 - nothing to do without streams
         """Send notes, hints and details to `stream`; a logger without streams takes no notice."""

@@ -18,9 +18,12 @@ class Renderer:
         self._last: tuple[str, int | None, int, int] | None = None
 
     def __call__(self, event: Event) -> None:
+        if not self._progress and isinstance(event, Progress):
+            return
+        if log.event(event) is True:  # a logger for programs
+            return
         if isinstance(event, Progress):
-            if self._progress:
-                self._bar(event)
+            self._bar(event)
         elif isinstance(event, Message):
             self._message(event)
         elif isinstance(event, Stage):

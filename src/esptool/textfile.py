@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from esptool.errors import FatalError
+from esptool.errors import FileError
 
 #: Larger than any file that a person writes, and small enough to be read whole.
 LARGEST = 16 << 20
@@ -42,9 +42,9 @@ def read_text(path: str | os.PathLike[str], what: str = "file", *, largest: int 
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
         shown = name.replace("\0", "\\0")
-        raise FatalError(f"Cannot read the {what} '{shown}': {reason}.") from e
+        raise FileError(f"Cannot read the {what} '{shown}': {reason}.") from e
     if len(data) > largest:
-        raise FatalError(
+        raise FileError(
             f"Cannot read the {what} '{name}': it is larger than {largest >> 20} MB, so it is "
             f"hardly a {what}."
         )
@@ -66,13 +66,13 @@ def decode_text(data: bytes, what: str) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError as e:
         line = data.count(b"\n", 0, e.start) + 1
-        raise FatalError(
+        raise FileError(
             f"{what} is not UTF-8 text: byte {data[e.start]:#04x} in line {line}.",
             remedy="Save it as UTF-8.",
         ) from e
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise FatalError(f"{what} is no text: it holds a zero byte in line {line}.")
+        raise FileError(f"{what} is no text: it holds a zero byte in line {line}.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -84,5 +84,5 @@ def without_mark(data: bytes, what: str) -> bytes:
     """
     for mark, encoding in _OTHER_MARKS:
         if data.startswith(mark):
-            raise FatalError(f"{what} is {encoding} text, not UTF-8.", remedy="Save it as UTF-8.")
+            raise FileError(f"{what} is {encoding} text, not UTF-8.", remedy="Save it as UTF-8.")
     return data[len(_UTF8_MARK) :] if data.startswith(_UTF8_MARK) else data

@@ -97,7 +97,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"send"},
     ],
     "esptool.cli": [
-        {"completion", "ending", "help"},
+        {"completion", "ending", "help", "machine"},
         {"words"},
         {"common", "connection"},
         {"params", "state", "version", "virtual_chip"},

@@ -112,9 +112,10 @@ def test_the_examples_of_a_page_work(page: Path, files: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
-def test_the_command_reference_is_up_to_date() -> None:
+@pytest.mark.parametrize("tool", ["gen_cli_docs.py", "gen_output_schema.py"])
+def test_what_is_generated_of_the_commands_is_up_to_date(tool: str) -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "gen_cli_docs.py", "--check"],
+        [sys.executable, ROOT / "tools" / tool, "--check"],
         capture_output=True,
         text=True,
         check=False,

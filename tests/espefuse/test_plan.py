@@ -160,7 +160,7 @@ def test_a_plan_and_other_burns_of_one_run_are_burned_together(
     assert out.count("This is an irreversible operation!") == 1
     names = ["DIS_TWAI", "DIS_ICACHE", "KEY_PURPOSE_0"]
     _, out, _ = run(*base, "summary", "--json", *names)
-    values = {name: field["value"] for name, field in json.loads(out).items()}
+    values = {name: field["value"] for name, field in json.loads(out)["efuses"].items()}
     assert values == {"DIS_TWAI": True, "DIS_ICACHE": True, "KEY_PURPOSE_0": "HMAC_UP"}
 
 

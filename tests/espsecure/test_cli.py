@@ -113,7 +113,7 @@ def test_reports_come_as_one_json_document(
     assert failed.code == 2
     document = json.loads(failed.out)
     assert not document["ok"]
-    assert "could not be verified" in document["error"]
+    assert "could not be verified" in document["error"]["message"]
     secret = tmp_path / "key"
     made = ok("generate-flash-encryption-key", "--json", secret).out
     assert secret.read_bytes().hex() not in made

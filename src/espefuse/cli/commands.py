@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
+from espefuse import output
 from espefuse.cli.words import Groups, MacType, PairsType, file, pairs
 from espefuse.schema import ChipTable, FieldDef
-from esptool.errors import FatalError
+from esptool.cli import machine
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 Runner = Callable[[Any, dict[str, Any]], None]
@@ -65,10 +66,6 @@ def make_all(table: ChipTable, present: set[str] | None = None) -> dict[str, Efu
     return {c.name: c for c in made if c.name is not None}
 
 
-def _json_option() -> click.Option:
-    return click.Option(["--json", "as_json"], is_flag=True, help="Report as JSON.")
-
-
 def _read_commands(table: ChipTable) -> list[EfuseCommand]:
     return [
         command(
@@ -90,7 +87,6 @@ def _read_commands(table: ChipTable) -> list[EfuseCommand]:
                 click.Option(
                     ["--file"], type=click.Path(allow_dash=True), help="Write to this file."
                 ),
-                _json_option(),
             ],
             "Print human-readable summary of eFuse values.",
         ),
@@ -107,20 +103,19 @@ def _read_commands(table: ChipTable) -> list[EfuseCommand]:
                 click.Option(
                     ["--file-name"], type=click.Path(), help="Where to save; default: terminal."
                 ),
-                _json_option(),
             ],
             "Dump raw hex values of all eFuses.",
         ),
         command(
             "get-custom-mac",
             _get_custom_mac,
-            [_json_option()],
+            [],
             "Get the 48-bit Custom MAC Address.",
         ),
         command(
             "adc-info",
             _adc_info,
-            [_json_option()],
+            [],
             "Display information about ADC calibration data stored in eFuse.",
         ),
         command(
@@ -132,7 +127,6 @@ def _read_commands(table: ChipTable) -> list[EfuseCommand]:
                     is_flag=True,
                     help="Burn damaged blocks once more, to mend weak bits.",
                 ),
-                _json_option(),
             ],
             "Checks eFuse errors.",
         ),
@@ -359,55 +353,48 @@ def _plan_commands() -> list[EfuseCommand]:
 
 
 def _summary(commands: Any, p: dict[str, Any]) -> None:
-    to_file = p["file"] not in (None, "-")
-    if p["as_json"] and not to_file:
-        from espefuse import report, summary
+    from espefuse import summary
 
-        report.show(summary.entries(summary.select(commands.efuses, p["efuses_to_show"])))
-        return
-    kind = "json" if p["as_json"] else p["format"]
+    to_file = p["file"] not in (None, "-")
+    if machine.active() is not None:
+        fields = summary.select(commands.efuses, p["efuses_to_show"])
+        if not to_file:
+            output.result(efuses=summary.entries(fields))
+        else:
+            output.result(file=p["file"])
+    # What a program asks to be written is written for programs.
+    kind = "json" if p["format"] == "summary" and machine.active() is not None else p["format"]
     commands.summary(p["efuses_to_show"], kind, p["file"] if to_file else None, p["active"])
 
 
 def _dump(commands: Any, p: dict[str, Any]) -> None:
     from espefuse import report
 
-    if p["as_json"]:
-        report.show(report.blocks(commands.efuses))
-    else:
-        commands.dump(p["format"], p["file_name"])
+    output.result(**report.blocks(commands.efuses))
+    commands.dump(p["format"], p["file_name"])
 
 
 def _get_custom_mac(commands: Any, p: dict[str, Any]) -> None:
     from espefuse import report
 
-    if p["as_json"]:
-        report.show(report.custom_mac(commands.efuses))
-    else:
-        commands.get_custom_mac()
+    output.result(**report.custom_mac(commands.efuses))
+    commands.get_custom_mac()
 
 
 def _adc_info(commands: Any, p: dict[str, Any]) -> None:
     from espefuse import report
 
-    if p["as_json"]:
-        report.show(report.calibration(commands.efuses))
-    else:
-        commands.adc_info()
+    output.result(**report.calibration(commands.efuses))
+    commands.adc_info()
 
 
 def _check_error(commands: Any, p: dict[str, Any]) -> None:
     from espefuse import report
 
-    if not p["as_json"]:
+    try:
         commands.check_error(p["recovery"], commands.efuses.do_not_confirm)
-        return
-    if p["recovery"]:
-        commands.recover(commands.efuses.do_not_confirm)
-    found = report.errors(commands.efuses)
-    report.show(found)
-    if not found["ok"]:
-        raise FatalError("Error(s) were detected in eFuses.")
+    finally:
+        output.result(**report.errors(commands.efuses))
 
 
 def _burn_efuse(commands: Any, p: dict[str, Any]) -> None:

@@ -32,6 +32,9 @@ from espefuse.commands import BaseCommands
 from espefuse.efuse_interface import SUPPORTED_CHIPS, init_commands
 from espefuse.efuses import AbortedError
 from esptool._version import __version__
+from esptool.chips import normalize
+from esptool.cli import machine
+from esptool.cli.common import machine_options
 from esptool.cli.help import HelpMixin
 from esptool.errors import FatalError
 from esptool.files import check_output
@@ -89,6 +92,7 @@ def _options() -> list[click.Parameter]:
             type=click.File("rb"),
             help="CSV file with your own fields (esp_efuse_custom_table.csv).",
         ),
+        *machine_options(),
     ]
 
 
@@ -188,6 +192,9 @@ def run(group: EspefuseGroup, ctx: click.Context, segments: list[Segment]) -> No
             "REMOVED: `execute_scripts` was replaced with the public API in v5. "
             "Please see the section on the Python interface in docs/espefuse.md."
         )
+    run_for_program = machine.active()
+    if run_for_program is not None:
+        run_for_program.command = " ".join(name for name, _ in segments)
     params = ctx.params
     external = ctx.meta.get("espefuse.esp")
     if params["chip"] != "auto" or params["virt"]:
@@ -200,23 +207,23 @@ def run(group: EspefuseGroup, ctx: click.Context, segments: list[Segment]) -> No
             ctx=ctx,
         )
     _check_plans(segments)
-    quiet = all(name in READ_ORDER and "--json" in rest for name, rest in segments)
-    with output.hushed() if quiet else nullcontext():
-        output.emit(f"espefuse v{__version__}")
-        commands = init_commands(
-            port=params["port"],
-            baud=params["baud"],
-            before=params["before"],
-            chip=params["chip"],
-            esp=external,
-            virt=params["virt"],
-            token=params["token"],
-            debug=params["debug"],
-            virt_efuse_file=params["path_efuse_file"],
-            do_not_confirm=params["do_not_confirm"],
-            postpone=params["postpone"],
-            extend_efuse_table=params["extend_efuse_table"],
-        )
+    output.emit(f"espefuse v{__version__}")
+    commands = init_commands(
+        port=params["port"],
+        baud=params["baud"],
+        before=params["before"],
+        chip=params["chip"],
+        esp=external,
+        virt=params["virt"],
+        token=params["token"],
+        debug=params["debug"],
+        virt_efuse_file=params["path_efuse_file"],
+        do_not_confirm=params["do_not_confirm"],
+        postpone=params["postpone"],
+        extend_efuse_table=params["extend_efuse_table"],
+    )
+    told = {"port": params["port"], "chip": normalize(commands.efuses.table.chip)}
+    output.result(device=told)
     with commands:
         group.table = commands.efuses.table
         group.commands = dict(make_all(group.table, commands.efuses.present()))
@@ -228,12 +235,11 @@ def run(group: EspefuseGroup, ctx: click.Context, segments: list[Segment]) -> No
                     commands.parse_pairs(sub.params["name_value_pairs"])
                 elif sub.info_name == "burn-custom-mac":
                     commands._convert_mac_to_bytes(sub.params["mac"])
-            Run(commands, contexts, quiet).all()
+            Run(commands, contexts).all()
         finally:
             for sub in contexts:
                 sub.close()
-        with output.hushed() if quiet else nullcontext():
-            _reset(commands, params["after"], params["virt"] or params["token"])
+        _reset(commands, params["after"], params["virt"] or params["token"])
 
 
 def _check_plans(segments: list[Segment]) -> None:
@@ -261,10 +267,9 @@ class Run:
     of it is left for a later run on the same chip.
     """
 
-    def __init__(self, commands: BaseCommands, contexts: list[click.Context], quiet: bool) -> None:
+    def __init__(self, commands: BaseCommands, contexts: list[click.Context]) -> None:
         self.commands = commands
         self.contexts = contexts
-        self.quiet = quiet
         self.planning = any(
             c.info_name == "plan" or c.params.get("dry_run", False) for c in contexts
         )
@@ -312,14 +317,15 @@ class Run:
     def _one(self, context: click.Context) -> None:
         command = context.command
         assert isinstance(command, EfuseCommand)
-        if not self.quiet:
-            output.emit(f'\n=== Run "{context.info_name}" command ===')
+        output.emit(f'\n=== Run "{context.info_name}" command ===')
         efuses, params = self.commands.efuses, context.params
         has_force = any(p.name == "force_write_always" for p in command.params)
         efuses.force_write_always = params["force_write_always"] if has_force else None
         if params.get("show_token"):
             efuses.show_token = True
-        command.run(self.commands, params)
+        many = len(self.contexts) > 1
+        with machine.part(str(context.info_name)) if many else nullcontext():
+            command.run(self.commands, params)
 
 
 def _reset(commands: Any, after: str, virtual: Any) -> None:
@@ -338,8 +344,17 @@ def main(argv: list[str] | None = None, esp: Any = None) -> None:
         SystemExit: with 2, for a usage error, or where the user did not confirm.
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    with machine.run_of("espefuse", args) as wanted:
+        # Both may stand anywhere, also behind one of several commands.
+        own = [word for word in args if wanted is None or word not in machine.OPTIONS]
+        _main(own, argv is None, esp)
+        if wanted is not None and not {"-h", "--help"} & set(args):
+            wanted.started = True
+
+
+def _main(args: list[str], by_script: bool, esp: Any) -> None:
     group = EspefuseGroup()
-    name = None if argv is None else "espefuse"
+    name = None if by_script else "espefuse"
     try:
         with group.make_context(name or click.utils._detect_program_name(), args) as ctx:
             ctx.meta["espefuse.esp"] = esp
@@ -349,7 +364,7 @@ def main(argv: list[str] | None = None, esp: Any = None) -> None:
             raise SystemExit(e.exit_code) from None
     except click.ClickException as e:
         e.show()
-        raise SystemExit(2) from None
+        raise machine.UsageMistake(e.format_message()) from None
     except AbortedError:
         raise SystemExit(2) from None  # "Aborting." has been said
     except (EOFError, click.Abort):

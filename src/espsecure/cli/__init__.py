@@ -6,7 +6,7 @@ from __future__ import annotations
 from espsecure.cli.common import Group
 from espsecure.cli.report import Reporter
 from esptool._version import __version__
-from esptool.cli.common import Entry, call
+from esptool.cli.common import Entry, call, machine_options
 
 _TITLE = f"espsecure v{__version__}"
 
@@ -43,5 +43,6 @@ def run(argv: list[str]) -> None:
         entries=COMMANDS,
         help=f"{_TITLE} - keys, signatures and flash encryption for ESP chips.",
         no_args_is_help=True,
+        params=machine_options(),
     )
     call(group, argv, "espsecure", Reporter.for_arguments(argv, _TITLE))

@@ -14,9 +14,8 @@ from typing import IO, Any, NoReturn
 import click
 
 from espsecure.cli.report import Reporter
-from esptool.cli import common
+from esptool.cli import common, machine
 from esptool.cli.params import OutputFile
-from esptool.errors import FatalError
 from esptool.files import atomic_writer
 
 #: A file to write, or "-" for standard output.
@@ -35,44 +34,21 @@ class HsmConfigFile(click.ParamType):  # type: ignore[type-arg] # older ones tak
 
 
 class Command(common.Command):
-    """A command whose result can also be had as a JSON document."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params.append(
-            click.Option(
-                ["--json", "as_json"], is_flag=True, help="Print the result as a JSON document."
-            )
-        )
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        as_json = "--json" in args
-        try:
-            return super().parse_args(ctx, args)
-        except FatalError as e:  # an output that cannot be written
-            if as_json:
-                ctx.ensure_object(Reporter).document({"ok": False, "error": str(e)})
-            raise
+    """A command whose result is a program's, too."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        reporter = ctx.ensure_object(Reporter)
-        as_json = ctx.params.pop("as_json", False)
-        reporter.quiet = as_json
-        try:
-            result = super().invoke(ctx)
-        except FatalError as e:
-            if as_json:
-                reporter.document({"ok": False, "error": str(e)})
-            raise
-        if as_json:
-            reporter.document({"ok": True, **(result or {})})
-        return None
+        machine.result(super().invoke(ctx) or {})
 
 
 class Group(common.Group):
     """The program: it says its name and version before anything else."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        if ctx.params.pop("as_json") | ctx.params.pop("as_events"):
+            ctx.ensure_object(Reporter).banner = ""
+        run = machine.active()
+        if run is not None:
+            run.to_stderr = ctx.ensure_object(Reporter).data_on_stdout
         ctx.ensure_object(Reporter).show_banner()
         return super().invoke(ctx)
 

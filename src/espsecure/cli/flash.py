@@ -114,7 +114,7 @@ def _crypt(
         "input": streams.name_of(source),
         "output": target,
         "address": address,
-        "length": done.length,
+        "size": done.length,
         "padding": done.padding,
     }
 
@@ -166,4 +166,4 @@ def digest_secure_bootloader(
     with output(target) as out:
         out.write(result)
     ctx.obj.say(f'Digest + image written to "{target}"')
-    return {"image": name, "output": target, "length": len(result)}
+    return {"image": name, "output": target, "size": len(result)}

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from esptool.events import Event, Level, Message
 from esptool.logger import log
@@ -23,29 +21,25 @@ class Reporter:
     Attributes:
         banner: a line to print in front of the first output, or "".
         data_on_stdout: standard output carries data, so all text goes to standard error.
-        quiet: text that is no warning is dropped, because a JSON document takes its place.
     """
 
     def __init__(self, banner: str = "", *, data_on_stdout: bool = False) -> None:
         self.banner = banner
         self.data_on_stdout = data_on_stdout
-        self.quiet = False
 
     @classmethod
     def for_arguments(cls, argv: Sequence[str], banner: str) -> Reporter:
         """A reporter that keeps standard output clean where the arguments ask for data there."""
-        reporter = cls(banner, data_on_stdout=_wants_data(argv))
-        reporter.quiet = "--json" in argv
-        return reporter
+        return cls(banner, data_on_stdout=_wants_data(argv))
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Message) and event.level is not Level.WARNING:
-            if self.quiet:
-                return
-            if self.data_on_stdout:
-                log.print(event.text, file=sys.stderr)
-                return
+        if isinstance(event, Message) and self._is_text_beside_data(event):
+            log.print(event.text, file=sys.stderr)
+            return
         speak(event)
+
+    def _is_text_beside_data(self, event: Message) -> bool:
+        return self.data_on_stdout and event.level is not Level.WARNING
 
     def say(self, text: str) -> None:
         """A line of result for a person."""
@@ -56,10 +50,6 @@ class Reporter:
         if self.banner:
             self.say(self.banner)
             self.banner = ""
-
-    def document(self, value: dict[str, Any]) -> None:
-        """The result for a program: one JSON object."""
-        print(json.dumps(value, indent=2), file=sys.stderr if self.data_on_stdout else sys.stdout)
 
 
 def _wants_data(argv: Sequence[str]) -> bool:

@@ -15,9 +15,10 @@ from typing import Any
 
 import click
 
+from esptool.cli import machine
 from esptool.cli.ending import run as run
 from esptool.cli.ending import warn_old_script as warn_old_script
-from esptool.cli.help import CHIP_META, HelpMixin
+from esptool.cli.help import CHIP_META, HelpMixin, Sectioned
 from esptool.cli.words import (
     EatAll,
     deprecated,
@@ -33,9 +34,39 @@ from esptool.errors import FatalError
 from esptool.logger import log
 from esptool.records import dataclass
 
+OUTPUT_OPTIONS = "What to show"
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 #: What a command prints with one of these is for a program: it is alone on standard output.
-ALONE = frozenset(("--json", "--csv"))
+ALONE = frozenset(("--json", "--events", "--csv"))
+
+#: What is shown only when the command's words are known, in the context's `meta`.
+LATE = "esptool.late"
+
+
+def machine_options() -> list[click.Option]:
+    """--json and --events, which every program takes for all of its commands."""
+    return [
+        Sectioned(
+            ["--json", "as_json"],
+            is_flag=True,
+            section=OUTPUT_OPTIONS,
+            help="Print results and errors as one JSON document.",
+        ),
+        Sectioned(
+            ["--events", "as_events"],
+            is_flag=True,
+            section=OUTPUT_OPTIONS,
+            help="Print what happens as lines of JSON; the last one is the document of --json.",
+        ),
+    ]
+
+
+def _tell_command(ctx: click.Context) -> None:
+    """Let a run for programs know which command it is."""
+    run = machine.active()
+    if run is not None:
+        run.command = " ".join(ctx.command_path.split(" ")[1:])
+
 
 # --- commands ----------------------------------------------------------------------------------
 
@@ -51,8 +82,15 @@ class Command(HelpMixin, click.Command):
         self.renamed = dict(renamed or {})
         super().__init__(*args, **kwargs)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, once it is known what standard output carries."""
+        for late in ctx.find_root().meta.pop(LATE, ()):
+            late()
+        return super().invoke(ctx)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take old spellings and options with several values apart, then parse as usual."""
+        _tell_command(ctx)
         known = options_of(self)
         group = ctx.parent.command if ctx.parent else None
         inherited = group.renamed if isinstance(group, Group) else {}
@@ -188,10 +226,12 @@ class Group(HelpMixin, click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the program's own options from wherever they stand, then parse as usual."""
+        _tell_command(ctx)
         known = options_of(self)
         words = self._hoist(ctx, list(args), known)
         cut = self._first_command(words, known)
-        ctx.meta["json"] = bool(ALONE & set(words[cut:]))  # then nothing else may be printed
+        ctx.meta["alone"] = bool(ALONE & set(words))  # then nothing else may be printed
+        ctx.meta["dash"] = "-" in words[cut:] or any(w.endswith("=-") for w in words[cut:])
         head = modern(words[:cut], known, self.renamed)
         head = spread(head, known, 0, self.is_command)
         ctx.meta[CHIP_META] = value_of(head, ("-c", "--chip"))
@@ -273,15 +313,6 @@ def _did_you_mean(near: Sequence[str]) -> str:
     return f" (Did you mean one of: {', '.join(repr(n) for n in sorted(near))}?)"
 
 
-def show_json(value: Any) -> None:
-    """The result of a command for a program: alone on standard output, whatever else is hidden."""
-    import json
-
-    if sys.stdout is not None:
-        sys.stdout.write(json.dumps(value, indent=2) + "\n")
-        sys.stdout.flush()
-
-
 # --- running -----------------------------------------------------------------------------------
 
 
@@ -311,15 +342,25 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
     args = _expanded(group, argv, prog)
     if os.environ.get(f"_{prog}_COMPLETE".replace("-", "_").upper()):
         group.main(args=args, prog_name=prog)  # answers the shell and ends
+    with machine.run_of(prog, args):
+        _run(group, argv, args, prog, obj)
+
+
+def _run(
+    group: click.Command, argv: Sequence[str], args: Sequence[str], prog: str, obj: Any
+) -> None:
     code: Any = None
     try:
         # Not `group.main`: that one takes a port or output that has gone for a reason to end with
         # exit code 1 and not a word.
-        with group.make_context(prog, args, obj=obj) as ctx:
+        with group.make_context(prog, list(args), obj=obj) as ctx:
             group.invoke(ctx)
+            run = machine.active()
+            if run is not None:
+                run.started = True
     except _NO_ARGS as e:
         log.print(e.format_message())
-        raise SystemExit(2) from None
+        raise machine.UsageMistake("No command was named.") from None
     except click.exceptions.Exit as e:
         code = e.exit_code
     except click.Abort as e:
@@ -328,11 +369,11 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
         raise KeyboardInterrupt(str(cause) if cause is not None else "") from None
     except click.ClickException as e:
         show_usage_error(e)
-        raise SystemExit(2) from None
+        raise machine.UsageMistake(e.format_message()) from None
     except BrokenPipeError as e:
         raise FatalError(f"The other end has gone: {e.strerror or e}.") from e
     if not argv and group.no_args_is_help:
-        raise SystemExit(2)  # click before 8.2 takes showing help for a success
+        raise machine.UsageMistake("No command was named.")  # click before 8.2: a success
     if code:
         raise SystemExit(code)
 

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from esptool import cmds, ops
+from esptool.cli import machine
 from esptool.device.facts import USB_NAMES
 from esptool.errors import FatalError, NotSupportedError, UsageError
-from esptool.events import Event, Listener, Message
+from esptool.events import Began, Event, Listener, Message, without_results
 from esptool.faces.constants import ESP_ROM_BAUD
 from esptool.loader import StubFlasher
 from esptool.logger import log
 from esptool.protocol.rates import AUTO
+from esptool.render import to_log
 
 if TYPE_CHECKING:
     import click
@@ -48,6 +50,7 @@ def begin(state: Globals, stub: bool) -> ESPLoader:
     options = state.options
     if state.command in SDC_COMMANDS and not options["no_stub"]:
         raise UsageError(f"{state.command} needs the ROM loader.", remedy="Add --no-stub.")
+    to_log(Began("connecting"))
     log.stage()
     esp = _connected(state)
     log.stage(finish=True)
@@ -102,6 +105,8 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
         esp = _stub_ahead(esp, said)
     if not esp.secure_download_mode:
         _introduce(esp.session)
+    if machine.active() is not None:
+        machine.result({"device": device_values(esp.session)})
     if state.command in SDC_COMMANDS and not esp.session.spec.sdc:
         raise NotSupportedError(
             f"{esp.session.spec.name} does not support Secure Debug Certificates."
@@ -119,6 +124,8 @@ def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:
         esp.override_vddsdio(options["override_vddsdio"])
     if options["before"] != "no-reset-no-sync":
         _set_rate(esp.session, options["baud"])
+    if machine.active() is not None:
+        machine.result({"device": device_values(esp.session)})
     return esp
 
 
@@ -138,6 +145,7 @@ def _stub_ahead(esp: ESPLoader, said: list[Event]) -> ESPLoader:
     """Start the stub before the chip is introduced, keeping what is said for later."""
     session = esp.session
     listener = session.listener
+    listener(Began("starting-stub"))
     _ = session.facts.crystal_mhz  # measured with the clocks as the ROM set them
     session.listener = said.append
     try:
@@ -193,7 +201,33 @@ def _introduce(session: Session) -> None:
         facts.append(("USB mode:", USB_NAMES[known.usb_mode]))
     for label, value in facts:
         log.print(f"{label:<{WIDTH}}{value}")
-    ops.read_mac(session)
+    ops.read_mac(session, listener=without_results(session.listener))
+
+
+def device_values(session: Session) -> dict[str, Any]:
+    """The device that a command works with, by the names of the schema."""
+    from esptool.ops.identity import mac_values
+
+    known = session.facts
+    told: dict[str, Any] = {
+        "port": session.link.port.url,
+        "chip": session.spec.key,
+        "chip_name": session.spec.name,
+        "secure_download": session.secure_download,
+        "stub": session.is_stub,
+        "baud": session.link.baud,
+    }
+    if session.secure_download:
+        return told
+    return {
+        **told,
+        "description": known.description,
+        "revision": known.revision,
+        "features": list(known.features),
+        "crystal_mhz": known.crystal_mhz,
+        "usb_mode": USB_NAMES.get(known.usb_mode) if known.usb_mode is not None else None,
+        **mac_values(known.macs),
+    }
 
 
 def end(state: Globals, esp: ESPLoader) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import click
 
-from esptool.cli.common import Command, show_json
+from esptool.cli import machine
+from esptool.cli.common import Command
 from esptool.cli.elf2image import chip_name
 from esptool.cli.params import ReadableFile
 
 
 @click.pass_context
-def _run(ctx: click.Context, /, filename: str, json: bool) -> None:
+def _run(ctx: click.Context, /, filename: str) -> None:
     chip = chip_name(ctx)
-    if not json:
+    if machine.active() is None:
         from esptool.cmds_image import image_info
 
         image_info(filename, chip)
@@ -22,7 +23,7 @@ def _run(ctx: click.Context, /, filename: str, json: bool) -> None:
     from esptool.errors import ImageError
 
     found = image_info_data(filename, chip)
-    show_json(found)
+    machine.result({"file": found["file"], "images": found["images"]})
     images = found["images"]
     faults = [image["fault"] for image in images if image.get("fault")]
     if not any("chip" in image for image in images):
@@ -36,8 +37,5 @@ command = Command(
     callback=_run,
     help="Tell what is in a firmware image, an Intel HEX file, or a merged binary. "
     "Needs no device.",
-    params=[
-        click.Argument(["filename"], type=ReadableFile()),
-        click.Option(["--json"], is_flag=True, help="Print the findings as JSON."),
-    ],
+    params=[click.Argument(["filename"], type=ReadableFile())],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,7 @@ from click.core import ParameterSource
 from esptool._version import __version__
 from esptool.chips import KEYS
 from esptool.cli import common
-from esptool.cli.common import Entry, Group
+from esptool.cli.common import LATE, OUTPUT_OPTIONS, Entry, Group
 from esptool.cli.help import Sectioned
 from esptool.cli.params import Baud, Chip, OldSpellingChoice, Port
 from esptool.cli.state import Globals
@@ -82,7 +83,6 @@ RENAMED = {
 
 PORT_OPTIONS = "Which chip, on which port"
 RESET_OPTIONS = "How to reach it, and how to leave it"
-OUTPUT_OPTIONS = "What to show"
 
 OPTIONS: list[click.Parameter] = [
     Sectioned(
@@ -167,6 +167,7 @@ OPTIONS: list[click.Parameter] = [
         help="Show all messages, and leave all on the screen.",
     ),
     Sectioned(["--silent", "-s"], is_flag=True, section=OUTPUT_OPTIONS, help="Show errors only."),
+    *common.machine_options(),
 ]
 
 
@@ -177,22 +178,28 @@ def _begin(ctx: click.Context, /, **options: Any) -> None:
         raise UsageError("Cannot use both --verbose and --silent options at the same time.")
     if options["trace"] and options["silent"]:
         raise UsageError("Cannot use both --trace and --silent options at the same time.")
-    as_json = bool(ctx.meta.get("json"))
+    alone = bool(ctx.meta.get("alone"))
+    as_json = options.pop("as_json") | options.pop("as_events")
     if options["trace"] and as_json:
-        raise UsageError("Cannot use both --trace and --json: the traffic is no JSON.")
-    if options["verbose"] or options["trace"] or options["silent"] or as_json:
+        raise UsageError("Cannot use --trace with --json or --events: the traffic is no JSON.")
+    if options["verbose"] or options["trace"] or options["silent"] or alone:
         before = getattr(log, "_verbosity", "auto")
-        log.set_verbosity("silent" if options["silent"] or as_json else "verbose")
+        log.set_verbosity("silent" if options["silent"] or alone else "verbose")
         # A program that runs a command line goes on as it was.
         ctx.call_on_close(lambda: log.set_verbosity(before))
-    log.print(f"{PROG} v{__version__}")
+    shown: list[Any] = [partial(log.print, f"{PROG} v{__version__}")]
     from esptool import config
 
     if ctx.get_parameter_source("baud") is ParameterSource.DEFAULT:
         options["baud"] = config.load_baud(options["baud"])
     esp = (ctx.obj or {}).get("esp")
     ctx.obj = Globals(options, ctx.invoked_subcommand or "", esp)
-    config.announce(warnings_only=as_json)
+    shown.append(partial(config.announce, warnings_only=alone))
+    if ctx.meta.get("dash"):  # Standard output may carry data: the command knows.
+        ctx.meta[LATE] = shown
+        return
+    for show in shown:
+        show()
 
 
 cli = Group(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esptool.cli.common import Command, Group, show_json
+from esptool.cli import machine
+from esptool.cli.common import Command, Group
 from esptool.cli.params import ReadableFile
 from esptool.cli.places import opened_flash, place_options
 from esptool.cli.state import Globals
@@ -16,30 +17,24 @@ if TYPE_CHECKING:
     from esptool.ops.ota import OtaStatus
 
 
-def _json() -> click.Option:
-    return click.Option(["--json", "as_json"], is_flag=True, help="Show the result as JSON.")
-
-
 def _force(what: str) -> click.Option:
     return click.Option(["--force"], is_flag=True, help=what)
 
 
 @click.pass_context
-def _status(ctx: click.Context, /, as_json: bool, **values: Any) -> None:
+def _status(ctx: click.Context, /, **values: Any) -> None:
     from esptool.ops.ota import ota_status
 
     state: Globals = ctx.find_root().obj
     with opened_flash(state, values, command="ota status") as flash:
         found = ota_status(flash)
-    _show(found, as_json)
+    machine.result(found.to_json())
+    _show(found)
 
 
-def _show(found: OtaStatus, as_json: bool) -> None:
+def _show(found: OtaStatus) -> None:
     from esptool.logger import log
 
-    if as_json:
-        show_json(found.to_json())
-        return
     for line in _lines(found):
         log.print(line)
 
@@ -73,7 +68,6 @@ def _write(
     slot: str | None,
     no_switch: bool,
     force: bool,
-    as_json: bool,
     **values: Any,
 ) -> None:
     from esptool.image.sources import read_source, refuse_container
@@ -93,12 +87,11 @@ def _write(
             listener=to_log,
         )
         found = ota_status(flash)
-    if as_json:
-        _show(found, as_json)
+    machine.result(found.to_json())
 
 
 @click.pass_context
-def _boot(ctx: click.Context, /, slot: str, force: bool, as_json: bool, **values: Any) -> None:
+def _boot(ctx: click.Context, /, slot: str, force: bool, **values: Any) -> None:
     from esptool.ops.ota import ota_boot, ota_status
     from esptool.render import to_log
 
@@ -106,12 +99,11 @@ def _boot(ctx: click.Context, /, slot: str, force: bool, as_json: bool, **values
     with opened_flash(state, values, command="ota boot") as flash:
         ota_boot(flash, slot, force=force, listener=to_log)
         found = ota_status(flash)
-    if as_json:
-        _show(found, as_json)
+    machine.result(found.to_json())
 
 
 @click.pass_context
-def _erase(ctx: click.Context, /, as_json: bool, **values: Any) -> None:
+def _erase(ctx: click.Context, /, **values: Any) -> None:
     from esptool.ops.ota import ota_erase, ota_status
     from esptool.render import to_log
 
@@ -119,8 +111,7 @@ def _erase(ctx: click.Context, /, as_json: bool, **values: Any) -> None:
     with opened_flash(state, values, command="ota erase") as flash:
         ota_erase(flash, listener=to_log)
         found = ota_status(flash)
-    if as_json:
-        _show(found, as_json)
+    machine.result(found.to_json())
 
 
 command = Group(
@@ -134,7 +125,7 @@ command.add_command(
         "status",
         callback=_status,
         help="Show the application slots, and which one boots and why.",
-        params=[*place_options(), _json()],
+        params=[*place_options()],
     )
 )
 command.add_command(
@@ -149,7 +140,6 @@ command.add_command(
             click.Option(["--slot"], help="Another slot than the next one: name or number."),
             click.Option(["--no-switch"], is_flag=True, help="Let the present slot boot on."),
             _force("Write also what is not for this chip, or over the slot that boots."),
-            _json(),
         ],
     )
 )
@@ -162,7 +152,6 @@ command.add_command(
             click.Argument(["slot"]),
             *place_options(),
             _force("Also a slot without an application for this chip."),
-            _json(),
         ],
     )
 )
@@ -171,6 +160,6 @@ command.add_command(
         "erase",
         callback=_erase,
         help="Erase the OTA data, so that the factory application boots (or ota_0).",
-        params=[*place_options(), _json()],
+        params=[*place_options()],
     )
 )

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from esptool.cli import params
-from esptool.cli.common import Command, show_json
+from esptool.cli import machine, params
+from esptool.cli.common import Command
 from esptool.cli.params import AnyInt, DiffFile, PairsArgument, parse_named_pairs
 from esptool.cli.places import table_options
 from esptool.cli.state import Globals
@@ -68,10 +68,8 @@ def _run(state: Globals, /, addr_filename: list[tuple[int | str, str]], **values
     flash_params = ops.FlashParams(
         values.pop("flash_size"), values.pop("flash_mode"), values.pop("flash_freq")
     )
-    dry_run, as_json = values.pop("dry_run"), values.pop("as_json")
+    dry_run = values.pop("dry_run")
     values["delta"] = not values.pop("no_diff")
-    if as_json and not dry_run:
-        raise UsageError("Option --json needs --dry-run.")
     if values["no_compress"] and values["compress"]:
         raise UsageError("Options --compress and --no-compress exclude each other.")
     where = values.pop("partition_table_offset"), values.pop("partition_table")
@@ -103,7 +101,7 @@ def _run(state: Globals, /, addr_filename: list[tuple[int | str, str]], **values
             finally:
                 for remark in remarks:
                     listener(remark)
-            _show_plan(ops.decide_plan(esp.session, plan), as_json)
+            _show_plan(ops.decide_plan(esp.session, plan))
             return
         watch = _Watch(listener)
         try:
@@ -135,12 +133,10 @@ class _Watch:
         )
 
 
-def _show_plan(plan: Any, as_json: bool) -> None:
+def _show_plan(plan: Any) -> None:
     from esptool.logger import log
 
-    if as_json:
-        show_json(plan.to_json())
-        return
+    machine.result({"dry_run": True, **plan.to_json()})
     for line in plan.describe():
         log.print(line)
 
@@ -162,9 +158,6 @@ command = Command(
         ),
         click.Option(
             ["--dry-run"], is_flag=True, help="Show what would be written, and write nothing."
-        ),
-        click.Option(
-            ["--json", "as_json"], is_flag=True, help="With --dry-run: show the plan as JSON."
         ),
         click.Option(
             ["--no-diff"],

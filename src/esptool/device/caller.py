@@ -192,7 +192,10 @@ class Caller:
         finally:
             self.listener(Connecting(attempt, done=True))
         raise ConnectError(
-            f"Failed to connect to {self.name}: {failure.message}", remedy=self._advice(failure)
+            f"Failed to connect to {self.name}: {failure.message}",
+            remedy=self._advice(failure),
+            code="boot_mode" if failure.error_code == "boot_mode" else None,
+            operands={"port": self.link.port.url},
         )
 
     def _sequences(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from esptool import chips
 from esptool.chips.spec import ChipSpec
 from esptool.errors import FatalError, ImageError, UsageError
-from esptool.events import Level, Listener, Message
+from esptool.events import Level, Listener, Message, Result
 from esptool.files import atomic_writer, check_output, refuse_input_as_output, write_atomic
 from esptool.image.regions import Region
 from esptool.image.sources import ImageSource, hex_regions, read_source, split_regions
@@ -45,6 +45,7 @@ def convert(
     data, name = read_source(source)
     tell(Message(f"Creating {spec.name} image..."))
     built = convert_elf(data, spec, options, name, tell)
+    files: Sequence[tuple[str, bytes]] = ()
     if output is not None:
         if output == "auto":
             output = built.default_output(name or f"{spec.key}_image")
@@ -54,6 +55,8 @@ def convert(
             refuse_input_as_output(path, [source])
         for path, contents in files:
             write_atomic(path, contents)
+    told = [{"file": path, "size": len(contents)} for path, contents in files]
+    tell(Result({"chip": spec.key, "files": told}))
     tell(Message(f"Successfully created {spec.name} image."))
     return built
 
@@ -85,9 +88,11 @@ def merge(
     chunks = merge_regions(regions, spec, options, tell)
     if output is None:
         merged = b"".join(chunks)
+        tell(Result({"file": None, "size": len(merged), "offset": offset, "format": form}))
         tell(Message(f"Merged {len(merged):#x} bytes, ready to flash to offset {offset:#x}."))
         return merged
     size = _write_chunks(os.fspath(output), chunks)
+    tell(Result({"file": os.fspath(output), "size": size, "offset": offset, "format": form}))
     end = "be flashed with any ESP USB Bridge" if form == "uf2" else f"flash to offset {offset:#x}"
     tell(Message(f"Wrote {size:#x} bytes to file '{output}', ready to {end}."))
     return None

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from esptool.chips.nor import SECTOR
 from esptool.device import ext
@@ -62,6 +62,7 @@ def erase_flash(
             remedy="Leave out --no-stub" + (", or use erase-region." if by_region else "."),
         )
     _prepare(session, recovery, lambda: refuse_when_secure(session, force, security))
+    report.began("erasing")
     report.line("Erasing flash memory (this may take a while)...")
     watch = Stopwatch(session)
     limit = _prepare(session, recovery, lambda: _told_limit(session))
@@ -76,6 +77,7 @@ def erase_flash(
         return _refuse_leftovers(session, 0, limit.size, recovery)
 
     unchecked = _persist(recovery, "The flash", erase)
+    report.result(**_outcome(0, limit.size, watch, unchecked))
     report.line(f"Flash memory erased successfully in {watch.seconds:.1f} seconds.")
     _remark_unchecked(report, unchecked)
     return watch.seconds
@@ -122,8 +124,10 @@ def erase_region(
     bounds.require_inside(session, address, size, limit)
     _prepare(session, recovery, lambda: refuse_when_secure(session, force, security))
     if not size:
+        report.result(address=address, size=0, seconds=0.0, verified=True)
         report.warning(f"The size is 0: nothing is erased at {address:#010x}.")
         return 0.0
+    report.began("erasing", address=address, size=size)
     report.line("Erasing flash memory region (this may take a while depending on size)...")
     bounds.remark_unknown(report, limit, session)
     watch = Stopwatch(session)
@@ -154,9 +158,21 @@ def erase_region(
     if size:
         what = f"Flash from {address:#010x} to {address + size:#010x}"
         unchecked = _persist(recovery, what, erase)
+    report.result(**_outcome(address, size, watch, unchecked))
     report.line(f"Flash memory region erased successfully in {watch.seconds:.1f} seconds.")
     _remark_unchecked(report, unchecked)
     return watch.seconds
+
+
+def _outcome(
+    address: int, size: int | None, watch: Stopwatch, unchecked: str | None
+) -> dict[str, Any]:
+    return {
+        "address": address,
+        "size": size,
+        "seconds": round(watch.seconds, 3),
+        "verified": unchecked is None,
+    }
 
 
 def _prepare(session: Session, recovery: Recovery, ask: Callable[[], T]) -> T:
@@ -185,6 +201,8 @@ def _persist(recovery: Recovery, what: str, erase: Callable[[], T]) -> T:
         raise FatalError(
             f"Erasing stopped: {e.message} {what} is not erased, or only in part.",
             remedy=e.remedy,
+            code=e.error_code,
+            operands=e.operands,
         ) from e
 
 

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from esptool.errors import FatalError, UsageError
+from esptool.errors import FatalError, FileError, UsageError
 from esptool.files import write_atomic
 from esptool.ops.places import DeviceFlash, Place
 from esptool.storage.fs import (
@@ -159,7 +159,7 @@ def _names(folder: str) -> list[str]:
     try:
         names = os.listdir(folder)
     except OSError as e:
-        raise FatalError(f"Cannot read the folder '{folder}': {e.strerror}.") from e
+        raise FileError(f"Cannot read the folder '{folder}': {e.strerror}.") from e
     for name in names:
         try:
             name.encode()
@@ -189,7 +189,7 @@ def read_file(path: str, limit: int) -> bytes:
         with open(path, "rb") as file:
             return file.read(limit + 1)[:limit]
     except OSError as e:
-        raise FatalError(f"Cannot read '{path}': {e.strerror}.") from e
+        raise FileError(f"Cannot read '{path}': {e.strerror}.") from e
 
 
 def put(fs: FileSystem, source: str, target: str | None) -> list[str]:
@@ -264,7 +264,7 @@ def extract(fs: FileSystem, folder: str, inside: str | None = None) -> list[Entr
             if not entry.is_dir:
                 write_atomic(target, contents[entry.path])
     except OSError as e:
-        raise FatalError(f"Cannot write to '{folder}': {e.strerror} ({e.filename}).") from e
+        raise FileError(f"Cannot write to '{folder}': {e.strerror} ({e.filename}).") from e
     return wanted
 
 

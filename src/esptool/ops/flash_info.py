@@ -60,6 +60,7 @@ def show_flash_info(session: Session, *, listener: Listener | None = None) -> Fl
     report.heading("Flash Memory Information:")
     _show_id(report, info)
     octal = session.facts.octal_flash
+    report.result(flash_lines=None if octal is None else 8 if octal else 4)
     if octal is not None:
         report.line(
             "Flash type set in eFuse: "
@@ -79,6 +80,12 @@ def show_flash_id(session: Session, *, listener: Listener | None = None) -> Flas
 
 
 def _show_id(report: Report, info: FlashInfo) -> None:
+    report.result(
+        jedec_id=info.raw.to_bytes(4, "little")[:3].hex(),
+        manufacturer_id=info.manufacturer,
+        device_id=info.device,
+        flash_size=None if info.size is None else flash_size(info.size),
+    )
     report.line(f"Manufacturer: {info.manufacturer:02x}")
     report.line(f"Device: {info.device >> 8:02x}{info.device & 0xFF:02x}")
     report.line(f"Detected flash size: {info.size or 'Unknown'}")

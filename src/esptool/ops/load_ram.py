@@ -44,6 +44,7 @@ def load_ram(
             report.warning(f"{reason}. The loaded image may not run.")
     label = f"'{name}'" if name else "image"
     report.line(f"Loading {label} to RAM...")
+    report.began("loading", file=name)
     if not program.segments:
         raise ImageError(f"{label} has no segments: there is nothing to load.")
     for segment in program.segments:
@@ -51,6 +52,11 @@ def load_ram(
         refuse_overlap(session, segment.addr, len(segment.data))
     for segment in program.segments:
         _send_segment(session, segment.addr, segment.data, report)
+    report.result(
+        file=name,
+        entry_point=program.entry,
+        segments=[{"address": s.addr, "size": len(s.data)} for s in program.segments],
+    )
     report.line(
         f"Loaded {len(program.segments)} segments from {label} to RAM, "
         f"executing at {program.entry:#010x}."

@@ -27,7 +27,9 @@ def read_mem(session: Session, address: int, *, listener: Listener | None = None
     """The 32-bit word at `address`."""
     _check_word("Address", address)
     value = session.read_reg(address)
-    Report(session, listener).line(f"{address:#010x} = {value:#010x}")
+    report = Report(session, listener)
+    report.result(address=address, value=value)
+    report.line(f"{address:#010x} = {value:#010x}")
     return value
 
 
@@ -43,9 +45,9 @@ def write_mem(
     for what, number in (("Address", address), ("Value", value), ("Mask", mask)):
         _check_word(what, number)
     session.write_reg(address, value, mask)
-    Report(session, listener).line(
-        f"Wrote {value:#010x} with mask {mask:#010x} to {address:#010x}."
-    )
+    report = Report(session, listener)
+    report.result(address=address, value=value, mask=mask)
+    report.line(f"Wrote {value:#010x} with mask {mask:#010x} to {address:#010x}.")
 
 
 def dump_mem(
@@ -69,6 +71,7 @@ def dump_mem(
     report = Report(session, listener)
     target = f" to file '{os.fspath(output)}'" if output is not None else ""
     report.line(f"Dumping {size} bytes from {address:#010x}{target}...")
+    report.began("reading", address=address, size=size)
     watch = Stopwatch(session)
     data = bytearray()
     num_words = -(-size // 4)
@@ -82,6 +85,12 @@ def dump_mem(
     if output is not None:
         write_atomic(output, bytes(data))
     target = f" to '{os.fspath(output)}'" if output is not None else ""
+    report.result(
+        address=address,
+        size=len(data),
+        file=None if output is None else os.fspath(output),
+        seconds=round(watch.seconds, 3),
+    )
     report.line(
         f"Dumped {len(data)} bytes from {address:#010x} in {watch.summary(len(data))}{target}."
     )

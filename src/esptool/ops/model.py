@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from esptool.image.regions import Region as Region
 
@@ -93,6 +94,18 @@ class WriteResult:
     action: str
     verified: bool
     name: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {
+            "file": self.name,
+            "address": self.address,
+            "size": self.size,
+            "sent": self.sent,
+            "seconds": round(self.seconds, 3),
+            "action": self.action,
+            "verified": self.verified,
+        }
 
 
 @dataclass(frozen=True, slots=True)

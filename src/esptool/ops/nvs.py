@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esptool.errors import FatalError, UsageError
+from esptool.errors import FileError, UsageError
 from esptool.files import check_output, refuse_input_as_output, write_atomic
 from esptool.ops.places import DeviceFlash, Place
 from esptool.storage.nvs.generate import Row, build
@@ -315,7 +315,7 @@ def _small_file(path: str, what: str, largest: int = 1 << 16) -> bytes:
             data = file.read(largest + 1)
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-        raise FatalError(f"Cannot read the {what} '{path}': {reason}.") from e
+        raise FileError(f"Cannot read the {what} '{path}': {reason}.") from e
     if len(data) > largest:
-        raise FatalError(f"The {what} '{path}' is larger than {largest} bytes.")
+        raise FileError(f"The {what} '{path}' is larger than {largest} bytes.")
     return data

@@ -223,7 +223,7 @@ class WritePlan:
             "notes": list(self.notes),
             "regions": [
                 {
-                    "name": plan.region.name,
+                    "file": plan.region.name,
                     "address": plan.address,
                     "size": len(plan.content),
                     "erase_start": plan.segment.sectors[0],

@@ -61,6 +61,7 @@ def read_flash(
             f"{session.spec.name} ROM does not support reading flash.",
             remedy="Leave out --no-stub: the flasher stub can.",
         )
+    report.began("reading", address=address, size=size)
     watch = Stopwatch(session)
     if output is None:
         found: list[bytes] = []
@@ -79,4 +80,5 @@ def read_flash(
 
 def _summary(report: Report, watch: Stopwatch, address: int, size: int, name: str | None) -> None:
     target = f" to '{name}'" if name is not None else ""
+    report.result(address=address, size=size, file=name, seconds=round(watch.seconds, 3))
     report.line(f"Read {size} bytes from {address:#010x} in {watch.summary(size)}{target}.")

@@ -26,6 +26,8 @@ def reset_chip(
     """
     report = Report(session, listener)
     mode = mode.replace("_", "-")
+    if mode in MODES[:2] or mode == "watchdog-reset":
+        report.began("resetting")
     if mode == "watchdog-reset" and session.spec.reset.watchdog is None:
         report.note(
             f"Watchdog hard reset is not supported on {session.spec.name}, "

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from esptool.device.secure_debug import CHIP_INFO_SIZE, NONCE_SIZE
 from esptool.errors import FatalError
-from esptool.events import Listener, Message
+from esptool.events import Listener, Message, Result
 from esptool.files import write_atomic
 from esptool.image.sources import ImageSource, read_source
 
@@ -47,6 +47,7 @@ def verify_certificate(chip: Judge, certificate: ImageSource, listener: Listener
     chip.verify_begin(1, len(data))
     chip.verify_data(data)
     chip.verify_end()
+    listener(Result({"file": name, "verified": True}))
     listener(Message("SDC certificate verified successfully."))
 
 
@@ -63,4 +64,5 @@ def read_chip_info(chip: Judge, output: str | os.PathLike[str], listener: Listen
     if len(info) != CHIP_INFO_SIZE:
         raise FatalError(f"The chip sent {len(info)} bytes of chip info, not {CHIP_INFO_SIZE}.")
     write_atomic(output, info + nonce)
+    listener(Result({"file": os.fspath(output), "size": len(info) + len(nonce)}))
     listener(Message(f"SDC chip info written to '{output}'."))

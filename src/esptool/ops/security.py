@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from esptool.events import Listener
 from esptool.ops.model import SecurityReport
@@ -78,8 +78,26 @@ def security_info(session: Session, *, listener: Listener | None = None) -> Secu
         flash_encryption=info.flash_crypt_cnt.bit_count() % 2 == 1,
         flag_names=names,
     )
-    _show(session, report, Report(session, listener))
+    tell = Report(session, listener)
+    tell.result(**_values(session, report))
+    _show(session, report, tell)
     return report
+
+
+def _values(session: Session, info: SecurityReport) -> dict[str, Any]:
+    names = session.spec.efuse.key_purposes if session.spec.efuse else {}
+    return {
+        "flags": info.flags,
+        "flag_names": [name for name, on in info.flag_names.items() if on],
+        "flash_crypt_cnt": info.flash_crypt_cnt,
+        "key_purposes": [
+            {"code": code, "name": names.get(code)} for code in info.key_purposes if names
+        ],
+        "chip_id": info.chip_id,
+        "api_version": info.api_version,
+        "secure_boot": info.secure_boot,
+        "flash_encryption": info.flash_encryption,
+    }
 
 
 def _show(session: Session, info: SecurityReport, report: Report) -> None:

@@ -23,7 +23,9 @@ def read_status(session: Session, num_bytes: int = 2, *, listener: Listener | No
     """Status registers 1 to `num_bytes` of the flash, the first in the lowest byte."""
     _check_width(num_bytes)
     value = session.bus.read_status(num_bytes)
-    Report(session, listener).line(f"Flash memory status: {value:#0{num_bytes * 2 + 2}x}")
+    report = Report(session, listener)
+    report.result(status=value, status_bytes=num_bytes)
+    report.line(f"Flash memory status: {value:#0{num_bytes * 2 + 2}x}")
     return value
 
 
@@ -47,10 +49,12 @@ def write_status(
         raise UsageError(f"Status {value:#x} does not fit into {num_bytes} byte(s).")
     report = Report(session, listener)
     width = num_bytes * 2 + 2
-    report.line(f"Initial flash memory status: {session.bus.read_status(num_bytes):#0{width}x}")
+    before = session.bus.read_status(num_bytes)
+    report.line(f"Initial flash memory status: {before:#0{width}x}")
     report.line(f"Setting flash memory status: {value:#0{width}x}")
     session.bus.write_status(value, num_bytes, non_volatile)
     after = session.bus.read_status(num_bytes)
+    report.result(status=after, status_bytes=num_bytes, status_before=before)
     report.line(f"After flash memory status:   {after:#0{width}x}")
     return after
 
@@ -70,6 +74,7 @@ def read_sfdp(
     report = Report(session, listener)
     show_flash_id(session, listener=report.listener)
     data = session.bus.read_sfdp(address, size * 8).to_bytes(size, "little")
+    report.result(address=address, size=size, data=data.hex())
     shown = " ".join(f"{byte:#04x}" for byte in data)
     report.line(f"Flash memory SFDP[{address}..{address + size - 1}]: {shown} ")
     return data

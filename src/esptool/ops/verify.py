@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from esptool.errors import VerifyError
 from esptool.events import Listener
@@ -61,13 +61,29 @@ def verify_flash(
     if params.size == "detect" and size_word is not None:
         params = FlashParams(size_word, params.mode, params.frequency)
     bad: list[Difference] = []
+    told: list[dict[str, Any]] = []
     for region in regions:
+        report.began("verifying", address=region.address, size=len(region.data), file=region.name)
         difference = _compare(session, region, params, limit, diff, report, recovery)
         if difference is not None:
             bad.append(difference)
+        told.append(_told(region, difference))
+        report.result(regions=told)
     if bad:
         where = ", ".join(f"{d.region.label} at {d.region.address:#010x}" for d in bad)
         raise VerifyError(f"Verification failed. Different: {where}.")
+
+
+def _told(region: Region, difference: Difference | None) -> dict[str, Any]:
+    counted = difference is not None and difference.count > 0
+    return {
+        "file": region.name,
+        "address": region.address,
+        "size": len(region.data),
+        "matches": difference is None,
+        "first_difference": difference.first if difference is not None and counted else None,
+        "differences": difference.count if difference is not None and counted else None,
+    }
 
 
 def _compare(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from esptool.chips.nor import SECTOR, sector_range
 from esptool.errors import VerifyError
-from esptool.events import Listener, Message
+from esptool.events import Listener, Message, without_results
 from esptool.image.content import cut, md5
 from esptool.ops import checks, proof
 from esptool.ops.decide import decide, hashes, look, matches, stands, tell_size, with_neighbours
@@ -74,7 +74,8 @@ def write_flash(
     recovery.persist("preparing", lambda: tell_size(session, plan))
     recovery.advanced()
     if plan.erase_all:
-        erase_flash(session, force=options.force, security=security, listener=report.listener)
+        listener = without_results(report.listener)
+        erase_flash(session, force=options.force, security=security, listener=listener)
     results = []
     for region in plan.regions:
         if len(plan.regions) > 1:
@@ -84,6 +85,8 @@ def write_flash(
         job = _RegionJob(session, region, plan, report, recovery)
         results.append(job.run())
         recovery.advanced()
+        # Told after each: where a later one fails, a program knows what was written.
+        report.result(regions=[result.to_json() for result in results])
     return results
 
 
@@ -160,7 +163,7 @@ class _RegionJob:
                 f"at {segment.address:#010x}..."
             )
             self._send(segment, aligned=True)
-        report.line("Verifying written data...")
+        self._verifying()
         if matches(self.session, self.plan, self.recovery):
             report.line("Hash of data verified.")
             return self._result("delta", verified=True)
@@ -183,6 +186,7 @@ class _RegionJob:
         self.report.line(f"{count - left} of {count} sectors are in flash already.")
         whole = Sent()
         for at, segment in enumerate(segments):
+            self._began("writing", segment)
             after_s = self._check_s(segments) + sum(map(self._seconds, segments[at + 1 :]))
             whole.add(send(self.session, segment, self.report, self.recovery, after_s))
         self.sent += whole.payload
@@ -192,7 +196,7 @@ class _RegionJob:
             f"Wrote {size} bytes{packed} at {self.plan.region.address:#010x} "
             f"in {self.since.summary(size)}."
         )
-        self.report.line("Verifying written data...")
+        self._verifying()
         if all(map(self._stands, segments)):
             self.report.line("Hash of data verified.")
             return self._result("delta", verified=True)
@@ -211,7 +215,7 @@ class _RegionJob:
             if not self.checkable:
                 again = self._look_without_hash(left)
             else:
-                report.line("Verifying written data...")
+                self._verifying()
                 wanted, found = hashes(self.session, self.plan, self.recovery)
                 if wanted == found:
                     report.line("Hash of data verified.")
@@ -280,6 +284,7 @@ class _RegionJob:
         small = isinstance(segment, Segment)
         if small:
             self._tell_packing(segment, segment.line_bytes)
+        self._began("writing", segment)
         watch = Stopwatch(self.session)
         after_s = self._check_s([segment]) if self.checkable else 0.0
         sent = send(self.session, segment, report, self.recovery, after_s)
@@ -294,6 +299,14 @@ class _RegionJob:
             f"in {watch.summary(len(segment.data))}."
         )
         return sent.restarts + sent.damaged > 0
+
+    def _began(self, stage: str, part: AnySegment) -> None:
+        name, size = self.plan.region.name, len(part.data)
+        self.report.began(stage, address=part.address, size=size, file=name)
+
+    def _verifying(self) -> None:
+        self._began("verifying", self.plan.segment)
+        self.report.line("Verifying written data...")
 
     def _tell_packing(self, segment: AnySegment, line_bytes: int) -> None:
         if line_bytes < len(segment.data):

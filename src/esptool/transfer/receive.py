@@ -116,7 +116,12 @@ def _stopped(session: Session, where: int, e: FatalError) -> FatalError:
     if remedy is None and refused and not session.is_stub:
         # A ROM gives no reason.
         remedy = "Does the range lie within the flash? State its size with --flash-size."
-    return FatalError(f"Reading stopped at {where:#010x}: {e.message}", remedy=remedy)
+    return FatalError(
+        f"Reading stopped at {where:#010x}: {e.message}",
+        remedy=remedy,
+        code=e.error_code,
+        operands={**e.operands, "address": where},
+    )
 
 
 def receive_bytes(

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from esptool.events import Event, Level, Listener, Message, Progress, Stage
+from esptool.events import Began, Event, Level, Listener, Message, Progress, Result, Stage
 from esptool.transfer.pace import EvenPace
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ class Report:
     def warning(self, text: str) -> None:
         """Something probably not wanted; work goes on."""
         self._listener(Message(text, Level.WARNING))
+
+    def began(self, stage: str, **values: Any) -> None:
+        """A stage begins (see `esptool.events.Began`)."""
+        self._listener(Began(stage, values))
+
+    def result(self, **values: Any) -> None:
+        """What a program wants to know of the outcome (see `esptool.events.Result`)."""
+        self._listener(Result(values))
 
     def debug(self, text: str) -> None:
         """Detail for a verbose run."""

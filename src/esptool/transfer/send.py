@@ -172,7 +172,8 @@ def _stopped(segment: AnySegment, done: int, end: int, e: FatalError) -> FatalEr
         f"Flash from {where:#010x} to {end:#010x} is not written, or only in part."
     )
     kind = type(e) if type(e) in (LinkTimeoutError, PortError) else FatalError
-    return kind(text, remedy=e.remedy)
+    operands = {**e.operands, "address": where, "size": end - where}
+    return kind(text, remedy=e.remedy, code=e.error_code, operands=operands)
 
 
 class _Place(Report):

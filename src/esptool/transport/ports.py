@@ -101,7 +101,25 @@ def _open_once(url: str, baud: int, exclusive: bool) -> Port:
 
 
 def _described(url: str, e: BaseException) -> PortError:
-    return PortError(f"Could not open {url}, {_why(e)}", remedy=_open_remedy(url, e))
+    return PortError(
+        f"Could not open {url}, {_why(e)}",
+        remedy=_open_remedy(url, e),
+        code=_code(e),
+        operands={"port": url},
+    )
+
+
+def _code(e: BaseException) -> str | None:
+    """The kind of failure, where the system tells."""
+    if _number(e) in (errno.EAGAIN, errno.EBUSY) or "exclusively lock" in reason(e):
+        return "port_busy"
+    return {
+        errno.EACCES: "port_permission",
+        errno.EPERM: "port_permission",
+        errno.ENOENT: "port_not_found",
+        errno.ENODEV: "port_not_found",
+        errno.ENXIO: "port_not_found",
+    }.get(_number(e) or 0)
 
 
 def _why(e: BaseException) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.fs import common
 from esptool.cli.help import Sectioned
@@ -69,6 +70,7 @@ def _run(
     empty = [path for path, data in files.items() if data is None]
     if kind == "spiffs" and any(not _holds(path, files) for path in empty):
         log.note("SPIFFS has no folders: those that are empty were left out.")
+    machine.result({"type": kind, "file_count": len(files) - len(empty), "file": output})
     number = common.told(len(files) - len(empty), "file")
     if output is None:
         log.print(f"Built {kind} of {number} in {where}.")

@@ -28,11 +28,6 @@ def partition_argument() -> click.Argument:
     return click.Argument(["partition"])
 
 
-def json_option() -> click.Option:
-    """--json."""
-    return click.Option(["--json"], is_flag=True, help="Print the findings as JSON.")
-
-
 def _number(name: str, text: str) -> click.Option:
     return Sectioned([name], type=Size(), section=SECTION, help=text)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.fs import common
 from esptool.cli.state import Globals
@@ -21,6 +22,7 @@ def _run(state: Globals, /, folder: str, path: str | None, **values: Any) -> Non
         written = file_systems.extract(fs, folder, path)
         files = [entry for entry in written if not entry.is_dir]
         size = sum(entry.size for entry in files)
+        machine.result({"folder": folder, "file_count": len(files), "size": size})
         log.print(f"Wrote {common.told(len(files), 'file')} of {size:,} bytes to '{folder}'.")
 
 

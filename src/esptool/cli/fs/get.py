@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.fs import common
 from esptool.cli.params import OutputFile
@@ -26,6 +27,7 @@ def _run(state: Globals, /, path: str, output: str | None, **values: Any) -> Non
     with common.opened_fs(state, values, "get") as (_, fs):
         data = fs.read(path)
         write_atomic(target, data)
+        machine.result({"path": path, "file": target, "size": len(data)})
         log.print(f"Wrote {len(data):,} bytes to '{target}'.")
 
 

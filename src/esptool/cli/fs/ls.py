@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esptool.cli.common import Command, show_json
+from esptool.cli import machine
+from esptool.cli.common import Command
 from esptool.cli.fs import common
 from esptool.cli.state import Globals
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.pass_obj
-def _run(state: Globals, /, json: bool, path: str | None, **values: Any) -> None:
+def _run(state: Globals, /, path: str | None, **values: Any) -> None:
     with common.opened_fs(state, values, "ls") as (place, fs):
         entries = fs.entries()
         if path is not None and path.strip("/"):
@@ -25,10 +26,8 @@ def _run(state: Globals, /, json: bool, path: str | None, **values: Any) -> None
             base = clean(path)
             inside = [e for e in entries if e.path == base or e.path.startswith(f"{base}/")]
             entries = inside or [fs.find(base)]
-        if json:
-            show_json(_data(fs, entries, place.label))
-        else:
-            _show(fs, entries, place.label)
+        machine.result(_data(fs, entries, place.label))
+        _show(fs, entries, place.label)
 
 
 def _data(fs: FileSystem, entries: list[Entry], label: str) -> dict[str, Any]:
@@ -76,7 +75,6 @@ command = Command(
     params=[
         common.partition_argument(),
         click.Argument(["path"], required=False),
-        common.json_option(),
         *common.source_options(),
     ],
 )

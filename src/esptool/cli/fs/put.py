@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.fs import common
 from esptool.cli.state import Globals
@@ -20,6 +21,7 @@ def _run(state: Globals, /, source: str, path: str | None, **values: Any) -> Non
     with common.opened_fs(state, values, "put", to_change=True) as (place, fs):
         files = file_systems.put(fs, source, path)
         count = file_systems.write_back(place, fs)
+        machine.result({"file_count": len(files), "sectors_changed": count})
         sectors = f"{common.told(count, 'sector')} changed" if count else "nothing had to change"
         log.print(f"Put {common.told(len(files), 'file')} into {place.label}: {sectors}.")
 

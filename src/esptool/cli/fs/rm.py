@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.fs import common
 from esptool.cli.state import Globals
@@ -21,6 +22,7 @@ def _run(state: Globals, /, path: tuple[str, ...], recursive: bool, **values: An
         for each in path:
             fs.remove(each, recursive=recursive)
         count = file_systems.write_back(place, fs)
+        machine.result({"paths": list(path), "sectors_changed": count})
         log.print(
             f"Removed {', '.join(common.plain(each) for each in path)} from {place.label}: "
             f"{common.told(count, 'sector')} changed."

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.nvs import common
 from esptool.cli.params import OutputFile, ReadableFile, Size
@@ -57,6 +58,7 @@ def _run(
             nvs.write_keys(new_keys, keys, 0x1000)
             log.print(f"Wrote new keys to '{new_keys}'.")
         write_atomic(output, built.image)
+        machine.result({"file": output, "size": len(built.image), "keys_file": new_keys})
         log.print(f"Wrote an NVS of {len(built.image):#x} bytes to '{output}'.")
         return
     more: dict[str, Any] = {"prefix": prefix, "id_column": id_column, "new_keys": own_keys}
@@ -73,6 +75,7 @@ def _run(
             _remark(device.remarks)
         nvs.write_device(device, output, with_keys=own_keys)
         log.print(f"Wrote {device.name}.bin ({number} of {count}).")
+    machine.result({"folder": output, "devices": count, "keys_file": new_keys})
     log.print(f"Wrote the NVS of {count} devices to '{output}'.")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.nvs import common
 from esptool.cli.params import ReadableFile
@@ -89,9 +90,11 @@ def _write(place: Place, nvs: Nvs, what: str, unchanged: str) -> None:
     from esptool.ops.nvs import write_changes
 
     if not nvs.changes:
+        machine.result({"sectors_changed": 0})
         log.print(f"{what} {unchanged}: nothing is changed.")
         return
     count = write_changes(place, nvs)
+    machine.result({"sectors_changed": count})
     log.print(f"{what}: done, {count} {'sector' if count == 1 else 'sectors'} changed.")
 
 

@@ -71,11 +71,6 @@ def source_options() -> list[click.Option]:
     return [*key_options(), *place_options()]
 
 
-def json_option() -> click.Option:
-    """--json."""
-    return click.Option(["--json"], is_flag=True, help="Print the findings as JSON.")
-
-
 def secrets_option() -> click.Option:
     """--show-secrets."""
     return Sectioned(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esptool.cli.common import Command, show_json
+from esptool.cli import machine
+from esptool.cli.common import Command
 from esptool.cli.nvs import common
 from esptool.cli.params import ReadableFile
 from esptool.cli.state import Globals
@@ -22,7 +23,6 @@ def _run(
     state: Globals,
     /,
     other: str,
-    json: bool,
     show_secrets: bool,
     exit_code: bool,
     other_keys: str | None,
@@ -43,8 +43,7 @@ def _run(
                 new = read_nvs(there, keys_from_file(other_keys))
         found = compare(old, new)
         show = _Show(old, new, show_secrets)
-        if json:
-            show_json({"differences": [show.data(difference) for difference in found]})
+        machine.result({"differences": [show.data(difference) for difference in found]})
         for difference in found:
             for line in show.lines(difference):
                 log.print(line)
@@ -111,7 +110,6 @@ command = Command(
     params=[
         common.partition_argument(),
         click.Argument(["other"], type=ReadableFile()),
-        common.json_option(),
         common.secrets_option(),
         click.Option(["--exit-code"], is_flag=True, help="End with exit code 2 if keys differ."),
         click.Option(

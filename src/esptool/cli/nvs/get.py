@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from esptool.cli.common import Command, show_json
+from esptool.cli import machine
+from esptool.cli.common import Command
 from esptool.cli.nvs import common
 from esptool.cli.params import OutputFile
 from esptool.cli.state import Globals
@@ -19,7 +20,6 @@ def _run(
     /,
     namespace: str,
     key: str,
-    json: bool,
     output: str | None,
     **values: Any,
 ) -> None:
@@ -29,8 +29,7 @@ def _run(
     inputs = [values[name] for name in ("file", "partition", "keys", "hmac_key")]
     with common.opened_nvs(state, values, "get") as (_, nvs):
         entry = nvs.entry(namespace, key)
-        if json:
-            show_json(common.as_data(entry))
+        machine.result(common.as_data(entry))
         data = None
         try:
             value = nvs.get(namespace, key)
@@ -44,8 +43,9 @@ def _run(
 
             refuse_input_as_output(output, inputs)
             write_atomic(output, data, PRIVATE if common.is_secret(entry, nvs) else None)
+            machine.result({"file": output})
             log.print(f"Wrote {len(data)} bytes of '{key}' to '{output}'.")
-        elif not json:
+        else:
             log.print(value.hex() if isinstance(value, bytes) else str(value))
 
 
@@ -57,7 +57,6 @@ command = Command(
         common.partition_argument(),
         click.Argument(["namespace"]),
         click.Argument(["key"]),
-        common.json_option(),
         click.Option(
             ["--output", "-o"],
             type=OutputFile(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.params import OutputFile, ReadableFile, Size
 
@@ -37,6 +38,7 @@ def _run(output: str, hmac_key: str | None, new_hmac_key: str | None, size: int)
     else:
         keys = NvsKeys.generate()
     nvs.write_keys(output, keys, size)
+    machine.result({"file": output, "size": size, "hmac_key_file": new_hmac_key})
     log.print(f"Wrote the keys to '{output}'.")
 
 

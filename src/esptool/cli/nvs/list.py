@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esptool.cli.common import Command, show_json
+from esptool.cli import machine
+from esptool.cli.common import Command
 from esptool.cli.nvs import common
 from esptool.cli.state import Globals
 
@@ -16,17 +17,13 @@ if TYPE_CHECKING:
 
 
 @click.pass_obj
-def _run(
-    state: Globals, /, json: bool, show_secrets: bool, namespace: str | None, **values: Any
-) -> None:
+def _run(state: Globals, /, show_secrets: bool, namespace: str | None, **values: Any) -> None:
     with common.opened_nvs(state, values, "list") as (place, nvs):
         entries = [e for e in nvs.entries() if namespace in (None, e.namespace)]
         if namespace is not None and not entries and namespace not in nvs.namespaces:
             nvs.delete(namespace)  # says that there is none, and which there are
-        if json:
-            show_json(_data(nvs, entries, place.label, show_secrets))
-        else:
-            _show(nvs, entries, place.label, show_secrets)
+        machine.result(_data(nvs, entries, place.label, show_secrets))
+        _show(nvs, entries, place.label, show_secrets)
 
 
 def _data(nvs: Nvs, entries: list[Entry], label: str, show_secrets: bool) -> dict[str, Any]:
@@ -83,7 +80,6 @@ command = Command(
     params=[
         common.partition_argument(),
         click.Option(["--namespace", "-n"], help="Only this namespace."),
-        common.json_option(),
         common.secrets_option(),
         *common.source_options(),
     ],

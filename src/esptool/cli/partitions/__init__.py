@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from esptool.cli.common import Entry, Group, show_json
+from esptool.cli import machine
+from esptool.cli.common import Entry, Group
 from esptool.cli.partitions.common import problem_lines
 from esptool.cli.places import opened_flash, place_options
 from esptool.cli.state import Globals
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @click.pass_context
-def _show(ctx: click.Context, /, as_json: bool, as_csv: bool, **values: Any) -> None:
+def _show(ctx: click.Context, /, as_csv: bool, **values: Any) -> None:
     if ctx.invoked_subcommand is not None:
         _refuse_misplaced(ctx)
         return
-    if as_json and as_csv:
+    if as_csv and machine.active() is not None:
         raise UsageError("Options --json and --csv exclude each other.")
     state: Globals = ctx.obj
     from esptool.logger import log
@@ -37,9 +38,8 @@ def _show(ctx: click.Context, /, as_json: bool, as_csv: bool, **values: Any) -> 
             found = partition_map(flash, flash_size=size)
     if as_csv:
         click.echo(csv, nl=False)
-    elif as_json:
-        show_json(found.to_json())
     else:
+        machine.result(found.to_json())
         for line in _map_lines(found):
             log.print(line)
 
@@ -98,7 +98,6 @@ command = Group(
     help="Show the partitions of a device or file, and what is in them.",
     params=[
         *place_options(),
-        click.Option(["--json", "as_json"], is_flag=True, help="Show it as JSON."),
         click.Option(["--csv", "as_csv"], is_flag=True, help="Show the table as CSV."),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.params import OutputFile, ReadableFile
 from esptool.cli.partitions import common
@@ -44,6 +45,7 @@ def _build(
         log.warning(problem.text)
     data = made.to_bytes(md5=not no_md5)
     write_atomic(output, data)
+    machine.result({"file": output, "size": len(data), "partition_count": len(made)})
     log.print(f"Wrote {len(made)} partitions ({len(data)} bytes) to '{output}'.")
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from esptool.cli.common import Command, show_json
+from esptool.cli import machine
+from esptool.cli.common import Command
 from esptool.cli.params import ReadableFile
 from esptool.cli.partitions import common
 from esptool.cli.partitions.common import from_csv, problem_lines
@@ -23,7 +24,6 @@ def _check(
     table: str | None,
     flash_size: int | None,
     secure: str | None,
-    as_json: bool,
     **values: Any,
 ) -> None:
     from esptool.logger import log
@@ -45,22 +45,19 @@ def _check(
             made, offset = flash.table, flash.table_offset
     problems = check_table(made, table_offset=offset, flash_size=flash_size, secure=secure)
     wrong = [problem for problem in problems if problem.fatal]
-    if as_json:
-        show_json(
-            {
-                "table_offset": offset,
-                "valid": not wrong,
-                "partitions": len(made),
-                "problems": [problem.to_json() for problem in problems],
-            }
-        )
-    else:
-        for line in problem_lines(problems):
-            log.print(line)
+    machine.result(
+        {
+            "table_offset": offset,
+            "valid": not wrong,
+            "partition_count": len(made),
+            "problems": [problem.to_json() for problem in problems],
+        }
+    )
+    for line in problem_lines(problems):
+        log.print(line)
     if wrong:
         raise StorageError(f"The partition table is wrong: {wrong[0].text}")
-    if not as_json:
-        log.print(f"The partition table is valid: {len(made)} partitions up to {made.end:#x}.")
+    log.print(f"The partition table is valid: {len(made)} partitions up to {made.end:#x}.")
 
 
 command = Command(
@@ -73,6 +70,5 @@ command = Command(
         *common.making_options(table_offset=False),
         common.flash_size(),
         common.secure(),
-        click.Option(["--json", "as_json"], is_flag=True, help="Show the findings as JSON."),
     ],
 )

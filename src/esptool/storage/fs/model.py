@@ -17,6 +17,8 @@ MAX_DEPTH = 64
 class FileSystemError(FatalError):
     """A file system is damaged, full, or of another kind than expected. Nothing was written."""
 
+    error_code = "storage"
+
 
 class DamagedError(FileSystemError):
     """What lies in the image breaks the rules of its file system."""

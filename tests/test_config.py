@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,7 @@ def test_json_is_alone_on_standard_output(folder: Path, capsys: pytest.CaptureFi
     (folder / "esptool.cfg").write_text("[esptool]\nretries = 3\n")
     with pytest.raises(SystemExit):
         esptool.main(["image-info", "--json"])
-    assert capsys.readouterr().out == ""
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
 
 
 # --- argument files ----------------------------------------------------------------------------

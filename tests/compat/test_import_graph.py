@@ -64,6 +64,7 @@ MAY: dict[str, set[str]] = {
         *GROUND,
         *("chips", "protocol", "transport", "stubs", "image", "storage", "device", "transfer"),
     },
+    "monitor": {*GROUND, "transport", "image"},
     # It runs stubs, so it reads them; it never uses the host's codecs.
     "virtual": {*GROUND, "chips", "stubs"},
 }
@@ -101,6 +102,9 @@ LADDERS: dict[str, list[set[str]]] = {
         {"words"},
         {"common", "connection"},
         {"params", "state", "version", "virtual_chip"},
+        {"monitor.keyboard", "monitor.screen", "monitor.settings"},
+        {"monitor.run"},
+        {"monitor"},
         {
             *("main", "chip_id", "dump_mem", "get_security_info", "load_ram"),
             *("read_mac", "read_mem", "read_sdc_chip_info", "run"),
@@ -175,6 +179,17 @@ LADDERS: dict[str, list[set[str]]] = {
         {"cli"},
         {""},
         {"__main__"},
+    ],
+    "esptool.monitor": [
+        {"", "elfdata", "dwarf.leb", "link", "log_lines", "names", "reasons", "script"},
+        {"dwarf.frames", "dwarf.sections"},
+        {"dwarf.lines", "dwarf.units"},
+        {"dwarf.info"},
+        {"dwarf"},
+        {"symbols"},
+        {"builds", "unwind"},
+        {"decoder"},
+        {"console"},
     ],
     "esptool.image": [
         {"content"},

@@ -13,6 +13,7 @@ from esptool.logger import log
 
 if TYPE_CHECKING:
     from esptool.loader import ESPLoader
+    from esptool.transport.port import Port
 
 
 class Globals:
@@ -23,6 +24,8 @@ class Globals:
         command: name of the command.
         esp: a loader object that the caller brought along, or None.
         stub_plugins: plug-ins that the stub needs for this command.
+        keep_port: the port is left open when the chip's work is done, as `port_left`.
+        port_left: that port, for whoever goes on with it and closes it.
     """
 
     def __init__(self, options: dict[str, Any], command: str, esp: ESPLoader | None) -> None:
@@ -30,6 +33,8 @@ class Globals:
         self.command = command
         self.esp = esp
         self.stub_plugins: list[str] = []
+        self.keep_port = False
+        self.port_left: Port | None = None
 
     def __getitem__(self, name: str) -> Any:
         """An option's value: commands of other programs take `ctx.obj` for a dict of them."""
@@ -87,8 +92,10 @@ class Globals:
                         connection.end(self, esp)
                 raise
             connection.end(self, esp)
+            if self.keep_port:
+                self.port_left = esp.session.link.port
         finally:
-            if self.esp is None:
+            if self.esp is None and self.port_left is None:
                 esp.session.close()
 
     @property

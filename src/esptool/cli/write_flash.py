@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import machine, params
+from esptool.cli import machine, monitor, params
 from esptool.cli.common import Command
 from esptool.cli.params import AnyInt, DiffFile, PairsArgument, parse_named_pairs
 from esptool.cli.places import table_options
@@ -61,6 +61,22 @@ class _Pairs(EatAll):
 
 @click.pass_obj
 def _run(state: Globals, /, addr_filename: list[tuple[int | str, str]], **values: Any) -> None:
+    settings = monitor.taken(values)
+    if settings is not None and values["dry_run"]:
+        raise UsageError("Options --dry-run and --monitor exclude each other.")
+    state.keep_port = settings is not None
+    _write(state, addr_filename, dict(values))
+    if settings is None:
+        return
+
+    def again() -> None:
+        state.keep_port = False
+        _write(state, addr_filename, dict(values))
+
+    monitor.run_afterwards(state, settings, flash_again=again)
+
+
+def _write(state: Globals, addr_filename: list[tuple[int | str, str]], values: Any) -> None:
     params.refuse_nand_without_pins(values)
     from esptool import cmds, ops
 
@@ -231,5 +247,6 @@ command = Command(
         click.Option(["--nand-end-address"], type=AnyInt(), hidden=True),
         *table_options(),
         params.flash_type(),
+        *monitor.monitor_options(),
     ],
 )

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chain of callers of a RISC-V program that failed, out of its registers and its stack.
+
+RISC-V keeps no chain of frames, so ESP-IDF prints registers and stack memory; the compiler's rules
+for unwinding, which are in the ELF file, tell where each function has kept its return address.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from functools import lru_cache
+
+from esptool.monitor.dwarf.frames import FrameTable
+from esptool.monitor.symbols import Program
+
+#: Names of registers in panic dumps by number (RISC-V ELF psABI, integer register convention).
+_NAMES = (
+    *("ZERO", "RA", "SP", "GP", "TP", "T0", "T1", "T2", "S0/FP", "S1"),
+    *(f"A{i}" for i in range(8)),
+    *(f"S{i}" for i in range(2, 12)),
+    *(f"T{i}" for i in range(3, 7)),
+)
+_RA, _SP = 1, 2
+_MOST_FRAMES = 128
+_WORD = 4
+
+
+class Dump:
+    """Registers by the names of a panic dump, and words of the stack by address."""
+
+    def __init__(self) -> None:
+        self.registers: dict[str, int] = {}
+        self.rows: dict[int, int] = {}
+        self._memory: list[tuple[int, bytes]] = []
+        self._starts: list[int] = []
+
+    def add_row(self, address: int, words: list[int]) -> None:
+        """Words from an address on."""
+        for number, word in enumerate(words):
+            self.rows[address + _WORD * number] = word
+
+    def add_memory(self, address: int, data: bytes) -> None:
+        """A piece of memory as it was."""
+        self._memory.append((address, data))
+        self._memory.sort()
+        self._starts = [start for start, _ in self._memory]
+
+    def word(self, address: int) -> int | None:
+        """The word at an address, None where the dump does not hold it."""
+        if (found := self.rows.get(address)) is not None:
+            return found
+        at = bisect_right(self._starts, address) - 1
+        if at < 0:
+            return None
+        start, data = self._memory[at]
+        if address - start + _WORD > len(data):
+            return None
+        return int.from_bytes(data[address - start : address - start + _WORD], "little")
+
+
+@lru_cache(maxsize=8)
+def _table(program: Program) -> FrameTable:
+    return FrameTable(program.elf)
+
+
+def unwind(dump: Dump, program_at: Callable[[int], Program | None]) -> list[int]:
+    """Addresses of the functions that were running, the innermost first.
+
+    All but the first are those of the call, not of the instruction behind it.
+
+    Args:
+        dump: what the chip has printed, with "MEPC" among the registers.
+        program_at: the program whose code an address is.
+    """
+    values: dict[int, int] = {
+        number: dump.registers[name] for number, name in enumerate(_NAMES) if name in dump.registers
+    }
+    pc = dump.registers["MEPC"]
+    out = [pc]
+    interrupted = True
+    if program_at(pc) is None and _RA in values:
+        # It jumped to nowhere: the return address tells where from.
+        pc, interrupted = values[_RA] - 1, False
+        out.append(pc)
+    while len(out) < _MOST_FRAMES:
+        program = program_at(pc)
+        if program is None:
+            if len(out) > 1:
+                out.pop()
+            break
+        rules = _table(program).rules(pc)
+        if rules is None:
+            # No rules: a function that calls none, if it is the innermost one.
+            if not interrupted:
+                break
+            back, above = values.get(_RA), values.get(_SP)
+        else:
+            base = values.get(rules.register)
+            if base is None:
+                break
+            above = base + rules.offset & 0xFFFFFFFF
+            kept = {reg: dump.word(above + at & 0xFFFFFFFF) for reg, at in rules.saved.items()}
+            if rules.return_register in kept:
+                back = kept[rules.return_register]
+            else:
+                back = values.get(_RA) if interrupted else None
+            for register, value in kept.items():
+                if value is None:
+                    values.pop(register, None)
+                else:
+                    values[register] = value
+        if back is None or not back or above is None:
+            break
+        if not interrupted and above <= values.get(_SP, 0):
+            break
+        values[_SP] = above
+        pc, interrupted = back - 1, False
+        out.append(pc)
+    return out

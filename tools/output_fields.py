@@ -33,6 +33,21 @@ OBJECTS: dict[str, Fields] = {
         "remedy": ("text?", "What to do about it."),
         "operands": ("object", "What it is about, by the names of fields: port, file, address."),
     },
+    "frame": {
+        "function": ("text", "Its name; `??` where only the line is known."),
+        "file": ("text?", "Source file."),
+        "line": ("int?", "Line in it."),
+        "inlined": ("bool", "It was inlined into the next one."),
+    },
+    "caller": {
+        "address": ("int", "An address in it."),
+        "frames": ("[frame]", "Functions there, the innermost first; empty where none is known."),
+    },
+    "failure": {
+        "reason": ("text", "A word for the kind of failure, which stays."),
+        "description": ("text", "What happened."),
+        "help": ("text", "What usually helps."),
+    },
     "device": {
         "port": ("text?", "Name or URL of the port."),
         "chip": ("text", "The chip as `--chip` names it."),
@@ -155,6 +170,8 @@ OBJECTS: dict[str, Fields] = {
 FIELDS: Fields = {
     "device": ("device", "The device that the command worked with, where it had one."),
     "address": ("int", "Offset in flash, or address in memory."),
+    "matched": ("[text]", "Monitor: the lines that were expected, as they came."),
+    "failures": ("[failure]", "Monitor: how the program failed meanwhile."),
     "size": ("int?", "Bytes."),
     "offset": ("int", "Offset in flash that a file is for."),
     "file": ("text?", "The file that was written or read; null where there is none."),
@@ -264,7 +281,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "esptool": {
         "write-flash": (
             "regions",
-            "dry_run flash_size baud erase_all line_bytes seconds notes",
+            "dry_run flash_size baud erase_all line_bytes seconds notes matched failures",
         ),
         "read-flash": ("address size file seconds", ""),
         "erase-flash": ("address size seconds verified", ""),
@@ -287,8 +304,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "read-mem": ("address value", ""),
         "write-mem": ("address value mask", ""),
         "dump-mem": ("address size file seconds", ""),
-        "load-ram": ("file entry_point segments", ""),
-        "run": ("", ""),
+        "load-ram": ("file entry_point segments", "matched failures"),
+        "run": ("", "matched failures"),
+        "monitor": ("matched failures", ""),
         "version": ("", ""),
         "image-info": ("file images", ""),
         "elf2image": ("chip files", ""),
@@ -390,6 +408,66 @@ EVENTS: dict[str, tuple[str, Fields]] = {
         "The chip is called.",
         {"attempt": ("int", "For which time, from 1.")},
     ),
+    "port": (
+        "Monitor: what becomes of the port.",
+        {
+            "seconds": ("number", "Since the monitor began."),
+            "state": ("text", "`open`, `lost` or `back`."),
+            "port": ("text", "Its name or URL."),
+        },
+    ),
+    "line": (
+        "Monitor: the chip has sent a line.",
+        {
+            "seconds": ("number", "Since the monitor began."),
+            "text": ("text", "The line, without colours."),
+            "level~": ("text", "ESP-IDF's log: `error`, `warning`, `info`, `debug` or `verbose`."),
+            "tag~": ("text", "ESP-IDF's log: who speaks."),
+            "uptime~": ("text", "ESP-IDF's log: the time as the program prints it."),
+        },
+    ),
+    "address": (
+        "Monitor: an address in the line before is code of the program.",
+        {
+            "seconds": ("number", "Since the monitor began."),
+            "address": ("int", "The address."),
+            "frames": ("[frame]", "Functions there, the innermost first."),
+        },
+    ),
+    "backtrace": (
+        "Monitor: the chain of callers of a program that failed.",
+        {
+            "seconds": ("number", "Since the monitor began."),
+            "backtrace": ("[caller]", "The innermost first."),
+            "corrupted": ("bool", "The stack is damaged behind the last one."),
+        },
+    ),
+    "panic": (
+        "Monitor: the line before tells of a failure.",
+        {
+            "seconds": ("number", "Since the monitor began."),
+            "reason": ("text", "A word for the kind of failure, which stays."),
+            "description": ("text", "What happened."),
+            "help": ("text", "What usually helps."),
+        },
+    ),
+    "hint": (
+        "Monitor: more about a failure.",
+        {
+            "seconds": ("number", "Since the monitor began."),
+            "hint": ("text", "`null-pointer`."),
+            "address": ("int", "The address that was used."),
+        },
+    ),
+    "build": (
+        "Monitor: the program has said which build it is.",
+        {
+            "seconds": ("number", "Since the monitor began."),
+            "elf_sha256": ("text", "Beginning of the SHA-256 of its ELF file."),
+            "matches": ("bool", "The ELF files at hand are of this build, or one was found."),
+            "files": ("[text]", "ELF files at hand."),
+        },
+    ),
 }
 
 ERROR_CODES = {
@@ -418,6 +496,8 @@ ERROR_CODES = {
     "security": "Secure boot, flash encryption or secure download mode forbids it.",
     "image": "A firmware image or file is damaged, or does not fit the chip.",
     "storage": "What lies in flash is damaged, or none.",
+    "not_seen": "Monitor: what was expected did not come in time.",
+    "program_failed": "Monitor: the program failed before what was expected came.",
     "verify": "What is there differs from what should be.",
     "file": "A file cannot be read or written.",
     "nand_program_failed": "A page of NAND flash is worn out.",

@@ -11,6 +11,7 @@ import pytest
 
 import esptool
 from esptool.errors import FatalError
+from tests.cli.test_json import check
 
 EMPTY = "virtual://esp32c3?timing=virtual"
 RUNS = "virtual://esp32c3?timing=virtual&stub=emulated"
@@ -38,12 +39,32 @@ def test_what_is_expected_ends_it_and_what_does_not_come_is_an_error(
     monitor(EMPTY, "--expect", "invalid header", "--expect", "ESP-ROM", "--timeout", "9")
 
 
-def test_a_record_a_line_is_shown_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    monitor(EMPTY, "--json", "--timeout", "0.3")
-    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    lines = [r["text"] for r in records if r["type"] == "line"]
+def test_a_record_a_line_is_shown_as_json(
+    build: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    monitor(EMPTY, "--json", "--timeout", "0.3", "--expect", "(Build):", "--expect", "invalid")
+    records = [check(json.loads(line)) for line in capsys.readouterr().out.splitlines()]
+    lines = [r["text"] for r in records if r["event"] == "line"]
     assert lines[:2] == ["ESP-ROM:esp32c3-api1-20210207", "Build:Feb  7 2021"]
-    assert next(r["reason"] for r in records if r["type"] == "panic") == "no-program"
+    assert next(r["reason"] for r in records if r["event"] == "panic") == "no-program"
+    assert [r["state"] for r in records if r["event"] == "port"] == ["open"]
+    document = records[-1]
+    assert document.pop("event") == "result"
+    assert check(document)["matched"] == ["Build:Feb  7 2021", "invalid header: 0xffffffff"]
+    assert [f["reason"] for f in document["failures"]] == ["no-program"]
+
+
+@pytest.mark.parametrize("words", [["--expect", "never"], ["--expect", "Xa", "--json"]])
+def test_failures_have_codes_for_programs(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(FatalError):
+        monitor(EMPTY, "--events", "--timeout", "0.1", *words)
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert document.pop("event") == "result"
+    error = check(document)["error"]
+    assert error["code"] in ("program_failed", "not_seen")
+    assert error["operands"]["expected"] == words[1]
 
 
 def test_a_log_holds_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,6 +156,6 @@ def test_the_elf_file_is_found_by_what_the_program_says_of_itself(
     else:
         decoder = Decoder(Builds([str(folder / "other.elf")]))
         (note,) = decoder.feed(line)
-        assert note.kind == "wrong-build"
+        assert not note.data["matches"]
         assert "not the file of the program that runs" in note.lines[0]
     assert decoder.feed(line) == []

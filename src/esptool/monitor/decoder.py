@@ -35,7 +35,7 @@ class Note:
     """An explanation of what was just printed.
 
     Attributes:
-        kind: "address", "backtrace", "panic", "hint", "build" or "wrong-build".
+        kind: "address", "backtrace", "panic", "hint" or "build".
         lines: for people.
         data: the same for programs.
     """
@@ -50,6 +50,7 @@ class Decoder:
 
     Attributes:
         panicked: the reason of the latest failure that ends a program, None before one.
+        failures: each kind of failure that was told of, as records for programs.
     """
 
     def __init__(self, builds: Builds, roms: Iterable[Any] = ()) -> None:
@@ -63,6 +64,7 @@ class Decoder:
         self._told: set[str] = set()
         self._patience = 0
         self.panicked: Reason | None = None
+        self.failures: list[dict[str, Any]] = []
 
     @property
     def listening(self) -> bool:
@@ -110,7 +112,7 @@ class Decoder:
         for address in dict.fromkeys(addresses):
             frames = self._symbols.frames(address) if self._symbols else ()
             if frames:
-                data = {"address": f"0x{address:08x}", "frames": described(frames)}
+                data = {"address": address, "frames": described(frames)}
                 notes.append(Note("address", tuple(shown(frames, address)), data))
         return notes
 
@@ -123,7 +125,7 @@ class Decoder:
         rows = []
         for address in addresses:
             frames = self._symbols.frames(address)
-            rows.append({"address": f"0x{address:08x}", "frames": described(frames)})
+            rows.append({"address": address, "frames": described(frames)})
             lines += shown(frames, address) if frames else []
         if "CORRUPTED" in ending:
             lines.append("The stack is damaged behind this: the rest is not known.")
@@ -144,6 +146,8 @@ class Decoder:
         if reason.fatal:
             self.panicked = reason
         data = {"reason": reason.code, "description": reason.words, "help": reason.help}
+        if data not in self.failures:
+            self.failures.append(data)
         return Note("panic", lines, data)
 
     def _pointer(self, line: str) -> list[Note]:
@@ -157,7 +161,7 @@ class Decoder:
         text = f"The address was 0x{address:08x}: a null pointer" + (
             "." if address == 0 else f", and {address} bytes behind it."
         )
-        return [Note("hint", (text,), {"hint": "null-pointer", "address": f"0x{address:08x}"})]
+        return [Note("hint", (text,), {"hint": "null-pointer", "address": address})]
 
     def _take_registers(self, line: str) -> None:
         found = _REGISTER.findall(line)
@@ -187,11 +191,12 @@ class Decoder:
                 return []
             self._symbols.add(found, first=True)
             text = f"Addresses are looked up in {found.elf.name}."
-            return [Note("build", (text,), {"elf": found.elf.name, "sha256": digest})]
+            data = {"elf_sha256": digest, "matches": True, "files": [found.elf.name]}
+            return [Note("build", (text,), data)]
         if not self._builds.programs and not self._builds.searches:
             return []
         names = [program.elf.name for program in self._builds.programs]
-        data = {"sha256": digest, "elf": names}
+        data = {"elf_sha256": digest, "matches": False, "files": names}
         if names:
             text = (
                 f"{', '.join(names)}: not the file of the program that runs (its SHA-256 begins "
@@ -199,7 +204,7 @@ class Decoder:
             )
         else:
             text = f"No ELF file whose SHA-256 begins with {digest} is in the folders named."
-        return [Note("wrong-build", (text,), data)]
+        return [Note("build", (text,), data)]
 
 
 def described(frames: Sequence[Frame]) -> list[dict[str, Any]]:

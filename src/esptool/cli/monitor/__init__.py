@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.help import Sectioned
 from esptool.cli.monitor.settings import MONITOR_BAUD
@@ -185,13 +186,16 @@ def _run(ctx: click.Context, /, port: str | None, **values: Any) -> None:
         log=values["log"],
         timestamps=values["timestamps"],
         filters=tuple(values["filter"]),
-        as_json=values["as_json"],
         reset=values["reset"],
         ending=values["eol"],
         keys=not values["no_keys"],
     )
     check(settings)
-    run_monitor(_opened(state, port, baud), settings)
+    opened = _opened(state, port, baud)
+    if (run := machine.active()) is not None:
+        # There may be no end to wait for: a record a line, with --json as with --events.
+        run.events = True
+    run_monitor(opened, settings)
 
 
 def _opened(state: Globals, name: str | None, baud: int) -> Port:
@@ -221,7 +225,8 @@ command = _Ordered(
     "monitor",
     callback=_run,
     help="Show what the chip says and send what is typed. Addresses, backtraces and failures are "
-    "explained. Ctrl-] leaves, Ctrl-T Ctrl-H shows the keys. The chip is not reset.",
+    "explained. Ctrl-] leaves, Ctrl-T Ctrl-H shows the keys. The chip is not reset. "
+    "With --json, each line is a record of its own.",
     params=[
         click.Argument(["port"], required=False),
         *_shared("Options", _WAITING),
@@ -257,10 +262,5 @@ command = _Ordered(
             help="What Enter sends.",
         ),
         click.Option(["--no-keys"], is_flag=True, help="Do not read standard input."),
-        click.Option(
-            ["--json", "as_json"],
-            is_flag=True,
-            help="A JSON record for each line and each explanation.",
-        ),
     ],
 )

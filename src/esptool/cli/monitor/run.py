@@ -7,6 +7,7 @@ import queue
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from esptool.cli import machine
 from esptool.cli.monitor.keyboard import HELP, Keyboard, Keys, Wish
 from esptool.cli.monitor.screen import Screen
 from esptool.cli.monitor.settings import Settings
@@ -71,7 +72,7 @@ def run_monitor(
         FatalError: something that was expected did not come, or the program failed meanwhile.
     """
     builds, roms, steps, shown = check(settings)
-    screen = Screen(as_json=settings.as_json, timestamps=settings.timestamps, log=settings.log)
+    screen = Screen(timestamps=settings.timestamps, log=settings.log)
     monitor = _Monitor(port, settings, screen, flash_again)
     monitor.prepare(Decoder(builds, roms), steps, shown)
     try:
@@ -107,9 +108,8 @@ class _Monitor:
         keys = Keyboard(self.link.send, Keys(_ENDINGS[self._settings.ending]))
         where = self.link.port.url
         hint = "; leave with Ctrl-], help with Ctrl-T Ctrl-H" if self._settings.keys else ""
-        self._screen.tell(
-            "port", f"Monitor on {where} at {self._settings.baud} baud{hint}.", state="open"
-        )
+        text = f"Monitor on {where} at {self._settings.baud} baud{hint}."
+        self._screen.tell_port(text, "open", where)
         try:
             if self._settings.reset:
                 self.link.reset()
@@ -123,6 +123,7 @@ class _Monitor:
             if self._script.waits:
                 raise
         self._console.end()
+        machine.result({"matched": self._script.matched, "failures": self._decoder.failures})
         if self._outcome.problem is not None:
             raise self._outcome.problem
 
@@ -148,7 +149,7 @@ class _Monitor:
         script, outcome = self._script, self._outcome
         if script.expects and not script.waits:
             outcome.done = True
-            self._screen.tell("expect", "All that was expected has come.", met=True)
+            self._screen.say("All that was expected has come.")
         elif script.waits and (failed := self._decoder.panicked) is not None:
             if outcome.due is None:
                 outcome.due = self.link.now() + _AFTERMATH_S
@@ -157,6 +158,8 @@ class _Monitor:
                 outcome.problem = FatalError(
                     f"The program failed before '{script.next}' came: {failed.words}",
                     remedy=failed.help,
+                    code="program_failed",
+                    operands={"expected": script.next, "reason": failed.code},
                 )
         elif left is not None and left <= 0:
             outcome.done = True
@@ -164,6 +167,8 @@ class _Monitor:
                 outcome.problem = FatalError(
                     f"'{script.next}' did not come within {self._settings.timeout_s:g} s.",
                     remedy="Allow more by --timeout, or look at what came instead.",
+                    code="not_seen",
+                    operands={"expected": script.next, "seconds": self._settings.timeout_s},
                 )
 
     # --- wishes --------------------------------------------------------------------------------
@@ -212,10 +217,11 @@ class _Monitor:
     # --- the port ------------------------------------------------------------------------------
 
     def _lost(self, why: str) -> None:
-        self._screen.tell("port", f"The port is gone ({why.rstrip('.')}); waiting.", state="lost")
+        text = f"The port is gone ({why.rstrip('.')}); waiting."
+        self._screen.tell_port(text, "lost", self.link.port.url)
 
     def _back(self, name: str) -> None:
-        self._screen.tell("port", f"The port is back: {name}.", state="back", name=name)
+        self._screen.tell_port(f"The port is back: {name}.", "back", name)
 
 
 class _Watched:

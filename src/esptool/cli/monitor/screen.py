@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -13,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+from esptool.cli import machine
 from esptool.errors import FatalError
 from esptool.monitor.console import Output
 from esptool.monitor.decoder import Note
@@ -22,6 +22,7 @@ _LEVEL = re.compile(r"^([EW]) \(.*$", re.MULTILINE)
 _RED, _YELLOW, _DIM, _OFF = "\x1b[31m", "\x1b[33m", "\x1b[36m", "\x1b[0m"
 _COLOURS = {"E": _RED, "W": _YELLOW}
 _LEAD = "--- "
+_COLOUR_OF = {"panic": _RED, "hint": _YELLOW}
 
 
 def wants_colours() -> bool:
@@ -38,11 +39,11 @@ class Screen(Output):
         paused: nothing of what the chip says is shown.
     """
 
-    def __init__(self, *, as_json: bool, timestamps: bool, log: str | None) -> None:
-        self._json = as_json
+    def __init__(self, *, timestamps: bool, log: str | None) -> None:
+        self._machine = machine.active()
         self.timestamps = timestamps
         self.paused = False
-        self._colours = wants_colours() and not as_json
+        self._colours = wants_colours() and self._machine is None
         self._log: IO[str] | None = None
         self._log_name = ""
         self._at_start = True
@@ -53,7 +54,7 @@ class Screen(Output):
     @property
     def by_line(self) -> bool:
         """Each line must be told of by itself."""
-        return self._json or self.timestamps or not self._colours
+        return self._machine is not None or self.timestamps or not self._colours
 
     # --- the chip ------------------------------------------------------------------------------
 
@@ -61,7 +62,7 @@ class Screen(Output):
         """See `Output`."""
         if self._log is not None:
             self._log_write((self._stamp() if begins else "") + plain(text))
-        if self._json or self.paused:
+        if self._machine is not None or self.paused:
             return
         if not self._colours:
             text = plain(text)
@@ -73,21 +74,20 @@ class Screen(Output):
 
     def line(self, line: str, shown: bool) -> None:
         """See `Output`."""
-        if not self._json or self.paused or not shown:
+        if self._machine is None or self.paused or not shown:
             return
-        record: dict[str, Any] = {"type": "line", "text": line}
+        record: dict[str, Any] = {"text": line}
         if (known := parse(line)) is not None:
             record |= {"level": known.level_name, "tag": known.tag, "uptime": known.time}
-        self._record(record)
+        self._record("line", record)
 
     def notes(self, notes: Sequence[Note]) -> None:
         """See `Output`."""
         for note in notes:
-            if self._json:
-                self._record({"type": note.kind, **note.data})
-                continue
-            colour = _RED if note.kind == "panic" else _YELLOW
-            colour = colour if note.kind in ("panic", "hint", "wrong-build") else _DIM
+            self._record(note.kind, note.data)
+            colour = _COLOUR_OF.get(note.kind, _DIM)
+            if note.kind == "build" and not note.data["matches"]:
+                colour = _YELLOW
             for line in note.lines:
                 self.say(line, colour)
 
@@ -99,15 +99,14 @@ class Screen(Output):
         stamp = self._stamp() if self.timestamps else ""
         if self._log is not None:
             self._log_write(f"{lead}{stamp}{_LEAD}{text}\n")
-        if self._json:
+        if self._machine is not None:
             return
         line = f"{stamp}{_LEAD}{text}"
         self._write(f"{lead}{colour}{line}{_OFF}\n" if self._colours else f"{lead}{line}\n")
 
-    def tell(self, kind: str, text: str, **facts: Any) -> None:
-        """The same, as a record of its own where JSON is shown."""
-        if self._json:
-            self._record({"type": kind, "text": text, **facts})
+    def tell_port(self, text: str, state: str, name: str) -> None:
+        """The same about the port, which programs get as a record."""
+        self._record("port", {"state": state, "port": name})
         self.say(text)
 
     def log_to(self, name: str) -> None:
@@ -134,7 +133,7 @@ class Screen(Output):
 
     def close(self) -> None:
         """End the output; the prompt of a shell begins a new line."""
-        if not self._at_start and not self._json:
+        if not self._at_start and self._machine is None:
             self._write("\n")
         if self._log is not None:
             self._log.close()
@@ -148,10 +147,10 @@ class Screen(Output):
         now = datetime.now()
         return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03} "
 
-    def _record(self, record: dict[str, Any]) -> None:
-        kind = record.pop("type")
-        elapsed = round(time.monotonic() - self._begin, 3)
-        self._write(json.dumps({"type": kind, "seconds": elapsed, **record}) + "\n")
+    def _record(self, kind: str, record: dict[str, Any]) -> None:
+        if self._machine is not None:
+            seconds = round(time.monotonic() - self._begin, 3)
+            self._machine.emit(kind, seconds=seconds, **record)
 
     def _write(self, text: str) -> None:
         if sys.stdout is None or not text:

@@ -20,8 +20,9 @@ class Settings:
         timeout_s: after so long the monitor ends; an expectation that is not met then is an error.
         log: file for all that is shown.
         filters: `TAG:LEVEL`, see `esptool.monitor.log_lines.Filter`.
+        reset: the chip is reset first.
         ending: what Enter sends: "CR", "LF" or "CRLF".
-        decode: addresses are looked up, and failures explained.
+        keys: standard input is read.
     """
 
     baud: int = MONITOR_BAUD
@@ -32,8 +33,6 @@ class Settings:
     log: str | None = None
     timestamps: bool = False
     filters: tuple[str, ...] = ()
-    as_json: bool = False
     reset: bool = False
     ending: str = "CR"
-    decode: bool = True
     keys: bool = True

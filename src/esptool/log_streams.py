@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import threading
+import time
 
 TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
 if TYPE_CHECKING:
@@ -77,7 +78,10 @@ class Streams:
         self._stage_newline_count = 0
         self._stage_progress_visible = False
         self._column = 0
+        self._now = time.monotonic
         self._last_mark = (0, -1)
+        self._last_percent = -1
+        self._next_line = 0.0
         self._time_left = ""
         self._console_out: Any = None
         self._console_err: Any = None

@@ -36,6 +36,9 @@ VERBOSITIES = ("auto", "verbose", "silent", "compact")
 #: Levels by which other programs of the family know them, quiet ones first.
 _LEVELS = ("silent", "auto", "verbose")
 
+#: Redirected progress has a line for each tenth, and for each percent that takes so long.
+LINE_PAUSE_S = 1.0
+
 _RICH_WORDS = ("style", "markup", "highlight", "soft_wrap", "emoji", "justify", "overflow")
 
 
@@ -209,7 +212,7 @@ class EsptoolLogger(Streams, TemplateLogger):
         suffix: str = "",
         bar_length: int = 30,
     ) -> None:
-        """Draw a bar in place on a terminal, else a line for every whole percent.
+        """Draw a bar in place on a terminal, else a line for each tenth and each second.
 
         Args:
             cur_iter: how much is done, in whatever unit; the last call has all of it.
@@ -239,11 +242,13 @@ class EsptoolLogger(Streams, TemplateLogger):
             bar = on * filled + " " * (length - filled)
         line = f"{prefix}{bar}{percent}{tail}".rstrip()
         if not smart:
-            # Lines of a log file: one for every whole percent is plenty.
-            mark = (total_iters, int(100 * share))
-            if done or mark != self._last_mark:
-                self._out(line + "\n", flush=True)  # programs follow it through a pipe
-            self._last_mark = mark
+            # Lines of a log file, or of a program that follows work through a pipe.
+            tenth, percent_now = (total_iters, int(10 * share)), int(100 * share)
+            slow = self._now() >= self._next_line and percent_now != self._last_percent
+            if done or tenth != self._last_mark or slow:
+                self._out(line + "\n", flush=True)
+                self._last_mark, self._last_percent = tenth, percent_now
+                self._next_line = self._now() + LINE_PAUSE_S
             return
         self._redraw(line, done)
 

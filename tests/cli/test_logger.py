@@ -169,8 +169,24 @@ def test_a_file_gets_neither_colours_nor_carriage_returns(
     assert "\x1b" not in out.getvalue() + err.getvalue()
     lines = out.getvalue().splitlines()
     assert lines[:2] == ["kept", "NOTE: note"]
-    assert len(lines) == 2 + 101  # one line for every whole percent
     assert err.getvalue() == "WARNING: warning\nERROR: error\n"
+
+
+@pytest.mark.parametrize(("step_s", "expected"), [(0.0, 11), (0.01, 20), (10.0, 101)])
+def test_redirected_progress_has_a_line_for_each_tenth_and_each_second(
+    step_s: float, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, now = io.StringIO(), [100.0]
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr(EsptoolLogger(), "_now", lambda: now[0])
+    for done in range(1001):
+        log.progress_bar(done, 1000, prefix="Writing ")
+        now[0] += step_s
+    lines = out.getvalue().splitlines()
+    assert len(lines) <= expected
+    assert len(lines) >= 11
+    assert lines[0].split() == ["Writing", "0.0%"]
+    assert lines[-1].endswith("100.0%")
 
 
 def test_colour_obeys_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,9 @@ class TemplateLogger(ABC):
     def set_info_stream(self, stream: Any) -> None:  # noqa: B027 - nothing to do without streams
         """Send notes, hints and details to `stream`; a logger without streams takes no notice."""
 
+    def redirect(self, stream: Any) -> None:  # noqa: B027 - nothing to do without streams
+        """Send plain messages and bars to `stream`, None to standard output again."""
+
     def time_left(self, seconds: float | None) -> None:  # noqa: B027 - need not be shown
         """Told before a bar how long its work will still take; by default not shown."""
 

@@ -168,6 +168,10 @@ class EsptoolLogger(Streams, TemplateLogger):
         if quiet:
             self.set_verbosity("silent")
 
+    def redirect(self, stream: Any) -> None:
+        """Send plain messages and bars to `stream`, None to standard output again."""
+        self._pinned = stream
+
     # --- stages and bars -------------------------------------------------------------------
 
     def stage(self, finish: bool = False) -> None:

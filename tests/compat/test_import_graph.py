@@ -99,6 +99,7 @@ LADDERS: dict[str, list[set[str]]] = {
     ],
     "esptool.cli": [
         {"completion", "ending", "help", "machine"},
+        {"stdio"},
         {"words"},
         {"common", "connection"},
         {"params", "state", "version", "virtual_chip"},

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import machine
+from esptool.cli import machine, stdio
 from esptool.cli.ending import run as run
 from esptool.cli.ending import warn_old_script as warn_old_script
 from esptool.cli.help import CHIP_META, HelpMixin, Sectioned
@@ -355,6 +355,8 @@ def _run(
         # exit code 1 and not a word.
         with group.make_context(prog, list(args), obj=obj) as ctx:
             group.invoke(ctx)
+            if ctx.meta.get("dash"):
+                stdio.deliver(ctx)
             run = machine.active()
             if run is not None:
                 run.started = True

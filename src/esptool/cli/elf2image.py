@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from esptool.cli import machine, stdio
 from esptool.cli.common import Command
 from esptool.cli.help import Sectioned
-from esptool.cli.params import FREQUENCIES, MODES, SIZES, AnyInt, ReadableFile
+from esptool.cli.params import FREQUENCIES, MODES, SIZES, AnyInt, OutputFile, ReadableFile
 from esptool.cli.state import Globals
 
 SECTION = "Flash parameters for the header"
@@ -75,7 +76,22 @@ def _run(ctx: click.Context, /, filename: str, **options: Any) -> None:
     options["append_digest"] = not options.pop("dont_append_digest")
     options["version"] = int(options["version"])
     output = options.pop("output") or "auto"
-    elf2image(filename, chip, output, **options)
+    if output == "auto" and stdio.is_input(filename):
+        from esptool.errors import UsageError
+
+        raise UsageError("Standard input has no name to make one of.", remedy="Add --output.")
+    if not stdio.is_output(output):
+        elf2image(filename, chip, output, **options)
+        return
+    image = elf2image(filename, chip, None, **options)
+    if not isinstance(image, bytes):
+        from esptool.errors import UsageError
+
+        raise UsageError("Standard output takes one file.", remedy="Name the files with --output.")
+    from esptool.files import write_atomic
+
+    write_atomic(output, image)
+    machine.result({"files": [{"file": str(output), "size": len(image)}]})
 
 
 command = Command(
@@ -86,6 +102,7 @@ command = Command(
         click.Argument(["filename"], type=ReadableFile()),
         click.Option(
             ["--output", "-o"],
+            type=OutputFile(checked=False),
             help="Name of the image (for ESP8266 version 1: the beginning of two names). "
             "By default it is made of the ELF file's.",
         ),

@@ -75,7 +75,7 @@ class Machine(TemplateLogger):
         elif isinstance(event, Progress):
             self._progress(event)
         elif isinstance(event, Began):
-            self.emit("stage", stage=event.stage, **event.values)
+            self.emit("stage", stage=event.stage, **_all_plain(event.values))
         elif isinstance(event, Connecting) and not event.done:
             self.emit("attempt", attempt=event.attempt)
         return True
@@ -83,7 +83,7 @@ class Machine(TemplateLogger):
     def result(self, values: Mapping[str, Any]) -> None:
         """Put values into the document."""
         assert not RESERVED & values.keys(), values
-        self.values.update(values)
+        self.values.update(_all_plain(values))
 
     def message(self, level: str, text: str) -> None:
         """A sentence for a person; those beyond mere information are in the document, too."""
@@ -189,6 +189,15 @@ class Machine(TemplateLogger):
         """All is told to programs."""
 
 
+def _plain(value: Any) -> Any:
+    """A standard stream by its name, and not by that of the temporary file it goes through."""
+    return str(value) if isinstance(value, str) else value
+
+
+def _all_plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in values.items()}
+
+
 def active() -> Machine | None:
     """The run for programs that is going on; None where a person looks."""
     logger = shared_log.active()
@@ -257,7 +266,7 @@ def describe(error: BaseException) -> dict[str, Any]:
             "code": error.error_code,
             "message": error.message,
             "remedy": error.remedy,
-            "operands": error.operands,
+            "operands": _all_plain(error.operands),
         }
     code, text = "internal", f"unexpected {type(error).__name__}: {error}"
     if isinstance(error, UsageMistake):

@@ -212,7 +212,7 @@ cli = Group(
     no_args_is_help=True,
     help=f"{PROG} v{__version__}: flash, inspect and provision Espressif chips over a serial "
     "link.\n\nEach command has its own help: 'esptool COMMAND -h'. Words of the form @FILE are "
-    "replaced by what the file holds.",
+    "replaced by what the file holds; '-' is standard input or output in place of a file.",
 )
 
 

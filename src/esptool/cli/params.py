@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from esptool.cli import stdio
 from esptool.cli.help import Sectioned
 from esptool.errors import FatalError
 
@@ -248,6 +249,8 @@ def parse_named_pairs(words: Sequence[str], fail: Any) -> list[tuple[int | str, 
     pairs = []
     for text, name in zip(words[::2], words[1::2], strict=True):
         sentence = f'Address "{text}" must be a number.'
+        if name == stdio.DASH:
+            name = stdio.read_from(None)
         if not os.path.exists(name) and os.path.exists(text):
             fail(sentence)  # the wrong way round
         address = _address(text, fail, sentence)
@@ -325,18 +328,20 @@ class RangeArgument(click.Argument):
 
 
 class ReadableFile(_StrType):
-    """The path of a file that can be read."""
+    """The path of a file that can be read; "-" is standard input."""
 
     name = "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value == stdio.DASH and not (ctx and ctx.resilient_parsing):
+            return stdio.read_from(ctx)
         try:
             with open(value, "rb"):
                 pass
         except (OSError, ValueError) as e:
             reason = e.strerror if isinstance(e, OSError) and e.strerror else e
             self.fail(f"{_shown(value)}: {reason}.", param, ctx)
-        return str(value)
+        return value if isinstance(value, str) else str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
         from click.shell_completion import CompletionItem
@@ -345,20 +350,29 @@ class ReadableFile(_StrType):
 
 
 class OutputFile(_StrType):
-    """The path of a file to write. Where none can be written, that is said before work begins."""
+    """The path of a file to write. Where none can be written, that is said before work begins.
+
+    "-" is standard output. With `allow_dash` it stays that word, for a command that writes there
+    itself; without `checked` a name is only the beginning of one.
+    """
 
     name = "file"
 
-    def __init__(self, allow_dash: bool = False) -> None:
+    def __init__(self, allow_dash: bool = False, checked: bool = True) -> None:
         self.allow_dash = allow_dash
+        self.checked = checked
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        path = os.fspath(value)
-        if not (self.allow_dash and path == "-") and not (ctx and ctx.resilient_parsing):
+        path: str = os.fspath(value)
+        if ctx and ctx.resilient_parsing:
+            return path
+        if path == stdio.DASH:
+            return path if self.allow_dash else stdio.write_to(ctx)
+        if self.checked:
             from esptool.files import check_output
 
             check_output(path)
-        return str(path)
+        return path
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
         from click.shell_completion import CompletionItem

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from esptool.cli import stdio
 from esptool.cli.help import Sectioned
 from esptool.cli.params import AnyInt, ReadableFile, spi_connection
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from esptool.ops.places import Flash, TableSource
 
 SECTION = "Where the partitions are"
+#: Commands that write to the flash or file that they are given.
+CHANGING = frozenset(
+    (
+        *("ota write", "ota boot", "ota erase", "nvs set", "nvs delete"),
+        *("fs put", "fs rm", "fs build"),
+    )
+)
 
 
 def table_options() -> list[click.Option]:
@@ -70,6 +78,9 @@ def partition_name(values: MutableMapping[str, Any]) -> str:
         UsageError: it can only be the path of a file, and there is none.
     """
     name: str = values.pop("partition")
+    if name == stdio.DASH and values["file"] is None:
+        values["file"] = stdio.read_from(None)
+        return ""
     is_path = bool(os.path.dirname(name))
     if values["file"] is not None or not (is_path or "." in name):
         return name
@@ -111,6 +122,10 @@ def opened_flash(
     source, path = table_source(values), values.pop("file")
     wiring = values.pop("spi_connection")
     if path is not None:
+        if stdio.is_input(path) and command in CHANGING:
+            from esptool.errors import UsageError
+
+            raise UsageError(f"'{command}' cannot change standard input.", remedy="Name a file.")
         from esptool.config import load_settings
         from esptool.ops.places import opened_file
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import machine
+from esptool.cli import machine, stdio
 from esptool.cli.common import Command
 from esptool.cli.fs import common
 from esptool.cli.state import Globals
@@ -18,6 +18,12 @@ def _run(state: Globals, /, source: str, path: str | None, **values: Any) -> Non
     from esptool.logger import log
     from esptool.ops import file_systems
 
+    if source == stdio.DASH:
+        if path is None or path.endswith("/"):
+            from esptool.errors import UsageError
+
+            raise UsageError("Standard input has no name.", remedy="Give the whole PATH.")
+        source = stdio.read_from(None)
     with common.opened_fs(state, values, "put", to_change=True) as (place, fs):
         files = file_systems.put(fs, source, path)
         count = file_systems.write_back(place, fs)
@@ -36,7 +42,7 @@ command = Command(
     "not be running meanwhile, and on a device it is not.",
     params=[
         common.partition_argument(),
-        click.Argument(["source"], type=click.Path(exists=True)),
+        click.Argument(["source"], type=click.Path(exists=True, allow_dash=True)),
         click.Argument(["path"], required=False),
         *common.source_options(),
     ],

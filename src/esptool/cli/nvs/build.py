@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from esptool.cli import machine
+from esptool.cli import machine, stdio
 from esptool.cli.common import Command
 from esptool.cli.nvs import common
 from esptool.cli.params import OutputFile, ReadableFile, Size
@@ -101,6 +101,13 @@ def _files_and_size(
     return tables, words[-1], size
 
 
+def _with_output(ctx: click.Context, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words, where '-' behind the first one is standard output."""
+    if ctx.resilient_parsing or stdio.DASH not in words[1:]:
+        return words
+    return (words[0], *(stdio.write_to(ctx) if w == stdio.DASH else w for w in words[1:]))
+
+
 def _remark(remarks: tuple[str, ...]) -> None:
     from esptool.logger import log
 
@@ -115,7 +122,13 @@ command = Command(
     "and write it to OUTPUT. It is what ESP-IDF's partition generator makes. With --devices, "
     "TABLE has no values but may mark rows with REPEAT, and OUTPUT is a folder.",
     params=[
-        click.Argument(["words"], nargs=-1, required=True, metavar="TABLE... OUTPUT [SIZE]"),
+        click.Argument(
+            ["words"],
+            nargs=-1,
+            required=True,
+            metavar="TABLE... OUTPUT [SIZE]",
+            callback=lambda ctx, param, value: _with_output(ctx, value),
+        ),
         click.Option(
             ["--size"],
             type=Size(),

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable
 
-_PACKAGES = ("esptool", "espefuse", "espsecure", "esp_rfc2217_server")
+_PACKAGES = ("esptool", "espefuse", "espsecure", "esp_rfc2217_server", "esp_station")
 
 
 def _repair() -> None:

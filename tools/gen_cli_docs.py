@@ -23,6 +23,8 @@ INTRO = {
     "cannot do is left out on it. See also [eFuses](../espefuse.md).",
     "espsecure": "Keys, signatures and flash encryption. See also "
     "[Keys and signatures](../espsecure.md).",
+    "esp_station": "Does one job on many boards and keeps every one on record. See also "
+    "[From ten boards to ten thousand](../guide/station.md).",
     "esp_rfc2217_server": "Lends a serial port to another machine. See also "
     "[Remote ports](../guide/remote-ports.md).",
 }
@@ -31,6 +33,7 @@ INTRO = {
 def programs() -> dict[str, click.Command]:
     """The command tree of every program."""
     from esp_rfc2217_server.cli import command as server
+    from esp_station.cli.main import command as station
     from espefuse.cli.main import EspefuseGroup
     from espsecure.cli import COMMANDS
     from esptool.cli.common import Group
@@ -42,6 +45,7 @@ def programs() -> dict[str, click.Command]:
         "esptool": cli,
         "espefuse": efuse,
         "espsecure": Group(name="espsecure", entries=COMMANDS),
+        "esp_station": station,
         "esp_rfc2217_server": server,
     }
 

@@ -243,6 +243,24 @@ LADDERS: dict[str, list[set[str]]] = {
         {""},
         {"__main__"},
     ],
+    "esp_station": [
+        {"clock", "database", "model", "schema", "tomlfile"},
+        {"events", "images", "records", "slots", "template"},
+        {"export", "rows", "status"},
+        {"board"},
+        {"steps.base"},
+        {"steps.console", "steps.data", "steps.flash", "steps.outside", "steps.recipe"},
+        {"steps"},
+        {"job"},
+        {"attempt", "reprint"},
+        {"station"},
+        {"cli", "cli.common"},
+        {"cli.check", "cli.export", "cli.report", "cli.reprint", "cli.show", "cli.views"},
+        {"cli.run"},
+        {"cli.main"},
+        {""},
+        {"__main__"},
+    ],
     "espsecure": [
         {"streams", "cli.report", "flash_encryption.esp32", "flash_encryption.xts"},
         {"keys", "digests", "flash_encryption"},
@@ -263,6 +281,7 @@ OTHERS: dict[str, set[str]] = {
     "espefuse": {*BELOW_FACES, *FACES, "cli", ""},
     "espsecure": {*GROUND, "image", "chips", "util", "logger", "cli", ""},
     "esp_rfc2217_server": {*GROUND, "transport", "config", "logger", "cli", ""},
+    "esp_station": {*BELOW_FACES, "config", "logger", "cli", ""},
 }
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every shell and Python example of the documentation works, on a virtual chip.
 
-Blocks marked `console` hold commands behind `$ `; those marked `python` are programs. All blocks of
-a page run in order in one folder that holds the files which examples speak of. A comment
-`<!-- chip: NAME -->` says which chip is meant; ESPTOOL_PORT then names it.
+Blocks marked `console` hold commands behind `$ `; those marked `python` are programs, and those
+with a title are files of that name. All blocks of a page run in order in one folder that holds the
+files which examples speak of. A comment `<!-- chip: NAME -->` says which chip is meant;
+ESPTOOL_PORT then names it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from esptool.chips import get
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PROGRAMS = ROOT / "tools" / "demo"
-BLOCK = re.compile(r"^( *)```(console|python)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^( *)```(?:(console|python)|\w+ title=\"([\w.-]+)\")\n(.*?)^\1```$",
+    re.MULTILINE | re.DOTALL,
+)
 PAGES = [
     page
     for page in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -92,9 +96,11 @@ def test_the_examples_of_a_page_work(page: Path, files: Path, tmp_path: Path) ->
     env = environment(chip, tmp_path)
     images(tmp_path, chip)
     script = ["set -euo pipefail"]
-    for number, (indent, kind, block) in enumerate(BLOCK.findall(text)):
+    for number, (indent, kind, name, block) in enumerate(BLOCK.findall(text)):
         lines = [line.removeprefix(indent) for line in block.splitlines()]
-        if kind == "python":
+        if name:
+            (tmp_path / name).write_text("\n".join([*lines, ""]))
+        elif kind == "python":
             program = tmp_path / f"example{number}.py"
             program.write_text("\n".join(lines))
             script.append(f"python -W ignore {program.name}")

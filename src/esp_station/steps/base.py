@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all steps of a job have in common, and what they are read with."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from esp_station.model import Identity, Images
+from esp_station.template import BOARD_NAMES, Template
+from esp_station.tomlfile import Table
+from esptool.errors import FatalError
+from esptool.storage import names
+
+if TYPE_CHECKING:
+    from esp_station.board import Board
+    from esp_station.rows import Row
+    from esptool.storage.names import Span
+    from esptool.storage.partitions import PartitionTable
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a job, checked.
+
+    Attributes:
+        kind: the word behind `do`.
+        name: how people call it; its kind where the job gives it no name.
+    """
+
+    kind: str
+    name: str
+
+    def run(self, board: Board) -> str | None:
+        """Do it; what there is to say of it in a few words.
+
+        Raises:
+            FatalError: the board is not good.
+        """
+        raise NotImplementedError
+
+    def try_row(self, row: Row) -> None:
+        """See whether the data of a board will do, without a board.
+
+        Raises:
+            FatalError: they will not; says which.
+        """
+
+    def redo(self, board: Board) -> bool:
+        """What `reprint` does again for a board that is done, and not there; False for nothing."""
+        return False
+
+
+@dataclass(slots=True)
+class Env:
+    """What a step is read with.
+
+    Attributes:
+        folder: that of the job, where the files lie that it names.
+        identity: which boards it is for.
+        images: what is the same on all of them.
+        table: the partition table, None where the job has none.
+        table_offset: where it stands.
+        columns: those of the rows, None where the job has none.
+        measured: names of the values that steps before this one take.
+        writes: a step before this one writes to flash.
+        files: other files that the job is made of, for its hash.
+    """
+
+    folder: str
+    identity: Identity
+    images: Images
+    table: PartitionTable | None
+    table_offset: int
+    columns: tuple[str, ...] | None
+    measured: list[str] = field(default_factory=list)
+    writes: bool = False
+    files: list[str] = field(default_factory=list)
+
+    def names(self) -> list[str]:
+        """What templates may speak of."""
+        rows = [f"row.{column}" for column in self.columns or ()]
+        return [*BOARD_NAMES, *rows, *(f"value.{name}" for name in self.measured)]
+
+    def path(self, name: str) -> str:
+        """A file that the job names, from its own folder on."""
+        return os.path.join(self.folder, os.path.expanduser(name))
+
+    def template(self, table: Table, key: str, text: str) -> Template | None:
+        """A template whose places can all be filled; None where that is wrong and noted."""
+        try:
+            made = Template(text)
+            made.refuse_unknown(self.names())
+        except FatalError as e:
+            table.wrong(key, e.message, e.remedy)
+            return None
+        return made
+
+    def file(self, table: Table, key: str) -> str | None:
+        """The path of a file that must be there; None where that is wrong and noted."""
+        name = table.text(key, required=True)
+        if not name:
+            return None
+        path = self.path(name)
+        if not os.path.isfile(path) or not os.access(path, os.R_OK):
+            table.wrong(key, f"There is no file '{path}' that can be read.")
+            return None
+        self.files.append(path)
+        return path
+
+    def span(self, table: Table, key: str, text: str) -> Span | None:
+        """The range of flash that a name stands for; None where that is wrong and noted."""
+        try:
+            name = names.parse_name(text)
+            if self.table is None and names.needs_table(name):
+                table.wrong(
+                    key,
+                    f"'{text}' is a name, and the job has no partition table.",
+                    'Add it: partition-table = "partitions.csv", or an image at 0x8000.',
+                )
+                return None
+            bootloader = self.identity.chip.flash.bootloader_offset
+            return names.resolve(name, self.table, self.table_offset, bootloader)
+        except FatalError as e:
+            table.wrong(key, e.message, e.remedy)
+            return None
+
+
+def refuse_before_rows(table: Table, env: Env, what: str) -> bool:
+    """Note that a step needs rows; True where the job has them."""
+    if env.columns is None:
+        table.wrong(
+            None,
+            f"{what} comes from the board's own row, and the job has none.",
+            'Add [data] with rows = "boards.csv" and key = "serial".',
+        )
+    return env.columns is not None

@@ -23,6 +23,34 @@ ENVELOPE: Fields = {
 }
 
 OBJECTS: dict[str, Fields] = {
+    "port": {
+        "port": ("text", "Name of the port."),
+        "vid": ("int?", "USB vendor id."),
+        "pid": ("int?", "USB product id."),
+        "product": ("text?", "What the device calls itself."),
+        "what": ("text?", "What it is, by its ids."),
+        "is_chip": ("bool", "It is the chip itself, and no bridge in front of one."),
+        "serial": ("text?", "Serial number of the USB device."),
+        "location": ("text?", "Socket that it is plugged in."),
+        "driver": ("text?", "The system's driver, where it tells."),
+        "permitted": ("bool?", "You may open it; null where that cannot be told."),
+        "group": ("text?", "The group whose members may."),
+        "holders": ("[holder]?", "Who has it open; null where that cannot be told."),
+        "probe": ("probe?", "With --probe: what the board said."),
+    },
+    "holder": {
+        "pid": ("int", "The process."),
+        "name": ("text", "Its name."),
+    },
+    "probe": {
+        "chip": ("text?", "The chip as `--chip` names it; null where none answered."),
+        "description": ("text?", "Name, package and revision."),
+        "mac": ("mac?", "MAC address that the chip was made with."),
+        "flash_size": ("int?", "Bytes of the flash."),
+        "app": ("text?", "Name and version of the application that boots."),
+        "error": ("text?", "Why nothing, or no more, is known."),
+        "error_code": ("text?", "Code of that error."),
+    },
     "message": {
         "level": ("text", "`note`, `hint`, `warning` or `error`."),
         "text": ("text", "A sentence for a person; it may change in any version."),
@@ -168,6 +196,7 @@ OBJECTS: dict[str, Fields] = {
 
 #: Names of results, of all commands.
 FIELDS: Fields = {
+    "ports": ("[port]", "Serial ports."),
     "device": ("device", "The device that the command worked with, where it had one."),
     "address": ("int", "Offset in flash, or address in memory."),
     "matched": ("[text]", "Monitor: the lines that were expected, as they came."),
@@ -308,6 +337,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("", "matched failures"),
         "monitor": ("matched failures", ""),
         "version": ("", ""),
+        "ports": ("ports", ""),
         "image-info": ("file images", ""),
         "elf2image": ("chip files", ""),
         "merge-bin": ("file size offset format", ""),
@@ -404,6 +434,13 @@ EVENTS: dict[str, tuple[str, Fields]] = {
             "seconds_left": ("number?", "How long it will still take; null before it is known."),
         },
     ),
+    "plug": (
+        "`ports --watch`: something was plugged in or pulled out.",
+        {
+            "change": ("text", "`added` or `removed`."),
+            "port": ("port", "The port."),
+        },
+    ),
     "attempt": (
         "The chip is called.",
         {"attempt": ("int", "For which time, from 1.")},
@@ -487,6 +524,7 @@ ERROR_CODES = {
     "port_busy": "Something else holds the port.",
     "baud_rate": "Port or line cannot go at this rate.",
     "no_connection": "No chip answered.",
+    "wrong_board": "Another board answered than --mac names.",
     "wrong_chip": "Another chip answered than was expected.",
     "boot_mode": "The chip answers, but is not in download mode.",
     "refused_by_chip": "The chip answered with an error; operands: opcode, status, reason.",

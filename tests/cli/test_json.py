@@ -76,6 +76,7 @@ ESPTOOL: dict[str, tuple[str | None, str | None]] = {
     "run": (f"{BOARD} run", "--chip esp32 --port virtual://esp32c3?timing=virtual run"),
     # It writes a record a line: tests/monitor has what it succeeds with.
     "monitor": (None, "monitor /dev/no-such-port"),
+    "ports": ("ports", "ports --watch"),
     "version": ("version", "version more"),
     "image-info": ("image-info new.bin", "image-info cut.bin"),
     "elf2image": ("--chip esp32c3 elf2image ram.elf", "elf2image ram.elf"),

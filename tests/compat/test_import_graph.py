@@ -103,6 +103,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"words"},
         {"common", "connection"},
         {"params", "state", "version", "virtual_chip"},
+        {"ports"},
         {"monitor.keyboard", "monitor.screen", "monitor.settings"},
         {"monitor.run"},
         {"monitor"},
@@ -138,7 +139,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {""},
     ],
     "esptool.transport": [
-        {"port", "settings"},
+        {"bridges", "holders", "port", "settings"},
         {"discovery"},
         {"adapters", "reset"},
         {"ports"},

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from esptool import cmds, ops
 from esptool.cli import machine
 from esptool.device.facts import USB_NAMES
-from esptool.errors import FatalError, NotSupportedError, UsageError
+from esptool.errors import ConnectError, FatalError, NotSupportedError, UsageError
 from esptool.events import Began, Event, Listener, Message, without_results
 from esptool.faces.constants import ESP_ROM_BAUD
 from esptool.loader import StubFlasher
@@ -72,8 +73,8 @@ def _connected(state: Globals) -> ESPLoader:
     baud = ESP_ROM_BAUD if options["baud"] == AUTO else options["baud"]
     if options["before"] != "no-reset-no-sync":
         baud = min(ESP_ROM_BAUD, baud)
-    return cmds.connect_esp(
-        options["port"],
+    esp = cmds.connect_esp(
+        chosen_port(options),
         options["chip"],
         baud,
         list(options["port_filter"] or ()),
@@ -82,6 +83,53 @@ def _connected(state: Globals) -> ESPLoader:
         options["connect_attempts"],
         state.open_port_attempts,
     )
+    if options["mac"] is not None:
+        _refuse_other_board(esp.session, options["mac"])
+    return esp
+
+
+def chosen_port(options: Mapping[str, Any]) -> str | None:
+    """The port that --port names, or that of the board that --serial or --mac names.
+
+    None where none of them is given: then any port will do.
+
+    Raises:
+        FatalError: there is no such board.
+    """
+    port: str | None = options["port"]
+    serial, mac = options.get("serial"), options.get("mac")
+    if serial is None and mac is None:
+        return port
+    from esptool.ops.ports import find_board, plain_mac
+    from esptool.transport.discovery import parse_port_filters
+
+    if mac is not None:
+        plain_mac(mac)
+    if port is not None:
+        if serial is not None:
+            raise UsageError("--serial chooses a port, and --port names one: leave one away.")
+        return port
+    wanted = parse_port_filters(options.get("port_filter") or ())
+    return find_board(serial=serial, mac=mac, port_filter=wanted)
+
+
+def _refuse_other_board(session: Session, mac: str) -> None:
+    from esptool.ops.identity import format_mac
+    from esptool.ops.ports import plain_mac
+
+    if session.secure_download:
+        session.close()
+        raise FatalError("The chip does not tell its MAC address in secure download mode.")
+    found = format_mac(session.facts.macs.base)
+    if plain_mac(found) != plain_mac(mac):
+        session.power.hard_reset()
+        session.close()
+        raise ConnectError(
+            f"The board on {session.link.port.url} has the MAC address {found}, not {mac}.",
+            remedy="'esptool ports --probe' shows which board is where.",
+            code="wrong_board",
+            operands={"port": session.link.port.url, "mac": found},
+        )
 
 
 def _prepare(state: Globals, esp: ESPLoader, stub: bool) -> ESPLoader:

@@ -51,6 +51,7 @@ ENTRIES = {
     "ota": _entry("ota", "Show or choose which application boots; write the next."),
     "nvs": _entry("nvs", "Read, change and build NVS, the key-value storage."),
     "fs": _entry("fs", "Read, change and build LittleFS, FAT and SPIFFS."),
+    "ports": _entry("ports", "Show the serial ports, and the boards behind them."),
     "version": _entry("version", "Show the version."),
     "verify-flash": _entry("verify_flash", "Compare flash with files.", ADVANCED),
     "load-ram": _entry("load_ram", "Send an image into RAM and run it.", ADVANCED),
@@ -115,6 +116,20 @@ OPTIONS: list[click.Parameter] = [
         section=PORT_OPTIONS,
         help="Which ports to try: vid=NUMBER, pid=NUMBER, name=TEXT, serial=TEXT. "
         "Several may follow.",
+    ),
+    Sectioned(
+        ["--serial"],
+        metavar="NUMBER",
+        envvar="ESPTOOL_SERIAL",
+        section=PORT_OPTIONS,
+        help="The board whose USB device has this serial number, in place of --port.",
+    ),
+    Sectioned(
+        ["--mac"],
+        envvar="ESPTOOL_MAC",
+        section=PORT_OPTIONS,
+        help="The board with this MAC address. Without --port, boards behind bridges are asked "
+        "for it, which resets them; with it, another board is refused.",
     ),
     Sectioned(
         ["--before"],

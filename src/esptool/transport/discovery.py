@@ -130,6 +130,15 @@ def usb_device(name: str | None) -> PortInfo | None:
     return next((p for p in all_ports() if p.device in names and p.vid is not None), None)
 
 
+def named(port: str) -> PortInfo:
+    """What is known of the port of this name or URL, without opening it."""
+    if port.startswith("virtual:"):
+        from esptool.virtual.usb import identity
+
+        return PortInfo(port, *identity(port))
+    return usb_device(port) or PortInfo(port)
+
+
 def find_again(wanted: PortInfo | None) -> str | None:
     """The present name of a USB device: by serial number, else by the socket it is plugged in.
 

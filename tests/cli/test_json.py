@@ -74,6 +74,8 @@ ESPTOOL: dict[str, tuple[str | None, str | None]] = {
         f"{BOARD} load-ram text",
     ),
     "run": (f"{BOARD} run", "--chip esp32 --port virtual://esp32c3?timing=virtual run"),
+    "coredump info": ("coredump info core.bin", "coredump info text"),
+    "coredump elf": ("coredump elf core.bin -o out", "coredump elf blank -o out"),
     # It writes a record a line: tests/monitor has what it succeeds with.
     "monitor": (None, "monitor /dev/no-such-port"),
     "ports": ("ports", "ports --watch"),
@@ -224,6 +226,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "cut.bin": new[:5000],
         "dump.bin": bytes(dump),
         "ram.elf": ram_program(0x3FC88000),
+        "core.bin": dump((1, 3), {"SP": 0x3FC90000, "MEPC": 0x42000000}, bytes(64)),
     }
     for name, data in contents.items():
         (folder / name).write_bytes(data)

@@ -53,6 +53,12 @@ BUILDS: dict[str, tuple[str, tuple[str, ...], str]] = {
         (*RISCV, *BARE, "-g", "-O1", "-fno-omit-frame-pointer"),
         "crash.c",
     ),
+    "crash-O0": ("riscv64-unknown-elf-gcc", (*RISCV, *BARE, "-g", "-O0"), "crash.c"),
+    "crash-eh": (
+        "riscv64-unknown-elf-gcc",
+        (*RISCV, *BARE, "-g", "-Os", "-fasynchronous-unwind-tables"),
+        "crash.c",
+    ),
     "crash-O2": ("riscv64-unknown-elf-gcc", (*RISCV, *BARE, "-g", "-O2"), "crash.c"),
 }
 

@@ -44,6 +44,7 @@ ENTRIES = {
     "read-mac": _entry("read_mac", "Show the MAC address."),
     "flash-id": _entry("flash_id", "Show what flash is fitted."),
     "monitor": _entry("monitor", "Show what the chip says; explain addresses and failures."),
+    "coredump": _entry("coredump", "Tell why and where a program failed, of its core dump."),
     "elf2image": _entry("elf2image", "Make a firmware image of an ELF file."),
     "image-info": _entry("image_info", "Tell what is in a firmware image."),
     "merge-bin": _entry("merge_bin", "Join several files into one to flash."),

@@ -98,7 +98,7 @@ class Console:
         self.idle()
 
     def _show_tail(self) -> None:
-        if len(self._tail) > self._printed:
+        if not self._decoder.muted and len(self._tail) > self._printed:
             self._output.text(self._tail[self._printed :], begins=not self._printed)
             self._printed = len(self._tail)
 
@@ -109,7 +109,8 @@ class Console:
 
     def _complete(self, line: str) -> None:
         bare = plain(line)
-        shown = bool(self._printed) or self._filter.shows(bare)
+        muted = self._decoder.muted
+        shown = not muted and (bool(self._printed) or self._filter.shows(bare))
         if shown:
             self._output.text(line[self._printed :] + "\n", begins=not self._printed)
         self._printed = 0

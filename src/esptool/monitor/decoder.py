@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from esptool.monitor.builds import Builds
+from esptool.monitor.coredump.container import BEGIN, END
 from esptool.monitor.reasons import LOAD, STORE, Reason, reasons_in
-from esptool.monitor.symbols import Frame, Symbolizer, shown
+from esptool.monitor.symbols import Symbolizer, described, shown
 from esptool.monitor.unwind import Dump, unwind
 from esptool.records import dataclass
 
@@ -26,6 +27,8 @@ _FAULT_ADDRESS = re.compile(
 #: What the ROM says of another program than the one whose ELF file is given.
 _NOT_OURS = re.compile(r"^(?:load:0x|entry 0x|SPIWP:|ho \d)")
 _NEAR_ZERO = 0x1000
+#: A core dump of this many lines would be larger than any memory.
+_MOST_LINES = 1_000_000
 #: So many lines behind registers the stack must have begun.
 _PATIENCE = 8
 
@@ -35,7 +38,7 @@ class Note:
     """An explanation of what was just printed.
 
     Attributes:
-        kind: "address", "backtrace", "panic", "hint" or "build".
+        kind: "address", "backtrace", "panic", "hint", "build" or "core-dump".
         lines: for people.
         data: the same for programs.
     """
@@ -63,17 +66,28 @@ class Decoder:
         self._latest: Reason | None = None
         self._told: set[str] = set()
         self._patience = 0
+        self._text: list[str] | None = None
         self.panicked: Reason | None = None
         self.failures: list[dict[str, Any]] = []
 
     @property
     def listening(self) -> bool:
         """The next line may belong to what was begun, whatever it holds."""
-        return self._dump is not None or self._words
+        return self._dump is not None or self._words or self._text is not None
+
+    @property
+    def muted(self) -> bool:
+        """What comes is for programs: a core dump in base64."""
+        return self._text is not None
 
     def feed(self, line: str) -> list[Note]:
         """What there is to say of a line, which comes without colours and the end of line."""
         notes: list[Note] = []
+        if self._text is not None:
+            return self._collect(line)
+        if BEGIN in line:
+            self._text = []
+            return notes
         if self._dump is not None:
             if row := _STACK_ROW.match(line.strip()):
                 self._dump.add_row(int(row[1], 16), _values(row[2]))
@@ -145,7 +159,7 @@ class Decoder:
         self._reason = self._latest = reason
         if reason.fatal:
             self.panicked = reason
-        data = {"reason": reason.code, "description": reason.words, "help": reason.help}
+        data = reason.record()
         if data not in self.failures:
             self.failures.append(data)
         return Note("panic", lines, data)
@@ -179,6 +193,25 @@ class Decoder:
             return []
         return self._backtrace(unwind(dump, self._symbols.program_at))
 
+    def _collect(self, line: str) -> list[Note]:
+        """A line of a core dump that the console shows."""
+        assert self._text is not None
+        if END not in line and len(self._text) < _MOST_LINES:
+            self._text.append(line)
+            return []
+        text, self._text = "\n".join(self._text), None
+        from esptool.monitor import coredump
+
+        try:
+            report = coredump.Report(coredump.load(text.encode()), self._symbols)
+        except coredump.CoreDumpError as e:
+            return [Note("core-dump", (e.message,), {"problem": e.message, "core_dump": None})]
+        lines = [report.title(), *report.why()]
+        for task in report.tasks():
+            lines += [report.heading(task), *report.chain(task)]
+        data = {"problem": None, "core_dump": report.record()}
+        return [Note("core-dump", tuple(lines), data)]
+
     # --- builds ------------------------------------------------------------------------------
 
     def _build(self, digest: str) -> list[Note]:
@@ -205,14 +238,6 @@ class Decoder:
         else:
             text = f"No ELF file whose SHA-256 begins with {digest} is in the folders named."
         return [Note("build", (text,), data)]
-
-
-def described(frames: Sequence[Frame]) -> list[dict[str, Any]]:
-    """Frames as records for programs."""
-    return [
-        {"function": f.function, "file": f.file, "line": f.line or None, "inlined": f.inlined}
-        for f in frames
-    ]
 
 
 def _values(text: str) -> list[int]:

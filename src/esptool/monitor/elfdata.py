@@ -234,6 +234,14 @@ class ElfData:
         at = self.sections[index].flags if index < len(self.sections) else _EXEC
         return bool(at & _EXEC)
 
+    def function_named(self, name: str) -> int | None:
+        """Address of a function, None where there is none of that name."""
+        wanted = name.encode() + b"\0"
+        for address, _, _, at in self._functions:
+            if self.data.startswith(wanted, at):
+                return address
+        return None
+
     @cached_property
     def _starts(self) -> list[int]:
         return [row[0] for row in self._functions]

@@ -27,6 +27,10 @@ class Reason(NamedTuple):
     help: str
     fatal: bool = True
 
+    def record(self) -> dict[str, str]:
+        """The same for programs."""
+        return {"reason": self.code, "description": self.words, "help": self.help}
+
 
 _POINTER = (
     "Look at the pointer used at that line: it may be null, freed, not yet set, or overwritten."
@@ -204,7 +208,7 @@ _CAUSES = {
 #: One search over a whole chunk tells whether any line in it needs to be looked at.
 TRIGGERS = re.compile(
     r"0x[0-9a-fA-F]{8}|panic'ed|xception|canary|stack|Stack|rownout|BROWN|HEAP|atchdog|WDT|wdt"
-    r"|_CHECK|assert|abort|invalid header|read err|ootable|SHA256"
+    r"|_CHECK|assert|abort|invalid header|read err|ootable|SHA256|CORE DUMP"
 )
 
 
@@ -222,3 +226,8 @@ def reasons_in(line: str) -> Iterator[Reason]:
     found = _ESP8266.search(line)
     if found:
         yield _CAUSES.get(int(found[1]), EXCEPTION)
+
+
+def cause(number: int) -> Reason | None:
+    """The reason behind a number in EXCCAUSE of Xtensa processors, None where there is none."""
+    return _CAUSES.get(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import Any
 
 from esptool.monitor.dwarf import DebugInfo
 from esptool.monitor.elfdata import ElfData
@@ -125,3 +126,11 @@ def shown(frames: Sequence[Frame], address: int) -> list[str]:
         tail = f" at {frame.place}" if frame.place else ""
         lines.append(f"{head}{frame.function}{tail}")
     return lines
+
+
+def described(frames: Sequence[Frame]) -> list[dict[str, Any]]:
+    """Frames as records for programs."""
+    return [
+        {"function": f.function, "file": f.file, "line": f.line or None, "inlined": f.inlined}
+        for f in frames
+    ]

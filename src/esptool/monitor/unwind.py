@@ -11,7 +11,8 @@ from bisect import bisect_right
 from collections.abc import Callable
 from functools import lru_cache
 
-from esptool.monitor.dwarf.frames import FrameTable
+from esptool.monitor.dwarf.frames import FrameTable, Rules
+from esptool.monitor.prologue import rules_of
 from esptool.monitor.symbols import Program
 
 #: Names of registers in panic dumps by number (RISC-V ELF psABI, integer register convention).
@@ -64,6 +65,12 @@ def _table(program: Program) -> FrameTable:
     return FrameTable(program.elf)
 
 
+def _guessed(program: Program, pc: int) -> Rules | None:
+    symbol = program.elf.function_at(pc)
+    code = program.elf.read(symbol.address, pc - symbol.address) if symbol is not None else None
+    return None if code is None else rules_of(code, len(code))
+
+
 def unwind(dump: Dump, program_at: Callable[[int], Program | None]) -> list[int]:
     """Addresses of the functions that were running, the innermost first.
 
@@ -89,7 +96,7 @@ def unwind(dump: Dump, program_at: Callable[[int], Program | None]) -> list[int]
             if len(out) > 1:
                 out.pop()
             break
-        rules = _table(program).rules(pc)
+        rules = _table(program).rules(pc) or _guessed(program, pc)
         if rules is None:
             # No rules: a function that calls none, if it is the innermost one.
             if not interrupted:

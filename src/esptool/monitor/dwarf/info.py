@@ -147,7 +147,7 @@ class DebugInfo:
         What is damaged counts as not known.
         """
         try:
-            unit = self._unit_of(address)
+            unit = self.unit_of(address)
             return [] if unit is None else self._places(unit, address)
         except DAMAGE:
             return []
@@ -215,12 +215,10 @@ class DebugInfo:
 
     # --- units -------------------------------------------------------------------------------
 
-    def _unit_of(self, address: int) -> Unit | None:
-        index, starts = self._index
-        for spans, begins in ((index, starts), (None, None)):
-            if spans is None:
-                spans, begins = self._rest
-            assert begins is not None
+    def unit_of(self, address: int) -> Unit | None:
+        """The unit whose code an address is; may raise what `DAMAGE` names."""
+        for complete in (False, True):
+            spans, begins = self._rest if complete else self._index
             at = bisect_right(begins, address) - 1
             while at >= 0 and address - begins[at] < _FAR:
                 if spans[at][0] <= address < spans[at][1]:

@@ -30,6 +30,7 @@ from esptool.logger import EsptoolLogger, log
 from esptool.render import to_log
 from esptool.storage.partitions import PartitionTable
 from tests.image.elfmaker import ram_program
+from tests.monitor.dumps import dump as core_dump
 from tests.support.apps import app
 
 SCHEMA = json.loads((files("esptool.cli") / "output.schema.json").read_text(encoding="utf-8"))
@@ -226,7 +227,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "cut.bin": new[:5000],
         "dump.bin": bytes(dump),
         "ram.elf": ram_program(0x3FC88000),
-        "core.bin": dump((1, 3), {"SP": 0x3FC90000, "MEPC": 0x42000000}, bytes(64)),
+        "core.bin": core_dump((1, 3), {"SP": 0x3FC90000, "MEPC": 0x42000000}, bytes(64)),
     }
     for name, data in contents.items():
         (folder / name).write_bytes(data)

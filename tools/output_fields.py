@@ -135,6 +135,30 @@ OBJECTS: dict[str, Fields] = {
         "flash_seconds~": ("number", "Plan: time that the flash needs."),
         "steps~": ("[step]?", "Plan: what is done with each run of sectors, where that is known."),
     },
+    "build": {
+        "kind": ("text", "What made it, in words: `ESP-IDF build`."),
+        "source": ("text", "The folder or file."),
+        "evidence": ("text", "By what it was recognised."),
+        "chip": ("text?", "The chip that it is for; null where nothing says so."),
+        "project": ("text", "The project's name, or nothing."),
+        "version": ("text", "Its version, or nothing."),
+        "build_id": ("text?", "SHA-256 of the ELF file, by what the application says."),
+        "elf": ("text?", "The program with its symbols."),
+    },
+    "part": {
+        "role": ("text", "What an image is for: `bootloader`, `partition-table`, `app` ..."),
+        "name": ("text", "Its file, as the build names it."),
+        "offset": ("int", "Offset in flash."),
+        "size": ("int", "Bytes."),
+        "sha256": ("hex", "SHA-256 of its bytes, before flash parameters are set in them."),
+        "encrypted": ("bool", "flash: the chip encrypts it; bundle: the build wants it encrypted."),
+        "about": ("text", "What the image says of itself, or nothing."),
+    },
+    "erased": {
+        "name": ("text", "Label of the partition."),
+        "offset": ("int", "Offset in flash."),
+        "size": ("int", "Bytes."),
+    },
     "step": {
         "address": ("int", "Offset in flash."),
         "size": ("int", "Bytes."),
@@ -220,6 +244,9 @@ OBJECTS: dict[str, Fields] = {
 
 #: Names of results, of all commands.
 FIELDS: Fields = {
+    "build": ("build", "What was found to be flashed."),
+    "parts": ("[part]", "The images of a build, in the order in which they are written."),
+    "erase": ("[erased]", "Partitions that are erased first."),
     "ports": ("[port]", "Serial ports."),
     "device": ("device", "The device that the command worked with, where it had one."),
     "address": ("int", "Offset in flash, or address in memory."),
@@ -333,6 +360,11 @@ FIELDS: Fields = {
 #: program -> command -> fields of every success, and fields that may be there.
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "esptool": {
+        "flash": (
+            "build parts erase erase_all notes regions",
+            "dry_run flash_size baud line_bytes seconds matched failures",
+        ),
+        "bundle": ("build parts file size", ""),
         "write-flash": (
             "regions",
             "dry_run flash_size baud erase_all line_bytes seconds notes matched failures",

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from esptool.cmds import *  # noqa: F403
+    from esptool.cmds_build import find_build as find_build
+    from esptool.cmds_build import flash_build as flash_build
+    from esptool.cmds_build import make_bundle as make_bundle
+    from esptool.cmds_build import plan_build as plan_build
     from esptool.cmds_partitions import open_flash as open_flash
     from esptool.cmds_partitions import ota_boot as ota_boot
     from esptool.cmds_partitions import ota_erase as ota_erase
@@ -83,6 +87,9 @@ _HOMES: dict[str, str] = {
     **dict.fromkeys(
         ("open_flash", "read_partition_table", "ota_boot", "ota_erase", "ota_status", "ota_write"),
         "esptool.cmds_partitions",
+    ),
+    **dict.fromkeys(
+        ("find_build", "flash_build", "make_bundle", "plan_build"), "esptool.cmds_build"
     ),
     **dict.fromkeys(("PartitionTable",), "esptool.storage.partitions"),
     **dict.fromkeys(("OtaData",), "esptool.storage.otadata"),

@@ -52,6 +52,8 @@ VIRT = "--chip esp32c3 --virt --do-not-confirm"
 
 #: command -> words that succeed, words that fail (None where a command cannot).
 ESPTOOL: dict[str, tuple[str | None, str | None]] = {
+    "flash": (f"{BOARD} flash whole.bin --erase nvs", f"{BOARD} flash text"),
+    "bundle": ("bundle whole.bin -o out", "bundle new.bin -o out"),
     "write-flash": (f"{BOARD} write-flash 0x1000 text", f"{BOARD} write-flash 0x100000 text"),
     "read-flash": (f"{BOARD} read-flash 0 0x1000 out", f"{BOARD} read-flash 0 0x200000 out"),
     "erase-flash": (f"{BOARD} erase-flash", f"{BOARD} --no-stub erase-flash"),
@@ -226,6 +228,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "new.bin": new,
         "cut.bin": new[:5000],
         "dump.bin": bytes(dump),
+        "whole.bin": new + bytes(dump[len(new) :]),
         "ram.elf": ram_program(0x3FC88000),
         "core.bin": core_dump((1, 3), {"SP": 0x3FC90000, "MEPC": 0x42000000}, bytes(64)),
     }

@@ -10,6 +10,7 @@ ESPTOOL_PORT then names it.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -36,6 +37,8 @@ PAGES = [
 ]
 
 
+#: Where the table below has the application.
+PARTITION_APP = 0x20000
 PARTITIONS = """\
 nvs,      data, nvs,      0x9000, 24K
 otadata,  data, ota,      ,       8K
@@ -85,6 +88,18 @@ def images(folder: Path, chip: str) -> None:
             body[-1] ^= body[at] ^ byte  # the checksum
             body[at] = byte
         (folder / name).write_bytes(body + hashlib.sha256(body).digest())
+    build = folder / "build"
+    build.mkdir()
+    files = {get(chip).flash.bootloader_offset: "bootloader.bin", 0x8000: "partitions.bin"}
+    files[PARTITION_APP] = "app.bin"
+    for name in files.values():
+        shutil.copy(folder / name, build)
+    said = {
+        "flash_settings": {f"flash_{what}": "keep" for what in ("mode", "size", "freq")},
+        "flash_files": {hex(at): name for at, name in files.items()},
+        "extra_esptool_args": {"chip": chip},
+    }
+    (build / "flasher_args.json").write_text(json.dumps(said))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

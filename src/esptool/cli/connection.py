@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SECURE_DOWNLOAD_COMMANDS = frozenset(
     (
         "get-security-info",
+        "flash",
         "write-flash",
         "erase-region",
         "verify-sdc-certificate",
@@ -39,7 +40,15 @@ NO_RESET_AFTER = frozenset(("load-ram", *SDC_COMMANDS))
 #: Commands that may leave flash half written or erased when they are interrupted.
 FLASH_WRITERS = frozenset(
     (
-        *("write-flash", "erase-flash", "erase-region", "ota write", "ota boot", "ota erase"),
+        *(
+            "flash",
+            "write-flash",
+            "erase-flash",
+            "erase-region",
+            "ota write",
+            "ota boot",
+            "ota erase",
+        ),
         *("nvs set", "nvs delete", "nvs build", "fs put", "fs rm", "fs build"),
     )
 )

@@ -37,6 +37,7 @@ def _entry(
 
 
 ENTRIES = {
+    "flash": _entry("flash", "Flash what a build leaves behind."),
     "write-flash": _entry("write_flash", "Write files to flash and verify them."),
     "read-flash": _entry("read_flash", "Read flash into a file."),
     "erase-flash": _entry("erase_flash", "Erase the whole flash."),
@@ -48,6 +49,7 @@ ENTRIES = {
     "elf2image": _entry("elf2image", "Make a firmware image of an ELF file."),
     "image-info": _entry("image_info", "Tell what is in a firmware image."),
     "merge-bin": _entry("merge_bin", "Join several files into one to flash."),
+    "bundle": _entry("bundle", "Put a build into one file to flash."),
     "partitions": _entry("partitions", "Show the partitions and what is in them."),
     "ota": _entry("ota", "Show or choose which application boots; write the next."),
     "nvs": _entry("nvs", "Read, change and build NVS, the key-value storage."),

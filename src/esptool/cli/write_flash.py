@@ -119,14 +119,14 @@ def _write(state: Globals, addr_filename: list[tuple[int | str, str]], values: A
                     listener(remark)
             _show_plan(ops.decide_plan(esp.session, plan))
             return
-        watch = _Watch(listener)
+        watch = Watch(listener)
         try:
             ops.write_flash(esp.session, regions, wanted, listener=watch)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(watch.state()) from None
 
 
-class _Watch:
+class Watch:
     """Hands events on, and remembers how far the writing went."""
 
     def __init__(self, listener: Listener) -> None:

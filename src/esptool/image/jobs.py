@@ -16,7 +16,13 @@ from esptool.errors import FatalError, ImageError, UsageError
 from esptool.events import Level, Listener, Message, Result
 from esptool.files import atomic_writer, check_output, refuse_input_as_output, write_atomic
 from esptool.image.regions import Region
-from esptool.image.sources import ImageSource, hex_regions, read_source, split_regions
+from esptool.image.sources import (
+    ImageSource,
+    hex_regions,
+    read_source,
+    refuse_container,
+    split_regions,
+)
 
 if TYPE_CHECKING:
     from esptool.image.convert import BuiltImage, ElfOptions
@@ -85,6 +91,8 @@ def merge(
         refuse_input_as_output(output, inputs)
     regions = _regions(addr_data)
     _advise(form, regions, spec, tell)
+    for region in regions:
+        refuse_container(region.data, region.name)
     chunks = merge_regions(regions, spec, options, tell)
     if output is None:
         merged = b"".join(chunks)

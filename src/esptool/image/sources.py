@@ -181,19 +181,29 @@ def _share_sectors(parts: list[Region]) -> list[Region]:
     return joined
 
 
-def refuse_container(data: Data, name: str | None) -> None:
+def refuse_container(data: Data, name: str | None, way_out: str = "") -> None:
     """Refuse firmware in a form that flash cannot use: it would be written, verified, and not run.
+
+    What a program gives as bytes, without a name, is taken as it is.
+
+    Args:
+        data: what is to go to flash.
+        name: the file's name, None where the data came from memory.
+        way_out: a sentence on how to do it all the same, for the remedy.
 
     Raises:
         UsageError: an ELF or UF2 file.
     """
     kinds = {
-        b"\x7fELF": ("an ELF file", "Make an image of it with elf2image and write that."),
+        b"\x7fELF": (
+            "an ELF file",
+            "Use 'esptool flash', or make an image of it with elf2image and write that.",
+        ),
         b"UF2\n": ("a UF2 file, which is for USB drives", "Write the files it was made of."),
     }
     kind, remedy = kinds.get(bytes(data[:4]), ("", ""))
     if kind and name is not None:
         raise UsageError(
             f"'{name}' is {kind}, not an image.",
-            remedy=f"{remedy} To put the file itself into flash, add --force.",
+            remedy=f"{remedy} {way_out}".rstrip(),
         )

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", int, str, int | str)
 
+#: How a file gets into flash that is refused for what it is.
+_WAY_OUT = "To put the file itself into flash, add --force."
 #: The keyword options of a write; all are off when left out, but `delta`.
 OPTIONS = frozenset(
     (
@@ -80,7 +82,7 @@ def prepare_write(
     for i, (pair, encrypt) in enumerate(pairs):
         address, loaded = load_named(pair, names, encrypted=encrypt)
         for region in loaded if not options.get("force") else ():
-            refuse_container(region.data, region.name)
+            refuse_container(region.data, region.name, _WAY_OUT)
         regions += loaded
         old = diff_with[i] if i < len(diff_with) else None
         former += _former_content(loaded, address, old)

@@ -11,7 +11,7 @@ import click
 from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.elf2image import chip_name
-from esptool.cli.flash import build_options, found_build, tell
+from esptool.cli.flash import What, build_options, found_build, tell
 from esptool.cli.params import OutputFile
 
 
@@ -53,7 +53,7 @@ command = Command(
     help="Put a build into one file that any 'esptool flash' takes: images, addresses, hashes, "
     "flash parameters, and the ELF file. The same build gives the same bytes. Needs no device.",
     params=[
-        click.Argument(["what"], nargs=-1, metavar="[WHAT]..."),
+        click.Argument(["what"], nargs=-1, type=What(), metavar="[WHAT]..."),
         click.Option(
             ["--output", "-o"], type=OutputFile(), required=True, help="Name of the bundle."
         ),

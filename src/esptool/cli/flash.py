@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from esptool.cli import machine, monitor, params
+from esptool.cli import machine, monitor, params, stdio
 from esptool.cli.common import Command
 from esptool.cli.help import Sectioned
 from esptool.cli.monitor import Settings
@@ -29,6 +29,18 @@ if TYPE_CHECKING:
     from esptool.ops.flash_build import BuildPlan
 
 BESIDE = "What goes with it"
+
+
+class What(ReadableFile):
+    """A folder or file; `-` is what comes from standard input."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The path, as plain text: what is behind it shows in what is found."""
+        if value == stdio.DASH and not (ctx and ctx.resilient_parsing):
+            return "".join(stdio.read_from(ctx))
+        return str(value)
 
 
 def build_options() -> list[click.Option]:
@@ -209,7 +221,7 @@ command = Command(
     "without it, the current folder. Chip and revision are checked before anything is erased, and "
     "what is written where is shown first.",
     params=[
-        click.Argument(["what"], nargs=-1, metavar="[WHAT]..."),
+        click.Argument(["what"], nargs=-1, type=What(), metavar="[WHAT]..."),
         click.Option(
             ["--target"],
             metavar="SLOT",

@@ -14,7 +14,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from boot import Booted, differs
 from corner_cases import Loader, shown, steps
+from tests.support.programs import DAMAGES, program
 
 from esptool.errors import UsageError
 from esptool.virtual import silicon
@@ -28,6 +30,14 @@ KNOWN = {
     "read too much": "the body is what was in the buffer",
     "block of another length than it says": "C2 refuses with 0x64, others take it",
     "flash end that stays": "the ROM goes on to what follows its loader",
+}
+
+#: Programs that ESP32 and ESP8266 meet without a check: what they do then is not modelled.
+UNCHECKED = {
+    ("esp32", "segments"): "it maps flash for a segment that is none, and does not come back",
+    ("esp32", "truncated"): "the same",
+    ("esp32", "no segments"): "the checksum is looked for somewhere else",
+    ("esp8266", "no segments"): "it starts the program nevertheless, which crashes",
 }
 
 
@@ -116,3 +126,44 @@ def test_flash_is_written_read_and_erased(rom: tuple[str, int], stub: bool, tmp_
     run("erase-region", "0x10000", "0x1000", by_stub=by_stub)
     run("read-flash", "0x10000", "0x20", str(back), by_stub=by_stub)
     assert back.read_bytes() == b"\xff" * 32
+
+
+def same_log(rom: tuple[str, int], image: bytes, more: str = "") -> None:
+    genuine = Booted(url(*rom) + more, image)
+    model = Booted(url(*rom).replace("rom=auto&", "") + more, image)
+    assert differs(genuine.lines, model.lines) is None
+    if genuine.lines[-2].startswith("entry"):
+        core = genuine.board.soc.machine.core  # type: ignore[union-attr]
+        assert core.pc == int.from_bytes(image[4:8], "little")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("damage", ["", *DAMAGES])
+def test_the_boot_log_is_that_of_the_rom(rom: tuple[str, int], damage: str) -> None:
+    if (rom[0], damage) in UNCHECKED:
+        pytest.skip(UNCHECKED[rom[0], damage])
+    same_log(rom, program(rom[0], damage))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("damage", ["", "hash", "checksum"])
+@pytest.mark.parametrize("key", [False, True], ids=["no-key", "key"])
+def test_secure_boot_refuses_as_the_rom_does(rom: tuple[str, int], damage: str, key: bool) -> None:
+    chip = silicon.of(rom[0])
+    burned = {"esp32": "0x3FF5A018:0x20", "esp8266": ""}.get(rom[0], "secure_boot:1")
+    if not burned:
+        pytest.skip("ESP8266 has no secure boot")
+    if key and chip.efuse is not None and chip.efuse.purposes:
+        burned += ",purpose1:10"
+    elif key:
+        pytest.skip("its key has a place of its own")
+    same_log(rom, program(rom[0], damage), f"&efuse={burned}")
+
+
+@pytest.mark.timeout(300)
+def test_the_boot_log_at_the_chips_usual_crystal(rom: tuple[str, int]) -> None:
+    usual = url(*rom).replace("&crystal=40", "")
+    genuine = Booted(usual, program(rom[0]))
+    model = Booted(usual.replace("rom=auto&", ""), program(rom[0]))
+    rates = genuine.board.soc.baud, model.board.soc.baud
+    assert rates[0] == pytest.approx(rates[1], rel=0.01)

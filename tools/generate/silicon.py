@@ -7,6 +7,7 @@ with `host.json`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -44,6 +45,7 @@ _FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "crypt_config": (("FLASH_CRYPT_CONFIG",),),
     "no_manual_encrypt": (("DIS_DOWNLOAD_MANUAL_ENCRYPT",), ("DISABLE_DL_ENCRYPT",)),
     "secure_boot": (("SECURE_BOOT_EN",), ("ABS_DONE_0",)),
+    "secure_boot_v2": (("ABS_DONE_1",),),
     "aggressive_revoke": (("SECURE_BOOT_AGGRESSIVE_REVOKE",),),
     "key_revoke": (tuple(f"SECURE_BOOT_KEY_REVOKE{n}" for n in range(3)),),
     "xts_256": (("XTS_KEY_LENGTH_256",),),
@@ -319,7 +321,12 @@ class _Reader:
             build=str(self.latest("boot", "build", since)),
             download=str(self.latest("boot", "download", since) or ""),
             causes=tuple(sorted(causes)),
-            stops=str(self.latest("boot", "stops", since) or ""),
+            loads=spec.Loads(self.latest("boot", "loads", since) or ""),
+            tries=int(self.latest("boot", "tries", since) or 0),
+            **{
+                name: str(self.latest("boot", name, since) or "")
+                for name in ("stops", "no_program", "cut", "refusal")
+            },
         )
 
     # --- eFuses ----------------------------------------------------------------------------------
@@ -484,7 +491,7 @@ def _literal(value: object) -> str:
     if isinstance(value, int):
         return f"0x{value:X}" if value > 255 else str(value)
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, tuple):
         items = ", ".join(_literal(item) for item in value)
         return f"({items},)" if len(value) == 1 else f"({items})"

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from esptool.errors import PortError
 from esptool.locking import FileLock
-from esptool.virtual import bootlog, silicon
+from esptool.virtual import bootimage, bootlog, silicon
 from esptool.virtual.clock import Clock, Timing
 from esptool.virtual.faults import LineNoise, RateLimit
 from esptool.virtual.inbound import Inbound
@@ -181,7 +181,7 @@ class Board:
         if self.options.rom:
             from esptool.virtual.genuine.program import start
 
-            start(self.soc, cause.number, download)
+            start(self.soc, cause.told(self.silicon), download)
             return
         download = download and not self.soc.download_disabled
         self.soc.set_baud(bootlog.baud(self.soc))
@@ -194,10 +194,9 @@ class Board:
             self._start_application()
 
     def _start_application(self) -> None:
-        lines = bootlog.application(self.soc)
-        empty = lines.startswith(bootlog.NO_PROGRAM) or bootlog.DAMAGED in lines
-        self.soc.program = _Restless(self) if empty else Silent()
-        self._emit(lines)
+        verdict = bootimage.load(self.soc)
+        self.soc.program = _Restless(self) if verdict.again else Silent()
+        self._emit(verdict.text)
 
     def _run_flash(self) -> None:
         self._boot(False, bootlog.SOFTWARE)

@@ -268,6 +268,11 @@ class Soc:
         """Secure boot is enabled."""
         return bool(self._bits("secure_boot"))
 
+    @property
+    def secure_boot_v2(self) -> bool:
+        """Version 2 is enabled on ESP32, where the other bit means version 1."""
+        return bool(self._bits("secure_boot_v2"))
+
     def security_info(self) -> bytes:
         """Answer to GET_SECURITY_INFO: flags, count, purposes, and where it exists the chip id."""
         flags = self._bits("secure_boot")

@@ -24,6 +24,20 @@ class Arch(Enum):
     RISCV = "riscv"
 
 
+class Loads(Enum):
+    """How a ROM tells of the program that it finds in the flash."""
+
+    #: Not known: its segments and the entry are listed.
+    UNKNOWN = ""
+    ESP8266 = "esp8266"
+    ESP32 = "esp32"
+    #: The pin for write protection on a line of its own.
+    WITH_WP = "with-wp"
+    SPI_MODE = "spi-mode"
+    #: The same; an assertion ends it.
+    ASSERTS = "asserts"
+
+
 class LoaderBaud(Enum):
     """What the ROM believes of the crystal when it is asked for another rate."""
 
@@ -208,15 +222,24 @@ class BootTexts:
         build: date of the build, with the time where the ROM tells it.
         download: the name of download mode.
         causes: (number, name) of the reasons to start.
-        stops: what it says when it does not start a program whose checksum is wrong; empty where
-            it is not known what it says of the images that it loads.
+        loads: how it tells of the program that it loads.
+        tries: how often it looks for a header; 0 where it goes on until the watchdog bites.
+        stops: its last words where it does not start a program; lines end with a line feed.
+        no_program: what it says where there is no header, if not that it is invalid.
+        cut: its last words where a segment does not end below 4 GiB.
+        refusal: what it says of a program that secure boot does not let it start.
     """
 
     tag: str
     build: str
     download: str
     causes: tuple[tuple[int, str], ...]
+    loads: Loads = Loads.UNKNOWN
+    tries: int = 0
     stops: str = ""
+    no_program: str = ""
+    cut: str = ""
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ class Query:
     station: str | None = None
     since: str | None = None
     run: int | None = None
+    number: int | None = None
     latest_first: bool = True
     limit: int | None = None
 
@@ -243,8 +244,9 @@ class Records:
         for column, value in ((c.result, query.result), (c.station, query.station)):
             if value is not None:
                 order = order.where(column == value)
-        if query.run is not None:
-            order = order.where(c.run == query.run)
+        for number, wanted in ((c.run, query.run), (c.id, query.number)):
+            if wanted is not None:
+                order = order.where(number == wanted)
         if query.since is not None:
             order = order.where(or_(c.ended >= query.since, c.started >= query.since))
         order = order.order_by(c.id.desc() if query.latest_first else c.id)

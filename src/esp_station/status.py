@@ -15,6 +15,7 @@ from esp_station.records import FAIL, INTERRUPTED, PASS
 #: States of a slot.
 WAITING, WORKING = "WAITING", "WORKING"
 _HOUR = 3600.0
+_RECOUNT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Status:
         self._results = {PASS: 0, FAIL: 0, INTERRUPTED: 0}
         self._boards: dict[str, str] = {}
         self._passes: list[float] = []
+        self._counts: tuple[float, events.Counts] | None = None
         self.stopping = False
 
     def take(self, event: events.Event) -> None:
@@ -78,6 +80,7 @@ class Status:
             if slot in self._slots:
                 self._slots[slot] = _after(self._slots[slot], event)
             if isinstance(event, events.AttemptEnded):
+                self._counts = None
                 self._results[event.result] += 1
                 if event.mac is not None:
                     self._boards[event.mac] = event.result
@@ -90,14 +93,17 @@ class Status:
             return list(self._slots.values())
 
     def counts(self) -> events.Counts:
-        """How the run stands."""
+        """How the run stands; counted anew when a board is done, and now and then."""
+        moment = self._now()
+        with self._lock:
+            if self._counts is not None and moment - self._counts[0] < _RECOUNT_S:
+                return self._counts[1]
         left = self._rows_left()
         with self._lock:
-            moment = self._now()
             self._passes = [at for at in self._passes if moment - at <= _HOUR]
             span = min(_HOUR, moment - self._began)
             good = sum(result == PASS for result in self._boards.values())
-            return events.Counts(
+            counts = events.Counts(
                 passed=self._results[PASS],
                 failed=self._results[FAIL],
                 interrupted=self._results[INTERRUPTED],
@@ -106,6 +112,8 @@ class Status:
                 boards_an_hour=round(len(self._passes) / span * _HOUR, 1) if span > 1 else None,
                 rows_left=left,
             )
+            self._counts = moment, counts
+            return counts
 
     def to_json(self) -> dict[str, Any]:
         """Slots and counts as plain values."""

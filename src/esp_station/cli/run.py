@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,10 @@ from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.ending import stopping_signals
 from esptool.errors import FatalError
+from esptool.logger import log
+
+if TYPE_CHECKING:
+    from esp_station.page.server import Address
 
 
 def _run(
@@ -24,6 +29,7 @@ def _run(
     station: str | None,
     once: bool,
     boards: int | None,
+    serve: str | None,
     plain: bool,
     grace: float,
 ) -> None:
@@ -51,6 +57,10 @@ def _run(
             grace_s=grace,
         )
         view.use(stack.enter_context(views.chosen(driven, plain=plain)))
+        if serve is not None:
+            from esp_station.page.server import served
+
+            _tell_address(stack.enter_context(served(driven, serve)))
         with _stopping(driven.stop) as poll:
             driven.run(poll)
     machine.result({"run": driven.run_number, "results": driven.results})
@@ -61,6 +71,20 @@ def _run(
             remedy=f"See what became of them: esp_station report --job {job}",
             code="boards_failed",
             operands={"results": dict(driven.results)},
+        )
+
+
+def _tell_address(address: Address) -> None:
+    """Say where the page is, and who can see it."""
+    log.print(f"Operator page: {address.url}")
+    machine.result({"page": address.url})
+    run = machine.active()
+    if run is not None:
+        run.emit("page_served", url=address.url)
+    if address.is_open:
+        log.warning(
+            "Other machines can reach this page. Nothing is encrypted: whoever has the address "
+            "sees the records and can start boards."
         )
 
 
@@ -127,6 +151,14 @@ command = Command(
             ["--boards"],
             type=click.IntRange(1),
             help="End after so many boards. Exit code 0: all PASS.",
+        ),
+        click.Option(
+            ["--serve"],
+            is_flag=False,
+            flag_value="127.0.0.1:0",
+            metavar="[HOST:PORT]",
+            help="Serve the operator page; without an address on this machine alone, at a free "
+            "port.",
         ),
         click.Option(["--plain"], is_flag=True, help="Print lines also on a terminal."),
         click.Option(

@@ -189,7 +189,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"__main__"},
     ],
     "esptool.monitor": [
-        {"", "elfdata", "dwarf.leb", "link", "log_lines", "names", "reasons", "script"},
+        {"", "dump", "elfdata", "dwarf.leb", "link", "log_lines", "names", "reasons", "script"},
         {"dwarf.frames", "dwarf.sections"},
         {"dwarf.lines", "dwarf.units", "prologue"},
         {"dwarf.info"},

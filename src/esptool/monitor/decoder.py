@@ -8,10 +8,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from esptool.monitor.builds import Builds
-from esptool.monitor.coredump.container import BEGIN, END
-from esptool.monitor.reasons import LOAD, STORE, Reason, reasons_in
+from esptool.monitor.dump import Dump
+from esptool.monitor.reasons import (
+    CORE_DUMP_BEGIN,
+    CORE_DUMP_END,
+    LOAD,
+    STORE,
+    Reason,
+    reasons_in,
+)
 from esptool.monitor.symbols import Symbolizer, described, shown
-from esptool.monitor.unwind import Dump, unwind
 from esptool.records import dataclass
 
 _ADDRESS = re.compile(r"0x([0-9a-fA-F]{8})\b")
@@ -85,7 +91,7 @@ class Decoder:
         notes: list[Note] = []
         if self._text is not None:
             return self._collect(line)
-        if BEGIN in line:
+        if CORE_DUMP_BEGIN in line:
             self._text = []
             return notes
         if self._dump is not None:
@@ -191,12 +197,14 @@ class Decoder:
         dump, self._dump = self._dump, None
         if dump is None or "MEPC" not in dump.registers:
             return []
+        from esptool.monitor.unwind import unwind
+
         return self._backtrace(unwind(dump, self._symbols.program_at))
 
     def _collect(self, line: str) -> list[Note]:
         """A line of a core dump that the console shows."""
         assert self._text is not None
-        if END not in line and len(self._text) < _MOST_LINES:
+        if CORE_DUMP_END not in line and len(self._text) < _MOST_LINES:
             self._text.append(line)
             return []
         text, self._text = "\n".join(self._text), None

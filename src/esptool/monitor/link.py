@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from esptool.errors import PortError
 from esptool.transport.discovery import ESPRESSIF_VID, find_again, usb_device
@@ -67,14 +68,16 @@ class Link:
             return b""
         try:
             data = self._port.receive(timeout_s)
-            if data and self._busy and len(data) < _SHORT:
-                self._port.sleep(_GATHER_S)
-                data += self._port.receive(0)
-            # One short piece comes at once; in a stream it pays to wait for more.
-            self._busy = bool(data)
         except PortError as e:
             self._lost(e)
             return b""
+        if data and self._busy and len(data) < _SHORT:
+            self._port.sleep(_GATHER_S)
+            # What ends the port now will do so again.
+            with suppress(PortError):
+                data += self._port.receive(0)
+        # One short piece comes at once; in a stream it pays to wait for more.
+        self._busy = bool(data)
         return data
 
     def send(self, data: bytes) -> bool:

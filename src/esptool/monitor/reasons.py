@@ -205,6 +205,10 @@ _CAUSES = {
     29: STORE,
 }
 
+#: What stands around a core dump in base64.
+CORE_DUMP_BEGIN = "CORE DUMP START"
+CORE_DUMP_END = "CORE DUMP END"
+
 #: One search over a whole chunk tells whether any line in it needs to be looked at.
 TRIGGERS = re.compile(
     r"0x[0-9a-fA-F]{8}|panic'ed|xception|canary|stack|Stack|rownout|BROWN|HEAP|atchdog|WDT|wdt"

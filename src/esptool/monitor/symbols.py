@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from esptool.monitor.dwarf import DebugInfo
 from esptool.monitor.elfdata import ElfData
 from esptool.monitor.names import readable
 from esptool.records import dataclass
+
+if TYPE_CHECKING:
+    from esptool.monitor.dwarf import DebugInfo
 
 _FOR_THE_LINKER = ("_Z", "_R")
 
@@ -52,6 +54,8 @@ class Program:
     @cached_property
     def debug(self) -> DebugInfo:
         """The file's debug information."""
+        from esptool.monitor.dwarf import DebugInfo
+
         return DebugInfo(self.elf)
 
     def frames(self, address: int) -> list[Frame]:

@@ -73,6 +73,8 @@ class SerialPort:
         #: It was open when we last had to do with it, and is not to be opened by us.
         self._taken = bool(serial.is_open)
         self._closed = False
+        #: What the other side sends at once, when it is opened, is not dropped.
+        self.keeps_all = False
         if serial.is_open:
             self._opened()
 
@@ -333,7 +335,11 @@ class _BoundedPort(SerialPort):
 
     def prepare(self) -> None:
         """Put our own way of discarding in place of pyserial's."""
-        self._serial.reset_input_buffer = self._discard  # type: ignore[method-assign]
+        self._serial.reset_input_buffer = self._begin_empty  # type: ignore[method-assign]
+
+    def _begin_empty(self) -> None:
+        if not self.keeps_all:
+            self._discard()
 
     def discard_received(self) -> None:
         """See `Port`."""

@@ -16,10 +16,18 @@ from esptool.transport.port import Port
 MAX_BAUD = 100_000_000
 
 
-def open_port(url: str, baud: int = 115200, *, exclusive: bool = True, attempts: int = 1) -> Port:
+def open_port(
+    url: str,
+    baud: int = 115200,
+    *,
+    exclusive: bool = True,
+    attempts: int = 1,
+    keep_all: bool = False,
+) -> Port:
     """Open `url` at `baud` without moving DTR or RTS where the system allows.
 
-    Attempts are a second apart; a negative number tries for ever.
+    Attempts are a second apart; a negative number tries for ever. With `keep_all` nothing is
+    dropped of what a server sends while it is being opened.
 
     Raises:
         UsageError: no port is named, or a URL lacks host or number.
@@ -32,7 +40,7 @@ def open_port(url: str, baud: int = 115200, *, exclusive: bool = True, attempts:
     virtual.register()
     while True:
         try:
-            return _open_once(url, baud, exclusive)
+            return _open_once(url, baud, exclusive, keep_all)
         except PortError:
             if attempts > 0:
                 attempts -= 1
@@ -78,7 +86,7 @@ def check_baud(baud: int) -> None:
         raise UsageError(f"{baud} is no baud rate.", remedy="Common ones are 115200 and 921600.")
 
 
-def _open_once(url: str, baud: int, exclusive: bool) -> Port:
+def _open_once(url: str, baud: int, exclusive: bool, keep_all: bool) -> Port:
     import serial
 
     try:
@@ -86,6 +94,7 @@ def _open_once(url: str, baud: int, exclusive: bool) -> Port:
         port = adapt(inner)
         if isinstance(port, SerialPort):
             port.prepare()
+            port.keeps_all = keep_all
         inner.baudrate = baud
         if exclusive and sys.platform != "win32" and "://" not in url:
             inner.exclusive = True

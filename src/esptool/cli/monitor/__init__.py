@@ -203,6 +203,10 @@ def _opened(state: Globals, name: str | None, baud: int) -> Port:
     from esptool.transport.ports import open_port
 
     options = state.options
+    if name is None and (options.get("serial") or options.get("mac")):
+        from esptool.cli.connection import chosen_port
+
+        name = chosen_port(options)
     name = name or options["port"]
     if name is None:
         wanted = discovery.parse_port_filters(options["port_filter"] or ())
@@ -218,7 +222,7 @@ def _opened(state: Globals, name: str | None, baud: int) -> Port:
                 f"There are several ports: {names}.", remedy="Name one: esptool monitor PORT."
             )
         name = likely[0].device
-    return open_port(name, baud, attempts=state.open_port_attempts)
+    return open_port(name, baud, attempts=state.open_port_attempts, keep_all=True)
 
 
 command = _Ordered(

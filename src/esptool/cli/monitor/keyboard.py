@@ -158,8 +158,8 @@ def _raw() -> Iterator[Callable[[threading.Event], bytes | None] | None]:
         return
     import termios
 
-    if os.tcgetpgrp(fd) != os.getpgrp():
-        yield None  # a job in the background is stopped when it reads
+    if _in_background(fd):
+        yield None  # such a job is stopped when it reads
         return
     before = termios.tcgetattr(fd)
     raw: list[Any] = termios.tcgetattr(fd)
@@ -171,6 +171,13 @@ def _raw() -> Iterator[Callable[[threading.Event], bytes | None] | None]:
     finally:
         with suppress(termios.error):
             termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+def _in_background(fd: int) -> bool:
+    try:
+        return os.tcgetpgrp(fd) != os.getpgrp()
+    except OSError:  # not the terminal that this process belongs to
+        return False
 
 
 def _pipe_reader(fd: int) -> Callable[[threading.Event], bytes | None]:

@@ -230,13 +230,15 @@ class _Watched:
     def __init__(self, screen: Screen, script: Script, decoder: Decoder) -> None:
         self._screen, self._script, self._decoder = screen, script, decoder
         self._expected = False
+        self._begun = ""
 
     def text(self, text: str, *, begins: bool) -> None:
         """See `Output`."""
         self._screen.text(text, begins=begins)
+        self._begun = text if begins else self._begun + text
         if self._script.waits and not text.endswith("\n"):
             # A prompt is no whole line.
-            self._script.see(text)
+            self._script.see(self._begun)
 
     def line(self, line: str, shown: bool) -> None:
         """See `Output`."""

@@ -15,10 +15,8 @@ import struct
 import zlib
 
 from esptool.monitor.coredump.model import CHIPS, CoreDumpError
+from esptool.monitor.reasons import CORE_DUMP_BEGIN, CORE_DUMP_END
 from esptool.records import dataclass
-
-BEGIN = "CORE DUMP START"
-END = "CORE DUMP END"
 
 _BINARY = 0
 #: (major, minor) -> words in the header, whether SHA-256 stands at the end.
@@ -79,10 +77,10 @@ def from_text(data: bytes) -> bytes | None:
     The lines around it, and what stands in front of and behind it, may be there.
     """
     lines = [line.strip() for line in data.splitlines()]
-    begin = next((i for i, line in enumerate(lines) if BEGIN.encode() in line), None)
+    begin = next((i for i, line in enumerate(lines) if CORE_DUMP_BEGIN.encode() in line), None)
     if begin is not None:
         lines = lines[begin + 1 :]
-        end = next((i for i, line in enumerate(lines) if END.encode() in line), None)
+        end = next((i for i, line in enumerate(lines) if CORE_DUMP_END.encode() in line), None)
         lines = lines[:end]
     lines = [line for line in lines if line]
     if begin is not None:

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from esptool.monitor.coredump.model import Core, Task
+from esptool.monitor.dump import Dump
 from esptool.monitor.elfdata import RISCV
 from esptool.monitor.symbols import Program
-from esptool.monitor.unwind import Dump, unwind
+from esptool.monitor.unwind import unwind
 
 _MOST_FRAMES = 100
 #: A return address keeps the size of the register window in its upper bits (Xtensa ISA, CALLn).

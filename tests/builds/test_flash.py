@@ -7,15 +7,18 @@ import json
 import shutil
 import struct
 import zlib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import esptool
 from esptool.builds import Role, find_build
+from esptool.cli.monitor import Settings
 from esptool.errors import FatalError
 from esptool.storage.otadata import OtaData
 from esptool.storage.partitions import PartitionTable
+from esptool.transport.port import Port
 from tests.builds import shapes
 from tests.builds.shapes import OTA, OTADATA_BLANK, TABLE, app, app_elf, boot, idf, put, table
 from tests.builds.support import DEVELOPMENT, RELEASE, Desk
@@ -151,6 +154,44 @@ def test_a_merged_image_and_a_bundle_give_the_same_flash_as_the_build(
     assert bundle.flash() == build.flash()
 
 
+def test_an_elf_file_of_zephyr_is_written_as_the_build_makes_it(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    shape = shapes.zephyr_simple(tmp_path)
+    build, program = Desk(capsys, "esp32s3"), Desk(capsys, "esp32s3")
+    build("flash", shape.path)
+    out = program("flash", str(tmp_path / "build" / "zephyr" / "zephyr.elf"))
+    assert "own image" in out
+    assert program.flash() == build.flash()
+
+
+def test_what_a_merged_image_erases_on_the_way_is_told(tmp_path: Path, capsys: Capture) -> None:
+    shape = shapes.arduino_merged(tmp_path)
+    out = Desk(capsys, "esp32s3")("flash", shape.path, "--dry-run")
+    assert "it erases 'nvs'." in out
+
+
+def test_the_places_that_a_build_says_elsewhere_count(tmp_path: Path, capsys: Capture) -> None:
+    """PlatformIO's table may lie further back; NuttX may have two programs."""
+    shape = shapes.platformio(tmp_path / "pio", "esp32c3", idedata=False, framework="espidf")
+    env = tmp_path / "pio" / ".pio" / "build" / "board"
+    csv = TABLE.replace("0x9000", "0x11000").replace(
+        "factory,app,factory,", "factory,app,factory,0x20000"
+    )
+    config = json.dumps({"PARTITION_TABLE_OFFSET": 0x10000})
+    made = PartitionTable.from_csv(csv, table_offset=0x10000).to_bytes()
+    put(env, {"partitions.bin": made, "config/sdkconfig.json": config})
+    places = {part.role: part.offset for part in find_build([shape.path]).build.parts}
+    assert places == {Role.BOOTLOADER: 0, Role.TABLE: 0x10000, Role.APP: 0x20000}
+    shapes.nuttx_legacy(tmp_path / "nuttx")
+    config = (tmp_path / "nuttx" / ".config").read_text()
+    config += "CONFIG_BUILD_PROTECTED=y\nCONFIG_ESP32_KERNEL_OFFSET=0x10000\n"
+    config += "CONFIG_ESP32_KERNEL_IMAGE_SIZE=0x100000\n"
+    put(tmp_path / "nuttx", {".config": config, "nuttx_user.bin": b"user"})
+    parts = find_build([str(tmp_path / "nuttx")]).build.parts
+    assert {part.name: part.offset for part in parts}["nuttx_user.bin"] == 0x110000
+
+
 # --- targets, erasing, options -------------------------------------------------------------------
 
 
@@ -236,6 +277,29 @@ def test_flash_parameters_of_the_command_line_come_before_those_of_the_build(
     words = [str(tmp_path / w) if w.endswith(".bin") else w for w in shape.words[6:]]
     other("write-flash", "-fm", "qio", "-fs", "4MB", "-ff", "40m", *words)
     assert desk.flash() == other.flash()
+
+
+@pytest.mark.parametrize("bundled", [False, True])
+def test_the_monitor_follows_with_the_elf_file_of_the_build(
+    bundled: bool, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = idf(tmp_path / "build", csv=OTA)
+    what = shape.path
+    if bundled:
+        what = str(tmp_path / "product.zip")
+        esptool.make_bundle(shape.path, what, listener=lambda _event: None)
+    elf = (tmp_path / "build" / "demo.elf").read_bytes()
+    seen: list[bytes] = []
+
+    def run(port: Port, settings: Settings, **_more: object) -> None:
+        port.close()
+        seen.extend(Path(path).read_bytes() for path in settings.elf)
+
+    monkeypatch.setattr(import_module("esptool.cli.monitor"), "run_monitor", run)
+    desk = Desk(capsys, "esp32c3")
+    desk("flash", what, "--monitor")
+    assert seen == [elf]
+    assert desk.flash(0, 2) == boot()[:2]
 
 
 # --- chip, revision, partitions ------------------------------------------------------------------

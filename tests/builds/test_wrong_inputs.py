@@ -159,6 +159,7 @@ FILES: dict[str, bytes | str] = {
     "app.bin": app(),
     "app6.bin": app("esp32c6"),
     "boot.bin": boot(),
+    "boot6.bin": boot("esp32c6"),
     "table.bin": table(OTA),
     "app.elf": app_elf(),
     "x86.elf": b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\x3e\0" + bytes(60),
@@ -198,6 +199,7 @@ FILES: dict[str, bytes | str] = {
         ("app.bin app.elf", "second app"),
         ("boot.bin table.bin app6.bin", "different chips"),
         ("dump.bin app.bin", "one merged image"),
+        ("dump.bin app6.bin", "for ESP32-C6"),
         ("dump.bin dump.bin", "builds of their own"),
     ],
 )
@@ -214,6 +216,7 @@ def test_wrong_files_are_refused_in_words(words: str, says: str, tmp_path: Path)
         ({"partition_table": "text.txt"}, "text.txt"),
         ({"partition_table": "zeros.bin"}, "zeros.bin"),
         ({"chip": "esp32"}, "not for ESP32"),
+        ({"bootloader": "boot6.bin"}, "is for ESP32-C6"),
     ],
 )
 def test_wrong_companions_are_refused_in_words(

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from esptool import chips
 from esptool.builds import arduino, bundle, esp_idf, loose, nuttx, platformio, zephyr
+from esptool.builds.images import chip_of, image_info
 from esptool.builds.model import SINGLE, Build, Part, Role
 from esptool.errors import UsageError
 from esptool.records import dataclass, replace
@@ -85,7 +87,8 @@ def find_build(what: Sequence[str], given: Given | None = None) -> Found:
             )
         seen.add(part.role)
         if whole:
-            base = _replaced(base, build)
+            own = _own_image(base, build) if part.elf else None
+            base = _replaced(base, build) if own is None else own
     base = _with_given(base, given)
     has_elf = any(part.elf for part in base.parts)
     return Found(base, former if has_elf else None)
@@ -95,14 +98,15 @@ def _joined(single: list[Build]) -> Build:
     """Single files that make up a build together."""
     first = next((b for b in single if b.parts[0].role is Role.APP), single[0])
     parts = tuple(build.parts[0] for build in single)
-    chips = {build.chip for build in single if build.chip is not None}
-    if len(chips) > 1:
-        raise UsageError(f"The files are for different chips: {', '.join(sorted(chips))}.")
-    return replace(first, parts=parts, chip=next(iter(chips), None))
+    keys = {build.chip for build in single if build.chip is not None}
+    if len(keys) > 1:
+        raise UsageError(f"The files are for different chips: {', '.join(sorted(keys))}.")
+    return replace(first, parts=parts, chip=next(iter(keys), None))
 
 
 def _replaced(base: Build, build: Build) -> Build:
     part = build.parts[0]
+    _refuse_other_chip(base, build.source, build.chip)
     old = base.part(part.role)
     if old is None and base.part(Role.MERGED) is not None:
         raise UsageError(
@@ -144,9 +148,32 @@ def _beside(build: Build) -> Build | None:
     return None
 
 
+def _refuse_other_chip(base: Build, file: str, chip: str | None) -> None:
+    if chip is not None and base.chip is not None and chip != base.chip:
+        raise UsageError(
+            f"'{file}' is for {chips.get(chip).name}, and '{base.source}' for "
+            f"{chips.get(base.chip).name}."
+        )
+
+
+def _own_image(base: Build, elf: Build) -> Build | None:
+    """The build as it is, where an ELF file is its own and its image does not say of which it is.
+
+    Such builds make their images in ways of their own; that of ESP-IDF says it by a hash.
+    """
+    app = base.part(Role.APP)
+    if app is None or base.elf is None or not Path(base.elf).samefile(elf.source):
+        return None
+    info = image_info(app.data)
+    if info is not None and info.app is not None:
+        return None
+    return base.noting(f"The build's own image of it is taken: '{app.name}'.")
+
+
 def _with_given(build: Build, given: Given) -> Build:
     if given.bootloader is not None:
         part = loose.read_bootloader(given.bootloader)
+        _refuse_other_chip(build, given.bootloader, chip_of([part]))
         build = replace(build.with_part(_like(part, build)), left_out="")
     if given.partition_table is not None:
         old = build.part(Role.TABLE)

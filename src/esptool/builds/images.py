@@ -175,6 +175,7 @@ def chip_of(parts: Iterable[Part]) -> str | None:
             found = None if merged is None else merged[1]
         if found is not None:
             return found.key
-    if any(part.role is Role.APP and not part.elf and is_esp8266(part.data) for part in ordered):
-        return "esp8266"
+    for part in ordered:
+        if part.role is Role.APP and not part.elf and is_esp8266(part.data):
+            return detect_chip(bytes(part.data)).key
     return None

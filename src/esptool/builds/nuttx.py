@@ -106,7 +106,11 @@ def _parts(folder: Folder, config: _Config, chip: ChipSpec, app: Part) -> list[P
     if config.on("SIMPLE_BOOT") or _boots_itself(app):
         return [replace(app, offset=boot_at)]
     table_at = number(config.get("PARTITION_TABLE_OFFSET") or DEFAULT_OFFSET, CONFIG)
-    parts = [replace(app, offset=number(config.get("KERNEL_OFFSET") or "0x10000", CONFIG))]
+    kernel_at = number(config.get("KERNEL_OFFSET") or "0x10000", CONFIG)
+    parts = [replace(app, offset=kernel_at)]
+    if config.values.get("BUILD_PROTECTED") == "y":
+        room = number(config.get("KERNEL_IMAGE_SIZE"), CONFIG)
+        parts.append(folder.part(Role.DATA, "nuttx_user.bin", kernel_at + room))
     boot, table = f"bootloader-{chip.key}.bin", f"partition-table-{chip.key}.bin"
     if folder.find(boot):
         parts.append(folder.part(Role.BOOTLOADER, boot, boot_at))

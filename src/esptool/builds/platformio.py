@@ -71,7 +71,7 @@ def read(path: Path) -> Build:
         notes.append("Without idedata.json, further images of the project are not known.")
     parts = [*others, replace(app, offset=_app_offset(app, others, extra))]
     chip = chip_of(parts)
-    words = words_in(app.data) if chip != "esp8266" else FlashWords()
+    words = FlashWords() if is_esp8266(app.data) else words_in(app.data)
     return Build(
         kind="PlatformIO build",
         source=str(path),
@@ -132,10 +132,11 @@ def _usual(folder: Folder) -> list[Part]:
     if folder.find("bootloader.bin"):
         part = folder.part(Role.BOOTLOADER, "bootloader.bin", None)
         key = chip_of([part])
-        if key is not None:
-            parts.append(replace(part, offset=chips.get(key).flash.bootloader_offset))
+        # Where the image does not tell, the chip that is flashed will.
+        offset = None if key is None else chips.get(key).flash.bootloader_offset
+        parts.append(replace(part, offset=offset))
     if folder.find("partitions.bin"):
-        part = folder.part(Role.TABLE, "partitions.bin", DEFAULT_OFFSET)
+        part = folder.part(Role.TABLE, "partitions.bin", _table_offset(folder.path))
         table = table_in(part.data)
         if table is None:
             raise UsageError(
@@ -153,6 +154,13 @@ def _usual(folder: Folder) -> list[Part]:
             else folder.part(Role.OTADATA, initial, otadata.offset)
         )
     return parts
+
+
+def _table_offset(path: Path) -> int:
+    """Where the table goes: as ESP-IDF's configuration says, where it lies in the build."""
+    config = path / "config" / "sdkconfig.json"
+    said = read_json(config) if config.is_file() else {}
+    return number(said.get("PARTITION_TABLE_OFFSET", DEFAULT_OFFSET), f"'{config}'")
 
 
 def _app_offset(app: Part, others: list[Part], extra: dict[str, Any]) -> int:

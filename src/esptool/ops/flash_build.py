@@ -30,7 +30,7 @@ from esptool.storage import names
 from esptool.storage.names import Span
 from esptool.storage.otadata import SIZE as OTADATA_SIZE
 from esptool.storage.otadata import OtaData, boot_order
-from esptool.storage.partition import Partition
+from esptool.storage.partition import DATA, Partition
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -192,6 +192,7 @@ class _Planner:
         checks.refuse_unfit(session, build, self.state, self.note, force=force)
         checks.judge_places(build, table, self.note, force=force)
         self._say_where(build, table)
+        self._say_what_goes(build, table)
         self._look_at_device(build, table)
         options_write, build = self._with_encryption(build, table)
         erase = tuple(self._span(name, table) for name in options.erase)
@@ -259,6 +260,21 @@ class _Planner:
             remedy=f"{self._whole_build} or give the table with --partition-table FILE and the "
             "boot loader with --bootloader FILE.",
         )
+
+    def _say_what_goes(self, build: Build, table: Table | None) -> None:
+        """Which data a merged image erases, as it fills what lies between its images."""
+        merged = build.part(Role.MERGED)
+        if merged is None or table is None or merged.offset is None:
+            return
+        gone = [
+            f"'{p.name}'"
+            for p in table.table.of_kind(DATA)
+            if merged.offset <= p.offset < merged.end and _blank_at(merged, p)
+        ]
+        if gone:
+            self.note(
+                f"The merged image is blank where there is data: it erases {', '.join(gone)}."
+            )
 
     @property
     def _whole_build(self) -> str:
@@ -405,6 +421,11 @@ class _Planner:
 
 def _offset(part: Part) -> int:
     return part.offset or 0
+
+
+def _blank_at(merged: Part, p: Partition) -> bool:
+    start = p.offset - (merged.offset or 0)
+    return not merged.data[start : start + p.size].strip(b"\xff")
 
 
 def _otadata(table: Table) -> Partition:

@@ -400,6 +400,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "image-info": ("file images", ""),
         "elf2image": ("chip files", ""),
         "merge-bin": ("file size offset format", ""),
+        "web build": ("folder file_count size", ""),
+        "web serve": ("", ""),
         "partitions": ("table_offset signature partitions problems", ""),
         "partitions build": ("file size partition_count", ""),
         "partitions check": ("table_offset valid partition_count problems", ""),

@@ -89,6 +89,9 @@ ESPTOOL: dict[str, tuple[str | None, str | None]] = {
         "--chip esp32c3 merge-bin -o out 0 text 0x1000 new.bin",
         "--chip esp32c3 merge-bin -o out 0 new.bin 16 text",
     ),
+    # tests/web has what they succeed with.
+    "web build": (None, "web build tree"),
+    "web serve": (None, "web serve tree"),
     "partitions": (f"partitions {DUMP}", "partitions --file text"),
     "partitions build": ("partitions build table.csv out", "partitions build wrong.csv out"),
     "partitions check": ("partitions check table.csv", "partitions check wrong.csv"),

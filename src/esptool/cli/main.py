@@ -55,6 +55,7 @@ ENTRIES = {
     "nvs": _entry("nvs", "Read, change and build NVS, the key-value storage."),
     "fs": _entry("fs", "Read, change and build LittleFS, FAT and SPIFFS."),
     "ports": _entry("ports", "Show the serial ports, and the boards behind them."),
+    "web": _entry("web", "Make and show this tool as a web page."),
     "version": _entry("version", "Show the version."),
     "verify-flash": _entry("verify_flash", "Compare flash with files.", ADVANCED),
     "load-ram": _entry("load_ram", "Send an image into RAM and run it.", ADVANCED),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec
@@ -17,7 +17,9 @@ from esptool.events import Level, Listener, Message, ignore
 from esptool.protocol.ext import Ext
 from esptool.protocol.opcodes import Cmd
 from esptool.protocol.packets import Response
-from esptool.transport import Port, Settings, adapt, open_port, reset
+from esptool.transport import reset
+from esptool.transport.port import Adapted, Port
+from esptool.transport.settings import Settings
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -55,11 +57,7 @@ def connect(
             reset.parse_custom(sequence)  # a mistake is not to show after the work is done
     expected = None if chip in (None, "auto") else _spec(chip)
     opened = isinstance(port, str)
-    link_port: Port = (
-        open_port(port, baud, attempts=settings.open_port_attempts)
-        if isinstance(port, str)
-        else adapt(port)
-    )
+    link_port = _port(port, baud, settings.open_port_attempts)
     try:
         link = Link(link_port, trace)
         if not opened and link_port.baud != baud:
@@ -76,6 +74,15 @@ def connect(
         if opened:
             link_port.close()
         raise
+
+
+def _port(port: str | Serial | Port, baud: int, attempts: int) -> Port:
+    """The port, opened where a name stands for it. Ours need nothing that a web page lacks."""
+    if isinstance(port, Adapted):
+        return cast("Port", port)
+    from esptool.transport import adapt, open_port
+
+    return open_port(port, baud, attempts=attempts) if isinstance(port, str) else adapt(port)
 
 
 def _spec(chip: str | ChipSpec | None) -> ChipSpec:

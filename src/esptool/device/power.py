@@ -25,7 +25,7 @@ from esptool.protocol import packets
 from esptool.protocol.ext import Capability
 from esptool.protocol.opcodes import Cmd
 from esptool.transport import reset
-from esptool.transport.ports import check_baud
+from esptool.transport.port import check_baud
 
 #: After a change of rate UARTs need a moment: mostly the first is enough.
 RATE_SETTLE_S, BAUD_SETTLE_S = 0.005, 0.05

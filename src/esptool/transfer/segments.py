@@ -62,7 +62,13 @@ def _future(data: bytes) -> Future[bytes | None]:
             return found
         if _pool is None:
             _pool = ThreadPoolExecutor(2, "deflate")
-        future = _results[data] = _pool.submit(deflate, data)
+        try:
+            future = _pool.submit(deflate, data)
+        except RuntimeError:
+            # Threads cannot be started everywhere: a web page has none.
+            future = Future()
+            future.set_result(deflate(data))
+        _results[data] = future
         while len(_results) > KEPT:
             _results.popitem(last=False)
         return future

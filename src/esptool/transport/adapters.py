@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from esptool.errors import PortError
 from esptool.serving import IN_USE
 from esptool.transport import discovery
-from esptool.transport.port import NoLinesError, Port, PortClosedError
+from esptool.transport.port import Adapted, NoLinesError, Port, PortClosedError
 
 if TYPE_CHECKING:
     import socket
@@ -62,7 +62,7 @@ def reason(e: BaseException) -> str:
     return str(e).rstrip(".")
 
 
-class SerialPort:
+class SerialPort(Adapted):
     """Any pyserial object, reached by nothing but its documented interface."""
 
     def __init__(self, serial: Serial) -> None:
@@ -449,8 +449,8 @@ def adapt(port: Serial | Port) -> Port:
 
     What is adapted already comes back as it is.
     """
-    if isinstance(port, SerialPort):
-        return port
+    if isinstance(port, Adapted):
+        return cast("Port", port)
     for kind, takes in _KINDS:
         if takes(port):
             return kind(port)

@@ -124,7 +124,7 @@ def usb_ids(port: Port) -> tuple[int | None, int | None]:
 
 def usb_device(name: str | None) -> PortInfo | None:
     """The USB device behind a port's name or URL, None where there is none or it is far away."""
-    if not name or name.startswith(("socket:", "rfc2217:")):
+    if not name or name.startswith(("socket:", "rfc2217:", "browser:")):
         return None
     names = (name, os.path.realpath(name))
     return next((p for p in all_ports() if p.device in names and p.vid is not None), None)

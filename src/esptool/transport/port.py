@@ -6,12 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from esptool.errors import PortError
+from esptool.errors import PortError, UsageError
 
 if TYPE_CHECKING:
     from serial import Serial
 
     from esptool.events import Message
+
+
+#: No UART, and no clock that feeds one, comes near this.
+MAX_BAUD = 100_000_000
 
 
 class NoLinesError(PortError):
@@ -32,6 +36,12 @@ class PortInfo:
     product: str | None = None
     serial_number: str | None = None
     location: str | None = None
+
+
+class Adapted:
+    """A port of ours, which is a `Port` already: base class of all that are."""
+
+    __slots__ = ()
 
 
 class Port(Protocol):
@@ -124,3 +134,13 @@ class Port(Protocol):
     @property
     def remarks(self) -> tuple[Message, ...]:
         """What a simulated chip has to say, oldest first; each remark is given out once."""
+
+
+def check_baud(baud: int) -> None:
+    """Refuse what is no rate.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not 0 < baud <= MAX_BAUD:
+        raise UsageError(f"{baud} is no baud rate.", remedy="Common ones are 115200 and 921600.")

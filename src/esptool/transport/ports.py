@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 from esptool.errors import PortError, UsageError
 from esptool.transport.adapters import RAISED, SerialPort, adapt, reason
 from esptool.transport.port import Port
-
-#: No UART, and no clock that feeds one, comes near this.
-MAX_BAUD = 100_000_000
+from esptool.transport.port import check_baud as check_baud
 
 
 def open_port(
@@ -74,16 +72,6 @@ def check_url(url: str) -> None:
             remedy=f"Write {scheme}://HOST:PORT with a number from 1 to 65535; "
             f"{scheme}://[ADDRESS]:PORT for IPv6.",
         )
-
-
-def check_baud(baud: int) -> None:
-    """Refuse what is no rate.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if not 0 < baud <= MAX_BAUD:
-        raise UsageError(f"{baud} is no baud rate.", remedy="Common ones are 115200 and 921600.")
 
 
 def _open_once(url: str, baud: int, exclusive: bool, keep_all: bool) -> Port:

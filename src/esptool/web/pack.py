@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python of a page: our package and the standard library, without what no page needs."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+#: Rooms of `esptool` that work in a page: no command line, no terminal, no socket, no thread.
+ROOMS = (
+    *("__init__", "_version", "errors", "events", "files", "lazily", "locking", "records"),
+    *("sizes", "textfile", "chips", "device", "image", "ops", "protocol", "storage", "stubs"),
+    *("transfer", "transport", "virtual"),
+)
+#: Of the page's own room, what runs inside it.
+PAGE = ("__init__", "board", "engine", "glue", "improv", "manifest")
+#: Inside the rooms, what needs other programs or libraries. LittleFS is compiled code.
+LEFT_OUT = (
+    *("esptool/stubs/public", "esptool/virtual/genuine"),
+    *("esptool/virtual/handlers", "esptool/virtual/server", "espefuse/cli", "espefuse/efuse"),
+)
+#: Of the standard library, what nothing in a page imports.
+_NEVER = frozenset(
+    (
+        *("antigravity", "bdb", "cProfile", "cmd", "code"),
+        *("compileall", "concurrent.interpreters", "curses", "dbm", "doctest", "ensurepip"),
+        *("filecmp", "fileinput", "ftplib", "getpass", "http.cookiejar", "http.cookies"),
+        *("http.server", "idlelib", "imaplib", "mailbox", "mailcap", "multiprocessing"),
+        *("netrc", "nntplib", "optparse", "pdb", "pickletools", "plistlib"),
+        *("poplib", "profile", "pstats", "pty", "pydoc", "pydoc_data"),
+        *("pyclbr", "sched", "smtplib", "socketserver", "sqlite3", "statistics"),
+        *("tabnanny", "tarfile", "this", "timeit", "tkinter", "trace"),
+        *("tty", "turtle", "turtledemo", "unittest", "venv", "wave"),
+        *("webbrowser", "wsgiref", "xml", "xmlrpc", "zipapp", "zoneinfo"),
+        *("_pyrepl", "_pydatetime", "_pydecimal", "_pyio", "email.mime", "logging.handlers"),
+        *("logging.config", "html", "json.tool", "lib2to3", "modulefinder", "nturl2path"),
+        *("pathlib.types", "symtable", "rlcompleter", "colorsys", "getopt", "chunk"),
+    )
+)
+
+
+def engine(source: Path) -> bytes:
+    """The archive of our modules below `source`, a folder with `esptool` and `espefuse`."""
+    return _zipped((name, path.read_bytes()) for name, path in _ours(source))
+
+
+def _ours(source: Path) -> Iterator[tuple[str, Path]]:
+    for package in ("esptool", "espefuse"):
+        for path in sorted((source / package).rglob("*")):
+            name = path.relative_to(source).as_posix()
+            if path.suffix in (".py", ".json") and path.is_file() and _belongs(name):
+                yield name, path
+
+
+def _belongs(name: str) -> bool:
+    plain = name.removesuffix(".py")
+    if any(plain == out or plain.startswith(f"{out}/") for out in LEFT_OUT):
+        return False
+    parts = plain.split("/")
+    if parts[0] != "esptool":
+        return True
+    return parts[1] in ROOMS or (parts[1] == "web" and len(parts) == 3 and parts[2] in PAGE)
+
+
+def library(archive: Path) -> bytes:
+    """The standard library of the page's Python, trimmed."""
+    with zipfile.ZipFile(archive) as given:
+        return _zipped(
+            (entry.filename, given.read(entry))
+            for entry in given.infolist()
+            if not entry.is_dir() and _is_used(entry.filename)
+        )
+
+
+def _is_used(name: str) -> bool:
+    module = name.removesuffix(".py").replace("/", ".")
+    return not any(module == never or module.startswith(f"{never}.") for never in _NEVER)
+
+
+def _zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """An archive that is the same for the same content, whenever it is made."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files:
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, 9)
+    return out.getvalue()

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server that shows a built page and lends it boards, behind a stand-in for `navigator.serial`.
+
+The stand-in (`stand_in.js`) has the interface of Web Serial; bytes, rates and lines go over HTTP to
+a port of ours that is opened here: a virtual board, or whatever a URL names.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from esptool.errors import FatalError
+from esptool.transport import Port, open_port
+from esptool.web.serve import Handler, Server
+
+STAND_IN = Path(__file__).with_name("stand_in.js")
+_SLICE_S = 0.05
+
+
+class Cable:
+    """A port that the page may choose: the URL of a board, and how its USB device looks."""
+
+    def __init__(self, url: str, vid: int = 0x10C4, pid: int = 0xEA60) -> None:
+        self.url = url
+        self.info = {"usbVendorId": vid, "usbProductId": pid}
+        self.port: Port | None = None
+        #: Rates and bytes to the board, for what a test wants to know.
+        self.rates: list[int] = []
+        self.sent = 0
+        self.lock = threading.RLock()
+
+    def open(self, baud: int) -> None:
+        with self.lock:
+            self.rates.append(baud)
+            if self.port is None:
+                self.port = open_port(self.url, baud)
+            else:
+                self.port.baud = baud
+                if not self.port.is_open:
+                    self.port.open()
+
+    def close(self) -> None:
+        """The page closes it; the board keeps its power, as one on a cable does."""
+
+    def lost(self) -> None:
+        with self.lock:
+            if self.port is not None:
+                self.port.release()
+
+
+class BoardHandler(Handler):
+    """Files, and the boards below `/-/`."""
+
+    server: BoardServer  # type: ignore[assignment]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        _, _, op, number = self.path.split("/")
+        try:
+            answer = self._do(op, int(number), body)
+        except FatalError as e:
+            if op in ("write", "lines"):
+                self.server.cables[int(number)].lost()
+            answer = {"error": e.message}
+        self._answer(answer)
+
+    def _do(self, op: str, number: int, body: bytes) -> Any:
+        server = self.server
+        if op == "offered":
+            return [server.offered, server.cables[server.offered].info]
+        if op == "ports":
+            return [[i, cable.info] for i, cable in enumerate(server.cables)]
+        cable = server.cables[number]
+        if op == "open":
+            cable.open(json.loads(body)["baud"])
+        elif op == "close":
+            cable.close()
+        else:
+            assert cable.port is not None
+            if op == "write":
+                cable.sent += len(body)
+                cable.port.send(body)
+            elif op == "lines":
+                cable.port.set_lines(*json.loads(body))
+        return None
+
+    def _answer(self, value: Any) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self) -> None:
+        if not self.path.startswith("/-/read/"):
+            super().do_GET()
+            return
+        # What the board says, as a stream that ends with the connection.
+        cable = self.server.cables[int(self.path.split("/")[3])]
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Connection", "close")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with suppress(OSError):
+            self._pump(cable)
+
+    def _pump(self, cable: Cable) -> None:
+        import select
+
+        self.connection.setblocking(True)
+        while True:
+            # The page hangs up when it closes the port.
+            if select.select([self.connection], [], [], 0)[0]:
+                return
+            port = cable.port
+            try:
+                data = port.receive(_SLICE_S) if port is not None else b""
+            except FatalError:
+                cable.lost()
+                self.wfile.write(b"0\r\n\r\n")
+                return
+            if data:
+                self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+                self.wfile.flush()
+
+
+class BoardServer(Server):
+    """The page and its boards; `offer` says what the visitor will choose next."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder, 0, BoardHandler)
+        self.cables: list[Cable] = []
+        self.offered = 0
+
+    def offer(self, cable: Cable) -> Cable:
+        """Plug a board in, and let it be the one that is chosen."""
+        self.cables.append(cable)
+        self.offered = len(self.cables) - 1
+        return cable

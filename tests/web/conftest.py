@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A page as `esptool web build` makes it, in one browser for all tests."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from esptool.virtual import find_board
+from esptool.web.build import build
+from tests.support.apps import app
+from tests.web.bridge import STAND_IN, BoardServer
+
+CHROMIUM = "/usr/bin/chromium"
+#: Nothing is asked of the network, which tests have none of.
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+#: How long a step may take on a busy machine before it is taken for hung.
+PATIENCE_MS = 240_000
+CHIPS = ("esp32", "esp32c3", "esp32s3", "esp32c6")
+FAMILIES = {"esp32": "ESP32", "esp32c3": "ESP32-C3", "esp32s3": "ESP32-S3", "esp32c6": "ESP32-C6"}
+APP_AT = 0x10000
+
+
+def firmware(chip: str, version: str = "1.0") -> bytes:
+    return app(chip, version=version, size=60_000)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project's folder: a manifest of ESP Web Tools and the files that it names."""
+    folder = tmp_path_factory.mktemp("project")
+    builds = []
+    for chip in CHIPS:
+        (folder / f"{chip}.bin").write_bytes(firmware(chip))
+        parts = [{"path": f"{chip}.bin", "offset": APP_AT}]
+        builds.append({"chipFamily": FAMILIES[chip], "parts": parts})
+    manifest = {"name": "Demo", "version": "1.0", "builds": builds}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "flasher"
+    build(str(folder), manifest_file=str(project / "manifest.json"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(site: Path) -> Iterator[BoardServer]:
+    with serving(site) as running:
+        yield running
+
+
+@contextmanager
+def serving(site: Path) -> Iterator[BoardServer]:
+    running = BoardServer(str(site))
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield running
+    finally:
+        running.shutdown()
+        running.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A visitor's browser, whose boards are those of the server."""
+    made = browser.new_context()
+    made.set_default_timeout(PATIENCE_MS)
+    made.add_init_script(STAND_IN.read_text())
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def tab(context: BrowserContext, server: BoardServer) -> Page:
+    """The installer, loaded once; what it complains of is kept in `page.complaints`."""
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.complaints = complaints  # type: ignore[attr-defined]
+    page.goto(server.url)
+    return page
+
+
+@pytest.fixture
+def page(tab: Page) -> Page:
+    """The installer at its first step."""
+    if tab.locator("body[data-step=failed]").count():
+        tab.get_by_role("button", name="Start over").click()
+    elif tab.locator("body[data-step=intro]").count() == 0:
+        tab.reload()
+    tab.wait_for_selector("body[data-step=intro]")
+    return tab
+
+
+@pytest.fixture
+def flash_of() -> Callable[[str, int, int], bytes]:
+    def read(name: str, address: int, size: int) -> bytes:
+        return find_board(name).nor.cells.read(address, size)
+
+    return read

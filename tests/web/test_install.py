@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The installer in a browser, on boards that a stand-in for Web Serial reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.web.bridge import BoardServer, Cable
+from tests.web.conftest import APP_AT, CHIPS, firmware
+
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(900)]
+ReadFlash = Callable[[str, int, int], bytes]
+
+
+def step(page: Page, *names: str) -> str:
+    """Wait for one of the steps; gives its name."""
+    page.wait_for_selector(", ".join(f"body[data-step={name}]" for name in (*names, "failed")))
+    found = page.locator("body").get_attribute("data-step") or ""
+    assert found in names, page.inner_text("#step") + logged(page)
+    return found
+
+
+def logged(page: Page) -> str:
+    return page.locator("#log").text_content() or ""
+
+
+def connect(page: Page, *then: str) -> None:
+    page.get_by_role("button", name="Connect", exact=True).click()
+    step(page, *(then or ("offer",)))
+
+
+def install(page: Page) -> tuple[int, int]:
+    """Install; bytes that were sent and all bytes."""
+    page.get_by_role("button", name="Install").click()
+    step(page, "done")
+    result = page.locator("#result")
+    sent, size = (result.get_attribute(f"data-{name}") for name in ("sent", "size"))
+    page.get_by_role("button", name="Another board").click()
+    return int(sent or 0), int(size or 0)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_a_manifest_puts_the_right_build_on_each_chip(
+    page: Page, server: BoardServer, flash_of: ReadFlash, chip: str
+) -> None:
+    cable = server.offer(Cable(f"virtual://{chip}?name=web-{chip}"))
+    connect(page)
+    sent, size = install(page)
+    wanted = firmware(chip)
+    assert flash_of(f"web-{chip}", APP_AT, len(wanted)) == wanted
+    assert 0 < sent <= size == len(wanted)
+    assert 921600 in cable.rates
+
+
+def test_an_update_with_one_changed_sector_sends_only_that(
+    page: Page, server: BoardServer, site: Path, flash_of: ReadFlash
+) -> None:
+    server.offer(Cable("virtual://esp32c3?name=web-update"))
+    connect(page)
+    install(page)
+    changed = bytearray(firmware("esp32c3"))
+    changed[0x3000:0x3100] = bytes(reversed(changed[0x3000:0x3100]))
+    served = site / "firmware" / "esp32c3.bin"
+    before = served.read_bytes()
+    served.write_bytes(changed)
+    try:
+        connect(page)
+        sent, size = install(page)
+    finally:
+        served.write_bytes(before)
+    assert flash_of("web-update", APP_AT, len(changed)) == changed
+    assert (sent, size) == (4096, len(changed))
+
+
+def test_a_cable_pulled_in_mid_write_is_taken_up_again(
+    page: Page, server: BoardServer, flash_of: ReadFlash
+) -> None:
+    # Beyond the upload of the stub, within the firmware.
+    cable = server.offer(Cable("virtual://esp32s3?name=web-cable&fault=drop:36000,away:0.3"))
+    connect(page)
+    sent_before = cable.sent
+    install(page)
+    wanted = firmware("esp32s3")
+    assert flash_of("web-cable", APP_AT, len(wanted)) == wanted
+    assert sent_before < 36000 < cable.sent
+    assert "Lost the connection" in logged(page)
+
+
+def test_a_chip_that_the_firmware_is_not_made_for_is_refused_before_anything_is_written(
+    page: Page, server: BoardServer, flash_of: ReadFlash
+) -> None:
+    server.offer(Cable("virtual://esp32h2?name=web-wrong"))
+    connect(page, "failed")
+    told = page.inner_text("#step")
+    assert "Demo has no firmware for ESP32-H2" in told
+    assert "ESP32, ESP32-C3, ESP32-S3, ESP32-C6" in told
+    assert set(flash_of("web-wrong", 0, 0x20000)) == {0xFF}
+
+
+def test_a_virtual_board_in_the_page_needs_no_server(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("button", name="Try it on a virtual board").click()
+    page.get_by_label("Chip").select_option("esp32c6")
+    connect(page)
+    assert "ESP32-C6" in page.inner_text("#step")
+    _sent, size = install(page)
+    assert size == len(firmware("esp32c6"))
+    assert [url.rsplit("/", 1)[1] for url in asked] == ["esp32c6.bin"]
+
+
+def test_the_page_has_had_nothing_to_complain_of(page: Page) -> None:
+    """Neither its policy nor a hash has stopped anything in all that was done before."""
+    assert page.complaints == []  # type: ignore[attr-defined]

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+// The installer: one step at a time, each with one thing to do.
+
+import { byId, el, hex, kib, logLine, seconds } from './dom.js';
+import { Engine } from './engine.js';
+import { Link } from './serial.js';
+import { NO_ANSWER, NO_PORT, support } from './support.js';
+
+const BAUD = 921600;
+const step = byId('step');
+const engine = new Engine();
+const state = { site: null, manifest: null, text: null, base: null, files: [], facts: null, link: null };
+let ready;
+let onProgress = () => {};
+
+engine.addEventListener('engine', ({ detail }) => {
+  const line = logLine(detail);
+  if (line !== null) log(line);
+  if (detail.event === 'progress') onProgress(detail);
+  if (detail.event === 'connecting' && !detail.done && detail.attempt > 1) say(`The board does not answer yet (attempt ${detail.attempt}).`);
+});
+
+function log(line) {
+  const box = byId('log');
+  box.append(`${line}\n`);
+  box.scrollTop = box.scrollHeight;
+}
+
+function say(text) {
+  byId('status').textContent = text;
+}
+
+/** Shows a step and puts the focus on its heading, so that whoever listens hears it. */
+function show(name, title, ...content) {
+  document.body.dataset.step = name;
+  const heading = el('h2', { id: 'step-title', tabIndex: -1 }, title);
+  step.replaceChildren(heading, ...content.flat().filter(Boolean));
+  say('');
+  if (name !== 'intro' || state.begun) heading.focus();
+  state.begun = true;
+}
+
+function button(text, act, kind = '') {
+  return el('button', { type: 'button', className: kind, onclick: act }, text);
+}
+
+const rows = (...children) => el('div', { className: 'row' }, ...children);
+const items = (texts) => el('ul', {}, ...texts.map((text) => el('li', {}, text)));
+
+// --- where the firmware comes from ---------------------------------------------------------------
+
+async function loadManifest() {
+  const asked = new URLSearchParams(location.search).get('manifest');
+  const address = asked ?? state.site.manifest;
+  if (!address) return;
+  state.base = new URL(address, location.href);
+  const answer = await fetch(state.base);
+  if (!answer.ok) throw new Error(`The manifest ${address} cannot be loaded: ${answer.status} ${answer.statusText}.`);
+  state.text = await answer.text();
+}
+
+function name() {
+  if (!state.manifest) return state.site.title ?? 'your firmware';
+  return [state.manifest.name, state.manifest.version].filter(Boolean).join(' ');
+}
+
+async function partsForChip() {
+  if (state.files.length) return state.files.map((file) => [file.offset, file.data, file.name]);
+  const wanted = await engine.call('parts_for_chip', { text: state.text });
+  return Promise.all(wanted.map(async ({ path, offset }) => {
+    const answer = await fetch(new URL(path, state.base));
+    if (!answer.ok) throw new Error(`${path} cannot be loaded: ${answer.status} ${answer.statusText}.`);
+    return [offset, new Uint8Array(await answer.arrayBuffer()), path.split('/').pop()];
+  }));
+}
+
+// --- steps ------------------------------------------------------------------------------------------
+
+function intro() {
+  const { serial, why } = state.support;
+  const own = !state.text;
+  show(
+    'intro',
+    own ? 'Choose a file, then connect a board' : `Put ${name()} on a board`,
+    own ? fileChooser() : el('p', {}, `For ${state.manifest.families.join(', ')}. Plug the board into a USB port of this computer.`),
+    why && el('p', { className: 'notice' }, why),
+    rows(
+      serial && button('Connect', connect, 'first'),
+      button('Try it on a virtual board', chooseVirtual),
+    ),
+  );
+}
+
+function fileChooser() {
+  const list = el('ul', {});
+  const draw = () => list.replaceChildren(...state.files.map((file) => el('li', {}, `${file.name}, ${kib(file.data.length)}, at ${hex(file.offset)}`)));
+  const input = el('input', { type: 'file', id: 'file', multiple: true, onchange: () => take(input.files) });
+  const box = el(
+    'div',
+    { className: 'drop' },
+    el('p', {}, el('label', { htmlFor: 'file' }, 'A merged image or a bundle, dropped here or chosen:')),
+    input,
+  );
+  async function take(files) {
+    try {
+      for (const file of files) {
+        const data = new Uint8Array(await file.arrayBuffer());
+        await ready;
+        for (const part of await engine.call('dropped', { data, name: file.name })) {
+          state.files.push({ ...part, data: part.size === data.length ? data : data.slice(part.start, part.start + part.size) });
+        }
+      }
+      draw();
+      say('');
+    } catch (error) {
+      say(`${error.message} ${error.remedy ?? ''}`);
+    }
+  }
+  box.ondragover = (event) => { event.preventDefault(); box.classList.add('over'); };
+  box.ondragleave = () => box.classList.remove('over');
+  box.ondrop = (event) => { event.preventDefault(); box.classList.remove('over'); take(event.dataTransfer.files); };
+  draw();
+  return [box, list];
+}
+
+async function connect() {
+  let port;
+  try {
+    port = await state.support.serial.requestPort();
+  } catch (error) {
+    if (error.name !== 'NotFoundError') throw error;
+    show('no-port', 'No port was chosen', items(NO_PORT), rows(button('Choose a port', connect, 'first'), button('Back', intro)));
+    return;
+  }
+  state.link = new Link(state.support.serial, port);
+  await call('serial');
+}
+
+function chooseVirtual() {
+  const select = el('select', { id: 'virtual' }, ...state.virtual.map(([key, text]) => el('option', { value: key }, text)));
+  show(
+    'virtual',
+    'A virtual board',
+    el('p', {}, 'It is simulated in this page: all works as with a real one, and nothing can break.'),
+    el('label', { className: 'field', htmlFor: 'virtual' }, 'Chip', select),
+    rows(button('Connect', () => { state.link = null; call(`virtual://${select.value}?stub=model`); }, 'first'), button('Back', intro)),
+  );
+}
+
+async function call(port) {
+  show('connecting', 'Connecting', el('progress', { ariaLabel: 'Connecting' }), rows(button('Cancel', () => engine.stop())));
+  try {
+    await ready;
+    if (state.link) engine.lend(state.link);
+    state.port = port;
+    state.facts = await engine.call('connect', { port, baud: BAUD });
+    await offer();
+  } catch (error) {
+    await failed(error, ['ConnectError', 'LinkTimeoutError'].includes(error.kind) ? NO_ANSWER : []);
+  }
+}
+
+async function offer() {
+  const facts = state.facts;
+  if (state.text) await engine.call('parts_for_chip', { text: state.text });
+  else if (!state.files.length) throw new Error('No file was chosen.');
+  const facts_ = [
+    ['Board', facts.description ?? facts.name],
+    ['Flash', facts.flash_size],
+    ['MAC address', facts.mac],
+  ].filter(([, value]) => value);
+  const erase = el('input', { type: 'radio', name: 'how', value: 'erase' });
+  const keep = el('input', { type: 'radio', name: 'how', value: 'keep', checked: true });
+  show(
+    'offer',
+    `Install ${name()}?`,
+    el('dl', {}, ...facts_.flatMap(([key, value]) => [el('dt', {}, key), el('dd', {}, value)])),
+    (facts.secure_boot || facts.flash_encryption) && el('p', { className: 'notice' }, 'The security features of this chip are on. Firmware that is not made for it is refused, or does not start.'),
+    el(
+      'fieldset',
+      {},
+      el('legend', {}, 'What is on the board now'),
+      el('label', { className: 'choice' }, keep, el('span', {}, 'Update: settings stay, and only what is new is sent')),
+      el('label', { className: 'choice' }, erase, el('span', {}, 'Erase everything first: settings and files are lost')),
+    ),
+    rows(button('Install', () => install(erase.checked), 'first'), button('Cancel', leave)),
+  );
+}
+
+async function install(erase) {
+  const bar = el('progress', { max: 1, ariaLabel: 'Progress' });
+  const text = el('p', { id: 'progress-text' }, 'Getting ready...');
+  show('installing', `Installing ${name()}`, bar, text, el('p', { className: 'quiet' }, 'Leave the board plugged in and this page open.'), rows(button('Stop', () => engine.stop(), 'danger')));
+  let told = 0;
+  onProgress = (event) => {
+    bar.value = event.total ? event.done / event.total : 0;
+    const left = event.seconds_left === null ? '' : `, about ${seconds(event.seconds_left)} left`;
+    text.textContent = `${event.action}: ${Math.round(bar.value * 100)} %${left}`;
+    // A screen reader is told each quarter, not each step.
+    const quarter = Math.floor(bar.value * 4);
+    if (quarter !== told) { told = quarter; say(`${quarter * 25} % done`); }
+  };
+  try {
+    const parts = await partsForChip();
+    state.result = await engine.call('install', { parts, erase });
+    await engine.call('reset');
+    await done();
+  } catch (error) {
+    await failed(error, []);
+  } finally {
+    onProgress = () => {};
+  }
+}
+
+async function done() {
+  const { size, sent, seconds: took, files } = state.result;
+  const known = files.some((file) => file.action !== 'written');
+  const saved = known ? ` Only ${kib(sent)} had to be sent: the rest was there already.` : '';
+  show(
+    'done',
+    'Installed',
+    el('p', { className: 'good' }, `${name()} is on the board and was verified.`),
+    el('p', { id: 'result', 'data-sent': sent, 'data-size': size }, `${kib(size)} in ${took.toFixed(1)} seconds.${saved} The board has started it.`),
+    rows(button('Another board', again, 'first')),
+  );
+}
+
+async function failed(error, advice) {
+  log(error.message);
+  // So that the port is free for another program, or the next try.
+  try { await engine.call('disconnect'); } catch { /* it is gone already */ }
+  const words = [error.remedy, ...advice].filter(Boolean).flatMap((text) => text.split('\n'));
+  show(
+    'failed',
+    error.kind === 'Cancelled' ? 'Stopped' : 'That did not work',
+    el('p', { className: 'bad', id: 'failure' }, error.message),
+    words.length > 0 && items(words),
+    rows(button('Try again', () => (state.port ? call(state.port) : intro()), 'first'), button('Start over', intro)),
+  );
+}
+
+async function leave() {
+  await engine.call('disconnect');
+  intro();
+}
+
+function again() {
+  state.facts = state.link = state.port = null;
+  intro();
+}
+
+// --- begin --------------------------------------------------------------------------------------------
+
+async function begin() {
+  state.support = await support();
+  state.site = await (await fetch('site.json')).json();
+  if (!state.support.engine) {
+    show('unsupported', 'This browser cannot do it', el('p', { className: 'notice' }, state.support.why));
+    return;
+  }
+  ready = engine.start(state.site);
+  ready.catch(() => {});
+  await loadManifest();
+  const version = await ready;
+  state.virtual = await engine.call('virtual_chips');
+  if (state.text) state.manifest = await engine.call('manifest', { text: state.text });
+  for (const remark of state.manifest?.remarks ?? []) log(remark);
+  document.title = byId('title').textContent = `Install ${name()}`;
+  byId('version').textContent = `esptool ${version}.`;
+  intro();
+  performance.mark('usable');
+}
+
+begin().catch((error) => {
+  log(error.message);
+  show('failed', 'The page could not be made ready', el('p', { className: 'bad', id: 'failure' }, error.message), error.remedy && el('p', {}, error.remedy), rows(button('Load it again', () => location.reload(), 'first')));
+});

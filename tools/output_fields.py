@@ -51,6 +51,13 @@ OBJECTS: dict[str, Fields] = {
         "error": ("text?", "Why nothing, or no more, is known."),
         "error_code": ("text?", "Code of that error."),
     },
+    "finding": {
+        "code": ("text", "What kind of finding it is; it stays."),
+        "level": ("text", "`ok`, `note`, `warning` or `problem`."),
+        "text": ("text", "A sentence for a person."),
+        "remedy": ("text?", "What to do about it."),
+        "operands": ("object", "What the sentences name."),
+    },
     "message": {
         "level": ("text", "`note`, `hint`, `warning` or `error`."),
         "text": ("text", "A sentence for a person; it may change in any version."),
@@ -248,6 +255,8 @@ FIELDS: Fields = {
     "parts": ("[part]", "The images of a build, in the order in which they are written."),
     "erase": ("[erased]", "Partitions that are erased first."),
     "ports": ("[port]", "Serial ports."),
+    "verdict": ("text", "Level of the worst finding."),
+    "findings": ("[finding]", "What the doctor found, in order."),
     "device": ("device", "The device that the command worked with, where it had one."),
     "address": ("int", "Offset in flash, or address in memory."),
     "core_dump": ("core_dump", "The core dump."),
@@ -397,6 +406,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "coredump elf": ("where file size", ""),
         "version": ("", ""),
         "ports": ("ports", ""),
+        "doctor": ("verdict findings", ""),
         "image-info": ("file images", ""),
         "elf2image": ("chip files", ""),
         "merge-bin": ("file size offset format", ""),
@@ -483,6 +493,7 @@ EVENTS: dict[str, tuple[str, Fields]] = {
             "address~": ("int", "Offset in flash, or address in memory."),
             "size~": ("int", "Bytes that it is about."),
             "file~": ("text?", "The file."),
+            "what~": ("text", "What is tested."),
         },
     ),
     "progress": (
@@ -494,6 +505,10 @@ EVENTS: dict[str, tuple[str, Fields]] = {
             "total": ("int", "Bytes in all."),
             "seconds_left": ("number?", "How long it will still take; null before it is known."),
         },
+    ),
+    "finding": (
+        "`doctor`: something was found.",
+        {"finding": ("finding", "What.")},
     ),
     "plug": (
         "`ports --watch`: something was plugged in or pulled out.",
@@ -593,6 +608,7 @@ ERROR_CODES = {
     "port_busy": "Something else holds the port.",
     "baud_rate": "Port or line cannot go at this rate.",
     "no_connection": "No chip answered.",
+    "board": "Something is wrong with the board; the findings say what.",
     "wrong_board": "Another board answered than --mac names.",
     "wrong_chip": "Another chip answered than was expected.",
     "boot_mode": "The chip answers, but is not in download mode.",

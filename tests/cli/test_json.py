@@ -82,6 +82,10 @@ ESPTOOL: dict[str, tuple[str | None, str | None]] = {
     # It writes a record a line: tests/monitor has what it succeeds with.
     "monitor": (None, "monitor /dev/no-such-port"),
     "ports": ("ports", "ports --watch"),
+    "doctor": (
+        "doctor --quick virtual://esp32c3?flash=1MB&timing=virtual",
+        "doctor /dev/no-such-port",
+    ),
     "version": ("version", "version more"),
     "image-info": ("image-info new.bin", "image-info cut.bin"),
     "elf2image": ("--chip esp32c3 elf2image ram.elf", "elf2image ram.elf"),

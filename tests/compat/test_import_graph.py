@@ -109,6 +109,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"common", "connection"},
         {"params", "state", "version", "virtual_chip"},
         {"ports"},
+        {"doctor"},
         {"monitor.keyboard", "monitor.screen", "monitor.settings"},
         {"monitor.run"},
         {"monitor"},

@@ -56,6 +56,7 @@ ENTRIES = {
     "fs": _entry("fs", "Read, change and build LittleFS, FAT and SPIFFS."),
     "ports": _entry("ports", "Show the serial ports, and the boards behind them."),
     "web": _entry("web", "Make and show this tool as a web page."),
+    "doctor": _entry("doctor", "Find out why a board does not connect, and what to do."),
     "version": _entry("version", "Show the version."),
     "verify-flash": _entry("verify_flash", "Compare flash with files.", ADVANCED),
     "load-ram": _entry("load_ram", "Send an image into RAM and run it.", ADVANCED),

@@ -44,10 +44,24 @@ class LinkLostError(Exception):
     """The link was cut on purpose."""
 
 
-class _Restless(Silent):
-    """A ROM that finds no program: its watchdog starts it again and again."""
+_PANIC = (
+    b"Guru Meditation Error: Core  0 panic'ed (Illegal instruction). "
+    b"Exception was unhandled.\r\nRebooting...\r\n"
+)
+#: What an application says before it is started anew, and the cause that the ROM gives then.
+_LOOPS = {
+    "reset-loop": (b"", bootlog.WATCHDOG),
+    "brownout-loop": (b"\r\nBrownout detector was triggered\r\n\r\n", bootlog.BROWNOUT),
+    "panic-loop": (_PANIC, bootlog.SOFTWARE),
+}
 
-    def __init__(self, board: Board) -> None:
+
+class _Restless(Silent):
+    """A ROM that finds no program, or an application that does not get far: it starts anew, again
+    and again."""
+
+    def __init__(self, board: Board, cause: bootlog.Cause = bootlog.WATCHDOG) -> None:
+        self.cause = cause
         self._now = board.moment
         self._due = self._now() + _BOOT_AGAIN_S
 
@@ -162,7 +176,7 @@ class Board:
         """Let happen what is due by now: EN has risen, the watchdog bites."""
         self.lines.settle()
         if isinstance(program := self.soc.program, _Restless) and program.pending_s() <= 0:
-            self._boot(False, bootlog.WATCHDOG)
+            self._boot(self._strap(False), program.cause)
         if self.watchdog is not None:
             self.watchdog.settle()
 
@@ -171,8 +185,15 @@ class Board:
         return waits if self.watchdog is None else min(waits, self.watchdog.pending_s())
 
     def _boot_by_strap(self, io0_low: bool) -> None:
-        self._strapped = io0_low or self.options.boot == "download"
+        self._strapped = self._strap(io0_low)
         self._boot(self._strapped, bootlog.POWER_ON)
+
+    def _strap(self, io0_low: bool) -> bool:
+        """What the chip sees on IO0."""
+        faults = self.options.faults.board
+        if "strap-high" in faults:
+            return False
+        return io0_low or self.options.boot == "download" or "strap-low" in faults
 
     def _boot(self, download: bool, cause: bootlog.Cause) -> None:
         self.held = False
@@ -195,6 +216,11 @@ class Board:
 
     def _start_application(self) -> None:
         verdict = bootimage.load(self.soc)
+        for fault, (text, cause) in _LOOPS.items():
+            if fault in self.options.faults.board:
+                self.soc.program = _Restless(self, cause)
+                self._emit(verdict.text + text)
+                return
         self.soc.program = _Restless(self) if verdict.again else Silent()
         self._emit(verdict.text)
 
@@ -207,6 +233,9 @@ class Board:
     def _run_ram(self, entry: int) -> None:
         from esptool.virtual.ramcode import start
 
+        if "no-stub" in self.options.faults.board:
+            self.soc.program = Silent()
+            return
         start(self, entry)
 
     def _crashed(self, text: bytes) -> None:
@@ -224,7 +253,9 @@ class Board:
     def set_lines(self, dtr: bool, rts: bool) -> None:
         """The host has set DTR and RTS (True is asserted)."""
         self._run_to(self.clock.host_now())
-        self.lines.change(dtr, rts)
+        faults = self.options.faults.board
+        if "no-lines" not in faults:
+            self.lines.change(dtr, rts and "no-reset" not in faults)
 
     # --- host to chip ------------------------------------------------------------------------
 
@@ -236,6 +267,8 @@ class Board:
         """
         self._count(len(data))
         self._settle()
+        if "deaf" in self.options.faults.board:
+            return
         clock = self.clock
         if self.options.link == "uart":
             data = self._limit_in.apply(data, self.host_baud)
@@ -333,6 +366,8 @@ class Board:
 
     def _as_sent(self, data: bytes) -> bytes:
         """What the host's UART makes of bytes from the chip."""
+        if "mute" in self.options.faults.board:
+            return b""
         if self.options.link != "uart":
             return data
         if self.soc.baud and not self._same_rate(self.host_baud):

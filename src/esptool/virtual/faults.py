@@ -13,6 +13,14 @@ _RATES = ("lose", "flip", "repeat", "delay", "log")
 _ADDRESSES = ("erase", "program", "brownout", "powercut")
 _BYTES = ("drop", "reset")
 
+#: What is wrong with a board for good.
+BOARD_FAULTS = frozenset(
+    (
+        *("strap-high", "strap-low", "no-reset", "no-lines", "mute", "deaf"),
+        *("dead-flash", "no-stub", "reset-loop", "brownout-loop", "panic-loop"),
+    )
+)
+
 #: How far above its limit a line is at its edge: up to the next rate that is in use.
 EDGE = 2.2
 
@@ -20,7 +28,8 @@ EDGE = 2.2
 SYNTAX = (
     "lose:RATE, flip:RATE, repeat:RATE, delay:RATE, log:RATE, baud:LIMIT, edge:RATE, "
     "drop:BYTES, away:SECONDS, rename, reset:BYTES, erase:ADDRESS, program:ADDRESS, protect, "
-    "brownout:ADDRESS, powercut:ADDRESS, "
+    "brownout:ADDRESS, powercut:ADDRESS, strap-high, strap-low, no-reset, no-lines, mute, deaf, "
+    "dead-flash, no-stub, reset-loop, brownout-loop, panic-loop, "
     "seed:NUMBER"
 )
 
@@ -50,6 +59,11 @@ class FaultPlan:
         brownout_at: programming this address resets the chip, once, in mid-page.
         powercut_at: erasing this address resets the chip, once, with the block erased in part.
         protect: the flash's block-protect bits are set and cannot be cleared.
+        board: those of `BOARD_FAULTS`: IO0 is held ("strap-high", "strap-low"), RTS does not reach
+            EN ("no-reset"), nor DTR IO0 ("no-lines"), nothing comes from the chip ("mute") or gets
+            to it ("deaf"), the flash does not answer ("dead-flash"), code in RAM does not start
+            ("no-stub"), and the application never gets far ("reset-loop", "brownout-loop",
+            "panic-loop").
     """
 
     rates: dict[str, float] = field(default_factory=dict)
@@ -66,6 +80,7 @@ class FaultPlan:
     brownout_at: tuple[int, ...] = ()
     powercut_at: tuple[int, ...] = ()
     protect: bool = False
+    board: set[str] = field(default_factory=set)
 
     def add(self, text: str) -> None:
         """Take in one or more comma-separated faults such as `lose:1e-5,seed:3`.
@@ -107,6 +122,8 @@ class FaultPlan:
             self.seed = int(value, 0)
         elif name == "protect" and not value:
             self.protect = True
+        elif name in BOARD_FAULTS and not value:
+            self.board.add(name)
         else:
             raise ValueError(name)
 

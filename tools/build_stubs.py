@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,8 @@ from generate import firmware as firmware_facts
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware"
 OUT = ROOT / "src" / "esptool" / "stubs" / "data"
-#: Folder of the first stages in it.
-FIRST = "first"
+#: Folder of the first stages in it, and of the stubs that a debugger serves through memory.
+FIRST, MAILBOX = "first", "mailbox"
 
 STACK = 2048
 #: The first stage's.
@@ -61,6 +61,7 @@ NAND_HANDLERS = {
     0xDF: "on_nand_more",
 }
 _FIRST_OPCODE = min(NAND_HANDLERS)
+_IS_SOURCE = re.compile(r"\.([chS]|ld)$")
 #: The table begins with the word that tells the build.
 _BUILD_WORD = 4
 
@@ -118,6 +119,7 @@ class Built:
     fields: dict[str, Any]
     facts: dict[str, object]
     first: dict[str, Any]
+    mailbox: dict[str, Any] = field(default_factory=dict)
 
 
 def _run(*command: str | Path, cwd: Path | None = None) -> str:
@@ -165,8 +167,66 @@ def build(name: str, spec: ChipSpec, work: Path) -> Built:
     # Plain names and one directory, so that no path gets into the output.
     _run(gcc, *COMMON, *tools.flags, "-c", *sources, cwd=work)
     objects = [Path(s).stem + ".o" for s in sources]
+    _link(tools, objects, work)
+    plugged = "PLUGIN_START" in (work / "chip.ld").read_text()
+    if plugged:
+        _build_plugin(tools, spec, work)
+    made = _collect(name, spec, tools, work, plugged)
+    return replace(made, mailbox=build_mailbox(name, spec, work))
+
+
+def build_mailbox(name: str, spec: ChipSpec, work: Path) -> dict[str, Any]:
+    """Compile and link, in the folder of a stub that was built, the same one for a debugger: its
+    only link is memory."""
+    tools = TOOLCHAINS[spec.arch]
+    numbers = dict(re.findall(r"(\w+) = (0x\w+);", (work / "chip.ld").read_text()))
+    here = work / "mailbox"
+    shutil.copytree(
+        work, here, ignore=lambda _d, names: [n for n in names if not _IS_SOURCE.search(n)]
+    )
+    for source in FIRMWARE.glob("mailbox/*"):
+        shutil.copy(source, here)
+    place = [f"-D{key}={numbers[key]}u" for key in ("MAILBOX_START", "MAILBOX_SIZE")]
+    names = {p.name for p in (*FIRMWARE.glob("src/*.c"), *FIRMWARE.glob("mailbox/*.c"))}
+    sources = ["start.S", *sorted(names)]
     _run(
-        gcc,
+        *(tools.prefix + "gcc", *COMMON, *tools.flags, "-DMAILBOX", *place, "-c", *sources),
+        cwd=here,
+    )
+    _link(tools, [Path(s).stem + ".o" for s in sources], here)
+    parts = {part: _section(tools, "stub.elf", part, here) for part in ("text", "data")}
+    symbols = _symbols(tools, "stub.elf", here)
+    start, size = (symbols[key] for key in ("MAILBOX_START", "MAILBOX_SIZE"))
+    text, ram = symbols["TEXT_START"], symbols["RAM_START"]
+    deepest = stub_stack.read(here).deepest("main")
+    if deepest > STACK - ROM_STACK:
+        raise SystemExit(f"{name}, mailbox: the stack may get {deepest} bytes deep.")
+    for low, high in (
+        (text, text + len(parts["text"])),
+        (ram, symbols["bss_end"]),
+        (symbols["stack_top"] - STACK, symbols["stack_top"]),
+    ):
+        if start < high and low < start + size:
+            raise SystemExit(f"{name}: the mailbox overlaps {low:#x}-{high:#x}.")
+    return {
+        "entry": symbols["start"],
+        "text": base64.b64encode(parts["text"]).decode(),
+        "text_start": text,
+        "data": base64.b64encode(parts["data"]).decode(),
+        "data_start": ram,
+        "bss_start": symbols["bss_start"],
+        "ram_end": symbols["stack_top"],
+        "mailbox": start,
+        "mailbox_size": size,
+        "mailbox_break": symbols["mailbox_break"],
+        "mailbox_resume": symbols["mailbox_resume"],
+    }
+
+
+def _link(tools: Toolchain, objects: list[str], work: Path) -> None:
+    """Link `stub.elf`."""
+    _run(
+        tools.prefix + "gcc",
         *tools.flags,
         "-nostdlib",
         "-Wl,--gc-sections",
@@ -176,13 +236,9 @@ def build(name: str, spec: ChipSpec, work: Path) -> Built:
         "-o",
         "stub.elf",
         *objects,
-        *(("-lgcc",) if spec.arch is Arch.RISCV else ()),
+        *(("-lgcc",) if tools.prefix.startswith("riscv") else ()),
         cwd=work,
     )
-    plugged = "PLUGIN_START" in (work / "chip.ld").read_text()
-    if plugged:
-        _build_plugin(tools, spec, work)
-    return _collect(name, spec, tools, work, plugged)
 
 
 def _build_plugin(tools: Toolchain, spec: ChipSpec, work: Path) -> None:
@@ -377,7 +433,7 @@ def _plugin(tools: Toolchain, work: Path) -> dict[str, object]:
 def source_hash() -> str:
     """SHA-256 over all that goes into a build, names included."""
     digest = hashlib.sha256()
-    folders = ("src", "arch", "chips", "nand", "stage")
+    folders = ("src", "arch", "chips", "nand", "stage", "mailbox")
     files = [*(p for f in folders for p in FIRMWARE.glob(f"{f}/*")), *FIRMWARE.glob("*.ld")]
     for path in sorted(files):
         digest.update(f"{path.relative_to(FIRMWARE)}\n".encode() + path.read_bytes())
@@ -412,10 +468,12 @@ def build_all(names: list[str], out: Path) -> dict[str, Built]:
         for name, spec in stubs().items():
             if name in names:
                 built[name] = build(name, spec, Path(work) / name)
-    (out / FIRST).mkdir(parents=True, exist_ok=True)
+    for folder in (FIRST, MAILBOX):
+        (out / folder).mkdir(parents=True, exist_ok=True)
     for name, stub in built.items():
         (out / f"{name}.json").write_text(json.dumps(stub.fields, indent=1) + "\n")
         (out / FIRST / f"{name}.json").write_text(json.dumps(stub.first, indent=1) + "\n")
+        (out / MAILBOX / f"{name}.json").write_text(json.dumps(stub.mailbox, indent=1) + "\n")
     release = _release(OUT / "manifest.json")
     for name, stub in built.items():
         stub.facts["since_release"] = _loaded(stub.facts) - release["sizes"].get(name, 0)
@@ -492,7 +550,9 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as there:
         built = build_all(names, Path(there))
-        files = [f"{folder}{name}.json" for name in built for folder in ("", f"{FIRST}/")]
+        files = [
+            f"{folder}{name}.json" for name in built for folder in ("", f"{FIRST}/", f"{MAILBOX}/")
+        ]
         differ = [
             f
             for f in files

@@ -24,7 +24,7 @@ _BY_POINTER = {
     # The first stage: code that was sent for START. Functions of the ROM are not seen.
     "stage": re.compile(r"^place$"),
 }
-_BY_LINK = re.compile(r"(uart|usb|otg)_(available|read|room|write|flush)$")
+_BY_LINK = re.compile(r"(uart|usb|otg|mailbox)_(available|read|room|write|flush)$")
 _INDIRECT = "__indirect_call"
 #: Its pointers lead into the ROM.
 _LEAVES = "rom_call"

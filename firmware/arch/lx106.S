@@ -9,7 +9,11 @@ start:
     .align 4
     .literal_position
 1:
+#ifdef MAILBOX
+    rsil a3, 1
+#else
     rsil a3, 15
+#endif
     movi a2, stack_top - 32
     s32i a0, a2, 16
     s32i a1, a2, 20

@@ -23,7 +23,12 @@ start:
     .literal_position
 1:
     /* Windows on, user mode, no exception, interrupts off. */
+#ifdef MAILBOX
+    /* Debuggers stop a program below the level of their own interrupt only. */
+    movi a2, 0x40025
+#else
     movi a2, 0x4002F
+#endif
     wsr.ps a2
     rsync
     /* Only this frame's registers count. */

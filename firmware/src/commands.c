@@ -215,8 +215,10 @@ static bool read_ack(u32 *acknowledged)
 {
     struct frame f;
 
-    while (!rx_next(&f))
+    while (!rx_next(&f)) {
+        link_wait();
         pump();
+    }
     if (f.length != 4) {
         rx_keep();
         return false;

@@ -17,7 +17,7 @@ static const struct command_row *find(const struct command_row *row, u32 count, 
     return NULL;
 }
 
-#ifdef NAND_SPI_BASE
+#if defined(NAND_SPI_BASE) && !defined(MAILBOX)
 struct plugin_table plugin_table __attribute__((section(".data")));
 
 static APART u32 by_plugin(const struct request *r)

@@ -160,6 +160,8 @@ u32 on_read(const struct request *r)
         else if (p.sent < rd.frames && p.sent < p.next + window)
             /* A UART is always slower than the packer. */
             send_frame(p.sent++, p.next && link_active->gate && tx_is_idle());
+        else
+            link_wait();
     }
     tx_ahead(NULL, 0);
     crc32_lent = NULL;

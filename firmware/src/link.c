@@ -4,13 +4,21 @@
 
 #include "hal.h"
 
+#ifdef MAILBOX
+#include "mailbox.h"
+#endif
+
 const struct link *const links[] = {
+#ifdef MAILBOX
+    &link_mailbox,
+#else
     &link_uart,
 #ifdef USB_JTAG_BASE
     &link_usb_jtag,
 #endif
 #ifdef ROM_CDC_FILL
     &link_usb_otg,
+#endif
 #endif
 };
 const u32 link_count = COUNT(links);

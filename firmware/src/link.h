@@ -26,6 +26,14 @@ extern const struct link *const links[];
 extern const u32 link_count;
 extern const struct link *link_active;
 
+/* Nothing is to be done but to wait for the host. */
+#ifdef MAILBOX
+void mailbox_wait(void);
+#define link_wait() mailbox_wait()
+#else
+#define link_wait() ((void)0)
+#endif
+
 void links_start(void);
 void uart_set_baud(u32 present, u32 wanted);
 void uart_restore(void);

@@ -29,6 +29,7 @@ int main(void)
         pump();
         if (!rx_next(&f)) {
             writer_idle();
+            link_wait();
             continue;
         }
 #ifdef USB_JTAG_BASE

@@ -22,6 +22,7 @@ ROM_SIZE = 0x100000
 #: Least room for a stub's code, and for its data, zeroed data and stack.
 LEAST_TEXT, LEAST_DATA = 0x4000, 0xC000
 LEAST_PLUGIN = 0x1000
+LEAST_MAILBOX = 0x800
 #: The first stage lies at the end of what the stub's code may take, not further behind its start
 #: than this; its data and stack lie at the end of the stub's.
 STAGE_REACH, STAGE_TEXT, STAGE_DATA = 0x8000, 0x680, 0x1000
@@ -85,6 +86,8 @@ class Ram:
     text_size: int
     data: int
     end: int
+    mailbox: int
+    mailbox_size: int
     plugin: int | None = None
     plugin_size: int = 0
 
@@ -214,6 +217,12 @@ def _problems(chip: ChipSpec, firmware: Firmware) -> Iterator[tuple[str, object,
         if ram.text < ram.end and ram.data < ram.text + ram.text_size:
             yield f"ram.{name}", [ram.text, ram.data], "code and data overlap"
         yield from _plugin_problems(name, ram, firmware.nand)
+        if ram.mailbox % 16 or ram.mailbox_size % 32 or ram.mailbox_size < LEAST_MAILBOX:
+            yield f"ram.{name}.mailbox", [ram.mailbox, ram.mailbox_size], "is no room for buffers"
+        if not any(
+            ram.mailbox in r and ram.mailbox + ram.mailbox_size in r for r in chip.memory_map
+        ):
+            yield f"ram.{name}.mailbox", ram.mailbox, "is not in RAM"
     if firmware.usb_jtag_base is None and chip.usb.serial_jtag:
         yield "usb_jtag_base", None, "is missing, though the chip has USB-Serial/JTAG"
     if firmware.usb_jtag_base is not None and firmware.usb_jtag_base % 0x1000:
@@ -263,6 +272,8 @@ def linker(name: str, chip: ChipSpec, ram: Ram) -> str:
         f"TEXT_SIZE = {ram.text_size:#x};\n"
         f"RAM_START = {ram.data:#x};\n"
         f"RAM_END = {ram.end:#x};\n"
+        f"MAILBOX_START = {ram.mailbox:#x};\n"
+        f"MAILBOX_SIZE = {ram.mailbox_size:#x};\n"
         f"STAGE_START = {ram.text + min(ram.text_size, STAGE_REACH) - STAGE_TEXT:#x};\n"
         f"STAGE_RAM = {(ram.end & ~15) - STAGE_DATA:#x};\n"
         + (

@@ -66,6 +66,10 @@ def index(ordered: list[s.ChipSpec], facts: Path) -> str:
     retired = load_file(facts / where, facts / "shared")
     ids = {c.image_chip_id: c.key for c in ordered if c.image_chip_id is not None}
     magics = {c.rom.magic: c.key for c in ordered if c.rom.magic is not None}
+    words: dict[int, dict[int, str]] = {}
+    for chip in ordered:
+        for value in chip.debug.rom_values if chip.debug is not None else ():
+            words.setdefault(chip.debug.rom_word, {})[value] = chip.key  # type: ignore[union-attr]
     old = {number(k, where, k): v for k, v in retired["chip_ids"].items()}
     quick = s.QuickReset(
         *(max(getattr(c.reset.quick, f.name) for c in ordered) for f in fields(s.QuickReset))
@@ -81,6 +85,8 @@ def index(ordered: list[s.ChipSpec], facts: Path) -> str:
         f"BY_CHIP_ID: dict[int, str] = {ids!r}\n\n"
         "#: Words at 0x40001000, where they tell.\n"
         f"BY_MAGIC: dict[int, str] = {render_flat(magics, '')}\n\n"
+        "#: Words of the ROM that a debugger tells a chip by: address, then value.\n"
+        f"ROM_WORDS: dict[int, dict[int, str]] = {render_flat(words, '')}\n\n"
         "#: Chip ids of pre-production silicon that no release supports.\n"
         f"RETIRED_IDS: dict[int, str] = {old!r}\n\n"
         "#: Milliseconds of the first reset of a chip that is not known yet: the longest of all.\n"

@@ -45,6 +45,32 @@ BY_CHIP_ID: dict[int, str] = {
 #: Words at 0x40001000, where they tell.
 BY_MAGIC: dict[int, str] = {0xFFF0C101: "esp8266", 0xF01D83: "esp32", 0x7C6: "esp32s2"}
 
+#: Words of the ROM that a debugger tells a chip by: address, then value.
+ROM_WORDS: dict[int, dict[int, str]] = {
+    0x40001000: {
+        4293968129: "esp8266",
+        15736195: "esp32",
+        1990: "esp32s2",
+        9: "esp32s3",
+        1763790959: "esp32c3",
+        456216687: "esp32c3",
+        1216438383: "esp32c3",
+        1130455151: "esp32c3",
+        1867591791: "esp32c2",
+        2084675695: "esp32c2",
+        752910447: "esp32c6",
+        871374959: "esp32c61",
+        606167151: "esp32c61",
+        1913741423: "esp32c61",
+        285294703: "esp32c5",
+        1675706479: "esp32c5",
+        1607549039: "esp32c5",
+        3619110528: "esp32h2",
+    },
+    0x4FC01000: {2251194017: "esp32p4", 2492179: "esp32p4"},
+    0x2F801000: {1344471151: "esp32s31"},
+}
+
 #: Chip ids of pre-production silicon that no release supports.
 RETIRED_IDS: dict[int, str] = {
     4: "ESP32-S3(beta2)",

@@ -12,6 +12,7 @@ from esptool.chips.spec import (
     ChipSpec,
     Crystal,
     CrystalMethod,
+    Debug,
     Efuse,
     FieldPart,
     Flash,
@@ -180,6 +181,18 @@ CHIP = ChipSpec(
             }
         ),
         not_for_revision=0,
+    ),
+    debug=Debug(
+        rom_word=0x40001000,
+        rom_values=(0x6F51306F, 0x7C41A06F),
+        quiet_watchdogs=(
+            Step(Op.WRITE, 0x6001F064, 0x50D83AA1),
+            Step(Op.WRITE, 0x6001F048, 0x400000),
+            Step(Op.WRITE, 0x6001F064, 0),
+            Step(Op.WRITE, 0x6000809C, 0x50D83AA1),
+            Step(Op.WRITE, 0x60008084, 0),
+            Step(Op.WRITE, 0x6000809C, 0),
+        ),
     ),
     registers=frozen(
         {

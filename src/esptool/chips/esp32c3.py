@@ -12,6 +12,7 @@ from esptool.chips.spec import (
     ChipSpec,
     Crystal,
     CrystalMethod,
+    Debug,
     Efuse,
     FieldPart,
     Flash,
@@ -224,6 +225,18 @@ CHIP = ChipSpec(
         not_with_secure_boot=True,
     ),
     spi_pins=SpiPins(allowed=((0, 21),), usb=(18, 19), hd_max=None),
+    debug=Debug(
+        rom_word=0x40001000,
+        rom_values=(0x6921506F, 0x1B31506F, 0x4881606F, 0x4361606F),
+        quiet_watchdogs=(
+            Step(Op.WRITE, 0x6001F064, 0x50D83AA1),
+            Step(Op.WRITE, 0x6001F048, 0x400000),
+            Step(Op.WRITE, 0x6001F064, 0),
+            Step(Op.WRITE, 0x60020064, 0x50D83AA1),
+            Step(Op.WRITE, 0x60020048, 0x400000),
+            Step(Op.WRITE, 0x60020064, 0),
+        ),
+    ),
     registers=frozen(
         {
             "APB_CTL_DATE_S": 31,

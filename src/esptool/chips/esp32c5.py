@@ -12,6 +12,7 @@ from esptool.chips.spec import (
     ChipSpec,
     Crystal,
     CrystalMethod,
+    Debug,
     Efuse,
     FieldPart,
     Flash,
@@ -234,6 +235,18 @@ CHIP = ChipSpec(
                     text_start=0x40800000, data_start=0x40852F0C, bss_start=0x40840000
                 ),
             }
+        ),
+    ),
+    debug=Debug(
+        rom_word=0x40001000,
+        rom_values=(0x1101406F, 0x63E1406F, 0x5FD1406F),
+        quiet_watchdogs=(
+            Step(Op.WRITE, 0x60008064, 0x50D83AA1),
+            Step(Op.WRITE, 0x60008048, 0x400000),
+            Step(Op.WRITE, 0x60008064, 0),
+            Step(Op.WRITE, 0x60009064, 0x50D83AA1),
+            Step(Op.WRITE, 0x60009048, 0x400000),
+            Step(Op.WRITE, 0x60009064, 0),
         ),
     ),
     registers=frozen(

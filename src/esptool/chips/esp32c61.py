@@ -13,6 +13,7 @@ from esptool.chips.spec import (
     CpuClock,
     Crystal,
     CrystalMethod,
+    Debug,
     Efuse,
     FieldPart,
     Flash,
@@ -239,6 +240,18 @@ CHIP = ChipSpec(
             update=Bits(0x60096120, 1),
             mhz=160,
             times=4,
+        ),
+    ),
+    debug=Debug(
+        rom_word=0x40001000,
+        rom_values=(0x33F0206F, 0x2421606F, 0x7211606F),
+        quiet_watchdogs=(
+            Step(Op.WRITE, 0x60008064, 0x50D83AA1),
+            Step(Op.WRITE, 0x60008048, 0x400000),
+            Step(Op.WRITE, 0x60008064, 0),
+            Step(Op.WRITE, 0x60009064, 0x50D83AA1),
+            Step(Op.WRITE, 0x60009048, 0x400000),
+            Step(Op.WRITE, 0x60009064, 0),
         ),
     ),
     registers=frozen(

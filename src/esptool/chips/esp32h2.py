@@ -13,6 +13,7 @@ from esptool.chips.spec import (
     CpuClock,
     Crystal,
     CrystalMethod,
+    Debug,
     Efuse,
     FieldPart,
     Flash,
@@ -227,6 +228,18 @@ CHIP = ChipSpec(
             update=Bits(0x60096148, 1),
             mhz=96,
             times=3,
+        ),
+    ),
+    debug=Debug(
+        rom_word=0x40001000,
+        rom_values=(0xD7B73E80,),
+        quiet_watchdogs=(
+            Step(Op.WRITE, 0x60009064, 0x50D83AA1),
+            Step(Op.WRITE, 0x60009048, 0x400000),
+            Step(Op.WRITE, 0x60009064, 0),
+            Step(Op.WRITE, 0x6000A064, 0x50D83AA1),
+            Step(Op.WRITE, 0x6000A048, 0x400000),
+            Step(Op.WRITE, 0x6000A064, 0),
         ),
     ),
     registers=frozen(

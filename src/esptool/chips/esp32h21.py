@@ -13,6 +13,7 @@ from esptool.chips.spec import (
     CpuClock,
     Crystal,
     CrystalMethod,
+    Debug,
     Efuse,
     FieldPart,
     Flash,
@@ -209,6 +210,15 @@ CHIP = ChipSpec(
             update=Bits(0x60096148, 1),
             mhz=96,
             times=3,
+        ),
+    ),
+    debug=Debug(
+        rom_word=0x40001000,
+        rom_values=(),
+        quiet_watchdogs=(
+            Step(Op.WRITE, 0x60009064, 0x50D83AA1),
+            Step(Op.WRITE, 0x60009048, 0x400000),
+            Step(Op.WRITE, 0x60009064, 0),
         ),
     ),
     registers=frozen(

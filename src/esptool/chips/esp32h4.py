@@ -12,6 +12,7 @@ from esptool.chips.spec import (
     ChipSpec,
     Crystal,
     CrystalMethod,
+    Debug,
     Efuse,
     FieldPart,
     Flash,
@@ -244,6 +245,15 @@ CHIP = ChipSpec(
                     text_start=0x40810000, data_start=0x40842D68, bss_start=0x40830000
                 ),
             }
+        ),
+    ),
+    debug=Debug(
+        rom_word=0x40001000,
+        rom_values=(),
+        quiet_watchdogs=(
+            Step(Op.WRITE, 0x60090064, 0x50D83AA1),
+            Step(Op.WRITE, 0x60090048, 0x400000),
+            Step(Op.WRITE, 0x60090064, 0),
         ),
     ),
     registers=frozen(

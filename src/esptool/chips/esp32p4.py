@@ -12,6 +12,7 @@ from esptool.chips.spec import (
     ChipSpec,
     Crystal,
     CrystalMethod,
+    Debug,
     Efuse,
     FieldPart,
     Flash,
@@ -219,6 +220,18 @@ CHIP = ChipSpec(
         skip_revision=0x12E,
         skip_when_all_set=Bits(0x5012D034, 0x10000),
         skip_steps=(Step(Op.CLEAR_BITS, 0x501153FC, 3),),
+    ),
+    debug=Debug(
+        rom_word=0x4FC01000,
+        rom_values=(0x862E7EA1, 0x260713),
+        quiet_watchdogs=(
+            Step(Op.WRITE, 0x500C2064, 0x50D83AA1),
+            Step(Op.WRITE, 0x500C2048, 0x400000),
+            Step(Op.WRITE, 0x500C2064, 0),
+            Step(Op.WRITE, 0x500C3064, 0x50D83AA1),
+            Step(Op.WRITE, 0x500C3048, 0x400000),
+            Step(Op.WRITE, 0x500C3064, 0),
+        ),
     ),
     registers=frozen(
         {

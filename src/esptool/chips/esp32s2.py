@@ -12,6 +12,7 @@ from esptool.chips.spec import (
     ChipSpec,
     Crystal,
     CrystalMethod,
+    Debug,
     Efuse,
     FieldPart,
     Flash,
@@ -253,6 +254,21 @@ CHIP = ChipSpec(
     ),
     octal_flash=Bits(0x3F41A03C, 0x200),
     spi_pins=SpiPins(allowed=((0, 21), (26, 46)), usb=(19, 20), hd_max=None),
+    debug=Debug(
+        rom_word=0x40001000,
+        rom_values=(0x7C6,),
+        quiet_watchdogs=(
+            Step(Op.WRITE, 0x3F41F064, 0x50D83AA1),
+            Step(Op.WRITE, 0x3F41F048, 0),
+            Step(Op.WRITE, 0x3F41F064, 0),
+            Step(Op.WRITE, 0x3F420064, 0x50D83AA1),
+            Step(Op.WRITE, 0x3F420048, 0),
+            Step(Op.WRITE, 0x3F420064, 0),
+            Step(Op.WRITE, 0x3F4080AC, 0x50D83AA1),
+            Step(Op.WRITE, 0x3F408094, 0),
+            Step(Op.WRITE, 0x3F4080AC, 0),
+        ),
+    ),
     registers=frozen(
         {
             "APB_CTL_DATE_S": 31,

@@ -12,6 +12,7 @@ from esptool.chips.spec import (
     ChipSpec,
     Crystal,
     CrystalMethod,
+    Debug,
     Efuse,
     FieldPart,
     Flash,
@@ -261,6 +262,18 @@ CHIP = ChipSpec(
     ),
     octal_flash=Bits(0x6000703C, 0x200),
     spi_pins=SpiPins(allowed=((0, 21), (26, 48)), usb=(19, 20), hd_max=46),
+    debug=Debug(
+        rom_word=0x40001000,
+        rom_values=(9,),
+        quiet_watchdogs=(
+            Step(Op.WRITE, 0x6001F064, 0x50D83AA1),
+            Step(Op.WRITE, 0x6001F048, 0),
+            Step(Op.WRITE, 0x6001F064, 0),
+            Step(Op.WRITE, 0x60020064, 0x50D83AA1),
+            Step(Op.WRITE, 0x60020048, 0),
+            Step(Op.WRITE, 0x60020064, 0),
+        ),
+    ),
     registers=frozen(
         {
             "APB_CTL_DATE_S": 31,

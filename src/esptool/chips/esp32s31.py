@@ -12,6 +12,7 @@ from esptool.chips.spec import (
     ChipSpec,
     Crystal,
     CrystalMethod,
+    Debug,
     Efuse,
     FieldPart,
     Flash,
@@ -209,6 +210,18 @@ CHIP = ChipSpec(
                     text_start=0x2F001000, data_start=0x2F01CDB8, bss_start=0x2F00A000
                 ),
             }
+        ),
+    ),
+    debug=Debug(
+        rom_word=0x2F801000,
+        rom_values=(0x5023006F,),
+        quiet_watchdogs=(
+            Step(Op.WRITE, 0x20580064, 0x50D83AA1),
+            Step(Op.WRITE, 0x20580048, 0x400000),
+            Step(Op.WRITE, 0x20580064, 0),
+            Step(Op.WRITE, 0x20581064, 0x50D83AA1),
+            Step(Op.WRITE, 0x20581048, 0x400000),
+            Step(Op.WRITE, 0x20581064, 0),
         ),
     ),
     sdc=True,

@@ -11,6 +11,7 @@ from esptool.chips.spec import (
     ChipSpec,
     Crystal,
     CrystalMethod,
+    Debug,
     FieldPart,
     Flash,
     Identity,
@@ -158,6 +159,7 @@ CHIP = ChipSpec(
             }
         ),
     ),
+    debug=Debug(rom_word=0x40001000, rom_values=(0xFFF0C101,)),
     registers=frozen(
         {"ESP_OTP_MAC0": 0x3FF00050, "ESP_OTP_MAC1": 0x3FF00054, "ESP_OTP_MAC3": 0x3FF0005C}
     ),

@@ -342,6 +342,22 @@ class Usb:
     otg: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Debug:
+    """What a debugger finds, that asks no ROM.
+
+    Attributes:
+        rom_word: address of a word of the ROM that tells the chip by its values, `rom_values`, one
+            or more for each version of the ROM that is known; empty where none is.
+        quiet_watchdogs: stops the watchdogs that start with the chip or the ROM, besides those of
+            `Reset.quiet_watchdogs`.
+    """
+
+    rom_word: int
+    rom_values: tuple[int, ...]
+    quiet_watchdogs: tuple[Step, ...] = ()
+
+
 # --- stub --------------------------------------------------------------------------------------
 
 
@@ -439,6 +455,7 @@ class ChipSpec:
     octal_flash: Bits | None = None
     spi_pins: SpiPins | None = None
     flash_power_on: PowerOn | None = None
+    debug: Debug | None = None
     sdc: bool = False
     registers: Mapping[str, int] = field(default_factory=lambda: frozen({}))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from esptool import cmds, ops
 from esptool.cli import machine
+from esptool.device.connect import DEBUGGERS
 from esptool.device.facts import USB_NAMES
 from esptool.errors import ConnectError, FatalError, NotSupportedError, UsageError
 from esptool.events import Began, Event, Listener, Message, without_results
@@ -60,6 +61,13 @@ def begin(state: Globals, stub: bool) -> ESPLoader:
     options = state.options
     if state.command in SDC_COMMANDS and not options["no_stub"]:
         raise UsageError(f"{state.command} needs the ROM loader.", remedy="Add --no-stub.")
+    over_debugger = str(options["port"] or "").startswith(DEBUGGERS)
+    if over_debugger and (options["no_stub"] or state.stub_plugins):
+        what = "no ROM loader" if options["no_stub"] else "no plug-ins of the stub (NAND flash)"
+        raise UsageError(
+            f"Over a debugger there is {what}.",
+            remedy="Leave --no-stub away." if options["no_stub"] else "Use a serial port.",
+        )
     to_log(Began("connecting"))
     log.stage()
     esp = _connected(state)

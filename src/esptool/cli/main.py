@@ -138,11 +138,14 @@ OPTIONS: list[click.Parameter] = [
     ),
     Sectioned(
         ["--before"],
-        type=OldSpellingChoice(["default-reset", "usb-reset", "no-reset", "no-reset-no-sync"]),
+        type=OldSpellingChoice(
+            ["default-reset", "usb-reset", "no-reset", "no-reset-no-sync", "attach"]
+        ),
         default="default-reset",
         envvar="ESPTOOL_BEFORE",
         section=RESET_OPTIONS,
-        help="How to bring the chip into download mode.",
+        help="How to bring the chip into download mode; 'attach', over a debugger only, pauses its "
+        "program and lets it go on at the end.",
     ),
     Sectioned(
         ["--after", "-a"],

@@ -22,6 +22,7 @@ _EXAMPLE = "for instance flash=8MB, part=W25Q64JV, state=board.bin, timing=real,
 @click.option("--pty", is_flag=True, help="Serve on a new pseudo-terminal.")
 @click.option("--tcp", metavar="HOST:PORT", help="Serve raw bytes, for socket:// clients.")
 @click.option("--rfc2217", metavar="HOST:PORT", help="Serve bytes and reset lines, for rfc2217://.")
+@click.option("--gdb", metavar="HOST:PORT", help="Serve debuggers: gdb, or gdb:// clients.")
 @click.option(
     "--missing",
     is_flag=True,
@@ -35,6 +36,7 @@ def command(
     pty: bool,
     tcp: str | None,
     rfc2217: str | None,
+    gdb: str | None,
     missing: bool,
     show: bool,
 ) -> None:
@@ -47,8 +49,8 @@ def command(
         return
     if chip is None:
         raise click.UsageError("Name a chip, or ask for --list.")
-    if pty + (tcp is not None) + (rfc2217 is not None) != 1:
-        raise click.UsageError("Choose one of --pty, --tcp and --rfc2217.")
+    if pty + sum(way is not None for way in (tcp, rfc2217, gdb)) != 1:
+        raise click.UsageError("Choose one of --pty, --tcp, --rfc2217 and --gdb.")
     options = _options(chip, settings)
     if missing and options.rom is None:
         raise click.UsageError("--missing is about a chip's own ROM: add rom=FILE or rom=auto.")
@@ -60,6 +62,10 @@ def command(
         server = kinds.PtyServer(options)
     elif tcp is not None:
         server = kinds.TcpServer(options, *parse_endpoint(tcp))
+    elif gdb is not None:
+        from esptool.virtual.gdb_server import GdbServer
+
+        server = GdbServer(options, *parse_endpoint(gdb))
     else:
         assert rfc2217 is not None
         server = kinds.Rfc2217Server(options, *parse_endpoint(rfc2217))

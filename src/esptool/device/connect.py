@@ -12,7 +12,7 @@ from esptool.device.caller import IDENTIFY_ATTEMPTS, Caller, identify
 from esptool.device.link import Link, Trace
 from esptool.device.recover import recover
 from esptool.device.session import Session
-from esptool.errors import ConnectError
+from esptool.errors import ConnectError, UsageError
 from esptool.events import Level, Listener, Message, ignore
 from esptool.protocol.ext import Ext
 from esptool.protocol.opcodes import Cmd
@@ -23,6 +23,9 @@ from esptool.transport.settings import Settings
 
 if TYPE_CHECKING:
     from serial import Serial
+
+#: URLs that lead to the chip through a debugger.
+DEBUGGERS = ("gdb://", "jtag://")
 
 
 def connect(
@@ -56,6 +59,13 @@ def connect(
         if sequence:
             reset.parse_custom(sequence)  # a mistake is not to show after the work is done
     expected = None if chip in (None, "auto") else _spec(chip)
+    if isinstance(port, str) and port.startswith(DEBUGGERS):
+        return _by_debugger(port, expected, before, trace, settings, listener)
+    if before == "attach":
+        raise UsageError(
+            "A program can be paused by a debugger only.",
+            remedy="Leave '--before attach' away, or name a debugger: --port gdb://HOST:PORT.",
+        )
     opened = isinstance(port, str)
     link_port = _port(port, baud, settings.open_port_attempts)
     try:
@@ -83,6 +93,31 @@ def _port(port: str | Serial | Port, baud: int, attempts: int) -> Port:
     from esptool.transport import adapt, open_port
 
     return open_port(port, baud, attempts=attempts) if isinstance(port, str) else adapt(port)
+
+
+def _by_debugger(
+    url: str,
+    expected: ChipSpec | None,
+    before: str,
+    trace: Trace | None,
+    settings: Settings,
+    listener: Listener,
+) -> Session:
+    """A session with our stub in the memory of a debugger's target."""
+    from esptool.device.debugger import Debugger
+
+    debugger = Debugger(url, settings, listener, trace, before=before, chip=expected)
+    try:
+        debugger.begin()
+        session = Session(debugger.spec, debugger.link, settings, listener)
+        session.debugger = debugger
+        session.recognised = debugger.spec
+        session.recover = recover
+        session.adopt_stub()
+        return session
+    except BaseException:
+        debugger.close()
+        raise
 
 
 def _spec(chip: str | ChipSpec | None) -> ChipSpec:

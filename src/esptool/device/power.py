@@ -264,6 +264,10 @@ class Power:
         `uses_usb` holds the line longer; None asks the chip's data. False where the port has no
         lines, so that nothing was done; a note says so.
         """
+        if self._r.debugger is not None:
+            done = self._r.debugger.reset(lambda text: self._r.note(text, Level.INFO))
+            self._left()
+            return done
         rules = self._r.spec.reset
         mode = self._facts.usb_mode
         if rules.before_hard and not self._r.secure_download:

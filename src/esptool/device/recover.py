@@ -29,6 +29,7 @@ from esptool.transport.port import PortClosedError
 
 if TYPE_CHECKING:
     from esptool.chips.spec import ChipSpec
+    from esptool.device.debugger import Debugger
     from esptool.device.requests import Tries
     from esptool.device.session import Session
 
@@ -97,11 +98,32 @@ def recover(session: Session, before: str = "default-reset") -> None:
         ConnectError: the chip does not answer, or another one does.
         FatalError: it was lost again on the way, and the budget of the job is used up.
     """
+    if session.debugger is not None:
+        _by_debugger(session, session.debugger)
+        return
     former = _Former(session.is_stub, session.link.baud, session.flash.size, session.flash.pins)
     session.recovering = True
     try:
         with session.one_job() as tries:
             _recover(session, former, before, tries)
+    finally:
+        session.recovering = False
+
+
+def _by_debugger(session: Session, debugger: Debugger) -> None:
+    pins, size = session.flash.pins, session.flash.size
+    session.recovering = True
+    try:
+        with session.one_job() as tries:
+            while True:
+                try:
+                    debugger.take_up()
+                    session.adopt_stub()
+                    _attach_again(session, pins, size)
+                    return
+                except LineLossError:
+                    if not tries.spend():
+                        raise
     finally:
         session.recovering = False
 
@@ -268,6 +290,10 @@ def regain(session: Session, cause: FatalError, on_lost: Callable[[], None] = la
     Raises:
         FatalError: it is lost for good.
     """
+    if session.debugger is not None:
+        on_lost()
+        _by_debugger(session, session.debugger)
+        return
     vanished = isinstance(cause, PortError)
     in_loader = False
     try:

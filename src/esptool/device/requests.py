@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from esptool.chips.spec import ChipSpec, FieldPart, Op, Step
 from esptool.device.link import Link, Reply
@@ -21,6 +22,9 @@ from esptool.protocol.ext import Capability, ExtInfo
 from esptool.protocol.opcodes import Cmd, name_of
 from esptool.protocol.packets import failure
 from esptool.transport.settings import Settings
+
+if TYPE_CHECKING:
+    from esptool.device.debugger import Debugger
 
 #: A ROM that does not know a command says so as often as it has answered the request before: after
 #: SYNC eight times. They come one behind the other.
@@ -109,7 +113,10 @@ class Requester:
         sync_stub_detected: a stub was already running when the connection was made.
         has_left: a reset has taken the chip out of its loader.
         tries: the budget of the present job.
+        debugger: the way to the chip where that is no line; None where it is one.
     """
+
+    debugger: Debugger | None = None
 
     def __init__(self, spec: ChipSpec, link: Link, settings: Settings, listener: Listener) -> None:
         self.spec = spec

@@ -111,6 +111,8 @@ class Session(Requester):
 
     def close(self) -> None:
         """Close the port. The chip is left as it is."""
+        if self.debugger is not None:
+            self.debugger.close()
         self.link.port.close()
 
     def remember(self) -> None:
@@ -134,7 +136,9 @@ class Session(Requester):
     @property
     def rate_matters(self) -> bool:
         """The line is a UART whose rate can be set here: no USB of the chip's own, no socket."""
-        return self.facts.usb_mode == "uart" and not self.link.port.url.startswith("socket:")
+        if self.debugger is not None or self.link.port.url.startswith("socket:"):
+            return False
+        return self.facts.usb_mode == "uart"
 
     def change_baud(self, baud: int) -> None:
         """Set chip and port to `baud`; where that does not work, go on as before with a warning.
@@ -161,6 +165,8 @@ class Session(Requester):
             NotSupportedError: this ROM cannot change its rate.
             RateError: as `change_baud`.
         """
+        if self.debugger is not None:
+            return False
         if isinstance(wanted, str):
             return self._choose_rate()
         if wanted <= self.link.baud or wanted in self.refused_rates:
@@ -228,6 +234,8 @@ class Session(Requester):
         so and the line bears it; `loaded` and the rate of the link tell.
         """
         baud = self.wanted_baud if baud is None else baud
+        if self.debugger is not None and self.is_stub:
+            return
         if self.sync_stub_detected or self.is_stub:
             self.note("Stub flasher is already running. No upload is necessary.", Level.INFO)
             if not self.is_stub:

@@ -12,6 +12,7 @@ from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
     from esptool.device import Session
+    from esptool.device.debugger import Debugger
 
 MODES = ("hard-reset", "soft-reset", "no-reset", "no-reset-stub", "watchdog-reset")
 
@@ -28,6 +29,9 @@ def reset_chip(
     mode = mode.replace("_", "-")
     if mode in MODES[:2] or mode == "watchdog-reset":
         report.began("resetting")
+    if session.debugger is not None and mode in MODES:
+        _by_debugger(session, session.debugger, mode, report)
+        return
     if mode == "watchdog-reset" and session.spec.reset.watchdog is None:
         report.note(
             f"Watchdog hard reset is not supported on {session.spec.name}, "
@@ -57,3 +61,12 @@ def reset_chip(
             session.power.soft_reset(True)
     else:
         raise FatalError(f"Invalid reset mode: {mode}. Choose one of: {', '.join(MODES)}.")
+
+
+def _by_debugger(session: Session, debugger: Debugger, mode: str, report: Report) -> None:
+    """A debugger resets the chip, lets a program go on that was paused, or leaves it standing."""
+    if mode in ("no-reset", "no-reset-stub"):
+        report.line("Leaving the chip standing.")
+        debugger.stand()
+    else:
+        session.power.hard_reset()

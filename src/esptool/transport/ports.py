@@ -59,6 +59,10 @@ def check_url(url: str) -> None:
             remedy="Name a device such as /dev/ttyUSB0 or COM3, or leave --port away.",
         )
     scheme, colon, _rest = url.partition("://")
+    if scheme == "gdb" and colon:
+        from esptool.transport.gdb import parse_url
+
+        parse_url(url)
     if not colon or scheme not in ("socket", "rfc2217"):
         return
     try:

@@ -169,6 +169,8 @@ class IcicleCpu(Cpu):
         self._odd = (e.UnimplementedOp, e.InvalidInstruction, e.Halt)
         self._bad_loads = (e.ReadUnaligned, e.ReadUninitialized, e.AddressOverflow)
         self._bad_stores = (e.WriteUnaligned,)
+        #: What ends a run that nothing has stopped.
+        self._ends = (icicle.RunStatus.InstructionLimit, icicle.RunStatus.Breakpoint)
         riscv = arch is Arch.RISCV
         self._link = "ra" if riscv else "a0"
         first = 0 if riscv else 10 if self.windowed else 2
@@ -214,18 +216,18 @@ class IcicleCpu(Cpu):
         self._pause = True
 
     def run(self, budget: int) -> None:
-        vm, status = self._vm, self._i.RunStatus
-        loads, stores, ports = self._loads, self._stores, self.ports
+        vm, ends = self._vm, self._ends
+        loads, stores, load, store = self._loads, self._stores, self._load, self._store
         self._pause = False
         vm.icount_limit = vm.icount + budget
         while not (self._pause or self.stopped):
-            if vm.run() == status.InstructionLimit:
+            if vm.run() in ends:
                 return
             code = vm.exception_code
             if code in loads:
                 pc = vm.pc
                 access = self._decoded.get(pc) or self.access_at(pc)
-                value = ports.load(vm.exception_value, access.size)
+                value = load(vm.exception_value, access.size)
                 if access.reg != "zero":
                     vm.reg_write(access.reg, _value(access, value))
                 vm.pc = pc + access.length
@@ -233,7 +235,7 @@ class IcicleCpu(Cpu):
                 pc = vm.pc
                 access = self._decoded.get(pc) or self.access_at(pc)
                 value = 0 if access.reg == "zero" else vm.reg_read(access.reg)
-                ports.store(vm.exception_value, access.size, value & ((1 << 8 * access.size) - 1))
+                store(vm.exception_value, access.size, value & ((1 << 8 * access.size) - 1))
                 vm.pc = pc + access.length
             elif code == self._i.ExceptionCode.ExecViolation:
                 self._call()
@@ -250,6 +252,12 @@ class IcicleCpu(Cpu):
                 kind = "store" if code in self._bad_stores else "load"
                 kind = kind if code in (*self._bad_loads, *self._bad_stores) else "illegal"
                 raise crash(self.arch, kind, vm.pc, vm.exception_value)
+
+    def _load(self, address: int, size: int) -> int:
+        return self.ports.load(address, size)
+
+    def _store(self, address: int, size: int, value: int) -> None:
+        self.ports.store(address, size, value)
 
     def _step_over(self) -> None:
         """What this engine does not know is harmless, or no instruction.

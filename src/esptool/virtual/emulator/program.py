@@ -69,6 +69,8 @@ _MANY = 8
 class Program(Base):
     """A running stub. `soc.program` of a chip whose RAM code is executed."""
 
+    engines = staticmethod(engines)
+
     def __init__(
         self, soc: Soc, entry: int, engine: str | None = None, *, skip_shim: bool = True
     ) -> None:
@@ -138,7 +140,7 @@ class Program(Base):
 
     def _load(self, box: dict[str, Any], engine: str | None) -> weakref.ref[Cpu]:
         silicon, bus = self._soc.silicon, self._soc.bus
-        known = engines()
+        known = self.engines()
         wanted = engine or os.environ.get(ENGINE_VARIABLE) or next(iter(known))
         if wanted not in known:
             raise UsageError(

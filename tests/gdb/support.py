@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Virtual chips behind a GDB server, and the programs of others that speak to it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+from esptool.transport.gdb import GdbClient
+from esptool.virtual.gdb_server import GdbServer
+from esptool.virtual.options import parse_url
+
+
+@contextlib.contextmanager
+def serving(url: str) -> Iterator[GdbServer]:
+    """A virtual chip that serves debuggers meanwhile."""
+    server = GdbServer(parse_url(url))
+    thread = server.start()
+    try:
+        yield server
+    finally:
+        server.close()
+        thread.join(10)
+
+
+def port_of(server: GdbServer) -> int:
+    """The number that it listens on."""
+    return int(server.url.rpartition(":")[2])
+
+
+@contextlib.contextmanager
+def client_of(server: GdbServer) -> Iterator[GdbClient]:
+    """Our client, connected."""
+    client = GdbClient("127.0.0.1", port_of(server))
+    client.open()
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextlib.contextmanager
+def qemu() -> Iterator[GdbClient]:
+    """Debian's QEMU with a RISC-V processor that stands at its first instruction."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = "qemu-system-riscv32 -M virt -display none -serial none -monitor none -bios none -S"
+    process = subprocess.Popen([*command.split(), "-gdb", f"tcp:127.0.0.1:{port}"])
+    try:
+        client = GdbClient("127.0.0.1", port)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                client.open()
+                break
+            except Exception:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+        yield client
+        client.close()
+    finally:
+        process.kill()
+        process.wait()

@@ -165,6 +165,25 @@ def test_an_elf_file_of_zephyr_is_written_as_the_build_makes_it(
     assert program.flash() == build.flash()
 
 
+def test_of_several_builds_the_usual_one_is_taken_and_said_or_none(tmp_path: Path) -> None:
+    idf(tmp_path / "idf" / "build")
+    idf(tmp_path / "idf" / "build_s3", "esp32s3")
+    found = find_build([str(tmp_path / "idf")]).build
+    assert found.chip == "esp32c3"
+    assert any("there are also build_s3" in note for note in found.notes)
+    shapes.platformio(tmp_path / "pio", "esp32", idedata=False)
+    other = tmp_path / "pio" / ".pio" / "build" / "other"
+    put(other, {"firmware.bin": app("esp32s3"), "partitions.bin": table()})
+    found = find_build([str(tmp_path / "pio")]).build
+    assert found.source.endswith("board")
+    assert any("default_envs" in note for note in found.notes)
+    idf(tmp_path / "pio" / "build")
+    with pytest.raises(FatalError, match=r"several builds: .*board.*other"):
+        find_build([str(tmp_path / "pio")])
+    shutil.rmtree(tmp_path / "idf" / "build")
+    assert find_build([str(tmp_path / "idf")]).build.chip == "esp32s3"
+
+
 def test_what_a_merged_image_erases_on_the_way_is_told(tmp_path: Path, capsys: Capture) -> None:
     shape = shapes.arduino_merged(tmp_path)
     out = Desk(capsys, "esp32s3")("flash", shape.path, "--dry-run")

@@ -10,8 +10,7 @@ from esptool.builds.model import KEEP, Build, FlashWords, Part, Role
 from esptool.chips.spec import ChipSpec
 from esptool.errors import ImageError, UsageError
 from esptool.events import Listener, ignore
-from esptool.image.convert import ESP_IDF_ELF_DIGEST_OFFSET, ElfOptions, convert_elf
-from esptool.image.descriptors import app_description
+from esptool.image.convert import ElfOptions, convert_elf
 from esptool.image.elf import read_elf
 from esptool.image.model import ImageKind
 from esptool.records import replace
@@ -56,20 +55,12 @@ def with_image(
             f"'{part.name}' holds {program.machine_name} code, which {chip.name} cannot run.",
             remedy="Build it for this chip, or connect another one.",
         )
-    described = any(
-        app_description(section.data) is not None
-        for section in program.sections
-        if ".flash.appdesc" in section.name or ".rodata_desc" in section.name
-    )
     boot = build.part(Role.BOOTLOADER)
     words = build.words.over(FlashWords() if boot is None else words_in(boot.data)).over(_USUAL)
     options = ElfOptions(
         flash_mode=words.mode,
         flash_freq=None if words.freq == KEEP else words.freq,
         flash_size=_USUAL.size if words.size in ("detect", KEEP) else words.size,
-        elf_sha256_offset=ESP_IDF_ELF_DIGEST_OFFSET
-        if described and chip.image.extended_header
-        else None,
     )
     if before is not None and before.image.extended is not None:
         extended = before.image.extended

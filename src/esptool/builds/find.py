@@ -165,7 +165,7 @@ def _own_image(base: Build, elf: Build) -> Build | None:
     if app is None or base.elf is None or not Path(base.elf).samefile(elf.source):
         return None
     info = image_info(app.data)
-    if info is not None and info.app is not None:
+    if info is not None and info.app is not None and any(info.app.elf_sha256):
         return None
     return base.noting(f"The build's own image of it is taken: '{app.name}'.")
 
@@ -266,12 +266,10 @@ def _read_folder(path: Path) -> Build:
     if reader is not None:
         return reader(path)
     found = list(_below(path))
-    if len(found) > 1:
-        found = _chosen(path, found)
     if found:
-        folder, reader = found[0]
+        (folder, reader), why = (found[0], "") if len(found) == 1 else _chosen(path, found)
         build = reader(folder)
-        return build.noting(f"The build of '{path}' was found in '{folder}'.")
+        return build.noting(f"The build of '{path}' was found in '{folder}'{why}.")
     if loose.looks_like(path):
         return loose.read(path)
     raise UsageError(
@@ -284,7 +282,8 @@ def _read_folder(path: Path) -> Build:
 def _below(path: Path) -> Iterable[tuple[Path, Reader]]:
     """Builds at the places where build systems put them."""
     build = path / "build"
-    spots = [build, *_folders(path / ".pio" / "build")]
+    named_so = (p for p in _folders(path) if p.name.startswith("build") and p != build)
+    spots = [build, *named_so, *_folders(path / ".pio" / "build")]
     if path.name == "build":
         spots += _folders(path)
     elif _reader(build) is None:
@@ -303,16 +302,20 @@ def _folders(path: Path) -> list[Path]:
         return []
 
 
-def _chosen(path: Path, found: list[tuple[Path, Reader]]) -> list[tuple[Path, Reader]]:
-    """The build that the project's own file names as the usual one.
+def _chosen(path: Path, found: list[tuple[Path, Reader]]) -> tuple[tuple[Path, Reader], str]:
+    """The build that is the usual one, and why.
 
     Raises:
-        UsageError: that does not tell.
+        UsageError: nothing tells.
     """
     usual = platformio.default_environments(path)
     chosen = [one for one in found if one[0].name in usual and one[0].parent.parent.name == ".pio"]
-    if len(chosen) == 1:
-        return chosen
+    if len(chosen) == 1 and all(one[0].parent.parent.name == ".pio" for one in found):
+        return chosen[0], f", one of {len(found)}, as default_envs in platformio.ini says"
+    first = found[0]
+    others = [one[0].name for one in found[1:]]
+    if first[0] == path / "build" and all(one[0].parent == path for one in found):
+        return first, f"; there are also {', '.join(others)}"
     shown = ", ".join(f"'{folder}'" for folder, _ in found[:_SHOWN])
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     raise UsageError(f"'{path}' has several builds: {shown}{more}.", remedy="Name one of them.")

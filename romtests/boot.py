@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from esptool.virtual.board import Board
 from esptool.virtual.options import parse_url
 
@@ -10,19 +12,22 @@ _LOOKS = 4
 
 
 class Booted:
-    """A board whose flash held `image` before it was switched on.
+    """A board that was switched on with `image` in its flash.
 
     Attributes:
         lines: what it has said, without ends of lines.
     """
 
-    def __init__(self, url: str, image: bytes) -> None:
-        self.board = Board(parse_url(url + "&boot=flash"))
-        self.board.arrived()
-        self.board.nor.cells.program(self.board.silicon.loader.bootloader_offset, image)
-        self.board.set_lines(dtr=False, rts=True)
-        self.board.set_lines(dtr=False, rts=False)
+    def __init__(self, url: str, image: bytes, folder: Path) -> None:
+        state = folder / "board.bin"
+        # The model is the quicker one to make a board with.
+        made = Board(parse_url(f"{url.replace('rom=auto&', '')}&state={state}"))
+        made.nor.cells.program(made.silicon.loader.bootloader_offset, image)
+        made.release()
+        self.board = Board(parse_url(f"{url}&boot=flash&state={state}"))
         heard = b"".join(self.board.take() for _ in range(_LOOKS))
+        self.board.release()
+        state.unlink()
         self.lines = heard.decode("ascii", "replace").replace("\r", "").split("\n")
 
 

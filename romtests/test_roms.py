@@ -119,6 +119,27 @@ def test_the_model_answers_as_the_rom_does(rom: tuple[str, int]) -> None:
     assert not wrong
 
 
+def esptool(port: str, *command: str, by_stub: bool) -> str:
+    """What the tool says, which must succeed."""
+    flags = [] if by_stub else ["--no-stub"]
+    words = [sys.executable, "-m", "esptool", "--port", port, *flags, *command]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("stub", [True, False], ids=["stub", "no-stub"])
+def test_usb_serial_jtag(booting: tuple[str, int], stub: bool, tmp_path: Path) -> None:
+    if silicon.of(booting[0]).usb_jtag is None:
+        pytest.skip("the chip has none")
+    port = f"{url(*booting)}&link=usb-jtag&state={tmp_path / 'board.bin'}"
+    image = tmp_path / "image.bin"
+    image.write_bytes(random.Random(2).randbytes(3000))
+    assert "Detected flash size: 4MB" in esptool(port, "flash-id", by_stub=stub)
+    assert "verified" in esptool(port, "write-flash", "0x20000", str(image), by_stub=stub)
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("stub", [True, False], ids=["stub", "no-stub"])
 def test_flash_is_written_read_and_erased(rom: tuple[str, int], stub: bool, tmp_path: Path) -> None:
@@ -131,11 +152,7 @@ def test_flash_is_written_read_and_erased(rom: tuple[str, int], stub: bool, tmp_
     able = stub or silicon.of(rom[0]).loader.flash_commands
 
     def run(*command: str, by_stub: bool = stub) -> str:
-        flags = [] if by_stub else ["--no-stub"]
-        words = [sys.executable, "-m", "esptool", "--port", port, *flags]
-        done = subprocess.run([*words, *command], capture_output=True, text=True, timeout=400)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return esptool(port, *command, by_stub=by_stub)
 
     assert "Detected flash size: 4MB" in run("flash-id")
     written = run("write-flash", "0x10000", str(image))

@@ -214,6 +214,40 @@ def test_what_was_sent_before_another_rate_was_sent_at_the_one_before(rom: Path)
     assert b"R" not in heard[1:]
 
 
+#: Looks for a host over USB-Serial/JTAG: throws away what is there, pauses, and echoes a byte.
+PAUSES = struct.pack(
+    "<20I",
+    0x600432B7,  # lui   t0, USB_SERIAL_JTAG
+    0x0042A383,  # lw    t2, 4(t0)      is there a byte
+    0x0043F393,  # andi  t2, t2, 4
+    0x00038663,  # beqz  t2, +12
+    0x0002A383,  # lw    t2, 0(t0)
+    0xFF1FF06F,  # j     -16
+    0xC0002E73,  # csrr  t3, cycle
+    0x0000AEB7,  # lui   t4, 10
+    0xC0002F73,  # csrr  t5, cycle
+    0x41CF0F33,  # sub   t5, t5, t3
+    0xFFDF6CE3,  # bltu  t5, t4, -8
+    0x0042A383,  # lw    t2, 4(t0)
+    0x0043F393,  # andi  t2, t2, 4
+    0xFC0388E3,  # beqz  t2, -48
+    0x0002A383,  # lw    t2, 0(t0)
+    0x00138393,  # addi  t2, t2, 1
+    0x0072A023,  # sw    t2, 0(t0)
+    0x00100393,  # li    t2, 1
+    0x0072A223,  # sw    t2, 4(t0)      send the packet
+    0xFB9FF06F,  # j     -72
+)
+
+
+def test_bytes_over_usb_come_while_a_loader_pauses(rom: Path) -> None:
+    rom.write_bytes(elf(PAUSES, b"R\0esp32c3-api1-20210207\0"))
+    with serial.serial_for_url(f"virtual://esp32c3?rom={rom}&link=usb-jtag", timeout=30) as port:
+        for byte in b"HAL":
+            port.write(bytes((byte,)))
+            assert port.read(1) == bytes((byte + 1,))
+
+
 MISSES = struct.pack(
     "<12I",
     0x600002B7,  # lui  t0, UART

@@ -27,6 +27,8 @@ _LOOK_AGAIN_S = 0.02
 _TO_NEW_RATE = 100_000
 #: What the buffer of every ROM's handler holds.
 _BUFFERED = 200
+#: Cycles until a loader that looks for its host pauses, most likely.
+_INTO_PAUSE = 20_000
 #: No text that the ROM prints holds it.
 _FRAME_MARK = b"\xc0"
 #: Direction and command of a request to load a program, and its least length.
@@ -83,6 +85,11 @@ class RunningRom(Program):
         machine.core.touched += 1
         self._watch(data)
         if self._usb and machine.usb is not None:
+            if not self._answers:
+                # A loader that looks at one port after the other throws away what it finds when
+                # it turns to one. It spends its time in the pause behind that, in which a host's
+                # bytes come.
+                machine.core.run_until(machine.core.cycles + _INTO_PAUSE)
             machine.usb.feed(data)
         elif self._answers:
             self._coming += data
@@ -196,6 +203,7 @@ class RunningRom(Program):
         if machine.usb is not None and machine.usb.sent:
             data, machine.usb.sent = bytes(machine.usb.sent), bytearray()
             if self._usb:
+                self._answers = self._answers or _FRAME_MARK in data
                 self._soc.send(data)
 
 

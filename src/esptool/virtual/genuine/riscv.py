@@ -221,6 +221,8 @@ class _Writer:
         self.touches = False
         #: It stores to places that it computes: going round it is work, not a wait.
         self.fills = False
+        #: It looks at the cycle counter, by which it may have to stop.
+        self.clocks = False
         self.ended = False
         self.ram = False
         self.next = pc
@@ -410,7 +412,7 @@ class _Writer:
         if condition:
             self.emit(condition)
         self.emit(f"{pad}n+=1;C[0]+={self.count}")
-        self.emit(f"{pad}if n>200:")
+        self.emit(f"{pad}if n>200{' or cpu.stop' if self.clocks else ''}:")
         if self.fills:
             self.emit(f"{pad} cpu.touched+=1")
         self.emit(f"{pad} @WB@return {self.start}")
@@ -571,7 +573,7 @@ class _Writer:
         self.touches = True
         size = 1 << kind
         address, known = self.address(rs1, imm)
-        self.fills = self.fills or known is None
+        self.fills = self.fills or (known is None and rs1 != 2)
         value = self.get(rs2)
         if self.ram and self.core.guard:
             self.emit(f"if {address}>>12 in GP: G({address},{size},{self.pc})")
@@ -604,6 +606,7 @@ class _Writer:
         number = word >> 20
         source = str(rs1) if kind & 4 else self.get(rs1)
         writes = kind & 3 == 1 or rs1 != 0
+        self.clocks = self.clocks or number in _CYCLES
         self.set(rd, f"csr({number},{kind & 3},{source},{writes})")
         # Interrupts may be allowed now.
         if writes:

@@ -18,7 +18,7 @@ _B4 = (-1, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64, 128, 256)
 _B4U = (32768, 65536, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64, 128, 256)
 #: Special registers that change nothing which a block depends on: it need not end behind them.
 _QUIET = frozenset({3, 16, 17, *range(177, 184), *range(209, 216), *range(244, 248)})
-_SAR = 3
+_SAR, _CCOUNT = 3, 234
 
 
 class Processor(Protocol):
@@ -60,6 +60,8 @@ class Writer:
         self.most = 0
         self.count = 0
         self.loops = self.touches = self.ended = self.ram = False
+        #: It stores to places that it computes; and it looks at the cycle counter.
+        self.fills = self.clocks = False
 
     def write(self) -> tuple[str, int]:
         """Source, and how many bytes of code it stands for."""
@@ -134,7 +136,9 @@ class Writer:
         """To the start of the block, from time to time by way of outside."""
         self.loops = True
         self.emit(f"{pad}n+=1;C[0]+={self.count}")
-        self.emit(f"{pad}if n>200:")
+        self.emit(f"{pad}if n>200{' or cpu.stop' if self.clocks else ''}:")
+        if self.fills:
+            self.emit(f"{pad} cpu.touched+=1")
         self.emit(f"{pad} @WB@return {self.start}")
         self.emit(f"{pad}continue")
 
@@ -385,6 +389,8 @@ class Writer:
     def store(self, rt: int, size: int, address: str, known: int | None) -> None:
         """A store of 1, 2 or 4 bytes."""
         self.touches = True
+        on_stack = address == "x1" or "x1+" in address
+        self.fills = self.fills or (known is None and not on_stack)
         value, shift = self.get(rt), size >> 1
         if self.ram and self.core.guard:
             self.emit(f"G({address},{size},{self.pc})")
@@ -604,6 +610,7 @@ class Writer:
         """Special registers, limits and moves on a condition."""
         number = word >> 8 & 0xFF
         if op2 == 0:
+            self.clocks = self.clocks or number == _CCOUNT
             self.set(t, "Z[0]" if number == _SAR else f"rsr({number})")
         elif op2 == 1:
             self.wsr(number, self.get(t))

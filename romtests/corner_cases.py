@@ -35,6 +35,8 @@ class Step:
     data: bytes
     check: int | None = 0
     length: int | None = None
+    #: The loader ends with it.
+    leaves: bool = False
 
     @property
     def frame(self) -> bytes:
@@ -105,7 +107,7 @@ def steps(ram: int, flash_words: int) -> list[Step]:
         Step("security information", 0x14, b""),
         Step("wrong length in the header", 0x0A, _words(ram), length=9),
         Step("a command of the stub", 0xD0, _words(0)),
-        Step("flash end that stays", 0x04, _words(2)),
+        Step("flash end that stays", 0x04, _words(2), leaves=True),
     ]
 
 

@@ -26,12 +26,9 @@ from esptool.virtual.silicon.spec import Silicon
 
 #: What a ROM answers in another way than our model, and why that is left.
 KNOWN = {
-    "flash data without begin": "C6, C61 and P4 v3.0 take it, others refuse it",
     "flash begin before attach": "the ROM waits for a flash that does not answer on silicon",
     "hash beyond the flash": "the body is what was in the buffer",
     "read too much": "the body is what was in the buffer",
-    "block of another length than it says": "C2 refuses with 0x64, others take it",
-    "flash end that stays": "the ROM goes on to what follows its loader",
 }
 
 #: Programs that ESP32 and ESP8266 meet without a check: what they do then is not modelled.
@@ -114,6 +111,9 @@ def test_the_model_answers_as_the_rom_does(rom: tuple[str, int]) -> None:
     wrong = []
     for step in steps(free_ram(chip), 5 if chip.loader.encrypted_begin else 4):
         ours, theirs = shown(model.ask(step), count), shown(genuine.ask(step), count)
+        if step.leaves:
+            # The ROM goes on to what follows its loader, and says so.
+            ours, theirs = ours[:1], theirs[:1]
         if ours != theirs and step.name not in KNOWN:
             wrong.append((step.name, theirs[:1], ours[:1]))
     assert not wrong

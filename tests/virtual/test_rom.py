@@ -157,6 +157,25 @@ def test_damaged_blocks_and_wrong_lengths_are_refused_with_their_reasons() -> No
     assert c.block(0x11, b"no zlib")[:2] == b"\x01\x0b"
 
 
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("esp32c3", b"\1\5"),
+        ("esp32c2", b"\1\x64"),
+        ("esp32c6", b"\0\0"),
+        ("esp32c61", b"\0\0"),
+        ("esp32p4?rev=v1.0", b"\1\5"),
+        ("esp32p4?rev=v3.0", b"\0\0"),
+    ],
+)
+def test_flash_data_that_nothing_has_announced(url: str, status: bytes) -> None:
+    """As each genuine ROM answers; without flash attached nothing is written."""
+    c = Client(f"virtual://{url}{'&' if '?' in url else '?'}boot=download")
+    c.sync()
+    assert c.block(0x03, b"x" * 0x400)[:2] == status
+    assert c.board.nor.read(0, 0x400) == b"\xff" * 0x400
+
+
 @pytest.mark.parametrize("chip", ALL)
 def test_blocks_are_counted_also_when_damaged_as_the_genuine_loader_does(chip: str) -> None:
     """The statuses are those that the ROMs of ESP32 and ESP32-C3 gave under full emulation."""

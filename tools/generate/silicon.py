@@ -283,6 +283,9 @@ class _Reader:
                 boot=self._boot(since),
                 eco=self.latest("boot", "eco_version", since) or 0,
                 spare_purpose=self.latest("boot", "spare_purpose", since) or 0,
+                unasked_data=5
+                if (reason := self.latest("boot", "unasked_data", since)) is None
+                else number(reason, self.where, "boot.unasked_data"),
             )
 
     def _calls(self, since: int) -> spec.RomCalls | None:

@@ -301,10 +301,11 @@ class RomLoader(Program):
         return 2 * count if count < head or count == head else count + head
 
     def _flash_data(self, data: bytes, checksum: int) -> Result:
-        if self._mode != "flash":
-            raise Refused(INVALID)
+        if self._mode != "flash" and (reason := self._soc.rom.unasked_data):
+            raise Refused(reason)
         payload = self._block(data, checksum)
-        self._write(payload)
+        if self._soc.flash_attached:
+            self._write(payload)
         return 0, b""
 
     def _write(self, payload: bytes) -> None:

@@ -129,6 +129,7 @@ SILICON = Silicon(
             ),
             eco=0,
             spare_purpose=0,
+            unasked_data=5,
         ),
         Rom(
             since=300,
@@ -160,6 +161,7 @@ SILICON = Silicon(
             ),
             eco=0,
             spare_purpose=0,
+            unasked_data=5,
         ),
     ),
     flash_key=FlashKey.ESP32_BLOCK1,

@@ -137,6 +137,7 @@ SILICON = Silicon(
             ),
             eco=1,
             spare_purpose=0,
+            unasked_data=100,
         ),
     ),
     flash_key=FlashKey.C2_BLOCK3,

@@ -137,6 +137,7 @@ SILICON = Silicon(
             ),
             eco=0,
             spare_purpose=12,
+            unasked_data=5,
         ),
         Rom(
             since=3,
@@ -168,6 +169,7 @@ SILICON = Silicon(
             ),
             eco=3,
             spare_purpose=12,
+            unasked_data=5,
         ),
         Rom(
             since=101,
@@ -199,6 +201,7 @@ SILICON = Silicon(
             ),
             eco=7,
             spare_purpose=12,
+            unasked_data=5,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

@@ -134,6 +134,7 @@ SILICON = Silicon(
             ),
             eco=2,
             spare_purpose=19,
+            unasked_data=5,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

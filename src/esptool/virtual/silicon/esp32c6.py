@@ -134,6 +134,7 @@ SILICON = Silicon(
             ),
             eco=0,
             spare_purpose=12,
+            unasked_data=0,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

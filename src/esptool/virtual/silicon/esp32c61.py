@@ -141,6 +141,7 @@ SILICON = Silicon(
             ),
             eco=3,
             spare_purpose=16,
+            unasked_data=0,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

@@ -128,6 +128,7 @@ SILICON = Silicon(
             ),
             eco=0,
             spare_purpose=0,
+            unasked_data=5,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

@@ -127,6 +127,7 @@ SILICON = Silicon(
             ),
             eco=0,
             spare_purpose=12,
+            unasked_data=5,
         ),
         Rom(
             since=300,
@@ -158,6 +159,7 @@ SILICON = Silicon(
             ),
             eco=5,
             spare_purpose=19,
+            unasked_data=0,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

@@ -127,6 +127,7 @@ SILICON = Silicon(
             ),
             eco=0,
             spare_purpose=20,
+            unasked_data=5,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

@@ -99,6 +99,7 @@ SILICON = Silicon(
             ),
             eco=0,
             spare_purpose=0,
+            unasked_data=5,
         ),
     ),
     flash_key=FlashKey.NONE,

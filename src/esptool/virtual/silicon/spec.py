@@ -249,6 +249,8 @@ class Rom:
     Attributes:
         eco: the version that it tells in the security information.
         spare_purpose: what stands there behind the purposes of the keys that there are.
+        unasked_data: with which reason it refuses a block for the flash that nothing has
+            announced; 0 where it takes it.
     """
 
     since: int
@@ -256,6 +258,7 @@ class Rom:
     boot: BootTexts
     eco: int
     spare_purpose: int
+    unasked_data: int = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ bench: setup oracle
 	$(BIN)/python bench/secure.py
 	$(BIN)/python bench/efuse.py
 	$(BIN)/python -m bench.transfer --quick --model --public
+	$(BIN)/python -m bench.monitor --mb 3
 
 # A thousand writes over bad lines and on failing flash.
 soak: setup

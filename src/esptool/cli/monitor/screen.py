@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,6 +24,8 @@ _LEVEL = re.compile(r"^([EW]) \(.*$", re.MULTILINE)
 _RED, _YELLOW, _DIM, _OFF = "\x1b[31m", "\x1b[33m", "\x1b[36m", "\x1b[0m"
 _COLOURS = {"E": _RED, "W": _YELLOW}
 _LEAD = "--- "
+#: Other explanations hold places, which a terminal makes links of.
+_SENTENCES = frozenset({"panic", "hint", "build"})
 _COLOUR_OF = {"panic": _RED, "hint": _YELLOW}
 
 
@@ -44,6 +48,7 @@ class Screen(Output):
         self.timestamps = timestamps
         self.paused = False
         self._colours = wants_colours() and self._machine is None
+        self._terminal = sys.stdout is not None and sys.stdout.isatty()
         self._log: IO[str] | None = None
         self._log_name = ""
         self._at_start = True
@@ -89,19 +94,23 @@ class Screen(Output):
             if note.kind == "build" and not note.data["matches"]:
                 colour = _YELLOW
             for line in note.lines:
-                self.say(line, colour)
+                self.say(line, colour, wrap=note.kind in _SENTENCES)
 
     # --- the monitor itself --------------------------------------------------------------------
 
-    def say(self, text: str, colour: str = _DIM) -> None:
-        """A line of the monitor's own."""
+    def say(self, text: str, colour: str = _DIM, *, wrap: bool = True) -> None:
+        """A line of the monitor's own; a sentence is broken between words on a terminal."""
         lead = "" if self._at_start else "\n"
         stamp = self._stamp() if self.timestamps else ""
         if self._log is not None:
             self._log_write(f"{lead}{stamp}{_LEAD}{text}\n")
         if self._machine is not None:
             return
-        line = f"{stamp}{_LEAD}{text}"
+        lines = [text]
+        if wrap and self._terminal:
+            width = max(20, shutil.get_terminal_size().columns - len(stamp) - len(_LEAD))
+            lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        line = "\n".join(f"{stamp}{_LEAD}{part}" for part in lines or [""])
         self._write(f"{lead}{colour}{line}{_OFF}\n" if self._colours else f"{lead}{line}\n")
 
     def tell_port(self, text: str, state: str, name: str) -> None:

@@ -230,6 +230,12 @@ OBJECTS: dict[str, Fields] = {
         "old": ("entry?", "What the first one holds."),
         "new": ("entry?", "What the other one holds."),
     },
+    "piece": {
+        "stage": ("text", "When it is burned: `keys`, `flash encryption`, ..."),
+        "text": ("text", "The piece: `SECURE_BOOT_EN = 1`."),
+        "state": ("text", "`done`, `open`, `conflict` or `unknown`."),
+        "reason": ("text", "More about the state; may be empty."),
+    },
     "purpose": {
         "code": ("int", "Number of the purpose."),
         "name": ("text?", "Its name; null where it is not known."),
@@ -251,6 +257,10 @@ OBJECTS: dict[str, Fields] = {
 
 #: Names of results, of all commands.
 FIELDS: Fields = {
+    "recipe": ("text", "Name of the recipe."),
+    "chips": ("[text]", "The chips that a recipe can be used on."),
+    "complete": ("bool", "Nothing of the recipe is open on this board."),
+    "pieces": ("[piece]", "All pieces of a recipe as they stand on this board."),
     "build": ("build", "What was found to be flashed."),
     "parts": ("[part]", "The images of a build, in the order in which they are written."),
     "erase": ("[erased]", "Partitions that are erased first."),
@@ -456,6 +466,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             ),
             ("", "burned unverified plan_file"),
         ),
+        "recipe": ("", "recipe file chips complete pieces key_file"),
     },
     "espsecure": {
         "decrypt-flash-data": ("input output address size padding", ""),

@@ -26,6 +26,9 @@ def apply(efuses: Efuses, path: str) -> bool:
         raise FatalError("The plan is for another chip: the factory MAC address differs.")
     check_state(efuses, plan)
     check_meaning(efuses, plan)
+    # What a burn that broke off has left must be seen.
+    efuses.reread()
+    check_state(efuses, plan)
     efuses.postpone = plan["postpone"]
     stage(efuses, plan)
     if not any(block.pending for block in efuses.blocks):

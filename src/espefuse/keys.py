@@ -91,6 +91,18 @@ def secure_boot_digest(data: bytes) -> bytes:
     )
 
 
+def is_p384(data: bytes) -> bool:
+    """Whether PEM data hold a key on the curve P-384, whose secure boot needs SHA-384.
+
+    Raises:
+        FatalError: no key.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = _public_key(data)
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp384r1"
+
+
 _CURVES = {"secp192r1": (1, 24), "secp256r1": (2, 32), "secp384r1": (3, 48)}
 
 

@@ -4,16 +4,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from esptool.cli import machine
 from esptool.cli.ending import output_is_lost
 from esptool.logger import log
 
+Sink = Callable[[str], object]
+
+#: Takes text in place of the logger, for whatever runs in this context (each thread has its own).
+_sink: ContextVar[Sink | None] = ContextVar("espefuse sink", default=None)
+
 
 def emit(text: str = "") -> None:
     """Print a line (tabs widened to 8 columns) through whatever logger is set now."""
-    log.print(text.expandtabs(8))
+    sink = _sink.get()
+    (log.print if sink is None else sink)(text.expandtabs(8))
 
 
 def result(**values: Any) -> None:
@@ -23,7 +32,22 @@ def result(**values: Any) -> None:
 
 def warn(text: str) -> None:
     """Print a warning on standard error."""
-    log.warning(text)
+    sink = _sink.get()
+    (log.warning if sink is None else sink)(text)
+
+
+@contextmanager
+def redirected(sink: Sink) -> Iterator[None]:
+    """Text of this context goes to `sink` meanwhile, a line a call, without its end."""
+    token = _sink.set(sink)
+    try:
+        yield
+    finally:
+        _sink.reset(token)
+
+
+def silence(_text: str) -> None:
+    """A sink for `redirected` that drops everything."""
 
 
 def ask(question: str) -> bool:

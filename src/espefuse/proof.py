@@ -23,7 +23,7 @@ def prove_state(efuses: EfuseState) -> None:
     schemes = efuses.coding_scheme
     assert efuses.device is not None
     drain(efuses.device)
-    efuses.read()
+    efuses.reread()
     if [block.data for block in efuses.blocks] != planned:
         settle(efuses)
     found = [block.data for block in efuses.blocks]

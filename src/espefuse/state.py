@@ -234,6 +234,15 @@ class EfuseState(ABC):
             raise FatalError(f"The {number} coding scheme is not supported") from None
         self.coding_scheme = number
 
+    def reread(self) -> None:
+        """Have the controller load its registers anew, and read all of them.
+
+        After a burn that broke off they may still show what was there before it.
+        """
+        assert self.controller is not None
+        self.controller.reload()
+        self.read()
+
     def refresh(self, blocks: list[Block]) -> None:
         """Read some blocks again (all controllers reload after burning)."""
         assert self.controller is not None

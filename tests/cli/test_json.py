@@ -158,6 +158,7 @@ ESPEFUSE: dict[str, tuple[str | None, str | None]] = {
     ),
     "plan": (f"{VIRT} plan out burn-bit BLOCK3 7", f"{VIRT} plan out"),
     "apply": (f"{VIRT} apply plan.json", f"{VIRT} apply text"),
+    "recipe": (f"{VIRT} recipe apply recipe.toml", f"{VIRT} recipe apply text"),
 }
 ESPSECURE: dict[str, tuple[str | None, str | None]] = {
     "decrypt-flash-data": (
@@ -229,6 +230,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "wrong.csv": b"a,data,nvs,,24K\na,data,fat,,64K\n",
         "nvs.csv": NVS_CSV.encode(),
         "text": b"just text",
+        "recipe.toml": b'recipe = 1\njtag = "closed"\n',
         "blank": b"\xff" * 0x1000,
         "page": bytes(range(256)) * 16,
         "key32": bytes(range(32)),

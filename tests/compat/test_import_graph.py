@@ -268,9 +268,17 @@ LADDERS: dict[str, list[set[str]]] = {
         {"efuse_interface"},
         {"efuse.base_fields", "efuse.base_operations", "efuse.emulate_efuse_controller_base"},
         {"efuse"},
+        {"recipe.model", "recipe.stages"},
+        {"recipe.sealing"},
+        {"recipe.reader", "recipe.goals"},
+        {"recipe.key_goal"},
+        {"recipe.workflow"},
+        {"recipe.run"},
+        {"recipe.station"},
+        {"recipe"},
         {"cli"},
         {"cli.words"},
-        {"cli.commands"},
+        {"cli.commands", "cli.recipe"},
         {"cli.main"},
         {""},
         {"__main__"},
@@ -309,8 +317,12 @@ LADDERS: dict[str, list[set[str]]] = {
     ],
 }
 
-#: Rooms of the package that need another program: what it lends, what the page shows.
-OTHER_PROGRAMS = {("virtual", "esp_rfc2217_server"), ("web", "espefuse")}
+#: Rooms that need another program: what is lent, what the page shows, what a step burns.
+OTHER_PROGRAMS = {
+    ("virtual", "esp_rfc2217_server"),
+    ("web", "espefuse"),
+    ("steps", "espefuse"),
+}
 
 #: Circles that stand until somebody mends them; one that is gone has to leave this list.
 KNOWN_CIRCLES: set[frozenset[str]] = set()

@@ -40,7 +40,7 @@ MISTAKES: list[tuple[str, str, str, str]] = [
     ('"{row.serial}"', '{ type = "u8", value = "{row.serial}" }', "[data]", "is no number"),
     ('"{row.serial}"', '{ typ = "u8", value = "7" }', "values", "Did you mean 'type'?"),
     ('"{row.serial}"', "7", "values", 'Write { type = "u32", value = 7 }.'),
-    ('do = "write"', 'do = "recipe"\nfile = "app.bin"', "[[step]]", "has no recipes"),
+    ('do = "write"', 'do = "recipe"\nfile = "app.bin"', "[[step]]", "is not UTF-8"),
     ('do = "write"', 'do = "boot"\nexpect = ["("]', "expect", "no regular expression"),
     ('do = "write"', 'do = "boot"', "[[step]]", "Nothing is expected"),
     ('do = "write"', 'do = "boot"\nexpect = ["x"]\ntimeout = -1', "timeout", "from 0.1 to 3600"),

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from espefuse import output
-from espefuse.cli.words import Groups, MacType, PairsType, file, pairs
+from espefuse.cli.words import Choice, Groups, MacType, PairsType, file, pairs
 from espefuse.schema import ChipTable, FieldDef
 from esptool.cli import machine
 
@@ -24,6 +24,12 @@ FORCE = click.Option(
 )
 TOKEN = click.Option(
     ["--show-token"], is_flag=True, help="Print what is going to be burned as an EFSW token."
+)
+RECIPE_ACTIONS = ("check", "plan", "apply", "status", "owner-key", "unseal")
+#: `espefuse.recipe.Stage` in order; not imported, as only a recipe needs it.
+RECIPE_STAGES = (
+    *("keys", "flash encryption", "secure boot"),
+    *("settings", "protection", "download mode"),
 )
 DRY_RUN = click.Option(
     ["--dry-run"], is_flag=True, help="Show each bit that would be burned, and burn nothing."
@@ -329,6 +335,41 @@ def _key_commands(table: ChipTable) -> list[EfuseCommand]:
     return [burn_key, digest]
 
 
+def _recipe_command() -> EfuseCommand:
+    """What it does is in `cli.recipe`: it stands alone in a line."""
+    return command(
+        "recipe",
+        lambda c, p: None,
+        [
+            click.Argument(
+                ["action"], type=Choice(RECIPE_ACTIONS), metavar="|".join(RECIPE_ACTIONS)
+            ),
+            click.Argument(["file"], type=click.Path(dir_okay=False), metavar="FILE"),
+            click.Option(
+                ["--until"],
+                type=click.Choice(RECIPE_STAGES),
+                help="apply: the last stage to burn.",
+            ),
+            click.Option(
+                ["--identity"],
+                type=click.Path(exists=True, dir_okay=False),
+                help="apply, unseal: the owner's private key.",
+            ),
+            click.Option(
+                ["--output", "-o"],
+                type=click.Path(dir_okay=False),
+                help="unseal: where the key goes.",
+            ),
+            click.Option(["--dry-run"], is_flag=True, help="apply: burn nothing, as plan."),
+        ],
+        "Bring a board to the state that the recipe FILE describes.\n\n"
+        "check looks at the file alone, plan shows what would be burned on the connected board, "
+        "apply burns it stage by stage and can be begun again after any break, status tells what "
+        "holds. owner-key makes the pair of keys that keys of boards are sealed for (FILE and "
+        "FILE.pub), unseal opens such a key.",
+    )
+
+
 def _plan_commands() -> list[EfuseCommand]:
     return [
         command(
@@ -346,6 +387,7 @@ def _plan_commands() -> list[EfuseCommand]:
             ],
             "Burn what PLAN_FILE says, on the chip that it was made for.",
         ),
+        _recipe_command(),
     ]
 
 

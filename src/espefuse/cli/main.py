@@ -197,15 +197,13 @@ def run(group: EspefuseGroup, ctx: click.Context, segments: list[Segment]) -> No
         run_for_program.command = " ".join(name for name, _ in segments)
     params = ctx.params
     external = ctx.meta.get("espefuse.esp")
+    if any(name == "recipe" for name, _ in segments):
+        _run_recipe(group, ctx, segments, external)
+        return
     if params["chip"] != "auto" or params["virt"]:
         # The names are known: mistakes are found before the chip is touched.
         group.get_command(ctx, "summary")
-    if not (params["virt"] or params["token"] or params["port"] or external is not None):
-        raise click.UsageError(
-            "Missing required argument. Please specify the --port option, or --virt for a virtual "
-            "chip.",
-            ctx=ctx,
-        )
+    _need_chip(ctx, external)
     _check_plans(segments)
     output.emit(f"espefuse v{__version__}")
     commands = init_commands(
@@ -240,6 +238,33 @@ def run(group: EspefuseGroup, ctx: click.Context, segments: list[Segment]) -> No
             for sub in contexts:
                 sub.close()
         _reset(commands, params["after"], params["virt"] or params["token"])
+
+
+def _run_recipe(
+    group: EspefuseGroup, ctx: click.Context, segments: list[Segment], external: Any
+) -> None:
+    """A recipe stands alone in a line; some of what is done with one needs no chip."""
+    from espefuse.cli import recipe
+
+    if len(segments) > 1:
+        raise click.UsageError("'recipe' cannot be combined with other commands.", ctx=ctx)
+    [sub] = group._contexts(ctx, segments)
+    with sub:
+        if sub.params["action"] not in recipe.ALONE:
+            _need_chip(ctx, external)
+        output.emit(f"espefuse v{__version__}")
+        recipe.run(ctx.params, external, sub.params)
+
+
+def _need_chip(ctx: click.Context, external: Any) -> None:
+    """Refuse a line that names no chip to work on."""
+    params = ctx.params
+    if not (params["virt"] or params["token"] or params["port"] or external is not None):
+        raise click.UsageError(
+            "Missing required argument. Please specify the --port option, or --virt for a virtual "
+            "chip.",
+            ctx=ctx,
+        )
 
 
 def _check_plans(segments: list[Segment]) -> None:

@@ -39,6 +39,21 @@ class ChipType(click.Choice):  # type: ignore[type-arg]
         return super().convert(normalize(str(value)), param, ctx)
 
 
+class Choice(click.ParamType):  # type: ignore[type-arg]
+    """One of some words, any of which may also be the name of a command."""
+
+    name = "choice"
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = tuple(words)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value).replace("_", "-")
+        if text not in self.words:
+            self.fail(f"{value!r} is not one of {', '.join(self.words)}.", param, ctx)
+        return text
+
+
 class Groups(click.Argument):
     """Values that come in groups of a fixed kind, e.g. BLOCK KEYFILE PURPOSE, many times.
 
@@ -133,7 +148,7 @@ BURN_ORDER = (
     "set-flash-voltage",
 )
 READ_ORDER = ("summary", "dump", "get-custom-mac", "adc-info", "check-error")
-PLAN_ORDER = ("plan", "apply")
+PLAN_ORDER = ("plan", "apply", "recipe")
 OLD_OPTIONS = {"--file_name": "--file-name"}
 REMOVED = {"execute-scripts"}
 

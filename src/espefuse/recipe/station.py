@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recipes for a program that has many boards on its hands: nothing is asked, nothing printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from espefuse import output
+from espefuse.efuse_interface import init_commands
+from espefuse.recipe.goals import State
+from espefuse.recipe.key_goal import KeyGoal
+from espefuse.recipe.reader import read
+from espefuse.recipe.run import Job, apply, check
+from espefuse.recipe.sealing import digest
+from esptool.errors import FatalError
+from esptool.events import Level, Listener, Message
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a recipe did to a board.
+
+    Attributes:
+        burned: the pieces that were burned by this run, in words.
+        digests: SHA-256 of the recipe's keys, by purpose; of a key in two blocks, of both halves.
+    """
+
+    burned: tuple[str, ...]
+    digests: Mapping[str, str]
+
+
+def check_recipe(path: str | os.PathLike[str], chip: str) -> None:
+    """Refuse a recipe that cannot be meant for a kind of chip.
+
+    Args:
+        path: the recipe.
+        chip: the chip's name, normalized ("esp32c3").
+
+    Raises:
+        FatalError: names file, line and what would do.
+    """
+    check(read(path), chip)
+
+
+def apply_recipe(
+    esp: Any,
+    path: str | os.PathLike[str],
+    *,
+    row: Mapping[str, str] | None = None,
+    listener: Listener | None = None,
+) -> Done:
+    """Bring a connected board to the state that a recipe describes, and look at it afterwards.
+
+    Args:
+        esp: the loader object of the board.
+        path: the recipe.
+        row: the board's own data by column.
+        listener: takes what is told.
+
+    Raises:
+        FatalError: it cannot be had on this board, or a burn broke off.
+    """
+    recipe = read(path)
+
+    def told(text: str) -> None:
+        if listener is not None and text.strip():
+            listener(Message(text, Level.DEBUG))
+
+    with output.redirected(told), init_commands(esp=esp, do_not_confirm=True) as commands:
+        job = Job(commands, recipe, row=row)
+        wanted = [goal.text for goal in job.open()]
+        lines = apply(commands, recipe, row=row, told=told)
+        open_ = [line.text for line in lines if line.state != State.DONE.value]
+        if open_:
+            raise FatalError(f"The recipe is not complete on this board: {', '.join(open_)}.")
+        digests = {}
+        for goal in job.goals:
+            if not isinstance(goal, KeyGoal):
+                continue
+            label = None if goal.data is not None else goal.label(commands)
+            if goal.data is not None:
+                digests[goal.purpose] = digest(goal.data)
+            elif label is not None:
+                digests[goal.purpose] = label.sha256
+    return Done(tuple(wanted), digests)

@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from esptool import chips
 from esptool.chips.spec import Op
 from esptool.device import connect
 from esptool.virtual import find_board, silicon
+from esptool.virtual.crypt import encrypt, find_key, xts_by_blocks
 from esptool.virtual.silicon.spec import Efuse
 from tests.support import oracle
 from tests.virtual.support import Client
@@ -73,6 +75,17 @@ def test_a_read_protected_key_reads_as_zero_and_a_locked_block_keeps_its_bits(ch
     assert c.ask(0x0A, layout.base + key.read)[0] == 0
     program(c, 4, [0xFFFFFFFF] * 8)
     assert c.board.soc.efuse.word(4, 0) == 0x12345678
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_flash_encryption_takes_a_key_that_was_never_burned(size: int) -> None:
+    key, tweak, data = os.urandom(size), os.urandom(16), os.urandom(128)
+    known = Cipher(algorithms.AES(key), modes.XTS(tweak)).encryptor().update(data)
+    assert xts_by_blocks(key, tweak, data) == known
+    board = Client("virtual://esp32c3?boot=download&efuse=purpose0:4,crypt_count:1").board
+    found = find_key(board.soc)
+    assert found == bytes(32)
+    assert encrypt(board.soc, found, 0x1000, data) != data
 
 
 @pytest.mark.parametrize("chip", WITH_WATCHDOG)

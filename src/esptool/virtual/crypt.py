@@ -114,6 +114,31 @@ def _encrypt_xts(key: bytes, address: int, data: bytes) -> bytes:
     out = bytearray()
     for at in range(0, len(padded), _UNIT):
         tweak = (first + at).to_bytes(4, "little") + bytes(12)
+        unit = padded[at : at + _UNIT][::-1]
+        if key[: len(key) // 2] == key[len(key) // 2 :]:
+            # The library refuses such keys; the hardware takes also a block that was never burned.
+            out += xts_by_blocks(key, tweak, unit)[::-1]
+            continue
         worker = Cipher(algorithms.AES(key), modes.XTS(tweak)).encryptor()
-        out += worker.update(padded[at : at + _UNIT][::-1])[::-1]
+        out += worker.update(unit)[::-1]
     return bytes(out[before : before + len(data)])
+
+
+def xts_by_blocks(key: bytes, tweak: bytes, data: bytes) -> bytes:
+    """AES-XTS of whole blocks, by AES alone (IEEE 1619)."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    half = len(key) // 2
+    cipher, masker = (
+        Cipher(algorithms.AES(part), modes.ECB()).encryptor() for part in (key[:half], key[half:])
+    )
+    mask = int.from_bytes(masker.update(tweak), "little")
+    out = bytearray()
+    for at in range(0, len(data), 16):
+        block = int.from_bytes(data[at : at + 16], "little") ^ mask
+        found = cipher.update(block.to_bytes(16, "little"))
+        out += (int.from_bytes(found, "little") ^ mask).to_bytes(16, "little")
+        # Doubling in GF(2^128).
+        mask = (mask << 1) ^ (0x87 if mask >> 127 else 0)
+        mask &= (1 << 128) - 1
+    return bytes(out)

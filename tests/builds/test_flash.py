@@ -231,6 +231,34 @@ def test_a_target_slot_gets_the_application_and_boots(
     assert "app1" in desk("ota", "status")
 
 
+def test_other_targets_than_slots(tmp_path: Path, capsys: Capture) -> None:
+    csv = OTA.replace("app0,app,ota_0,0x10000", "fac,app,factory,0x10000") + "try,app,test,,128K\n"
+    shape = idf(tmp_path, csv=csv.replace("app1,app,ota_1", "app0,app,ota_0"))
+    made = PartitionTable.from_csv(csv.replace("app1,app,ota_1", "app0,app,ota_0"))
+    chosen = OtaData.blank().switched(0, 1).to_bytes()
+    new = (tmp_path / "demo.bin").read_bytes()
+    desk = Desk(capsys, "esp32c3")
+    desk.load({made["otadata"].offset: chosen})
+    desk("flash", str(tmp_path / "demo.bin"), *companions(tmp_path), "--target", "try")
+    assert desk.flash(made["try"].offset, len(new)) == new
+    assert desk.flash(made["otadata"].offset, 0x2000) == chosen
+    desk("flash", str(tmp_path / "demo.bin"), *companions(tmp_path), "--target", "factory")
+    assert desk.flash(made["fac"].offset, len(new)) == new
+    assert desk.flash(made["otadata"].offset, 0x2000) == OTADATA_BLANK
+    text = desk.refused("flash", shape.path, "--target", "storage")
+    assert "not for applications" in text
+    assert "write-flash storage FILE" in text
+    assert "The table has: fac, app0, try" in desk.refused("flash", shape.path, "--target", "x")
+
+
+def companions(folder: Path) -> list[str]:
+    """Boot loader and table of a build, as options."""
+    return [
+        *("--bootloader", str(folder / "bootloader" / "bootloader.bin")),
+        *("--partition-table", str(folder / "partition_table" / "partition-table.bin")),
+    ]
+
+
 def test_the_slot_that_boots_elsewhere_is_told(tmp_path: Path, capsys: Capture) -> None:
     put(tmp_path, {"new.bin": app(version="2")})
     desk = Desk(capsys, "esp32c3")

@@ -67,7 +67,7 @@ def read(path: Path) -> Build:
         kind="ESP-IDF build",
         source=str(path),
         evidence=DESCRIPTION,
-        chip=chip,
+        chip=chip or chip_of(parts),
         parts=parts,
         words=_words(said, path),
         elf=folder.elf(*elf),

@@ -141,7 +141,7 @@ def _placed(part: Part, chip: ChipSpec, table: Table | None) -> Part:
 
 
 def otadata_for(target: Partition, table: PartitionTable, present: OtaData | None) -> Part | None:
-    """OTA data that have an application boot from `target`; None where the table has none.
+    """OTA data that have an application boot from `target`; None where there can be none.
 
     Args:
         target: the partition that the application goes to.
@@ -159,10 +159,13 @@ def otadata_for(target: Partition, table: PartitionTable, present: OtaData | Non
                 f"'{target.name}'."
             )
         return None
-    if target.ota_slot is None:
+    if target.ota_slot is not None:
+        data = (present or OtaData.blank()).switched(target.ota_slot, slot_count(table))
+    elif target == table.factory:
         data = OtaData.blank()
     else:
-        data = (present or OtaData.blank()).switched(target.ota_slot, slot_count(table))
+        # No OTA data select the application for tests: a pin does.
+        return None
     if where.size < OTADATA_SIZE:
         raise StorageError(f"Partition '{where.name}' is too small for OTA data.")
     name = f"OTA data that select '{target.name}'"

@@ -6,20 +6,22 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 JOBS ?= 2
 ORACLE_VERSION = 5.6.0
+LABGRID_VERSION = 26.0.1
 STAMP = $(VENV)/.installed
 
-.PHONY: help setup demo test lint type unit oracle test-oldest stubs bench soak test-roms docs test-clients dist clean
+.PHONY: help setup demo test lint type unit oracle labgrid test-oldest stubs bench soak test-roms docs test-clients dist clean
 
 help:
 	@echo "make demo          write and read back firmware on a simulated ESP32-S3"
 	@echo "make test          lint, type check and run all tests"
 	@echo "make lint|type|unit  one of the three"
 	@echo "make oracle        install the public tool $(ORACLE_VERSION) for comparison tests"
+	@echo "make labgrid       install labgrid $(LABGRID_VERSION) in an environment of its own, for its tests"
 	@echo "make test-oldest   a quick part of the tests, with the oldest dependencies that are allowed"
 	@echo "make stubs         build the flasher stubs from firmware/ (needs cross compilers)"
 	@echo "make bench         measure speed and start-up"
 	@echo "make test-roms     run the chips' own ROMs against our model (needs ESP-IDF's ROM files)"
-	@echo "make soak          a thousand writes over bad lines and on failing flash"
+	@echo "make soak          a thousand writes over bad lines and on failing flash; lines that are killed"
 	@echo "make docs          build the documentation into site/"
 	@echo "make test-clients  run programs from PyPI that use this tool against it"
 	@echo "make dist          build wheel and source archive"
@@ -62,6 +64,14 @@ oracle: .venv-oracle/bin/esptool
 	.venv-oracle/bin/python -m pip install --quiet --disable-pip-version-check \
 	  'esptool[hsm]==$(ORACLE_VERSION)'
 
+# Apart, as it brings a copy of pyserial that takes the place of the true one.
+labgrid: .venv-labgrid/bin/labgrid-client
+
+.venv-labgrid/bin/labgrid-client:
+	$(PYTHON) -m venv .venv-labgrid
+	.venv-labgrid/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'labgrid==$(LABGRID_VERSION)'
+
 stubs:
 	$(MAKE) -C firmware
 
@@ -74,10 +84,14 @@ bench: setup oracle
 	$(BIN)/python bench/efuse.py
 	$(BIN)/python -m bench.transfer --quick --model --public
 	$(BIN)/python -m bench.monitor --mb 3
+	$(BIN)/python -m bench.station --public 1
 
 # A thousand writes over bad lines and on failing flash.
 soak: setup
 	$(BIN)/python -m bench.soak
+	$(BIN)/python -m bench.line_soak faults
+	$(BIN)/python -m bench.line_soak kills
+	$(BIN)/python -m bench.line_soak kills --stations 4 --postgresql
 
 docs: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
@@ -112,7 +126,7 @@ dist: setup
 	$(BIN)/python -m build --outdir dist .
 
 clean:
-	rm -rf $(VENV) .venv-oracle .venv-oldest .venv-clients build dist site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-oracle .venv-oldest .venv-clients .venv-labgrid build dist site .mypy_cache .ruff_cache .pytest_cache
 
 # Not part of `test` and CI: the ROM files are the vendor's, and none is here.
 test-roms: setup

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from esp_station import events, records
@@ -46,6 +48,11 @@ class BoardsInWork:
             self._slots = {mac: name for mac, name in self._slots.items() if name != slot}
 
 
+@contextlib.contextmanager
+def _as_it_is(port: str) -> Iterator[str]:
+    yield port
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where an attempt is made.
@@ -55,12 +62,16 @@ class Place:
         station: its name.
         slot: the slot's name.
         port: the port that the board is on.
+        opened: what gives its URL for the length of a `with`, where that takes more than the name.
+        refuse_lost: raises `FatalError` where the port was taken away meanwhile.
     """
 
     run: int
     station: str
     slot: str
     port: str
+    opened: Callable[[str], AbstractContextManager[str]] = _as_it_is
+    refuse_lost: Callable[[], None] = lambda: None
 
 
 def run_attempt(
@@ -108,7 +119,9 @@ def run_attempt(
     board = Board(place.port, job.identity, job.images, attempt, settings=settings, stop=stop)
     work = _Work(job, board, book, listener, now)
     try:
-        work.do(in_work)
+        with place.opened(place.port) as board.port, contextlib.closing(board):
+            work.do(in_work)
+            place.refuse_lost()
         attempt.result = records.PASS
     except InterruptedWorkError as e:
         work.failed(records.INTERRUPTED, e.message, e.remedy, e.error_code)
@@ -123,7 +136,6 @@ def run_attempt(
             "internal",
         )
     finally:
-        board.close()
         in_work.leave(place.slot)
     attempt.seconds = round(now() - start, 3)
     attempt.ended = stamp()

@@ -9,9 +9,14 @@ import os
 from esp_station.model import Images
 from esp_station.tomlfile import Table
 from esptool import chips
+from esptool.builds import FlashWords, Part, find_build
+from esptool.builds.jobs import complete
+from esptool.builds.layout import table_of
+from esptool.builds.model import KEEP
 from esptool.chips.nor import SECTOR
 from esptool.chips.spec import ChipSpec
 from esptool.errors import FatalError
+from esptool.image import app
 from esptool.image.content import chunks
 from esptool.image.regions import Region, refuse_overlap
 from esptool.image.sources import load_regions, refuse_container
@@ -28,32 +33,62 @@ class Loader:
     Attributes:
         table: the partition table, None where there is none.
         table_offset: where it stands.
-        files: what was read.
     """
 
     def __init__(self, root: Table, chip: ChipSpec, folder: str) -> None:
         self._root = root
         self._chip = chip
         self._folder = folder
-        self.files: list[str] = []
         self.table: PartitionTable | None = None
         self.table_offset = root.integer("partition-table-offset", DEFAULT_OFFSET, 0, 0xFFFFF000)
         self._bootloader = chip.flash.bootloader_offset
 
     def load(self) -> Images:
-        """All images, in the order of the job."""
+        """All images: those of a bundle, then those that the job names, in its order."""
         inner = self._root.table("images")
+        bundled = self._bundle()
         self._find_table(inner)
-        regions: list[Region] = []
+        regions: list[Region] = bundled
         for key in inner.values if inner is not None else ():
             assert inner is not None
             regions += self._image(inner, key)
-        if inner is not None and not inner.document.problems:
+        if not self._root.document.problems:
             try:
                 refuse_overlap(regions, SECTOR, together=False, error=FatalError)
             except FatalError as e:
-                inner.wrong(None, e.message, e.remedy)
+                (inner or self._root).wrong(None, e.message, e.remedy)
         return Images(tuple(regions), {_named(r): _sha(r) for r in regions})
+
+    def _bundle(self) -> list[Region]:
+        """The images of `bundle`: a bundle, or whatever else `esptool flash` takes."""
+        name = self._root.text("bundle")
+        if not name:
+            return []
+        try:
+            build = complete(find_build([self._path(name)]), self._chip.key)
+            found = table_of(build)
+        except FatalError as e:
+            self._root.wrong("bundle", e.message, e.remedy)
+            return []
+        if build.encrypt:
+            self._root.wrong(
+                "bundle",
+                f"'{name}' is meant to be encrypted by the chip as it is written.",
+                "Bundle a build without flash encryption, and add a step 'recipe'.",
+            )
+            return []
+        if found is not None:
+            self.table, self.table_offset = found.table, found.offset
+        return [self._with_words(part, build.words) for part in build.parts]
+
+    def _with_words(self, part: Part, words: FlashWords) -> Region:
+        """An image with the flash parameters that the build's own upload gives the boot loader."""
+        assert part.offset is not None
+        size = KEEP if words.size == "detect" else words.size
+        data = app.patch_flash_params(
+            part.data, self._chip, words.mode, words.freq, size, address=part.offset
+        )
+        return Region(part.offset, data, part.name)
 
     def _path(self, name: str) -> str:
         return os.path.join(self._folder, os.path.expanduser(name))
@@ -73,7 +108,6 @@ class Loader:
 
     def _load_table(self, where: Table, key: str, name: str) -> None:
         path = self._path(name)
-        self.files.append(path)
         try:
             self.table = load_table(path, self.table_offset, self._bootloader)
         except FatalError as e:
@@ -102,7 +136,6 @@ class Loader:
         except FatalError as e:
             inner.wrong(key, e.message, e.remedy)
             return []
-        self.files.append(path)
         return regions
 
     def _place(self, inner: Table, key: str) -> tuple[int, int | None, str] | None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from esp_station import labgrid
 from esp_station.database import file_url
 from esp_station.images import Loader, chip_named
 from esp_station.model import DataSource, Identity, Images, Slot
@@ -81,6 +82,7 @@ def read_job(path: str, slots: Sequence[Slot] | None = None, records: str | None
     rows, source = _rows(root, folder, product)
     own_slots = _slots(root)
     root.has("images")
+    root.has("bundle")
     root.has("partition-table")
     root.has("partition-table-offset")
     root.has("step")
@@ -99,7 +101,7 @@ def read_job(path: str, slots: Sequence[Slot] | None = None, records: str | None
     if not document.problems and rows is not None:
         _try_rows(root, rows, steps)
     document.refuse_problems()
-    digest = _hash(document.text, [*loader.files, *env.files])
+    digest = _hash(document.text, sorted(images.digests.values()), env.files)
     return Job(
         path=path,
         hash=digest,
@@ -114,8 +116,10 @@ def read_job(path: str, slots: Sequence[Slot] | None = None, records: str | None
     )
 
 
-def _hash(text: str, files: Sequence[str]) -> str:
+def _hash(text: str, images: Sequence[str], files: Sequence[str]) -> str:
     digest = hashlib.sha256(text.encode())
+    for image in images:
+        digest.update(image.encode())
     for name in files:
         with open(name, "rb") as file:
             digest.update(hashlib.sha256(file.read()).digest())
@@ -251,7 +255,7 @@ def _slot(table: Table, name: str, way: str) -> Slot | None:
             case "port":
                 port = table.text("port")
                 if port:
-                    check_url(port)
+                    _check_port(port)
                 return Slot(name, port=port) if port else None
             case "usb":
                 return Slot(name, usb=table.text("usb"))
@@ -281,8 +285,19 @@ def parse_slot(text: str) -> Slot:
         name = port = text
     if not name.strip():
         raise UsageError(f"'{text}' is no slot.", remedy="Write NAME=PORT.")
-    check_url(port)
+    _check_port(port)
     return Slot(name, port=port)
+
+
+def _check_port(port: str) -> None:
+    """Refuse a port that cannot be one.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    check_url(port)
+    if labgrid.is_place(port):
+        labgrid.Place(port)
 
 
 def _steps(root: Table, env: Env) -> list[Step]:

@@ -7,8 +7,9 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from esp_station import events
+from esp_station import events, labgrid
 from esp_station.attempt import BoardsInWork, Place, run_attempt
 from esp_station.database import StationLock
 from esp_station.job import Job
@@ -24,6 +25,8 @@ from esptool.transport.settings import Settings
 
 #: How often ports are looked at, and a fixed port is called for the next board.
 LOOK_S, CALL_S = 0.3, 1.0
+#: A place that is not free is asked for again after so long.
+PLACE_S = 5.0
 #: Boards in work have so long to be done after the first signal.
 GRACE_S = 60.0
 _TICK_S = 0.1
@@ -193,18 +196,50 @@ class Station:
     def _drive(self, slot: Slot) -> None:
         """One slot, board after board. Runs in a thread of its own."""
         try:
-            last: Attempt | None = None
-            while not self._stopping.is_set():
-                port = self._next_board(slot, last)
-                if port is None or not self._may_begin():
-                    return
-                last = self._do(slot, port)
-                if self._once:
-                    return
+            if slot.port is not None and labgrid.is_place(slot.port):
+                self._drive_place(slot, labgrid.Place(slot.port))
+            else:
+                self._drive_boards(slot)
         except BaseException as e:
             # Without records there is no line: all slots end.
             self._failure = self._failure or e
             self.stop()
+
+    def _drive_boards(self, slot: Slot, grid: labgrid.Place | None = None) -> None:
+        """Board after board, until the station ends or the place in a labgrid is lost."""
+        last: Attempt | None = None
+        while not self._stopping.is_set():
+            port = self._next_board(slot, last, grid)
+            if port is None or not self._may_begin():
+                return
+            place = Place(self.run_number, self.name, slot.name, port)
+            last = self._do(place if grid is None else replace(place, refuse_lost=grid.refuse_lost))
+            if self._once or (grid is not None and not grid.is_held()):
+                return
+
+    def _drive_place(self, slot: Slot, place: labgrid.Place) -> None:
+        """A place of a labgrid is this station's for as long as it runs, or for its one board."""
+        assert slot.port is not None
+        stopped = self._stopping.is_set
+        if self._once:
+            if self._may_begin():
+                self._do(
+                    Place(
+                        *(self.run_number, self.name, slot.name, slot.port),
+                        opened=lambda _port: place.acquired(stopped),
+                        refuse_lost=place.refuse_lost,
+                    )
+                )
+            return
+        while not self._stopping.is_set():
+            with contextlib.ExitStack() as stack:
+                try:
+                    port = stack.enter_context(place.acquired(stopped, 0.0))
+                except FatalError as e:
+                    self._tell(events.SlotWaiting(slot.name, str(e)))
+                    self._stopping.wait(PLACE_S)
+                    continue
+                self._drive_boards(replace(slot, port=port), place)
 
     def _may_begin(self) -> bool:
         """Count a board that is to be begun; False where enough have been."""
@@ -224,8 +259,7 @@ class Station:
         # The work that goes on has all the time that it needs.
         self._grace_s = float("inf")
 
-    def _do(self, slot: Slot, port: str) -> Attempt:
-        place = Place(self.run_number, self.name, slot.name, port)
+    def _do(self, place: Place) -> Attempt:
         attempt = run_attempt(
             self.job,
             place,
@@ -240,13 +274,15 @@ class Station:
             self._tell(self.status.counts())
         return attempt
 
-    def _next_board(self, slot: Slot, last: Attempt | None) -> str | None:
-        """Wait for the next board of a slot; its port, None where the station ends."""
+    def _next_board(
+        self, slot: Slot, last: Attempt | None, grid: labgrid.Place | None = None
+    ) -> str | None:
+        """Wait for the next board of a slot; its port, None where there will be none."""
         wanted = self._wanted[slot.name]
         if slot.port is not None:
             if self._once:
                 return slot.port
-            return self._next_at_port(slot, slot.port, last, wanted)
+            return self._next_at_port(slot, slot.port, last, grid)
         told: bool | None = None
         gone = last is None
         while not self._stopping.is_set():
@@ -264,15 +300,18 @@ class Station:
         return None
 
     def _next_at_port(
-        self, slot: Slot, port: str, last: Attempt | None, wanted: threading.Event
+        self, slot: Slot, port: str, last: Attempt | None, grid: labgrid.Place | None
     ) -> str | None:
         """A port that stays is called until a board answers that is not the last one."""
+        wanted = self._wanted[slot.name]
         self._tell(events.SlotWaiting(slot.name, f"Connect a board to {port}."))
         gone = last is None
         while not self._stopping.is_set():
             if wanted.wait(0.0 if gone else CALL_S):
                 wanted.clear()
                 return port
+            if grid is not None and not grid.is_held(PLACE_S):
+                return None
             mac = self._call(port)
             if mac is None:
                 gone = True

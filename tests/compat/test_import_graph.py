@@ -284,7 +284,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"__main__"},
     ],
     "esp_station": [
-        {"clock", "database", "model", "schema", "tomlfile"},
+        {"clock", "database", "labgrid", "model", "schema", "tomlfile"},
         {"events", "images", "records", "slots", "template"},
         {"export", "rows", "status"},
         {"board"},

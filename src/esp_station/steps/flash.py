@@ -71,7 +71,11 @@ class Write(Step):
 def read_write(table: Table, env: Env, name: str) -> Step | None:
     """The step `write`."""
     if not env.images.regions:
-        table.wrong(None, "The job has no images to write.", 'Add [images], as 0x0 = "app.bin".')
+        table.wrong(
+            None,
+            "The job has no images to write.",
+            'Add bundle = "product.zip", or [images] with 0x0 = "app.bin".',
+        )
         return None
     env.writes = True
     return Write("write", name)

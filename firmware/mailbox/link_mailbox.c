@@ -33,8 +33,8 @@ static APART void stop(bool idle)
     __asm__ volatile(".option push\n.option norvc\n.globl mailbox_break\nmailbox_break: nop\n"
                      ".globl mailbox_resume\nmailbox_resume: nop\n.option pop" ::: "memory");
 #else
-    __asm__ volatile(".globl mailbox_break\nmailbox_break: or a1, a1, a1\n"
-                     ".globl mailbox_resume\nmailbox_resume: or a1, a1, a1" ::: "memory");
+    __asm__ volatile(".globl mailbox_break\nmailbox_break: _or a1, a1, a1\n"
+                     ".globl mailbox_resume\nmailbox_resume: _or a1, a1, a1" ::: "memory");
 #endif
 }
 

@@ -114,6 +114,8 @@ def _by_debugger(
         session.recognised = debugger.spec
         session.recover = recover
         session.adopt_stub()
+        # Some servers write no registers of peripherals, so that the stub does it once more.
+        session.run_steps(debugger.quiet_steps)
         return session
     except BaseException:
         debugger.close()

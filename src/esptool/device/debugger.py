@@ -58,6 +58,8 @@ _REFUSALS = ("unknown", "invalid command", "not found", "unrecognized", "unsuppo
 #: Of the SPI controller: all but the command, the address and the data.
 _SPI_KEPT = range(0x08, 0x40, 4)
 RETRY_S = 0.2
+#: A ROM has set its variables within this time, and is not far into a program yet.
+ROM_BEGINS_S = 0.01
 
 
 class _ByMemory(Requester):
@@ -211,6 +213,8 @@ class Debugger:
         facts = Facts(requests)
         if self._before in ("default-reset", "usb-reset"):
             self._reset_and_halt(requests)
+        if self._at_reset():
+            self._let_rom_begin()
         self._same_chip(facts)
         name = self.spec.key
         for revision, variant in reversed(rules.variants):
@@ -246,12 +250,18 @@ class Debugger:
 
     def _prepare(self, requests: Requester, facts: Facts) -> None:
         """Quiet the watchdogs, which go on while the processor stands; supply the flash."""
-        debug = self.spec.debug
-        if debug is not None:
-            requests.run_steps(debug.quiet_watchdogs)
-        requests.run_steps(self.spec.reset.quiet_watchdogs)
+        requests.run_steps(self.quiet_steps)
         bus = SpiBus(requests)
         Power(requests, facts, Flash(requests, bus)).prepare()
+
+    @property
+    def quiet_steps(self) -> tuple[Step, ...]:
+        """What stops all watchdogs."""
+        debug = self.spec.debug
+        return (
+            *(debug.quiet_watchdogs if debug is not None else ()),
+            *self.spec.reset.quiet_watchdogs,
+        )
 
     def _same_chip(self, facts: Facts) -> None:
         """Remember the MAC address, or see that it is the same as before.
@@ -280,6 +290,12 @@ class Debugger:
                 "The debugger does not know how to reset its target: it is taken as it stands.",
                 Level.WARNING,
             )
+        self._halt()
+
+    def _let_rom_begin(self) -> None:
+        """Functions of the ROM that the stub calls need the ROM's variables: it sets them first."""
+        self.client.resume()
+        self.client.wait(ROM_BEGINS_S)
         self._halt()
 
     def _command(self, choice: Sequence[str]) -> bool:

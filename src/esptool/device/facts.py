@@ -182,7 +182,9 @@ class Facts:
             return crystal.mhz
         if "ck8m_freq" in self._s.spec.identity.fields and self._s.is_stub:
             # The stub has changed the clocks under the UART divider.
-            return 40 if self.rc_crystal_hz > 33e6 else 26
+            # Behind a debugger the ROM may have measured nothing.
+            measured_hz = self.rc_crystal_hz
+            return 26 if 0 < measured_hz <= 33e6 else 40
         measured = self.measured_crystal_mhz
         nominal = next((mhz for limit, mhz in NOMINAL_CRYSTALS if measured > limit), None)
         if nominal is None:

@@ -72,7 +72,7 @@ class MailboxPort:
         self.stub, self._untaken, self._count = stub, 0, 0
         self._idle = False
         client.write(stub.counts, packets.words(stub.room, 0, 0, 0))
-        client.set_breakpoint(stub.stop)
+        client.set_breakpoint(stub.stop, size=stub.resume - stub.stop)
         client.write_register(self.pc_register, stub.entry)
         client.resume()
 

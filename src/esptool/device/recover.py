@@ -119,6 +119,7 @@ def _by_debugger(session: Session, debugger: Debugger) -> None:
                 try:
                     debugger.take_up()
                     session.adopt_stub()
+                    session.run_steps(debugger.quiet_steps)
                     _attach_again(session, pins, size)
                     return
                 except LineLossError:

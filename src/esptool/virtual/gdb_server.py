@@ -143,7 +143,8 @@ class Conversation:
     # --- packets ---------------------------------------------------------------------------------
 
     def _charge(self, count: int) -> None:
-        """Let the link take its time for so many bytes."""
+        """Count these bytes, and let the link take its time for them."""
+        self._target.moved += count
         if self._pace is None or not count:
             return
         now = time.monotonic()

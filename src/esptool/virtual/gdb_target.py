@@ -51,11 +51,13 @@ class Target:
     Attributes:
         board: where it is.
         running: it goes on whenever `advance` is called.
+        moved: bytes between debugger and server, both ways, for measurements.
     """
 
     def __init__(self, board: Board) -> None:
         self.board = board
         self.running = False
+        self.moved = 0
         self._breakpoints: set[int] = set()
         self._watchpoints: set[tuple[int, int, int]] = set()
         self._begin()

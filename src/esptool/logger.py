@@ -7,6 +7,7 @@ plain control sequences and looks the streams up at every call, so that callers 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,11 +127,13 @@ class EsptoolLogger(Streams, TemplateLogger):
 
     def warn(self, *args: Any, suggestion: str | None = None) -> None:
         """Show something that may go wrong, with what may be done about it."""
+        tell_ide("warning", args, suggestion)
         if self._verbosity != "silent":
             self._err("WARNING:", BOLD_YELLOW, with_suggestion(joined(args), suggestion))
 
     def err(self, *args: Any, suggestion: str | None = None) -> None:
         """Show a failure, with what may be done about it."""
+        tell_ide("error", args, suggestion)
         self._err("ERROR:", BOLD_RED, with_suggestion(joined(args), suggestion))
 
     def debug(self, *args: Any) -> None:
@@ -310,6 +313,14 @@ class EsptoolLogger(Streams, TemplateLogger):
             TypeError: it lacks one of the methods of `TemplateLogger`.
         """
         _install(new_logger)
+
+
+def tell_ide(kind: str, args: tuple[Any, ...], suggestion: str | None = None) -> None:
+    """Hand a warning or an error on to an IDE, where one listens."""
+    if os.environ.get("ESP_IDE_WS"):
+        from esptool.log_ide import tell
+
+        tell(kind, joined(args), suggestion)
 
 
 _REQUIRED = (

@@ -31,7 +31,7 @@ from esptool.cli.words import (
     value_of,
 )
 from esptool.errors import FatalError
-from esptool.logger import log
+from esptool.logger import log, tell_ide
 from esptool.records import dataclass
 
 OUTPUT_OPTIONS = "What to show"
@@ -386,6 +386,7 @@ def show_usage_error(error: click.ClickException) -> None:
     if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
         message += " No number is negative here: write a value as its bits, such as 0xfffffffc."
     ctx = error.ctx if isinstance(error, click.UsageError) else None
+    tell_ide("error", (message,))
     if sys.stderr is None:
         return
     if ctx is not None:

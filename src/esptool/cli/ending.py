@@ -11,6 +11,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from esptool.errors import FatalError
@@ -63,7 +64,8 @@ def _outcome(main: Callable[[], None], lead: str, ended_by: list[int]) -> int:
         return FAILED
     except FatalError as e:
         _maybe_traceback()
-        show_error(e, lead)
+        with _told_ide(e, foreseen=True):
+            show_error(e, lead)
         return FAILED
     except SystemExit as e:
         if isinstance(e.code, str):  # what `sys.exit("text")` means
@@ -75,12 +77,23 @@ def _outcome(main: Callable[[], None], lead: str, ended_by: list[int]) -> int:
         return FAILED
     except Exception as e:
         _maybe_traceback()
-        log.error(
-            f"{lead}A fatal error occurred: unexpected {type(e).__name__}: {e} ({_innermost(e)}). "
-            "Set ESPTOOL_TRACEBACK=1 to see more, and please report it."
-        )
+        with _told_ide(e, foreseen=False):
+            log.error(
+                f"{lead}A fatal error occurred: unexpected {type(e).__name__}: {e} "
+                f"({_innermost(e)}). Set ESPTOOL_TRACEBACK=1 to see more, and please report it."
+            )
         return FAILED
     return DONE
+
+
+def _told_ide(error: BaseException, *, foreseen: bool) -> AbstractContextManager[None]:
+    """Tell an IDE that listens; what is shown meanwhile is not sent once more."""
+    if not os.environ.get("ESP_IDE_WS"):
+        return nullcontext()
+    from esptool import log_ide
+
+    log_ide.tell_exception(error, foreseen=foreseen)
+    return log_ide.muted()
 
 
 def show_error(error: BaseException, lead: str = "") -> None:

@@ -20,6 +20,7 @@ from esptool import shared_log
 from esptool.errors import FatalError
 from esptool.events import Began, Connecting, Event, Level, Message, Progress, Result
 from esptool.log_base import TemplateLogger, joined, with_suggestion
+from esptool.logger import tell_ide
 
 #: Of the schema: counted up when a field goes or changes its meaning, not when one is added.
 SCHEMA_VERSION = 1
@@ -90,6 +91,8 @@ class Machine(TemplateLogger):
         text = text.strip("\n")
         if not text:
             return
+        if level in (Level.WARNING.value, Level.ERROR.value):
+            tell_ide(level, (text,))
         if level not in (Level.INFO.value, Level.DEBUG.value):
             self._messages.append({"level": level, "text": text})
         self.emit("message", level=level, text=text)

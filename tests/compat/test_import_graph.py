@@ -39,7 +39,7 @@ FACES = {
         "util",
         "reset",
     ),
-    *("logger", "log_base", "log_streams", "log_tasks", "shared_log"),
+    *("logger", "log_base", "log_ide", "log_streams", "log_tasks", "shared_log"),
     *("config", "render", "uf2_writer"),
 }
 MAY: dict[str, set[str]] = {

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,43 @@ def test_a_crash_on_the_chip_names_file_and_line(
     line = source_line("// ILLEGAL")
     assert f": fail_inlined at {Path(__file__).parent}/programs/crash.c:{line}\n" in out
     assert "--- (inlined by) leaf at " in out
+
+
+@pytest.mark.parametrize("timing", ["virtual", "fast"])
+def test_a_program_in_flash_that_crashes_at_each_start_is_explained(
+    timing: str, build: Callable[[str], Path], image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("icicle")
+    url = f"virtual://esp32c3?timing={timing}&execute=yes"
+    words = ["--chip", "esp32c3", "--port", url, "write-flash", "0", str(image)]
+    wanted = ["--expect", "mcause=2", "--expect", "RTCWDT", "--expect", "demo: now"]
+    esptool.main([*words, "--monitor", "--elf", str(build("crash")), *wanted, "--timeout", "60"])
+    out = capsys.readouterr().out
+    place = f"programs/crash.c:{source_line('// ILLEGAL')}\n"
+    assert place in out.partition("RTCWDT")[0]
+    assert out.count("E (13) demo: now\n") == 2
+
+
+def test_flash_is_written_again_when_a_person_asks_for_it(
+    image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from esptool.cli.monitor import keyboard
+
+    asked = iter([keyboard.Wish.FLASH, keyboard.Wish.RESET, keyboard.Wish.EXIT])
+
+    @contextmanager
+    def types(board: keyboard.Keyboard) -> Iterator[None]:
+        for wish in asked:
+            board.wishes.put(wish)
+        yield
+
+    monkeypatch.setattr(keyboard.Keyboard, "listening", types)
+    url = "virtual://esp32c3?timing=virtual&name=again"
+    esptool.main(["--port", url, "write-flash", "0", str(image), "--monitor", "--timeout", "60"])
+    out = capsys.readouterr().out
+    assert out.count("Hash of data verified.") == 2
+    assert out.count("Monitor on") == 1
+    assert out.count("rst:0x1 (POWERON)") >= 2
 
 
 def test_a_crash_ends_what_waits_for_something_else(

@@ -223,6 +223,10 @@ class Board:
                 return
         self.soc.program = _Restless(self) if verdict.again else Silent()
         self._emit(verdict.text)
+        if self.options.execute and verdict.runs:
+            from esptool.virtual.ramcode import start_from_flash
+
+            start_from_flash(self)
 
     def _run_flash(self) -> None:
         self._boot(False, bootlog.SOFTWARE)
@@ -241,7 +245,11 @@ class Board:
     def _crashed(self, text: bytes) -> None:
         """The ROM tells of an exception and waits for the watchdog."""
         self._emit(text)
-        self._watchdog_bites()
+        if self.options.execute:
+            # It would crash again at once, for ever and in no time.
+            self.soc.program = _Restless(self)
+        else:
+            self._watchdog_bites()
 
     def _watchdog_bites(self) -> None:
         # A system reset: the strap is sampled anew.

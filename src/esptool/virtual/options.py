@@ -38,6 +38,7 @@ class Options:
         nand: a NAND flash beside the flash that the chip boots from.
         serial: USB serial number.
         rom: file of the chip's own ROM, to be executed, or "auto" to find it.
+        execute: a program in flash that lies in RAM with all its segments is executed.
     """
 
     chip: str
@@ -61,6 +62,7 @@ class Options:
     max_times: bool = False
     app: str | None = None
     rom: str | None = None
+    execute: bool = False
 
     def line_bits(self, baud: int) -> int:
         """Bits a second of the line, where the UART's rate is `baud`."""
@@ -281,4 +283,5 @@ _SETTERS: dict[str, Setter] = {
     "max_times": _flag("max_times"),
     "app": _text("app"),
     "rom": _text("rom"),
+    "execute": _flag("execute"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -61,6 +62,40 @@ def start(board: Board, entry: int) -> None:
     )
     soc.program = program
     program.greet()
+
+
+def start_from_flash(board: Board) -> None:
+    """Execute the program that the ROM starts, if it lies in RAM with all its segments.
+
+    So do small programs without a boot loader. Others stay silent, as the code of a boot loader
+    needs more of a chip than is modelled here.
+    """
+    from esptool.virtual.emulator import can_run, engines
+
+    soc = board.soc
+    loader = board.silicon.loader
+    head = soc.nor.read(loader.bootloader_offset, 8)
+    entry = int.from_bytes(head[4:8], "little")
+    at = loader.bootloader_offset + (24 if loader.extended_header else 8)
+    segments = []
+    for _ in range(head[1]):
+        address, length = struct.unpack("<II", soc.nor.read(at, 8))
+        if not _in_ram(board, address, length):
+            return
+        segments.append((address, soc.nor.read(at + 8, length)))
+        at += 8 + length
+    for address, data in segments:
+        soc.bus.write(address, data)
+        soc.loaded.append((address, len(data)))
+    if not engines() or not can_run(soc):
+        soc.remark(f"The program in the virtual chip's flash is not executed{_why()}.", once=True)
+        return
+    soc.program = _Starting(board, entry, ours=False)
+
+
+def _in_ram(board: Board, start: int, length: int) -> bool:
+    parts = [m for m in board.silicon.memory if m.kind in ("iram", "dram")]
+    return any(m.start <= start and start + length <= m.end for m in parts)
 
 
 def _wanted(options: Options) -> str:

@@ -68,6 +68,7 @@ def plan_build(
     flash_freq: str = "keep",
     flash_size: str = "keep",
     encrypt: bool = False,
+    ignore_flash_enc_efuse: bool = False,
     compress: bool | None = None,
     delta: bool = True,
     skip_flashed: bool = False,
@@ -92,6 +93,7 @@ def plan_build(
         flash_size: likewise; or "detect".
         encrypt: have the chip encrypt all images. Without, what has to be encrypted is told by
             chip and build.
+        ignore_flash_enc_efuse: do not look whether an encryption key is burned.
         compress: True or False; None is compressed where there is a stub.
         delta: send only sectors that differ, where the running stub can tell them.
         skip_flashed: leave out images that are in flash already.
@@ -116,6 +118,7 @@ def plan_build(
         compress=compress,
         erase_all=erase_all,
         encrypt=encrypt,
+        ignore_flash_enc_efuse=ignore_flash_enc_efuse,
         force=force,
         skip_flashed=skip_flashed,
         delta=delta,

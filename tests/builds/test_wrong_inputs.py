@@ -208,6 +208,11 @@ def test_wrong_files_are_refused_in_words(words: str, says: str, tmp_path: Path)
     refused(tmp_path, [str(tmp_path / word) for word in words.split()], says)
 
 
+@pytest.mark.parametrize("word", ["", "a\0b", "x" * 5000])
+def test_words_that_name_nothing_are_refused_in_words(word: str, tmp_path: Path) -> None:
+    refused(tmp_path, [word], "no file or folder")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

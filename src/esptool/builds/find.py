@@ -225,7 +225,7 @@ _DESCRIPTIONS: dict[str, Reader] = {
 def _read(word: str) -> Build:
     path = Path(word)
     try:
-        is_folder, exists = path.is_dir(), path.exists()
+        is_folder, exists = bool(word) and path.is_dir(), bool(word) and path.exists()
     except (OSError, ValueError):
         is_folder = exists = False
     if is_folder:

@@ -290,6 +290,12 @@ command = Command(
             help="Have the chip encrypt all images. Without it, chip and build tell what has to be "
             "encrypted.",
         ),
+        Sectioned(
+            ["--ignore-flash-enc-efuse"],
+            is_flag=True,
+            section="Flash encryption",
+            help="Do not look whether an encryption key is burned.",
+        ),
         *monitor.monitor_options(),
     ],
 )

@@ -478,6 +478,7 @@ def test_with_secure_boot_what_is_not_signed_is_refused(tmp_path: Path, capsys: 
     assert desk.flash(0, len(boot())) == boot()
     assert "leaves the boot loader out" in out
     # As the build says: the board starts when somebody resets it.
+    assert "--after no-reset" in out
     assert "Hard resetting" not in out
 
 

@@ -99,15 +99,18 @@ def tell(build: Build) -> None:
 
 def _as_the_build_does(ctx: click.Context, state: Globals, build: Build) -> None:
     """Resets and stub as the build's own upload has them, where the command line does not say."""
+    from esptool.logger import log
+
     root = ctx.find_root()
 
     def is_open(name: str) -> bool:
         return root.get_parameter_source(name) is ParameterSource.DEFAULT
 
-    if build.before is not None and is_open("before"):
-        state.options["before"] = build.before
-    if build.after is not None and is_open("after"):
-        state.options["after"] = build.after
+    for name, word in (("before", build.before), ("after", build.after)):
+        if word is None or not is_open(name) or word == state.options[name]:
+            continue
+        state.options[name] = word
+        log.note(f"As the build's own upload: --{name} {word}. Give --{name} to have it otherwise.")
     if not build.stub and is_open("no_stub"):
         state.options["no_stub"] = True
 

@@ -147,6 +147,10 @@ def _connect(port: str | None, baud: int, before: str, key: str, trace: bool) ->
         from esptool.cmds import detect_chip
 
         return detect_chip(port, baud, before, trace, 7)
+    if port.startswith(("gdb://", "jtag://")):
+        from esptool.connecting import open_loader
+
+        return open_loader(port, chip=key, before=before, trace=trace)
     esp = _loader_class(key)(port, baud, trace)
     try:
         esp.connect(before)

@@ -124,8 +124,15 @@ Commands = TypeVar("Commands", bound="ReadCommands")
 
 def close_port(esp: Any, external_esp: bool = False) -> None:
     """Close the port of a real chip that this program opened."""
+    if external_esp:
+        return
+    session = getattr(esp, "session", None)
+    if session is not None and getattr(session, "debugger", None) is not None:
+        # There is no pyserial object behind a debugger.
+        session.close()
+        return
     port = getattr(esp, "_port", None)
-    if port is not None and not external_esp:
+    if port is not None:
         port.close()
 
 

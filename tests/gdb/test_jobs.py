@@ -130,3 +130,38 @@ def test_the_command_line_takes_the_url(tmp_path: Path, capsys: pytest.CaptureFi
 def test_the_loader_in_rom_cannot_be_asked_for() -> None:
     with serving("virtual://esp32c3") as server, pytest.raises(FatalError, match="no ROM loader"):
         run("--port", server.url, "--no-stub", "flash-id")
+
+
+def test_efuses_are_read_and_burned_over_a_debugger(capsys: pytest.CaptureFixture[str]) -> None:
+    from espefuse import main as espefuse
+
+    with serving("virtual://esp32c3") as server:
+        espefuse(["--port", server.url, "--chip", "esp32c3", "summary"])
+        assert "MAC (BLOCK1)" in capsys.readouterr().out
+        burn = ("burn-efuse", "SOFT_DIS_JTAG", "1")
+        espefuse(["--port", server.url, "--do-not-confirm", *burn])
+        espefuse(["--port", server.url, "get-custom-mac"])
+        assert server.board.soc.efuse is not None
+        assert server.board.soc.bus.read_word(0x60008830) >> 16 & 7 == 1
+
+
+def test_a_program_in_ram_runs_when_the_debugger_has_gone(tmp_path: Path) -> None:
+    # addi a0, zero, 77; lui a1, 0x3fc90; sw a0, 0(a1); j to itself.
+    code = bytes.fromhex("1305d004b705c93f23a0a5006f000000")
+    at = 0x40390000
+    header = bytes((0xE9, 1, 2, 0x20)) + at.to_bytes(4, "little")
+    extended = bytes((0xEE, 0, 0, 0)) + (5).to_bytes(2, "little") + bytes(10)
+    segment = at.to_bytes(4, "little") + len(code).to_bytes(4, "little") + code
+    check = 0xEF
+    for byte in code:
+        check ^= byte
+    body = header + extended + segment
+    body += bytes(15 - len(body) % 16) + bytes((check,))
+    image = tmp_path / "ram.bin"
+    image.write_bytes(body)
+    with serving("virtual://esp32c3") as server:
+        run("--port", server.url, "load-ram", str(image))
+        with client_of(server) as client:
+            client.interrupt()
+            assert client.read_register(10) == 77
+            assert client.read_word(0x3FC90000) == 77

@@ -223,6 +223,8 @@ class Debugger:
         stub = mailbox.load(name)
         if self._before == "attach" and self._kept is None:
             self._kept = self._keep(stub)
+        if self._before != "default-reset":
+            self.port.thread = self._one_thread()
         self._prepare(requests, facts)
         requests.note("Uploading stub flasher through the debugger...", Level.INFO)
         for address, data in stub.pieces:
@@ -232,6 +234,13 @@ class Debugger:
         self.port.start(stub)
         self._greet()
         requests.note("Stub flasher running.", Level.INFO)
+
+    def _one_thread(self) -> str | None:
+        """Of several processors, the one that is to run while the others stand."""
+        threads = self.client.threads()
+        if len(threads) < 2 or b"c" not in self.client.request(b"vCont?").split(b";"):
+            return None
+        return threads[0]
 
     def _greet(self) -> None:
         try:
@@ -392,6 +401,21 @@ class Debugger:
         self._kept = None
         self._leave(detach=True)
         return True
+
+    def run_program(self, pieces: Sequence[tuple[int, bytes]], entry: int) -> None:
+        """Put a program into RAM, where the stub may be too, and let it run.
+
+        Args:
+            pieces: address and bytes of each part.
+            entry: where it starts, with the stub's stack.
+        """
+        self._halt()
+        self.port.halted()
+        self._kept = None
+        for address, data in pieces:
+            self.client.write(address, data + bytes(-len(data) % 4))
+        self.client.write_register(self.port.pc_register, entry)
+        self._leave(detach=True)
 
     def stand(self) -> None:
         """Leave the chip standing, with the stub in it or with the program that was paused."""

@@ -35,6 +35,7 @@ class MailboxPort:
     Attributes:
         client: the debugger.
         stub: what runs in the target; None before it does.
+        thread: the one that runs, where others are to stand; None lets all of them run.
         stops: how often the target has stopped, for measurements.
         baud: of no meaning here; kept, as with any port.
     """
@@ -44,6 +45,7 @@ class MailboxPort:
         self.client = client
         self.pc_register = pc_register
         self.stub: MailboxStub | None = None
+        self.thread: str | None = None
         self.stops = 0
         self.baud = 115200
         self._received = bytearray()
@@ -74,7 +76,7 @@ class MailboxPort:
         client.write(stub.counts, packets.words(stub.room, 0, 0, 0))
         client.set_breakpoint(stub.stop, size=stub.resume - stub.stop)
         client.write_register(self.pc_register, stub.entry)
-        client.resume()
+        client.resume(thread=self.thread)
 
     def halted(self) -> None:
         """Somebody else has the target now: nothing of the stub counts any more."""
@@ -168,9 +170,10 @@ class MailboxPort:
 
     def _resume(self, stub: MailboxStub) -> None:
         client = self.client
-        if not self._by_address:
+        by_address = self._by_address and self.thread is None
+        if not by_address:
             client.write_register(self.pc_register, stub.resume)
-        client.resume(stub.resume if self._by_address else None)
+        client.resume(stub.resume if by_address else None, thread=self.thread)
 
     def _await_stop(self, timeout_s: float) -> bool:
         """Wait for the target, and take in what it has left; False where it still runs."""

@@ -49,7 +49,12 @@ def load_ram(
         raise ImageError(f"{label} has no segments: there is nothing to load.")
     for segment in program.segments:
         bounds.require_32_bits(segment.addr, len(segment.data), "memory")
-        refuse_overlap(session, segment.addr, len(segment.data))
+        if session.debugger is None:
+            refuse_overlap(session, segment.addr, len(segment.data))
+    if session.debugger is not None:
+        session.debugger.run_program([(s.addr, s.data) for s in program.segments], program.entry)
+        report.line(f"Loaded {label} to RAM, executing at {program.entry:#010x}.")
+        return
     for segment in program.segments:
         _send_segment(session, segment.addr, segment.data, report)
     report.result(
@@ -82,6 +87,9 @@ def run(session: Session, *, listener: Listener | None = None) -> None:
     A stub that cannot start it has the chip reset, over a port without lines by the ROM loader.
     """
     del listener
+    if session.debugger is not None:
+        session.power.hard_reset()
+        return
     if session.is_stub and session.spec.rom.flash_ops:
         if session.power.hard_reset():
             return

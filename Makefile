@@ -82,6 +82,7 @@ bench: setup oracle
 	$(BIN)/python bench/images.py --oracle .venv-oracle
 	$(BIN)/python bench/secure.py
 	$(BIN)/python bench/efuse.py
+	$(BIN)/python -m bench.gdb
 	$(BIN)/python -m bench.transfer --quick --model --public
 	$(BIN)/python -m bench.monitor --mb 3
 	$(BIN)/python -m bench.station --public 1

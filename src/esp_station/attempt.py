@@ -18,6 +18,8 @@ from esp_station.records import Attempt, Records
 from esptool.errors import FatalError
 from esptool.transport.settings import Settings
 
+#: What helps where nobody knows better.
+TRY_AGAIN = "Plug the board in once more; put it aside if it fails there again."
 #: A bar that moves by less is not worth telling.
 _LEAST_PERCENT = 2
 
@@ -203,6 +205,7 @@ class _Work:
             detail = step.run(board)
             self._end(detail)
         board.refuse_unproven()
+        board.start_program()
 
     def _begin(self, name: str, number: int, total: int) -> None:
         board = self._board
@@ -235,7 +238,7 @@ class _Work:
         attempt.failed_step = self._step
         attempt.error_code = code
         attempt.reason = board.without_secrets(message)
-        attempt.remedy = None if remedy is None else board.without_secrets(remedy)
+        attempt.remedy = board.without_secrets(remedy or TRY_AGAIN)
         self._end(None, "failed" if result == records.FAIL else "interrupted")
 
     def _progress(self, percent: int) -> None:

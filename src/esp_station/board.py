@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ROM_BAUD = 115200
 MAC_READINGS = 4
+#: A program that prints without end must not fill the memory.
+MOST_LINES = 4000
 #: What is shorter than this may be part of any word, so that hiding it would only blur a log.
 _SHORTEST_SECRET = 4
 HIDDEN = "***"
@@ -138,6 +140,17 @@ class Board:
         """The chip runs a program now: the next step calls it anew."""
         session.has_left = True
         self._ready = False
+
+    def start_program(self) -> None:
+        """Leave the board with the program in its flash, as it will be used.
+
+        Everything was verified before, so a reset that does not work makes no board worse.
+        """
+        session = self._session
+        if session is not None and not session.has_left:
+            with contextlib.suppress(FatalError):
+                ops.reset_chip(session)
+            self.leave(session)
 
     def close(self) -> None:
         """Let go of the port."""
@@ -338,6 +351,9 @@ class Board:
     def say(self, text: str) -> None:
         """Add lines to the log."""
         self._lines += (line.rstrip() for line in self.without_secrets(text).splitlines())
+        while len(self._lines) > MOST_LINES:
+            # The beginning tells who it is, the end why it failed.
+            self._lines[MOST_LINES // 2 : MOST_LINES // 2 + MOST_LINES // 4] = ["..."]
 
     @property
     def log(self) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -193,16 +194,31 @@ class StationLock:
     The lock goes with the process, however that ends.
     """
 
-    def __init__(self, engine: Engine, station: str) -> None:
+    def __init__(self, engine: Engine, station: str, wait_s: float = 0.0) -> None:
         """
+        Args:
+            engine: the database of the records.
+            station: the name.
+            wait_s: how long to wait for another process: one that only looks into the records
+                holds the lock of a dead station for a moment.
+
         Raises:
             FatalError: another process is that station.
         """
         self._release: Callable[[], None]
-        if engine.dialect.name == "postgresql":
-            self._lock_postgresql(engine, station)
-        else:
-            self._lock_file(engine, station)
+        end = time.monotonic() + wait_s
+        while True:
+            try:
+                if engine.dialect.name == "postgresql":
+                    self._lock_postgresql(engine, station)
+                else:
+                    self._lock_file(engine, station)
+            except StationTakenError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def _lock_postgresql(self, engine: Engine, station: str) -> None:
         from sqlalchemy import text

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from esp_station import database
 from esp_station.clock import moment_of, stamp
 from esptool._version import __version__
+from esptool.errors import FatalError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Row, Select
@@ -154,14 +155,23 @@ class Records:
             attempt.id = int(done.inserted_primary_key[0])  # type: ignore[index]
 
     def update(self, attempt: Attempt) -> None:
-        """Write down how far it is. One that has a result keeps it."""
+        """Write down how far it is.
+
+        Raises:
+            FatalError: it has a result, which it keeps: somebody took this station for dead.
+        """
         values = attempt.to_json()
         number = values.pop("id")
         values["log"] = _cut(attempt.log)
         c = self._attempts.c
         with database.writing(self.engine, _WHAT) as connection:
             order = self._attempts.update().where(c.id == number, c.result == RUNNING)
-            connection.execute(order.values(values))
+            done = connection.execute(order.values(values))
+            if not done.rowcount:
+                raise FatalError(
+                    f"Attempt {number} was closed in the records while its board was in work.",
+                    remedy="Was the database out of reach for a while? Do the board once more.",
+                )
 
     def settle(self, station: str | None = None) -> int:
         """Mark what was interrupted: attempts that run on no station that is there.

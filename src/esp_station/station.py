@@ -17,14 +17,16 @@ from esp_station.model import Slot
 from esp_station.records import FAIL, PASS, Attempt, Records
 from esp_station.slots import Lister, PortWatch
 from esp_station.status import Status
-from esptool import device
+from esptool import device, ops
 from esptool.errors import FatalError, UsageError
 from esptool.ops.identity import format_mac
 from esptool.transport.discovery import all_ports
 from esptool.transport.settings import Settings
 
 #: How often ports are looked at, and a fixed port is called for the next board.
-LOOK_S, CALL_S = 0.3, 1.0
+LOOK_S, CALL_S = 0.3, 2.0
+#: Who looks into the records may have the station's lock for a moment.
+LOCK_S = 3.0
 #: A place that is not free is asked for again after so long.
 PLACE_S = 5.0
 #: Boards in work have so long to be done after the first signal.
@@ -132,7 +134,7 @@ class Station:
         Raises:
             FatalError: another process is this station, or the records cannot be written.
         """
-        lock = StationLock(self.book.engine, self.name)
+        lock = StationLock(self.book.engine, self.name, LOCK_S)
         try:
             self.book.settle(self.name)
             if self.job.rows is not None:
@@ -323,7 +325,10 @@ class Station:
     def _call(self, port: str) -> str | None:
         """The MAC address of the chip that answers, None where none does."""
         with contextlib.suppress(FatalError), device.connect(port, attempts=1) as session:
-            return "?" if session.secure_download else format_mac(session.facts.macs.base)
+            mac = "?" if session.secure_download else format_mac(session.facts.macs.base)
+            # The program of a board that is done goes on.
+            ops.reset_chip(session)
+            return mac
         return None
 
 

@@ -84,10 +84,10 @@ def mac_of(number: int) -> str:
     return f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}"
 
 
-def url_of(number: int, name: str, more: str = "", timing: str = "virtual") -> str:
+def url_of(number: int, name: str, more: str = "") -> str:
     """The URL of a board, found again by its name in `NAMED`."""
     mac = mac_of(number)
-    return f"virtual://{CHIP}?name={name}-{number}&mac={mac}&stub=model&timing={timing}{more}"
+    return f"virtual://{CHIP}?name={name}-{number}&mac={mac}&stub=model&timing=virtual{more}"
 
 
 def slots_of(numbers: Iterable[int], name: str, more: str = "") -> list[Slot]:

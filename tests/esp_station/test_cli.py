@@ -23,11 +23,18 @@ from tests.support.signals import interruptible
 
 from .support import STEPS, secret, url_of, write_job
 
-BOOT = '\n[[step]]\ndo = "boot"\nexpect = ["never said"]\ntimeout = 600\n'
+#: Goes on for as long as the station does.
+WAITS = "import os, time; p = os.getppid()\nwhile os.getppid() == p: time.sleep(0.05)"
+LONG = f"""
+[[step]]
+do = "hook"
+timeout = 600
+command = {json.dumps([sys.executable, "-c", WAITS])}
+"""
 
 
-def words(job: Path, *numbers: int, more: str = "", timing: str = "virtual") -> list[str]:
-    slots = [f"--slot={n}={url_of(n, 'cli', more, timing)}" for n in numbers]
+def words(job: Path, *numbers: int, more: str = "") -> list[str]:
+    slots = [f"--slot={n}={url_of(n, 'cli', more)}" for n in numbers]
     return ["run", str(job), *slots]
 
 
@@ -120,7 +127,7 @@ def test_errors_have_a_remedy_and_no_traceback(
 
 
 def test_the_first_signal_lets_a_board_finish(tmp_path: Path) -> None:
-    with running([*words(write_job(tmp_path), 1), "--events"]) as process:
+    with running([*words(write_job(tmp_path), 1), "--events", "--grace", "600"]) as process:
         read_until(process, "attempt_started")
         process.send_signal(signal.SIGTERM)
         events = read_until(process, "station_ended")
@@ -132,10 +139,11 @@ def test_the_first_signal_lets_a_board_finish(tmp_path: Path) -> None:
 def test_the_second_signal_gives_a_board_up_and_that_is_on_record(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = write_job(tmp_path, STEPS + BOOT)
-    with running([*words(job, 1, timing="fast"), "--events"]) as process:
+    job = write_job(tmp_path, STEPS + LONG)
+    with running([*words(job, 1), "--events"]) as process:
         read_until(process, "board_known")
         process.send_signal(signal.SIGINT)
+        # What is in work goes on: this board never gets done.
         read_until(process, "station_stopping")
         process.send_signal(signal.SIGINT)
         events = read_until(process, "station_ended")
@@ -151,8 +159,8 @@ def test_the_second_signal_gives_a_board_up_and_that_is_on_record(
 def test_records_tell_the_truth_after_a_power_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = write_job(tmp_path, STEPS + BOOT)
-    with running([*words(job, 1, timing="fast"), "--events"]) as process:
+    job = write_job(tmp_path, STEPS + LONG)
+    with running([*words(job, 1), "--events"]) as process:
         read_until(process, "board_known")
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -71,7 +71,8 @@ def test_one_process_is_a_station(book: Records) -> None:
 def test_a_result_is_never_changed(book: Records) -> None:
     made = attempt(book, 1, INTERRUPTED)
     made.result = PASS
-    book.update(made)
+    with pytest.raises(FatalError, match="was closed in the records"):
+        book.update(made)
     assert [a.result for a in book.find(Query())] == [INTERRUPTED]
 
 

@@ -162,10 +162,10 @@ def test_damaged_blocks_and_wrong_lengths_are_refused_with_their_reasons() -> No
     [
         ("esp32c3", b"\1\5"),
         ("esp32c2", b"\1\x64"),
-        ("esp32c6", b"\0\0"),
+        ("esp32c6", b"\1\5"),
         ("esp32c61", b"\0\0"),
-        ("esp32p4?rev=v1.0", b"\1\5"),
-        ("esp32p4?rev=v3.0", b"\0\0"),
+        ("esp32p4", b"\0\0"),
+        ("esp32s31", b"\0\0"),
     ],
 )
 def test_flash_data_that_nothing_has_announced(url: str, status: bytes) -> None:
@@ -232,7 +232,7 @@ def test_requests_are_hardly_checked_as_the_genuine_loaders_do() -> None:
     ("chip", "rev", "spare", "eco"),
     [("esp32c3", "v0.2", 12, 0), ("esp32c3", "v0.4", 12, 3), ("esp32c3", "v1.1", 12, 7),
      ("esp32c2", "v1.0", 0, 1), ("esp32c61", "v1.0", 16, 3), ("esp32p4", "v3.0", 19, 5),
-     ("esp32s3", "v0.2", 12, 0)],
+     ("esp32s3", "v0.2", 12, 0), ("esp32s31", "v0.0", 20, 0)],
 )  # fmt: skip
 def test_security_information_ends_with_what_the_genuine_rom_says(
     chip: str, rev: str, spare: int, eco: int

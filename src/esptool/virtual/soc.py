@@ -282,9 +282,9 @@ class Soc:
         purposes = []
         if self.efuse is not None:
             purposes = [self.efuse.shown(field) for field in self.efuse.layout.purposes]
-        purposes.append(self.rom.spare_purpose)
+        spare = bytes((self.rom.spare_purpose,))
         body = struct.pack(
-            "<IB7s", flags, self._bits("crypt_count"), bytes(purposes)[:7].ljust(7, b"\0")
+            "<IB7s", flags, self._bits("crypt_count"), bytes(purposes)[:7].ljust(7, spare)
         )
         if not self.silicon.loader.security_info_chip_id:
             return body

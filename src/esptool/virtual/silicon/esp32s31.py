@@ -127,7 +127,7 @@ SILICON = Silicon(
             ),
             eco=0,
             spare_purpose=20,
-            unasked_data=5,
+            unasked_data=0,
         ),
     ),
     flash_key=FlashKey.PURPOSES,

@@ -18,7 +18,13 @@ _TITLES = ("address", "register", "loads", "stores", "functions")
 
 
 def register_name(shape: Shape, address: int) -> str:
-    """Block and offset, such as `SYSTEM+0x10`; empty where nothing is known to be there."""
+    """The name, such as `EXTMEM_ICACHE_CTRL`, or block and offset, such as `SYSTEM+0x10`.
+
+    It is empty where nothing is known to be there.
+    """
+    for place, name in shape.registers:
+        if place == address:
+            return name
     index = bisect.bisect_right(shape.blocks, (address, "\uffff")) - 1
     if index < 0:
         return ""
@@ -61,10 +67,14 @@ def _groups(entries: Iterable[Missing]) -> list[list[Missing]]:
 
 def _row(shape: Shape, group: list[Missing]) -> tuple[str, ...]:
     first, last = group[0], group[-1]
-    more = f" to {last.address:#x}" if last is not first else ""
+    name = register_name(shape, first.address) or "?"
+    more = ""
+    if last is not first:
+        more = f" to {last.address:#x}"
+        name += f" to {register_name(shape, last.address) or '?'}"
     return (
         f"{first.address:#x}{more}",
-        register_name(shape, first.address) or "?",
+        name,
         str(first.loads),
         str(first.stores),
         ", ".join(sorted(first.functions)),

@@ -133,5 +133,6 @@ SILICON = Silicon(
         mmu=None,
         sha=0,
         random=(),
+        registers=(),
     ),
 )

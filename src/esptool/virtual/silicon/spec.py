@@ -435,6 +435,7 @@ class Shape:
         sha: base of the accelerator, 0 where the loader is not known to use it.
         random: registers that show another random word each time.
         blocks: (base, name) of the peripherals as the manual names them, by address.
+        registers: (address, name) of registers that ROMs touch and that are only storage.
     """
 
     ram: tuple[Ram, ...]
@@ -456,6 +457,7 @@ class Shape:
     mmu: Mmu | None = None
     sha: int = 0
     random: tuple[int, ...] = ()
+    registers: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"genuine", "genuine.cache", "genuine.devices", "genuine.expand", "genuine.intc"},
         {"genuine.memory", "genuine.sha"},
         {"genuine.core", "genuine.romfile", "genuine.xtensa_blocks"},
+        {"genuine.riscv_blocks", "genuine.xtensa_isa"},
         {"genuine.find", "genuine.riscv", "genuine.xtensa"},
         {"genuine.machine"},
         {"genuine.report"},

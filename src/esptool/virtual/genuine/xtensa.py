@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from esptool.virtual.genuine.core import Core, Outside, Trap
 from esptool.virtual.genuine.memory import Memory
-from esptool.virtual.genuine.xtensa_blocks import Writer, signed
+from esptool.virtual.genuine.xtensa_blocks import signed
+from esptool.virtual.genuine.xtensa_isa import Writer
 
 (SAR, LBEG, LEND, LCOUNT, CALLINC, FREE) = range(6)
 _M = 0xFFFFFFFF

@@ -177,6 +177,31 @@ def test_flash_data_that_nothing_has_announced(url: str, status: bytes) -> None:
 
 
 @pytest.mark.parametrize("chip", ALL)
+def test_a_begin_is_of_just_its_length_and_at_a_sector(chip: str) -> None:
+    """As the genuine ROMs of ESP8266, ESP32, S2, S3, C2, C3, C6 and P4 have it."""
+    c = client(chip)
+    c.sync()
+    right = 4 if chip in ("esp8266", "esp32") else 5
+    if chip != "esp8266":
+        c.prepare_flash()
+    for op in (0x02, 0x10) if chip != "esp8266" else (0x02,):
+        for count in (3, 4, 5, 6):
+            words = (0x400, 1, 0x400, 0x10000, 0, 0)[:count]
+            status = c.ask(op, *words)[1][:2]
+            assert status[0] == (count != right), count
+            assert count == right or status[1] == 5
+        for offset in (0x10004, 0x10100, 0x10FFC):
+            assert c.ask(op, *(0x400, 1, 0x400, offset, 0)[:right])[1][:2] == b"\1\6"
+
+
+@pytest.mark.parametrize("chip", ALL)
+def test_a_sync_without_data_is_answered_too(chip: str) -> None:
+    c = client(chip)
+    c.sync()
+    assert [answer[8] for answer in c.send(0x08)] == [0] * 8
+
+
+@pytest.mark.parametrize("chip", ALL)
 def test_blocks_are_counted_also_when_damaged_as_the_genuine_loader_does(chip: str) -> None:
     """The statuses are those that the ROMs of ESP32 and ESP32-C3 gave under full emulation."""
     c = client(chip)

@@ -186,7 +186,8 @@ class RomLoader(Program):
     # --- basics ------------------------------------------------------------------------------
 
     def _sync(self, data: bytes, _checksum: int) -> Result:
-        return words(data, 1)[0], b""
+        # Any will do, also one without data.
+        return words(data, 1)[0] if len(data) >= 4 else self._value, b""
 
     def _read_reg(self, data: bytes, _checksum: int) -> Result:
         address = int.from_bytes(data[:4], "little")
@@ -259,9 +260,7 @@ class RomLoader(Program):
             raise Refused(FAILED)
 
     def _flash_begin(self, data: bytes, _checksum: int) -> Result:
-        size, _blocks, block_size, offset = words(data, 4)
-        self._encrypt = self._asked_to_encrypt(data)
-        self._next_block = 0
+        size, block_size, offset = self._begin(data)
         if not size:
             # An empty begin only turns the loader towards flash, so that an end can follow.
             self._mode = "flash"
@@ -273,6 +272,21 @@ class RomLoader(Program):
         self._mode = "flash"
         self._write_at = offset
         return 0, b""
+
+    def _begin(self, data: bytes) -> tuple[int, int, int]:
+        """Size, size of a block, and where: a request of just the right length.
+
+        Raises:
+            Refused: it is longer or shorter, or no sector begins there.
+        """
+        if len(data) != (20 if self._soc.silicon.loader.encrypted_begin else 16):
+            raise Refused(INVALID)
+        size, _blocks, block_size, offset = words(data, 4)
+        self._encrypt = self._asked_to_encrypt(data)
+        self._next_block = 0
+        if size and offset % SECTOR:
+            raise Refused(FAILED)
+        return size, block_size, offset
 
     def _asked_to_encrypt(self, data: bytes) -> bool:
         if len(data) < 20 or not self._soc.silicon.loader.encrypted_begin:
@@ -329,9 +343,7 @@ class RomLoader(Program):
         self._soc.defer(self._soc.run_flash if run else self._soc.reboot)
 
     def _deflate_begin(self, data: bytes, _checksum: int) -> Result:
-        size, _blocks, block_size, offset = words(data, 4)
-        self._encrypt = self._asked_to_encrypt(data)
-        self._next_block = 0
+        size, block_size, offset = self._begin(data)
         if block_size > _MAX_BLOCK:
             raise Refused(INVALID)
         self._need_flash(offset, 0)

@@ -43,6 +43,7 @@ class Writer:
         self.next = pc
 
     def write(self) -> tuple[str, int]:
+        """Source, and how many bytes of code it stands for."""
         memory = self.core.memory
         pc = self.start
         if not memory.holds(pc) or pc & 1:
@@ -71,6 +72,7 @@ class Writer:
     # --- the frame around it ---------------------------------------------------------------------
 
     def source(self, end: int) -> str:
+        """The function of the block, whose code ends at `end`."""
         out = ["def b(R):"]
         if self.ram:
             a = self.start % PAGE
@@ -98,9 +100,11 @@ class Writer:
 
     @staticmethod
     def back(dirty: set[int]) -> str:
+        """Statements that put registers back where they are kept."""
         return "".join(f"R[{i}]=x{i};" for i in sorted(dirty) if i)
 
     def emit(self, text: str) -> None:
+        """Add a line."""
         self.lines.append(text)
 
     def leaving(self, target: str) -> str:
@@ -108,12 +112,14 @@ class Writer:
         return f"@WB@C[0]+={self.count};return {target}"
 
     def leave(self, target: int) -> None:
+        """End the block here."""
         self.emit(self.leaving(str(target)))
         self.ended = True
 
     # --- registers -------------------------------------------------------------------------------
 
     def get(self, reg: int) -> str:
+        """A register as an expression."""
         if not reg:
             return "0"
         if reg in self.known:
@@ -122,6 +128,7 @@ class Writer:
         return f"x{reg}"
 
     def set(self, reg: int, text: str, value: int | None = None) -> None:
+        """Give a register a value, which may be known now."""
         if not reg:
             if "(" in text:
                 self.emit(text)
@@ -135,11 +142,13 @@ class Writer:
             self.emit(f"x{reg}={value & _M}")
 
     def value(self, reg: int) -> int | None:
+        """What a register is known to hold."""
         return 0 if not reg else self.known.get(reg)
 
     # --- instructions ----------------------------------------------------------------------------
 
     def instruction(self, word: int) -> bool:
+        """Write one; False if it is none."""
         opcode = word & 0x7F
         rd, rs1, rs2 = word >> 7 & 31, word >> 15 & 31, word >> 20 & 31
         kind = word >> 12 & 7
@@ -213,6 +222,7 @@ class Writer:
         return True
 
     def jump(self, target: int) -> None:
+        """Go on at a place."""
         if target == self.start:
             self.loop_back("")
             self.ended = True
@@ -234,6 +244,7 @@ class Writer:
         self.emit(f"{pad}continue")
 
     def immediate(self, word: int, kind: int, rd: int, rs1: int, imm: int) -> bool:
+        """Arithmetic with a constant of 12 bits."""
         a, known = self.get(rs1), self.value(rs1)
         shift = imm & 31
         if kind == 0:
@@ -294,6 +305,7 @@ class Writer:
         return True
 
     def register(self, top: int, kind: int, rd: int, rs1: int, rs2: int) -> bool:
+        """Arithmetic on two registers."""
         a, b = self.get(rs1), self.get(rs2)
         text = _REGISTER.get((top, kind))
         if text is None:
@@ -307,6 +319,7 @@ class Writer:
         return True
 
     def branch(self, word: int, kind: int, rs1: int, rs2: int) -> bool:
+        """Go on elsewhere on a condition."""
         offset = (
             (word >> 31 & 1) << 12
             | (word >> 7 & 1) << 11
@@ -332,12 +345,14 @@ class Writer:
         return True
 
     def signed(self, reg: int, text: str) -> str:
+        """A register for comparisons by sign."""
         known = self.value(reg)
         if known is not None:
             return str(known ^ 0x80000000)
         return f"({text}^0x80000000)"
 
     def address(self, rs1: int, imm: int) -> tuple[str, int | None]:
+        """Register plus offset: as an expression, and as a number where it is known."""
         known = self.value(rs1)
         if known is not None:
             return str(known + imm & _M), known + imm & _M
@@ -348,6 +363,7 @@ class Writer:
         return "a", None
 
     def load(self, kind: int, rd: int, rs1: int, imm: int) -> bool:
+        """A load of 1, 2 or 4 bytes."""
         size = {0: 1, 1: 2, 2: 4, 4: 1, 5: 2}.get(kind)
         if size is None:
             self.count -= 1
@@ -382,6 +398,7 @@ class Writer:
         return True
 
     def store(self, kind: int, rs1: int, rs2: int, imm: int) -> bool:
+        """A store of 1, 2 or 4 bytes."""
         if kind > 2:
             self.count -= 1
             return False
@@ -404,6 +421,7 @@ class Writer:
         return True
 
     def system(self, word: int, kind: int, rd: int, rs1: int) -> bool:
+        """Control and status registers, returns, waits and breaks."""
         if kind == 0:
             if word == 0x30200073:
                 self.emit(self.leaving("mret(0)"))

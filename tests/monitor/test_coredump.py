@@ -8,6 +8,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -189,6 +190,19 @@ def test_a_dump_is_read_from_its_partition_on_a_device_and_in_a_file(
     esptool.main(["--port", board, "erase-region", hex(at), "0x1000"])
     with pytest.raises(FatalError, match="nothing was written there"):
         esptool.main(["--port", board, "coredump", "info"])
+
+
+def test_a_dump_comes_from_standard_input_too(crash: Crash, app: Path) -> None:
+    console = "noise\r\n" + as_console(made((0, 2), crash, app))
+    done = subprocess.run(
+        [sys.executable, "-m", "esptool", "coredump", "info", "-", "--brief", "--elf", str(app)],
+        input=console,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "version 0.2, binary layout" in done.stdout
+    assert "leaf at" in done.stdout
 
 
 def test_a_wrong_elf_file_is_named(

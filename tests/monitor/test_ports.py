@@ -111,6 +111,34 @@ def test_served_chips_are_heard(
     assert "--- All that was expected has come.\n" in capsys.readouterr().out
 
 
+def test_it_ends_when_nobody_reads_any_more() -> None:
+    gone = threading.Event()
+
+    def serve(client: socket.socket, _number: int) -> None:
+        client.sendall(b"first\n")
+        gone.wait(60)
+        try:
+            for _ in range(600):
+                client.sendall(b"more\n")
+                if select.select([client], [], [], 0.1)[0]:
+                    return  # it has hung up
+        except OSError:
+            pass
+
+    with Peer(serve, 1).running() as peer:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "esptool", "monitor", peer.url, "--no-keys"],
+            stdout=subprocess.PIPE,
+            preexec_fn=interruptible,
+        )
+        assert process.stdout is not None
+        while b"first" not in process.stdout.readline():
+            pass
+        process.stdout.close()
+        gone.set()
+        assert process.wait(60) == 0
+
+
 def test_a_port_without_reset_lines_says_so() -> None:
     def serve(client: socket.socket, _number: int) -> None:
         client.recv(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from esptool.cli import stdio
 from esptool.cli.places import opened_flash, partition_name
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def read(state: Globals, values: MutableMapping[str, Any], command: str) -> tupl
     from esptool.monitor.coredump.container import from_text, size_of
 
     name = values["partition"]
+    if name == stdio.DASH and values["file"] is None:
+        name = values["partition"] = stdio.read_from(None)
     if values["file"] is None and os.path.isfile(name):
         data = _file(name)
         if data.startswith(b"\x7fELF") or size_of(data) is not None or from_text(data) is not None:

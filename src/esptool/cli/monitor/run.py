@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from esptool.cli import machine
+from esptool.cli.ending import output_is_lost
 from esptool.cli.monitor.keyboard import HELP, Keyboard, Keys, Wish
 from esptool.cli.monitor.screen import Screen
 from esptool.cli.monitor.settings import Settings
@@ -136,6 +137,8 @@ class _Monitor:
             data = link.receive(wait)
             if data:
                 self._console.feed(data)
+                # Nobody would see any of it, nor that it goes on.
+                outcome.done = output_is_lost()
             else:
                 self._console.idle()
             if not wishes.empty():

@@ -28,6 +28,9 @@ class Plain(gdb_server.Conversation):
             return b""
         if body.startswith(b"qSupported"):
             return b"PacketSize=1000;qXfer:features:read+;vContSupported+"
+        if body[:1] == b"c":
+            self._continue(body[1:])
+            return None
         if body[:1] == b"M" and int(body[1:].split(b",")[0], 16) in self.peripherals:
             return b"OK"
         return super()._answer(body)
@@ -75,3 +78,38 @@ def test_a_server_that_can_less_does_for_all_work(
             assert server.target.in_rom == (at == 0x10000 and kind is not Paused)
             esp.session.close()
         assert server.board.nor.read(0x10000, len(data)) == data
+
+
+class SlowRom(Plain):
+    """Its ROM has set its variables, and then the UART, when it was let run for the fifth time."""
+
+    def _continue(self, text: bytes) -> None:
+        target, silicon = self._target, self._target.board.silicon
+        if target.in_rom:
+            target.put(target.pc_number, IN_ROM)
+        super()._continue(text)
+        RESUMED.append(target.get(target.pc_number))
+        if len(RESUMED) == 5:
+            target.board.soc.bus.write_word(silicon.uart.clkdiv, 0x15B)
+
+
+IN_ROM = 0x40000100
+RESUMED: list[int] = []
+
+
+def test_a_rom_that_begins_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from esptool.virtual.gdb_target import Target
+
+    advance = Target.advance
+    monkeypatch.setattr(gdb_server, "Conversation", SlowRom)
+    monkeypatch.setattr(
+        Target,
+        "advance",
+        lambda self: None if self.get(self.pc_number) == IN_ROM else advance(self),
+    )
+    RESUMED.clear()
+    with serving("virtual://esp32c3") as server, device.connect(server.url) as session:
+        assert session.debugger is not None
+        stub = session.debugger.port.stub
+        assert stub is not None
+        assert RESUMED[:6] == [IN_ROM] * 5 + [stub.entry]

@@ -58,8 +58,9 @@ _REFUSALS = ("unknown", "invalid command", "not found", "unrecognized", "unsuppo
 #: Of the SPI controller: all but the command, the address and the data.
 _SPI_KEPT = range(0x08, 0x40, 4)
 RETRY_S = 0.2
-#: A ROM has set its variables within this time, and is not far into a program yet.
-ROM_BEGINS_S = 0.01
+#: A ROM has set its variables within this time, and is not far into a program yet. It is given
+#: so many turns to show that.
+ROM_BEGINS_S, ROM_TURNS = 0.01, 12
 
 
 class _ByMemory(Requester):
@@ -302,10 +303,22 @@ class Debugger:
         self._halt()
 
     def _let_rom_begin(self) -> None:
-        """Functions of the ROM that the stub calls need the ROM's variables: it sets them first."""
-        self.client.resume()
-        self.client.wait(ROM_BEGINS_S)
-        self._halt()
+        """Functions of the ROM that the stub calls need the ROM's variables: it sets them first.
+
+        Then it sets the UART, by which it is seen to be so far. An emulator may take its time to
+        begin at all.
+        """
+        divider = self.spec.uart.clkdiv_reg
+        before = self.client.read_word(divider)
+        for turn in range(ROM_TURNS):
+            self.client.resume()
+            if self.client.wait(ROM_BEGINS_S) is not None:
+                return
+            self._halt()
+            if self.client.read_word(divider) != before:
+                return
+            if turn >= ROM_TURNS // 3 and self._at_reset():
+                return
 
     def _command(self, choice: Sequence[str]) -> bool:
         """One of these commands was understood."""

@@ -63,6 +63,10 @@ RETRY_S = 0.2
 ROM_BEGINS_S, ROM_TURNS = 0.01, 12
 
 
+class DebuggerGoneError(PortError):
+    """The server did not come back in time, or has ended: to wait longer would not help."""
+
+
 class _ByMemory(Requester):
     """Registers through the debugger, before a stub runs."""
 
@@ -370,7 +374,7 @@ class Debugger:
 
     def _connect_again(self) -> None:
         if self._server is not None and not self._server.is_alive:
-            raise PortError("OpenOCD has ended.", remedy=self._server.advice())
+            raise DebuggerGoneError("OpenOCD has ended.", remedy=self._server.advice())
         deadline = time.monotonic() + self._settings.reappear_timeout
         while True:
             try:
@@ -380,7 +384,7 @@ class Debugger:
             except (PortError, NoAnswerError) as e:
                 self.client.close()
                 if time.monotonic() > deadline:
-                    raise PortError(
+                    raise DebuggerGoneError(
                         f"The debugger did not come back within "
                         f"{self._settings.reappear_timeout:g} s: {e.message}"
                     ) from e

@@ -112,6 +112,8 @@ def recover(session: Session, before: str = "default-reset") -> None:
 
 def _by_debugger(session: Session, debugger: Debugger) -> None:
     pins, size = session.flash.pins, session.flash.size
+    from esptool.device.debugger import DebuggerGoneError
+
     session.recovering = True
     try:
         with session.one_job() as tries:
@@ -122,6 +124,8 @@ def _by_debugger(session: Session, debugger: Debugger) -> None:
                     session.run_steps(debugger.quiet_steps)
                     _attach_again(session, pins, size)
                     return
+                except DebuggerGoneError:
+                    raise
                 except LineLossError:
                     if not tries.spend():
                         raise

@@ -50,6 +50,7 @@ TIMER_REGISTERS = ("wdtconfig0", "wdtwprotect")
 #: What a reset by the watchdog writes into CONFIG1 (its wait) and CONFIG0: enabled, stage 0 resets
 #: the system, the reset signals take a while. Their bits differ a little between chips.
 RESET_VALUES = {"config1": 2000}
+RESET_WIDTH = 0x102
 
 
 def _expected(recipe: str, steps: tuple[Step, ...], silicon: Silicon) -> list[tuple[str, int]]:
@@ -58,11 +59,10 @@ def _expected(recipe: str, steps: tuple[Step, ...], silicon: Silicon) -> list[tu
     if recipe == "reset":
         enable = 1 << (silicon.get("wdt.config0.en") or [31])[0]
         stage = 5 << (silicon.get("wdt.config0.stg0") or [28])[0]
-        width = steps[2].value & 0x1FF
         return [
             ("wprotect", key),
             ("config1", RESET_VALUES["config1"]),
-            ("config0", enable | stage | width),
+            ("config0", enable | stage | RESET_WIDTH),
             ("wprotect", 0),
         ]
     found: list[tuple[str, int]] = []

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import serial
 
+import espefuse
 import esptool
 from esptool.errors import FatalError
 from esptool.transport import bridges, discovery, holders
@@ -147,3 +148,16 @@ def test_a_list_keeps_to_the_width_of_the_terminal(
     esptool.main(["ports"])
     rows = [row for row in capsys.readouterr().out.splitlines() if "virtual:" not in row]
     assert max(map(len, rows)) <= int(columns)
+
+
+def test_espefuse_works_on_the_board_that_is_named(
+    boards: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["--serial", "S-2"], ["--mac", MACS["two"]]):
+        espefuse.main([*words, "summary", "MAC", "--json"])
+        found = json.loads(capsys.readouterr().out)
+        assert found["efuses"]["MAC"]["value"].startswith(MACS["two"])
+    port = f"{boards['one']}&fault=rename"
+    with pytest.raises(FatalError, match="not 60:55:f9:aa:00:02"):
+        espefuse.main(["--port", port, "--mac", MACS["two"], "burn-bit", "BLOCK3", "7"])
+    espefuse.main(["--port", port, "--mac", MACS["one"], "summary", "MAC"])

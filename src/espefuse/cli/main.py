@@ -36,7 +36,7 @@ from esptool.chips import normalize
 from esptool.cli import machine
 from esptool.cli.common import machine_options
 from esptool.cli.help import HelpMixin
-from esptool.errors import FatalError
+from esptool.errors import FatalError, UsageError
 from esptool.files import check_output
 
 DEFAULT_HELP_CHIP = "esp32"
@@ -59,6 +59,17 @@ def _options() -> list[click.Parameter]:
             help="Serial port baud rate.",
         ),
         click.Option(["--port", "-p"], envvar="ESPTOOL_PORT", help="Serial port device."),
+        click.Option(
+            ["--serial"],
+            envvar="ESPTOOL_SERIAL",
+            help="The board whose USB device has this serial number, in place of --port.",
+        ),
+        click.Option(
+            ["--mac"],
+            envvar="ESPTOOL_MAC",
+            help="The board with this MAC address; boards behind bridges are asked for it, which "
+            "resets them. With --port, another board is refused.",
+        ),
         click.Option(
             ["--before"],
             type=ModeChoice(["default-reset", "usb-reset", "no-reset", "no-reset-no-sync"]),
@@ -259,11 +270,42 @@ def _run_recipe(
 def _need_chip(ctx: click.Context, external: Any) -> None:
     """Refuse a line that names no chip to work on."""
     params = ctx.params
+    if not (params["virt"] or params["token"] or external is not None):
+        _choose_board(params)
     if not (params["virt"] or params["token"] or params["port"] or external is not None):
         raise click.UsageError(
             "Missing required argument. Please specify the --port option, or --virt for a virtual "
             "chip.",
             ctx=ctx,
+        )
+
+
+def _choose_board(params: dict[str, Any]) -> None:
+    """Put the port of the board that --serial or --mac names into `params`.
+
+    Raises:
+        FatalError: there is no such board, or another one on the port.
+    """
+    serial, mac = params["serial"], params["mac"]
+    if serial is None and mac is None:
+        return
+    from esptool.ops.ports import find_board, plain_mac, probe
+
+    if params["port"] is None:
+        params["port"] = find_board(serial=serial, mac=mac)
+        return
+    if serial is not None:
+        raise UsageError("--serial chooses a port, and --port names one: leave one away.")
+    found = probe(params["port"])
+    if found.error is not None and not found.mac:
+        raise FatalError(found.error, code=found.error_code)
+    if not found.mac or plain_mac(found.mac) != plain_mac(mac):
+        # What is burned on the wrong board is never taken back.
+        raise FatalError(
+            f"The board on {params['port']} has the MAC address {found.mac or '?'}, not {mac}.",
+            remedy="'esptool ports --probe' shows which board is where.",
+            code="wrong_board",
+            operands={"port": params["port"], "mac": found.mac},
         )
 
 

@@ -9,7 +9,6 @@ standard error.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -117,7 +116,7 @@ class Machine(TemplateLogger):
     def emit(self, kind: str, **values: Any) -> None:
         """Write a line, where `--events` asks for them."""
         if self.events:
-            self._write(json.dumps({"event": kind, **values}))
+            self._write(_json({"event": kind, **values}))
 
     def document(self, error: BaseException | None = None) -> dict[str, Any]:
         """All that is known at the end."""
@@ -140,7 +139,7 @@ class Machine(TemplateLogger):
         if self.events:
             self.emit("result", **document)
         else:
-            self._write(json.dumps(document, indent=2))
+            self._write(_json(document, indent=2))
 
     def _write(self, text: str) -> None:
         stream = sys.stderr if self.to_stderr else sys.stdout
@@ -190,6 +189,12 @@ class Machine(TemplateLogger):
 
     def set_verbosity(self, verbosity: str) -> None:
         """All is told to programs."""
+
+
+def _json(value: Mapping[str, Any], indent: int | None = None) -> str:
+    import json
+
+    return json.dumps(value, indent=indent)
 
 
 def _plain(value: Any) -> Any:

@@ -8,9 +8,7 @@ at any part of what came, and a program behind a pipe gets all of the output or 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 from typing import Any
 
 import click
@@ -97,7 +95,8 @@ def deliver(ctx: click.Context) -> None:
     if target is None:
         raise FileError("Standard output takes text only here.")
     with open(path, "rb") as file:
-        shutil.copyfileobj(file, target)
+        while chunk := file.read(1 << 16):
+            target.write(chunk)
     target.flush()
 
 
@@ -116,6 +115,10 @@ def _root(ctx: click.Context | None) -> click.Context:
 
 
 def _path(root: click.Context, shown: str) -> Stream:
+    # Only where they are needed: they cost more to import than a short command takes.
+    import shutil
+    import tempfile
+
     folder = tempfile.mkdtemp(prefix="esptool-")
     root.call_on_close(lambda: shutil.rmtree(folder, ignore_errors=True))
     path = Stream(os.path.join(folder, shown.replace(" ", "-")))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many boards at once beside one: what a station costs for each further slot.
 
-    python -m bench.station [--slots 16] [--hosts 2] [--public BOARDS] [--json FILE]
+    python -m bench.station [--slots 16] [--hosts 16] [--public BOARDS] [--json FILE]
 
 Each board gets 1 MB at 921600 baud, and an NVS of its own. The boards are virtual ones that make
 the station wait for the line and for the flash (`timing=real`), served by processes of their own,
-as they take more of a core than the station does. The time of all slots at once is at most 1.3
-times that of one, on two cores that are otherwise idle. `--public` does so many boards with a shell
-loop of the public tool, one after the other, for comparison.
+as they take more of a core than the station does and must not wait for each other. The time of all
+slots at once is at most 1.3 times that of one, on two cores that are otherwise idle. `--public`
+does so many boards with a shell loop of the public tool, one after the other, for comparison.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def shell_loop(folder: Path, boards: int) -> float | None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slots", type=int, default=16)
-    parser.add_argument("--hosts", type=int, default=2, help="processes that serve the boards")
+    parser.add_argument("--hosts", type=int, default=16, help="processes that serve the boards")
     parser.add_argument("--public", type=int, default=0, metavar="BOARDS")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

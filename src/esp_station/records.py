@@ -8,6 +8,7 @@ what is still "running" while no process is that station was interrupted.
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -247,7 +248,7 @@ class Records:
             word = query.text.strip()
             order = order.where(
                 or_(
-                    c.mac.contains(word.lower().replace("-", ":"), autoescape=True),
+                    c.mac.contains(_as_mac(word), autoescape=True),
                     c.row_key.icontains(word, autoescape=True),
                 )
             )
@@ -261,6 +262,14 @@ class Records:
             order = order.where(or_(c.ended >= query.since, c.started >= query.since))
         order = order.order_by(c.id.desc() if query.latest_first else c.id)
         return order if query.limit is None else order.limit(query.limit)
+
+
+def _as_mac(word: str) -> str:
+    """Part of a MAC address as records have it; labels and scanners may leave the colons away."""
+    word = word.lower().replace("-", ":")
+    if re.fullmatch(r"[0-9a-f]{12}", word):
+        word = ":".join(word[at : at + 2] for at in range(0, 12, 2))
+    return word
 
 
 def _attempt(found: Row[Any]) -> Attempt:

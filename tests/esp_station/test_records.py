@@ -83,6 +83,7 @@ def test_searching_by_part_of_mac_or_row(book: Records) -> None:
     for words, count in (
         ("00:01", 1),
         ("02-00-00", 3),
+        ("020000000002", 1),
         ("a_1", 1),
         ("%", 1),
         ("ab", 1),

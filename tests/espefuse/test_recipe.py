@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import random
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import espsecure
+import esptool
 from espefuse import schema
 from espefuse.cli.commands import RECIPE_STAGES
 from espefuse.recipe import Recipe, Stage, apply, check, read, status
@@ -456,3 +461,36 @@ def test_the_command_line_knows_the_stages() -> None:
 def test_controller_of_each_chip_is_not_the_tables_own() -> None:
     """The judge of these tests is the virtual chip's controller, with facts from other sources."""
     assert all(controller_of(chip).layout is not None for chip in CHIPS)
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp32c2", "esp32c3", "esp32s3"])
+def test_what_is_written_encrypted_in_between_reads_right_with_the_key_of_the_board(
+    chip: str, recipe_of: Callable[..., Recipe], folder: Path, tmp_path: Path
+) -> None:
+    """Keys, then flash by the chip's own encryption, then all that shuts the doors."""
+    recipe = recipe_of(chip)
+    port = f"virtual://{chip}?state={tmp_path / 'board.state'}&timing=virtual&stub=model"
+    if chip == "esp32":
+        port += "&rev=v3.0"
+    plain, flash, again = (tmp_path / name for name in ("plain.bin", "flash.bin", "again.bin"))
+    plain.write_bytes(random.Random(1).randbytes(0x2000))
+    words = ["--port", port, "--do-not-confirm", "recipe", "apply", recipe.path]
+    code, _, err = run(*words, "--until", "keys")
+    assert code == 0, err
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        write = ["write-flash", "--encrypt", "--force", "0x10000", str(plain)]
+        esptool.main(["--port", port, *write])
+        esptool.main(
+            ["--port", port, "read-flash", "0x10000", "0x2000", str(tmp_path / "flash.bin")]
+        )
+    code, _, err = run(*words)
+    assert code == 0, err
+    [sealed] = (tmp_path / "keys").glob("*.sealed.json")
+    key = tmp_path / "board.key"
+    key.write_bytes(unseal(sealed, (folder / "owner.pem").read_bytes()))
+    scheme = [] if chip == "esp32" else ["--aes-xts"]
+    decrypt = ["decrypt-flash-data", *scheme, "--keyfile", str(key), "--address", "0x10000"]
+    with redirect_stdout(io.StringIO()):
+        espsecure.main([*decrypt, "--output", str(again), str(flash)])
+    assert flash.read_bytes() != plain.read_bytes()
+    assert again.read_bytes() == plain.read_bytes()

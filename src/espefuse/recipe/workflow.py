@@ -183,7 +183,8 @@ class Workflow:
         most = self._table.field(counter).mask
         stage = Stage.ENCRYPTION
         if "FLASH_CRYPT_CONFIG" in self._fields:
-            yield FieldGoal(stage, "FLASH_CRYPT_CONFIG", "15")
+            # It is a part of the key: without it the chip encrypts nothing that is written.
+            yield FieldGoal(Stage.KEYS, "FLASH_CRYPT_CONFIG", "15")
         yield FieldGoal(stage, counter, str(most) if release else "1", any_odd=not release)
         if not release:
             return

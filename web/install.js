@@ -9,7 +9,7 @@ import { NO_ANSWER, NO_PORT, support } from './support.js';
 const BAUD = 921600;
 const step = byId('step');
 const engine = new Engine();
-const state = { site: null, manifest: null, text: null, base: null, files: [], facts: null, link: null };
+const state = { site: null, manifest: null, text: null, base: null, taken: null, facts: null, link: null };
 let ready;
 let onProgress = () => {};
 
@@ -60,12 +60,11 @@ async function loadManifest() {
 }
 
 function name() {
-  if (!state.manifest) return state.site.title ?? 'your firmware';
+  if (!state.manifest) return state.taken?.name || (state.site.title ?? 'your firmware');
   return [state.manifest.name, state.manifest.version].filter(Boolean).join(' ');
 }
 
 async function partsForChip() {
-  if (state.files.length) return state.files.map((file) => [file.offset, file.data, file.name]);
   const wanted = await engine.call('parts_for_chip', { text: state.text });
   return Promise.all(wanted.map(async ({ path, offset }) => {
     const answer = await fetch(new URL(path, state.base));
@@ -93,34 +92,34 @@ function intro() {
 
 function fileChooser() {
   const list = el('ul', {});
-  const draw = () => list.replaceChildren(...state.files.map((file) => el('li', {}, `${file.name}, ${kib(file.data.length)}, at ${hex(file.offset)}`)));
+  const told = el('p', {});
+  const draw = () => {
+    list.replaceChildren(...(state.taken?.parts ?? []).map(({ name: file, size, offset }) => el('li', {}, `${file}, ${kib(size)}${offset === null ? '' : `, at ${hex(offset)}`}`)));
+    told.textContent = state.taken ? [`${state.taken.kind}${state.taken.chip ? ` for ${state.taken.chip}` : ''}.`, ...state.taken.notes].join(' ') : '';
+  };
   const input = el('input', { type: 'file', id: 'file', multiple: true, onchange: () => take(input.files) });
   const box = el(
     'div',
     { className: 'drop' },
-    el('p', {}, el('label', { htmlFor: 'file' }, 'A merged image or a bundle, dropped here or chosen:')),
+    el('p', {}, el('label', { htmlFor: 'file' }, 'A merged image, a bundle, or the images of a build, dropped here or chosen:')),
     input,
   );
   async function take(files) {
+    state.taken = null;
     try {
-      for (const file of files) {
-        const data = new Uint8Array(await file.arrayBuffer());
-        await ready;
-        for (const part of await engine.call('dropped', { data, name: file.name })) {
-          state.files.push({ ...part, data: part.size === data.length ? data : data.slice(part.start, part.start + part.size) });
-        }
-      }
-      draw();
+      const whole = await Promise.all([...files].map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())]));
+      if (whole.length) state.taken = await engine.call('take', { files: whole });
       say('');
     } catch (error) {
-      say(`${error.message} ${error.remedy ?? ''}`);
+      say([error.message, error.remedy].filter(Boolean).join(' '));
     }
+    draw();
   }
   box.ondragover = (event) => { event.preventDefault(); box.classList.add('over'); };
   box.ondragleave = () => box.classList.remove('over');
   box.ondrop = (event) => { event.preventDefault(); box.classList.remove('over'); take(event.dataTransfer.files); };
   draw();
-  return [box, list];
+  return [box, told, list];
 }
 
 async function connect() {
@@ -137,7 +136,8 @@ async function connect() {
 }
 
 function chooseVirtual() {
-  const select = el('select', { id: 'virtual' }, ...state.virtual.map(([key, text]) => el('option', { value: key }, text)));
+  const chips = state.virtual.filter(([key]) => state.manifest?.chips.includes(key) ?? true);
+  const select = el('select', { id: 'virtual' }, ...chips.map(([key, text]) => el('option', { value: key }, text)));
   show(
     'virtual',
     'A virtual board',
@@ -162,8 +162,8 @@ async function call(port) {
 
 async function offer() {
   const facts = state.facts;
-  if (state.text) await engine.call('parts_for_chip', { text: state.text });
-  else if (!state.files.length) throw new Error('No file was chosen.');
+  const plan = state.text ? await engine.call('parts_for_chip', { text: state.text }) && [] : await engine.call('plan');
+  plan.forEach(log);
   const facts_ = [
     ['Board', facts.description ?? facts.name],
     ['Flash', facts.flash_size],
@@ -201,8 +201,9 @@ async function install(erase) {
     if (quarter !== told) { told = quarter; say(`${quarter * 25} % done`); }
   };
   try {
-    const parts = await partsForChip();
-    state.result = await engine.call('install', { parts, erase });
+    state.result = state.text
+      ? await engine.call('install', { parts: await partsForChip(), erase })
+      : await engine.call('install_taken', { erase });
     await engine.call('reset');
     await done();
   } catch (error) {
@@ -235,8 +236,29 @@ async function failed(error, advice) {
     error.kind === 'Cancelled' ? 'Stopped' : 'That did not work',
     el('p', { className: 'bad', id: 'failure' }, error.message),
     words.length > 0 && items(words),
-    rows(button('Try again', () => (state.port ? call(state.port) : intro()), 'first'), button('Start over', intro)),
+    rows(
+      button('Try again', () => (state.port ? call(state.port) : intro()), 'first'),
+      advice.length > 0 && button('Find out why', examine),
+      button('Start over', intro),
+    ),
   );
+}
+
+/** What the doctor finds on a board that does not answer. */
+async function examine() {
+  show('examining', 'Looking for the cause', el('progress', { ariaLabel: 'Looking for the cause' }));
+  try {
+    if (state.link) engine.lend(state.link);
+    const found = await engine.call('diagnose', { port: state.port });
+    show(
+      'examined',
+      'What was found',
+      el('ul', {}, ...found.map(({ level, text, remedy }) => el('li', {}, el('span', { className: level === 'problem' ? 'bad' : '' }, text), remedy && el('br'), remedy))),
+      rows(button('Try again', () => call(state.port), 'first'), button('Start over', intro)),
+    );
+  } catch (error) {
+    await failed(error, []);
+  }
 }
 
 async function leave() {
@@ -269,6 +291,7 @@ async function begin() {
   byId('version').textContent = `esptool ${version}.`;
   intro();
   performance.mark('usable');
+  navigator.serviceWorker?.register('sw.js').catch(() => {});
 }
 
 begin().catch((error) => {

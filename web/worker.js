@@ -134,7 +134,7 @@ async function start(site) {
   python.unpackArchive(await archive, 'zip', { extractDir: '/engine' });
   python.runPython("import sys; sys.path.insert(0, '/engine')");
   const post = (event) => postMessage({ event: JSON.parse(event) });
-  glue = python.pyimport('esptool.web.glue').Glue(post, port, Boolean(site.mayBurn));
+  glue = python.pyimport('esptool.web.glue').Glue(post, port);
   return glue.engine.version();
 }
 

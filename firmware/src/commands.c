@@ -6,7 +6,6 @@
 #include "ext.h"
 #include "flash.h"
 #include "hal.h"
-#include "late.h"
 #include "link.h"
 #include "md5.h"
 #include "slip.h"
@@ -22,11 +21,7 @@ enum {
 
 enum { BLOCK_HEADER = 16, LARGEST_BLOCK = 0x4000, SYNC_ANSWERS = 8 };
 
-/* Frames begin on word boundaries, and so do their fields. */
-INLINE u32 arg(const struct request *r, u32 index)
-{
-    return ((const u32 *)(const void *)r->data)[index];
-}
+static u32 arg(const struct request *r, u32 index) { return get32(r->data + 4 * index); }
 
 /* --- memory and registers ------------------------------------------------------------------- */
 
@@ -62,7 +57,9 @@ static u32 on_mem_data(const struct request *r)
         return status;
     if (length > ram.left)
         return TOO_MUCH;
-    store_words(ram.at, r->data + BLOCK_HEADER, length);
+    /* Instruction memory takes whole words only. */
+    for (u32 i = 0; i < length; i += 4)
+        reg_write(ram.at + i, get32(r->data + BLOCK_HEADER + i));
     ram.at += length;
     ram.left -= length;
     return OK;
@@ -114,7 +111,7 @@ static struct {
     bool deflated;
 } blocks;
 
-static LATE u32 on_flash_begin(const struct request *r)
+static u32 on_flash_begin(const struct request *r)
 {
     struct write_order order = {
         .offset = arg(r, 3),
@@ -133,7 +130,7 @@ static LATE u32 on_flash_begin(const struct request *r)
 
 /* Answered before it is written: the next block comes in meanwhile. A failure shows in the answer
  * to that one, or to END. */
-static LATE u32 on_flash_data(const struct request *r)
+static u32 on_flash_data(const struct request *r)
 {
     u32 length = r->length - BLOCK_HEADER;
     enum status status = check_block(r);
@@ -157,7 +154,7 @@ static LATE u32 on_flash_data(const struct request *r)
     return ANSWERED;
 }
 
-static LATE u32 on_flash_end(const struct request *r)
+static u32 on_flash_end(const struct request *r)
 {
     enum status status = writer_is_open() ? writer_finish() : NOT_WRITING;
 
@@ -170,7 +167,7 @@ static LATE u32 on_flash_end(const struct request *r)
     return ANSWERED;
 }
 
-static LATE u32 on_erase_region(const struct request *r)
+static u32 on_erase_region(const struct request *r)
 {
     struct eraser e = {.at = arg(r, 0), .end = arg(r, 0) + arg(r, 1)};
     enum status status;
@@ -186,7 +183,7 @@ static LATE u32 on_erase_region(const struct request *r)
     return status;
 }
 
-static LATE u32 on_erase_flash(const struct request *r)
+static u32 on_erase_flash(const struct request *r)
 {
     enum status status = flash_unlock();
 
@@ -199,7 +196,7 @@ static LATE u32 on_erase_flash(const struct request *r)
 
 static u8 piece[256] __attribute__((aligned(4)));
 
-static LATE u32 on_flash_md5(const struct request *r)
+static u32 on_flash_md5(const struct request *r)
 {
     struct md5 md5;
     u8 digest[16];
@@ -214,7 +211,7 @@ static LATE u32 on_flash_md5(const struct request *r)
 }
 
 /* Wait for the host's count of received bytes; false when it asks for something else instead. */
-static LATE bool read_ack(u32 *acknowledged)
+static bool read_ack(u32 *acknowledged)
 {
     struct frame f;
 
@@ -231,7 +228,7 @@ static LATE bool read_ack(u32 *acknowledged)
     return true;
 }
 
-static LATE u32 on_read_flash(const struct request *r)
+static u32 on_read_flash(const struct request *r)
 {
     u32 at = arg(r, 0), length = arg(r, 1), packet = arg(r, 2), window = arg(r, 3);
     u32 sent = 0, acknowledged = 0;

@@ -74,7 +74,7 @@ MAY: dict[str, set[str]] = {
 BELOW_FACES = {*MAY} - {"virtual"}
 MAY |= {face: {*BELOW_FACES, *FACES} for face in FACES}
 #: The page's own command line, and what makes the page.
-MAY["web"] = {*BELOW_FACES, "virtual"}
+MAY["web"] = {*BELOW_FACES, "virtual", "monitor"}
 MAY["cli"] = {*MAY, *FACES}
 MAY["__main__"] = {"", "cli"}
 #: The command line by the names of others: nothing of ours imports it, but the front door.
@@ -140,7 +140,6 @@ LADDERS: dict[str, list[set[str]]] = {
         {"ext", "line_rate"},
         {"facts", "ram", "spi_bus"},
         {"caller", "flash", "stub_loader"},
-        {"late"},
         {"plugins"},
         {"power"},
         {"debugger", "session"},
@@ -190,7 +189,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {""},
     ],
     "esptool.web": [
-        {"", "board", "core", "improv", "manifest", "pack"},
+        {"", "board", "console", "core", "manifest", "pack", "values"},
         {"engine"},
         {"build", "glue"},
         {"serve"},

@@ -97,6 +97,7 @@ class BoardHandler(Handler):
 
     def do_GET(self) -> None:
         if not self.path.startswith("/-/read/"):
+            self.server.asked.append(self.path.lstrip("/"))
             super().do_GET()
             return
         # What the board says, as a stream that ends with the connection.
@@ -137,6 +138,8 @@ class BoardServer(Server):
         super().__init__(folder, 0, BoardHandler)
         self.cables: list[Cable] = []
         self.offered = 0
+        #: Files that browsers have asked for.
+        self.asked: list[str] = []
 
     def offer(self, cable: Cable) -> Cable:
         """Plug a board in, and let it be the one that is chosen."""

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +15,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+import esptool
 from esptool.virtual import find_board
-from esptool.web.build import build
+from esptool.web.serve import Server
 from tests.support.apps import app
 from tests.web.bridge import STAND_IN, BoardServer
 
@@ -28,6 +32,7 @@ PATIENCE_MS = 240_000
 CHIPS = ("esp32", "esp32c3", "esp32s3", "esp32c6")
 FAMILIES = {"esp32": "ESP32", "esp32c3": "ESP32-C3", "esp32s3": "ESP32-S3", "esp32c6": "ESP32-C6"}
 APP_AT = 0x10000
+AXE = "axe-core@4.14.1"
 
 
 def firmware(chip: str, version: str = "1.0") -> bytes:
@@ -50,27 +55,29 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def site(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the guide says: the command that makes the page."""
     folder = tmp_path_factory.mktemp("site") / "flasher"
-    build(str(folder), manifest_file=str(project / "manifest.json"))
+    esptool.main(["web", "build", str(folder), "--manifest", str(project / "manifest.json")])
     return folder
 
 
 @pytest.fixture(scope="session")
 def server(site: Path) -> Iterator[BoardServer]:
-    with serving(site) as running:
-        yield running
+    made = BoardServer(str(site))
+    with running(made):
+        yield made
 
 
 @contextmanager
-def serving(site: Path) -> Iterator[BoardServer]:
-    running = BoardServer(str(site))
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
+def running(server: Server) -> Iterator[Server]:
+    """Serve in a thread."""
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield running
+        yield server
     finally:
-        running.shutdown()
-        running.server_close()
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture(scope="session")
@@ -112,6 +119,19 @@ def page(tab: Page) -> Page:
         tab.reload()
     tab.wait_for_selector("body[data-step=intro]")
     return tab
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The accessibility checker, by the client that the page's libraries come through."""
+    folder = tmp_path_factory.mktemp("axe")
+    npm = shutil.which("npm")
+    assert npm is not None
+    subprocess.run([npm, "pack", AXE, "--silent"], cwd=folder, check=True, capture_output=True)
+    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
+        member = archive.extractfile("package/axe.min.js")
+        assert member is not None
+        return member.read().decode()
 
 
 @pytest.fixture

@@ -180,7 +180,10 @@ class FirstStageLink:
         Raises:
             ProtocolError: what arrived is not what was sent.
         """
-        frame = stage.request(StageOp.START, 0, image.order())
+        fields = [image.unpacker_entry, image.entry]
+        fields += [image.packed_at, len(image.packed), image.plain_at, image.size, image.crc]
+        fields += [word for piece in image.pieces for word in piece]
+        frame = stage.request(StageOp.START, 0, struct.pack(f"<{len(fields)}I", *fields))
         for _ in range(ATTEMPTS):
             self.link.send_frame(frame)
             for payload in self._within(ANSWER_S + START_S + self.line_s(len(frame))):

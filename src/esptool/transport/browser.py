@@ -109,7 +109,7 @@ class BrowserPort(Adapted):
     @property
     def url(self) -> str:
         """See `Port`; a name to show, not one to open."""
-        return SCHEME + self._channel.name
+        return SCHEME + self._channel.name.removeprefix("the ").replace(" ", "-")
 
     # --- opening -----------------------------------------------------------------------------
 

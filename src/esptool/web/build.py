@@ -61,7 +61,6 @@ def build(
     chip: str | None = None,
     title: str | None = None,
     core_from: str = core.NPM,
-    may_burn: bool = False,
     listener: Listener = ignore,
 ) -> Site:
     """Make a site in `folder`, which is new, empty, or one made before.
@@ -72,7 +71,6 @@ def build(
         chip: our key for the chip that `regions` are for.
         title: name of the firmware; that of the manifest where it is not given.
         core_from: see `core.found`.
-        may_burn: the page may burn eFuses.
         listener: told what goes on.
 
     Raises:
@@ -92,7 +90,7 @@ def build(
     try:
         compiled = _fill(made, core_from, listener)
         offered = _firmware(made, manifest_file, regions, chip, title)
-        _finish(made, offered, title, may_burn)
+        _finish(made, offered, title)
         os.chmod(made, 0o755)
         _swap(made, target)
     except OSError as e:
@@ -287,9 +285,7 @@ def policy(import_map: str, *, styled: bool = False) -> str:
     )
 
 
-def _finish(
-    made: Path, offered: manifest.Manifest | None, title: str | None, may_burn: bool
-) -> None:
+def _finish(made: Path, offered: manifest.Manifest | None, title: str | None) -> None:
     """Hashes of all files, and what the page is told of itself."""
     lock = (made / "core" / "lock.json").read_text()
     (made / "core" / "lock.json").unlink()
@@ -307,7 +303,6 @@ def _finish(
         "version": __version__,
         "title": title or (offered.name if offered is not None else None),
         "manifest": None if offered is None else f"{FIRMWARE}/manifest.json",
-        "mayBurn": may_burn,
         "lock": lock,
         "integrity": hashes,
     }

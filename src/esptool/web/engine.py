@@ -7,17 +7,26 @@ Errors are `FatalError`; what goes on is told as events.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esptool import chips, device, ops
 from esptool._version import __version__
-from esptool.errors import FatalError, ImageError, NotSupportedError, UsageError
-from esptool.events import Connecting, Event, Message, Progress, Stage
+from esptool.builds.find import Found, find_build
+from esptool.errors import FatalError, NotSupportedError, UsageError
+from esptool.events import Connecting, Event
 from esptool.ops.identity import format_mac
 from esptool.ops.places import DeviceFlash
+from esptool.transport.bridges import ESPRESSIF
 from esptool.transport.browser import BrowserPort, Channel
 from esptool.web import manifest as manifests
+from esptool.web.console import Terminal
+from esptool.web.values import Registers, as_data, written
+
+if TYPE_CHECKING:
+    from esptool.ops.flash_build import BuildPlan
 
 #: The ROM is called at this rate.
 CALL_BAUD = 115200
@@ -29,58 +38,20 @@ class Cancelled(FatalError):  # noqa: N818 - a wish, not a fault
     """The person has asked to stop."""
 
 
-def as_data(event: Event) -> dict[str, Any] | None:
-    """An event as plain values; `event` names its kind. None of what a page has no use for."""
-    if isinstance(event, Message):
-        return {"event": "message", "level": event.level.value, "text": event.text}
-    if isinstance(event, Stage):
-        return {"event": "stage", "title": event.title, "done": event.done}
-    if isinstance(event, Progress):
-        return {
-            "event": "progress",
-            "action": event.action,
-            "address": event.address,
-            "done": event.done,
-            "total": event.total,
-            "seconds_left": event.seconds_left,
-        }
-    if isinstance(event, Connecting):
-        return {"event": "connecting", "attempt": event.attempt, "done": event.done}
-    return None
-
-
-class _Registers:
-    """A session by the names that the eFuse engine asks for."""
-
-    secure_download_mode = False
-
-    def __init__(self, session: device.Session) -> None:
-        self.session = session
-        self.CHIP_NAME = session.spec.name
-        self.read_reg = session.read_reg
-        self.write_reg = session.write_reg
-        self.update_reg = session.update_reg
-
-    def get_chip_revision(self) -> int:
-        """major * 100 + minor."""
-        return self.session.facts.revision
-
-    def get_crystal_freq(self) -> int:
-        """Crystal frequency in MHz."""
-        return self.session.facts.crystal_mhz
-
-
 class Engine:
     """One page's work: at most one chip, one wish at a time.
 
     Args:
         tell: takes each event as plain values.
-        may_burn: eFuses may be burned; a page has to be built with it.
     """
 
-    def __init__(self, tell: Callable[[dict[str, Any]], None], *, may_burn: bool = False) -> None:
+    def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
         self._tell = tell
-        self._may_burn = may_burn
+        self._folder: str | None = None
+        self._found: Found | None = None
+        self._elves: list[str] = []
+        self._port: BrowserPort | None = None
+        self._terminal: Terminal | None = None
         self._session: device.Session | None = None
         self.stopped = False
 
@@ -152,8 +123,34 @@ class Engine:
     def disconnect(self) -> None:
         """Let go of the port; the chip is left as it is."""
         session, self._session = self._session, None
+        port, self._port = self._port, None
         if session is not None:
             session.close()
+        if port is not None:
+            port.close()
+
+    def diagnose(self, channel: Channel) -> list[dict[str, str]]:
+        """Why a board does not answer: level, text and remedy of each of the doctor's findings.
+
+        It resets the chip and reads; flash and eFuses stay as they are.
+
+        Raises:
+            FatalError: the port cannot be opened.
+        """
+        from esptool.ops import doctor
+        from esptool.transport.settings import Settings
+
+        self.disconnect()
+        found: list[doctor.Finding] = []
+        port = BrowserPort(channel, CALL_BAUD)
+        port.open()
+        try:
+            doctor.examine(
+                port, None, None, "default-reset", True, Settings(), found.append, self._listen
+            )
+        finally:
+            port.close()
+        return [{"level": f.level, "text": f.text, "remedy": f.remedy} for f in found]
 
     def reset(self) -> None:
         """Start the application in flash, and let go of the port."""
@@ -204,6 +201,7 @@ class Engine:
             "improv_wait_s": found.improv_wait_s,
             "remarks": list(found.remarks),
             "families": [build.family for build in found.builds],
+            "chips": [build.chip for build in found.builds],
         }
 
     def parts_for_chip(self, text: str | bytes) -> list[dict[str, Any]]:
@@ -215,25 +213,63 @@ class Engine:
         build = manifests.parse(text).build_for(self.session.spec.key)
         return [{"path": part.path, "offset": part.offset} for part in build.parts]
 
-    def dropped(self, data: bytes, name: str) -> list[dict[str, Any]]:
-        """What a file that a visitor brings is to be written as: its parts and where they belong.
+    def take(self, files: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
+        """Files that a visitor brings: a merged image, a bundle, or the images of a build.
 
-        A merged image belongs at the start of flash; a single application or boot loader where
-        such a one usually is.
+        They take the place of those that were taken before.
 
         Raises:
-            ImageError: it is nothing that could be written.
+            FatalError: they are nothing that could be flashed, or do not go together.
         """
-        from esptool.image.info import find_images
+        self._found = None
+        self._found = found = find_build([self._kept(name, data) for name, data in files])
+        build = found.build
+        return {
+            "kind": build.kind,
+            "chip": chips.get(build.chip).name if build.chip else None,
+            "name": " ".join(filter(None, (build.project, build.version))),
+            "notes": list(build.notes),
+            "parts": [
+                {"name": os.path.basename(p.name), "offset": p.offset, "size": len(p.data)}
+                for p in build.parts
+            ],
+        }
 
-        if not data:
-            raise ImageError(f"'{name}' is empty.")
-        if not find_images(data):
-            raise ImageError(
-                f"'{name}' is no firmware image.",
-                remedy="Choose a merged image: 'esptool merge-bin' makes one.",
-            )
-        return [{"name": name, "offset": 0, "start": 0, "size": len(data)}]
+    def _kept(self, name: str, data: bytes) -> str:
+        """A file of the visitor's, under its own name in a folder of its own."""
+        if self._folder is None:
+            self._folder = tempfile.mkdtemp(prefix="esptool-page-")
+        path = os.path.join(self._folder, os.path.basename(name) or "file")
+        with open(path, "wb") as out:
+            out.write(data)
+        return path
+
+    def plan(self) -> list[str]:
+        """What would be written where, of the files that were taken; nothing is changed.
+
+        Raises:
+            FatalError: they are for another chip, or do not fit it.
+        """
+        return self._planned(erase=False).describe()
+
+    def _planned(self, *, erase: bool) -> BuildPlan:
+        from esptool.ops.flash_build import FlashOptions, plan_build
+
+        if self._found is None:
+            raise UsageError("No file was chosen.")
+        options = FlashOptions(write=ops.WriteOptions(erase_all=erase))
+        return plan_build(self.session, self._found, options, listener=self._listen)
+
+    def install_taken(self, *, erase: bool = False) -> dict[str, Any]:
+        """Write the files that were taken and verify them; as `install`.
+
+        Raises:
+            FatalError: refused or failed; names what is not written.
+        """
+        from esptool.ops.flash_build import flash_build
+
+        plan = self._planned(erase=erase)
+        return written(flash_build(self.session, plan, listener=self._listen))
 
     def install(self, parts: Sequence[Part], *, erase: bool = False) -> dict[str, Any]:
         """Write files to flash and verify them; where less than all differs, only that is sent.
@@ -253,22 +289,7 @@ class Engine:
         results = ops.write_flash(
             session, regions, ops.WriteOptions(erase_all=erase), listener=self._listen
         )
-        return {
-            "size": sum(r.size for r in results),
-            "sent": sum(r.sent for r in results),
-            "seconds": sum(r.seconds for r in results),
-            "files": [
-                {
-                    "name": r.name,
-                    "address": r.address,
-                    "size": r.size,
-                    "sent": r.sent,
-                    "action": r.action,
-                    "verified": r.verified,
-                }
-                for r in results
-            ],
-        }
+        return written(results)
 
     # --- flash ---------------------------------------------------------------------------------
 
@@ -406,8 +427,55 @@ class Engine:
         rules = schema.revision_rules(key)
         table = schema.load(key, session.facts.revision if rules else None)
         notes: list[str] = []
-        efuses = Efuses(table, _Registers(session), emit=notes.append, warn=notes.append)
+        efuses = Efuses(table, Registers(session), emit=notes.append, warn=notes.append)
         return {"fields": [summary.entry(f) for f in efuses], "notes": notes}
+
+    # --- console -------------------------------------------------------------------------------
+
+    def elf(self, data: bytes, name: str) -> None:
+        """The program that runs, for names of addresses in what it prints.
+
+        Raises:
+            ImageError: it is no ELF file.
+        """
+        path = self._kept(name, data)
+        Terminal([path])  # reads it
+        self._elves = [path]
+
+    def console(self, channel: Channel, baud: int = CALL_BAUD, reset: bool = False) -> None:
+        """Listen to what the chip prints; `heard` gives it.
+
+        Raises:
+            FatalError: the port cannot be opened.
+        """
+        self.disconnect()
+        port = BrowserPort(channel, baud)
+        port.open()
+        self._terminal = Terminal(self._elves)
+        self._port = port
+        if reset:
+            from esptool.transport import reset as resets
+
+            resets.play(port, resets.hard(port.usb is not None and port.usb.vid == ESPRESSIF))
+
+    def heard(self, wait_s: float = 0.1) -> list[dict[str, str]]:
+        """What the chip has printed, and explanations; see `console.Terminal.feed`.
+
+        Raises:
+            PortError: the port is gone.
+        """
+        if self._port is None or self._terminal is None:
+            raise UsageError("No console is open.")
+        return self._terminal.feed(self._port.receive(wait_s))
+
+    def typed(self, text: str) -> None:
+        """Send what a person types.
+
+        Raises:
+            PortError: the port is gone.
+        """
+        if self._port is not None:
+            self._port.send(text.encode())
 
     def image(self, data: bytes, name: str) -> dict[str, Any]:
         """What is in an image; needs no chip.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esptool.events import Message
+    from esptool.web.board import BoardChannel
 
 _MS = 1000
 
@@ -89,12 +90,12 @@ class Glue:
     Args:
         post: takes an event as JSON.
         page: the worker's object with the ports.
-        may_burn: see `Engine`.
     """
 
-    def __init__(self, post: Callable[[str], None], page: Any, may_burn: bool) -> None:
+    def __init__(self, post: Callable[[str], None], page: Any) -> None:
         self._page = page
-        self.engine = Engine(lambda event: post(json.dumps(event)), may_burn=may_burn)
+        self._boards: dict[str, BoardChannel] = {}
+        self.engine = Engine(lambda event: post(json.dumps(event)))
 
     def stop(self) -> None:
         """End the present work at its next step."""
@@ -116,11 +117,13 @@ class Glue:
 
         arguments = json.loads(text, object_hook=lambda found: _whole(found, blobs))
         try:
-            if name == "connect":
+            if name in ("connect", "console", "diagnose"):
                 arguments["channel"] = self._channel(arguments.pop("port"))
             found = getattr(self.engine, name)(**arguments)
         except FatalError as e:
-            failure = {"error": e.message, "remedy": e.remedy, "kind": type(e).__name__}
+            # What is said of options of the command line helps nobody here.
+            remedy = [line for line in (e.remedy or "").splitlines() if "--" not in line]
+            failure = {"error": e.message, "remedy": "\n".join(remedy), "kind": type(e).__name__}
             return to_js([json.dumps(failure), None])
         if isinstance(found, bytes):
             return to_js([json.dumps({"result": None}), found])
@@ -130,7 +133,10 @@ class Glue:
         if port.startswith("virtual:"):
             from esptool.web.board import BoardChannel
 
-            return BoardChannel(port, self._sleep)
+            # What was written to it is still there when it is connected to again.
+            if port not in self._boards:
+                self._boards[port] = BoardChannel(port, self._sleep)
+            return self._boards[port]
         return PageChannel(self._page)
 
     def _sleep(self, seconds: float) -> None:

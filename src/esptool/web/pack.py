@@ -11,11 +11,22 @@ from pathlib import Path
 #: Rooms of `esptool` that work in a page: no command line, no terminal, no socket, no thread.
 ROOMS = (
     *("__init__", "_version", "errors", "events", "files", "lazily", "locking", "records"),
-    *("sizes", "textfile", "chips", "device", "image", "ops", "protocol", "storage", "stubs"),
-    *("transfer", "transport", "virtual"),
+    *(
+        "sizes",
+        "textfile",
+        "builds",
+        "chips",
+        "device",
+        "image",
+        "ops",
+        "protocol",
+        "storage",
+        "stubs",
+    ),
+    *("monitor", "transfer", "transport", "virtual"),
 )
 #: Of the page's own room, what runs inside it.
-PAGE = ("__init__", "board", "engine", "glue", "improv", "manifest")
+PAGE = ("__init__", "board", "console", "engine", "glue", "manifest", "values")
 #: Inside the rooms, what needs other programs or libraries. LittleFS is compiled code.
 LEFT_OUT = (
     *("esptool/stubs/public", "esptool/virtual/genuine"),

@@ -27,7 +27,6 @@ def _run(
     manifest: str | None,
     title: str | None,
     core: str,
-    burn: bool,
     **where: Any,
 ) -> None:
     if manifest is not None and addr_filename:
@@ -45,7 +44,6 @@ def _run(
         chip=chip or _chip_of(regions),
         title=title,
         core_from=core,
-        may_burn=burn,
         listener=to_log,
     )
     machine.result({"folder": site.folder, "file_count": len(site.files), "size": site.size})
@@ -119,11 +117,6 @@ command = Command(
             metavar="FOLDER|npm",
             help="Where Python for the browser comes from: the npm client, or a node_modules "
             "folder that has pyodide, @xterm/xterm and web-serial-polyfill.",
-        ),
-        click.Option(
-            ["--with-burning", "burn"],
-            is_flag=True,
-            help="Let the page burn eFuses. What is burned cannot be undone.",
         ),
         *table_options(),
     ],

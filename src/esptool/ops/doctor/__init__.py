@@ -16,13 +16,13 @@ from esptool.ops import ports
 from esptool.ops.doctor.board import Examiner, check_port, report_of
 from esptool.ops.doctor.inside import examine_chip
 from esptool.ops.doctor.words import LEVELS, OK, PROBLEM, WARNING, Finding
-from esptool.transport import Settings, discovery, open_port
+from esptool.transport import Settings, discovery
 
 if TYPE_CHECKING:
     from esptool.device import Session
     from esptool.transport.port import Port
 
-__all__ = ["LEVELS", "OK", "PROBLEM", "WARNING", "Finding", "diagnose", "worst"]
+__all__ = ["LEVELS", "OK", "PROBLEM", "WARNING", "Finding", "diagnose", "examine", "worst"]
 
 
 def diagnose(
@@ -70,19 +70,21 @@ def diagnose(
             note(Finding("choose_port", {"ports": names, "port": port}))
     if not check_port(port, known, report_of(port), note):
         return found
+    from esptool.transport import open_port  # a page in a browser has its port already
+
     try:
         opened = open_port(port, 115200)
     except PortError as e:
         note(Finding("port_fails", {"port": port, "reason": e.message}))
         return found
     try:
-        _examine(opened, chip, baud, before, quick, settings or Settings(), note, listener)
+        examine(opened, chip, baud, before, quick, settings or Settings(), note, listener)
     finally:
         opened.close()
     return found
 
 
-def _examine(
+def examine(
     port: Port,
     chip: str | None,
     baud: int | None,
@@ -92,6 +94,15 @@ def _examine(
     note: Callable[[Finding], None],
     listener: Listener,
 ) -> None:
+    """Examine the board on a port that is open, and leave it open.
+
+    Args:
+        port: the port.
+        chip, baud, before, quick: as `diagnose` takes them.
+        settings: how long to wait for what.
+        note: told each finding as it is made.
+        listener: told which part of the examination begins.
+    """
     examiner = Examiner(port, settings, before, note)
     if before != "no-reset":
         listener(Began("testing", {"what": "boot"}))

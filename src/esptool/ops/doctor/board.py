@@ -13,7 +13,7 @@ from esptool.events import ignore
 from esptool.ops.doctor.boot_log import BootLog, read_log
 from esptool.ops.doctor.words import Finding, boot_pin
 from esptool.ops.ports import PortReport
-from esptool.transport import open_port, reset
+from esptool.transport import reset
 from esptool.transport.discovery import named, usb_ids
 from esptool.transport.port import NoLinesError
 
@@ -46,6 +46,8 @@ def check_port(port: str, known: Sequence[PortReport], report: PortReport, tell:
         names = ", ".join(f"{h.name} (process {h.pid})" for h in report.holders)
         tell(Finding("port_busy", {"port": port, "holder": names}))
         return False
+    from esptool.transport import open_port  # a page in a browser has its port already
+
     try:
         open_port(port, RATE).close()
     except PortError as e:

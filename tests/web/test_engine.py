@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a page asks the engine for, without a page: on simulated boards, through the same port."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from esptool.errors import FatalError, ImageError, PortError, UsageError
+from esptool.storage.partitions import PartitionTable
+from esptool.transport.browser import BrowserPort
+from esptool.web.board import BoardChannel
+from esptool.web.engine import Cancelled, Engine
+from tests.support.apps import app
+
+TABLE = PartitionTable.from_csv(
+    "nvs,data,nvs,0x9000,0x4000\notadata,data,ota,,0x2000\n"
+    "ota_0,app,ota_0,0x10000,64K\nota_1,app,ota_1,,64K\n"
+).to_bytes()
+
+
+def board(url: str) -> BoardChannel:
+    return BoardChannel(f"virtual://{url}{'&' if '?' in url else '?'}stub=model&timing=virtual")
+
+
+def engine(told: list[dict[str, Any]] | None = None) -> Engine:
+    return Engine([].append if told is None else told.append)
+
+
+@pytest.mark.parametrize("chip", ["esp8266", "esp32", "esp32c3", "esp32s3", "esp32p4"])
+def test_what_is_installed_is_read_back_and_an_update_sends_a_sector(chip: str) -> None:
+    page, channel = engine(), board(chip)
+    facts = page.connect(channel, 921600)
+    assert facts["chip"] == chip
+    data = bytearray(app(size=50_000))
+    page.install([(0x10000, bytes(data), "app.bin")])
+    data[0x2000] ^= 1
+    result = page.install([(0x10000, bytes(data), "app.bin")])
+    assert result["sent"] == 4096
+    assert result["files"][0]["action"] == "delta"
+    assert page.read(0x10000, len(data)) == data
+    page.verify([(0x10000, bytes(data), "app.bin")])
+    page.erase(0x10000, 0x1000)
+    assert channel.board.nor.cells.read(0x10000, 0x1001) == b"\xff" * 0x1000 + data[0x1000:0x1001]
+
+
+def test_a_cable_that_stays_pulled_is_told_with_what_to_do() -> None:
+    channel = board("esp32c3?fault=drop:40000,away:100000")
+    # So that a board that is away does not make the test wait.
+    channel.open = _not_there(channel.open, channel)  # type: ignore[method-assign]
+    page = engine()
+    page.connect(channel)
+    with pytest.raises(FatalError, match="did not come back within") as caught:
+        page.install([(0x10000, app("esp32c3", size=200_000), "app.bin")])
+    assert "Check cable" in str(caught.value.remedy)
+
+
+def _not_there(open_it: Any, channel: BoardChannel) -> Any:
+    def opened(baud: int) -> None:
+        if channel.board.lost:
+            raise OSError("the device is not there")
+        open_it(baud)
+
+    return opened
+
+
+def test_work_ends_at_its_next_step_when_the_person_wishes() -> None:
+    told: list[dict[str, Any]] = []
+    page = engine(told)
+    page.connect(board("esp32s3"))
+    page.stopped = True
+    with pytest.raises(Cancelled):
+        page.erase()
+    assert page.facts()["chip"] == "esp32s3"  # the board is still there
+
+
+def test_an_application_that_is_brought_goes_where_the_table_of_the_board_says() -> None:
+    channel = board("esp32c3")
+    channel.board.nor.cells.program(0, app("esp32c3", described=False))
+    channel.board.nor.cells.program(0x8000, TABLE)
+    page = engine()
+    new = app("esp32c3", version="7")
+    taken = page.take([("new.bin", new)])
+    assert taken["chip"] == "ESP32-C3"
+    page.connect(channel)
+    assert any("0x00010000" in line for line in page.plan())
+    page.install_taken()
+    assert channel.board.nor.cells.read(0x10000, len(new)) == new
+    uses = {p["name"]: p["describe"] for p in page.partitions()["partitions"]}
+    assert "demo 7" in uses["ota_0"]
+
+
+def test_files_for_another_chip_are_refused() -> None:
+    page = engine()
+    page.take([("new.bin", app("esp32c6"))])
+    page.connect(board("esp32c3"))
+    with pytest.raises(FatalError, match="ESP32-C6"):
+        page.plan()
+
+
+def test_what_is_no_firmware_is_refused() -> None:
+    with pytest.raises(FatalError):
+        engine().take([("notes.txt", b"not firmware")])
+    with pytest.raises(UsageError, match="No board is connected"):
+        engine().read(0, 1)
+
+
+def test_all_efuses_are_read() -> None:
+    page = engine()
+    page.connect(board("esp32c3"))
+    fields = {f["name"]: f for f in page.efuses()["fields"]}
+    assert fields["MAC"]["value"].startswith("60:55:f9:05:00:01")
+
+
+def test_the_terminal_explains_what_the_chip_says() -> None:
+    page = engine()
+    page.console(board("esp32c3"), reset=True)
+    pieces: list[dict[str, str]] = []
+    for _ in range(20):
+        pieces += page.heard(0.1)
+    assert "ESP-ROM:esp32c3" in "".join(piece.get("text", "") for piece in pieces)
+    assert any("no boot loader" in piece.get("note", "") for piece in pieces)
+
+
+def test_a_board_that_does_not_answer_is_examined() -> None:
+    found = engine().diagnose(board("esp32c3?fault=lose:1"))
+    assert found
+    assert {"level", "text", "remedy"} == set(found[0])
+    assert any(f["level"] == "problem" and f["remedy"] for f in found)
+
+
+def test_a_port_of_a_page_that_was_closed_is_told_as_that() -> None:
+    port = BrowserPort(board("esp32"))
+    with pytest.raises(PortError, match="closed"):
+        port.send(b"x")
+    port.open()
+    port.close()
+    with pytest.raises(PortError):
+        port.open()
+
+
+def test_nothing_is_imported_that_a_browser_lacks() -> None:
+    code = """
+import sys
+from esptool.web.board import BoardChannel
+from esptool.web.engine import Engine
+page = Engine(lambda event: None)
+page.connect(BoardChannel("virtual://esp32c3?stub=model&timing=virtual"))
+page.install([(0, bytes(100_000), "zeros")])
+page.efuses()
+lacking = {"termios", "fcntl", "socket", "select", "serial", "subprocess", "click", "rich",
+           "cryptography", "multiprocessing", "asyncio"}
+print(sorted(lacking & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+MANIFEST_FAULTS = {
+    "[]": "no JSON object",
+    "{": "no JSON",
+    '{"builds": []}': "no builds",
+    '{"builds": 5}': "builds of the manifest is no list",
+    '{"builds": [{"chipFamily": "ESP32"}]}': r"builds\[0\].parts",
+    '{"builds": [{"chipFamily": "Z80", "parts": []}]}': "no build for a chip that is known",
+    '{"builds": [{"chipFamily": "ESP32", "parts": [{"path": "a", "offset": -1}]}]}': "beyond",
+    '{"builds": [{"chipFamily": "ESP32", "parts": [{"path": 1, "offset": 0}]}]}': "path",
+}
+
+
+@pytest.mark.parametrize(("text", "told"), MANIFEST_FAULTS.items())
+def test_a_manifest_that_is_wrong_is_told_where(text: str, told: str) -> None:
+    with pytest.raises(ImageError, match=told):
+        engine().manifest(text)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The workbench in a browser; what of it and of the installer people with a keyboard or a screen
+reader get; and what a second visit loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+from esptool.storage import nvs
+from esptool.storage.fs import build_image
+from esptool.storage.partitions import PartitionTable
+from esptool.virtual.board import open_board
+from tests.support.apps import app
+from tests.web.bridge import BoardServer, Cable
+
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(900)]
+
+TABLE = PartitionTable.from_csv(
+    "nvs,data,nvs,0x9000,0x4000\nfactory,app,factory,0x10000,64K\nwww,data,spiffs,,64K\n"
+)
+ROWS = ["key,type,encoding,value", "store,namespace,,", "name,data,string,kitchen"]
+
+
+@pytest.fixture(scope="module")
+def bench(context: BrowserContext, server: BoardServer) -> Page:
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.complaints = complaints  # type: ignore[attr-defined]
+    page.goto(f"{server.url}workbench.html")
+    page.wait_for_selector("body[data-ready]")
+    return page
+
+
+@pytest.fixture
+def board(bench: Page, server: BoardServer, request: pytest.FixtureRequest) -> Page:
+    """A board with something in its flash, connected to."""
+    name = request.node.name
+    server.offer(Cable(f"virtual://esp32c3?name={name}"))
+    cells = open_board(f"virtual://esp32c3?name={name}").nor.cells
+    cells.program(0x8000, TABLE.to_bytes())
+    cells.program(
+        0x9000,
+        nvs.build(nvs.read_table("\n".join(ROWS), "nvs.csv", lambda _name: b"").rows, 0x4000),
+    )
+    cells.program(0x10000, app("esp32c3", version="2.5"))
+    cells.program(TABLE["www"].offset, build_image("spiffs", 0x10000, {"index.html": b"<p>hello"}))
+    bench.get_by_role("button", name="Connect a board").click()
+    bench.wait_for_selector("text=at 921600 baud")
+    return bench
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def test_partitions_settings_and_files_of_a_board_are_shown_and_saved(
+    board: Page, tmp_path: Path
+) -> None:
+    tab(board, "Partitions")
+    board.get_by_role("button", name="Read the table").click()
+    row = board.get_by_role("row").filter(has_text="factory")
+    assert "demo 2.5" in row.inner_text()
+    board.get_by_role("row").filter(has_text="nvs").get_by_role("button", name="Settings").click()
+    board.wait_for_selector("td:has-text('kitchen')")
+    board.get_by_role("row").filter(has_text="www").get_by_role("button", name="Files").click()
+    with board.expect_download() as saved:
+        board.get_by_role("row").filter(has_text="index.html").get_by_role("button").click()
+    assert Path(saved.value.path()).read_bytes() == b"<p>hello"
+    assert board.inner_text("#problem") == ""
+
+
+def test_a_file_is_written_compared_and_read_back(board: Page, tmp_path: Path) -> None:
+    data = app("esp32c3", version="3", size=20_000)
+    file = tmp_path / "new.bin"
+    file.write_bytes(data)
+    tab(board, "Flash")
+    sheet = board.get_by_role("tabpanel", name="Flash")
+    sheet.get_by_label("File").set_input_files(file)
+    sheet.get_by_label("Address").fill("0x20000")
+    sheet.get_by_role("button", name="Write").click()
+    board.wait_for_selector("text=Written and verified")
+    sheet.get_by_role("button", name="Compare").click()
+    board.wait_for_selector("text=Flash holds what is in the file")
+    sheet.get_by_label("From").fill("0x20000")
+    sheet.get_by_label("Bytes").fill(str(len(data)))
+    with board.expect_download() as saved:
+        sheet.get_by_role("button", name="Read", exact=True).click()
+    assert Path(saved.value.path()).read_bytes() == data
+    sheet.get_by_label("Address").fill("0x10001")
+    sheet.get_by_role("button", name="Compare").click()
+    board.wait_for_selector("#problem:has-text('Different')")
+
+
+def test_efuses_images_and_the_terminal(board: Page, tmp_path: Path) -> None:
+    tab(board, "eFuses")
+    board.get_by_role("button", name="Read all").click()
+    board.wait_for_selector("td:has-text('60:55:f9:05:00:01')")
+    file = tmp_path / "app.bin"
+    file.write_bytes(app("esp32c3"))
+    tab(board, "Image")
+    board.get_by_role("tabpanel", name="Image").get_by_label("File").set_input_files(file)
+    board.wait_for_selector("td:has-text('ESP32-C3')")
+    tab(board, "Terminal")
+    board.get_by_role("button", name="Start the board and listen").click()
+    board.wait_for_selector("#terminal[data-text*='ESP-ROM:esp32c3']")
+    board.wait_for_selector("#terminal[data-text*='no boot loader']")
+    board.get_by_role("button", name="Stop", exact=True).last.click()
+    board.wait_for_selector("text=No board is connected.")
+    assert board.complaints == []  # type: ignore[attr-defined]
+
+
+def serious(page: Page, axe: str) -> list[Any]:
+    page.evaluate(f"{axe}\n;0")
+    found: list[Any] = page.evaluate(
+        "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
+        ".map(v => [v.id, v.impact, v.nodes.map(n => n.html.slice(0, 200))])"
+    )
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_the_workbench(bench: Page, axe: str, scheme: Any) -> None:
+    bench.emulate_media(color_scheme=scheme)
+    for name in ("Board", "Partitions", "Flash", "eFuses", "Image", "Terminal"):
+        tab(bench, name)
+        assert serious(bench, axe) == [], name
+
+
+def test_an_installation_by_keyboard_alone_with_nothing_that_axe_finds(
+    page: Page, axe: str
+) -> None:
+    def press(name: str, times: int = 30) -> None:
+        """Go to a control by Tab, and press it."""
+        for _ in range(times):
+            page.keyboard.press("Tab")
+            focused = page.evaluate("document.activeElement.innerText")
+            if focused == name:
+                page.keyboard.press("Enter")
+                return
+        raise AssertionError(f"{name} is not reached by Tab")
+
+    def reached(step: str) -> None:
+        page.wait_for_selector(f"body[data-step={step}]")
+        assert serious(page, axe) == [], step
+
+    reached("intro")
+    press("Try it on a virtual board")
+    reached("virtual")
+    press("Connect")
+    reached("offer")
+    # The heading of a new step has the focus, so that a screen reader reads it.
+    assert page.evaluate("document.activeElement.id") == "step-title"
+    press("Install")
+    reached("done")
+
+
+def test_a_second_visit_loads_nothing_of_the_page_from_the_server(
+    context: BrowserContext, server: BoardServer, page: Page
+) -> None:
+    # Firmware is asked for anew, and whether there is a newer build.
+    page.evaluate("async () => { await navigator.serviceWorker.ready; }")
+    del server.asked[:]
+    page.reload()
+    page.wait_for_selector("body[data-step=intro]")
+    assert set(server.asked) <= {"firmware/manifest.json", "sw.js"}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tabs of the workbench. Each is made of the bench and gives {id, title, body, shown}.
+
+import { download, el, hex, kib } from './dom.js';
+import { terminal } from './terminal.js';
+
+const button = (text, act, kind = '') => el('button', { type: 'button', className: kind, onclick: act }, text);
+const row = (...children) => el('div', { className: 'row' }, ...children);
+const field = (label, input) => el('label', { className: 'field' }, label, input);
+
+function table(caption, heads, rows) {
+  return el(
+    'div',
+    { className: 'scroll', tabIndex: 0, role: 'region', ariaLabel: caption },
+    el(
+      'table',
+      {},
+      el('thead', {}, el('tr', {}, ...heads.map((head) => el('th', { scope: 'col' }, head)))),
+      el('tbody', {}, ...rows.map((cells) => el('tr', {}, ...cells.map((cell) => el('td', {}, cell ?? ''))))),
+    ),
+  );
+}
+
+async function bytesOf(file) {
+  return new Uint8Array(await file.arrayBuffer());
+}
+
+/** A number in any base, or null. */
+function number(text) {
+  const value = Number(text.trim());
+  return text.trim() !== '' && Number.isInteger(value) && value >= 0 ? value : null;
+}
+
+function board(bench) {
+  const body = el('div', {});
+  const shown = () => {
+    const facts = bench.facts;
+    if (!facts) {
+      body.replaceChildren(el('h2', {}, 'Board'), el('p', {}, 'Connect a board to see what it is.'));
+      return;
+    }
+    const rows = [
+      ['Chip', facts.description ?? facts.name],
+      ['Features', facts.features?.join(', ')],
+      ['Crystal', facts.crystal_mhz && `${facts.crystal_mhz} MHz`],
+      ['MAC address', facts.mac],
+      ['Flash', facts.flash_size && `${facts.flash_size} (id ${facts.flash_id})`],
+      ['Secure boot', facts.secure_boot ? 'on' : 'off'],
+      ['Flash encryption', facts.flash_encryption ? 'on' : 'off'],
+      ['Download mode', facts.secure_download ? 'secure: little can be read' : 'open'],
+    ].filter(([, value]) => value);
+    body.replaceChildren(
+      el('h2', {}, 'Board'),
+      el('dl', {}, ...rows.flatMap(([key, value]) => [el('dt', {}, key), el('dd', {}, String(value))])),
+    );
+  };
+  return { id: 'board', title: 'Board', body, shown };
+}
+
+function partitions(bench) {
+  const list = el('div', {});
+  const inside = el('div', { ariaLive: 'polite' });
+
+  async function look() {
+    const found = await bench.run('Reading the partition table', 'partitions');
+    if (!found) return;
+    inside.replaceChildren();
+    list.replaceChildren(
+      table(
+        'Partitions',
+        ['Name', 'Type', 'Offset', 'Size', 'Content', 'Do'],
+        found.partitions.map((p) => [p.name, `${p.type} ${p.subtype}`, el('span', { className: 'mono' }, hex(p.offset)), kib(p.size), p.describe, actions(p)]),
+      ),
+      ...found.problems.map((problem) => el('p', { className: 'bad' }, problem.message ?? problem.text ?? String(problem))),
+    );
+  }
+
+  function actions(p) {
+    return el(
+      'div',
+      { className: 'row' },
+      button('Read', async () => {
+        const data = await bench.run(`Reading ${p.name}`, 'read', { address: p.offset, size: p.size });
+        if (data) download(data, `${p.name}.bin`);
+      }),
+      p.type === 'data' && p.subtype === 'nvs' && button('Settings', () => settings(p.name)),
+      p.type === 'data' && p.subtype !== 'nvs' && button('Files', () => files(p.name)),
+      button('Erase', async () => {
+        if (!window.confirm(`Erase all of ${p.name}? What is in it is lost.`)) return;
+        if (await bench.run(`Erasing ${p.name}`, 'erase', { address: p.offset, size: p.size })) look();
+      }, 'danger'),
+    );
+  }
+
+  async function settings(name) {
+    const found = await bench.run(`Reading ${name}`, 'nvs', { partition: name });
+    if (!found) return;
+    inside.replaceChildren(
+      el('h3', {}, `Settings in ${name}`),
+      el('p', { className: 'quiet' }, `${found.used} entries used, ${found.free} free.`),
+      table(`Settings in ${name}`, ['Namespace', 'Key', 'Type', 'Value'], found.entries.map((e) => [e.namespace, e.key, e.type, String(e.value)])),
+    );
+  }
+
+  async function files(name) {
+    const found = await bench.run(`Reading ${name}`, 'files', { partition: name });
+    if (!found) return;
+    inside.replaceChildren(
+      el('h3', {}, `Files in ${name}`),
+      el('p', { className: 'quiet' }, `${found.type}: ${kib(found.used)} of ${kib(found.total)} used.`),
+      table(`Files in ${name}`, ['Path', 'Size', 'Do'], found.entries.map((e) => [
+        e.path,
+        e.folder ? '' : kib(e.size),
+        !e.folder && button('Save', async () => {
+          const data = await bench.run(`Reading ${e.path}`, 'file', { partition: name, path: e.path });
+          if (data) download(data, e.path.split('/').pop());
+        }),
+      ])),
+    );
+  }
+
+  const body = el('div', {}, el('h2', {}, 'Partitions'), row(button('Read the table', look, 'first')), list, inside);
+  return { id: 'partitions', title: 'Partitions', body };
+}
+
+function flash(bench) {
+  const input = el('input', { type: 'file', multiple: true });
+  const address = el('input', { type: 'text', value: '0x10000', className: 'mono' });
+  const from = el('input', { type: 'text', value: '0x0', className: 'mono' });
+  const size = el('input', { type: 'text', value: '0x1000', className: 'mono' });
+  const result = el('p', { role: 'status' });
+
+  async function parts() {
+    const at = number(address.value);
+    if (!input.files.length || at === null) {
+      bench.fail(new Error('Choose a file, and give its address as a number such as 0x10000.'));
+      return null;
+    }
+    if (input.files.length > 1) {
+      bench.fail(new Error('One file at a time has this address.'));
+      return null;
+    }
+    const file = input.files[0];
+    return [[at, await bytesOf(file), file.name]];
+  }
+
+  async function write() {
+    const wanted = await parts();
+    const done = wanted && await bench.run('Writing', 'install', { parts: wanted });
+    if (done) result.textContent = `Written and verified: ${kib(done.size)}, of which ${kib(done.sent)} were sent.`;
+  }
+
+  async function verify() {
+    const wanted = await parts();
+    if (wanted && await bench.run('Comparing', 'verify', { parts: wanted })) result.textContent = 'Flash holds what is in the file.';
+  }
+
+  async function read() {
+    const range = [number(from.value), number(size.value)];
+    if (range.includes(null)) {
+      bench.fail(new Error('Give address and size as numbers such as 0x1000.'));
+      return;
+    }
+    const data = await bench.run('Reading', 'read', { address: range[0], size: range[1] });
+    if (!data) return;
+    result.textContent = `Read ${kib(data.length)}.`;
+    download(data, `flash-${hex(range[0])}.bin`);
+  }
+
+  async function erase() {
+    if (!window.confirm('Erase all of the flash? The program and all settings are lost.')) return;
+    if (await bench.run('Erasing', 'erase')) result.textContent = 'All of the flash is erased.';
+  }
+
+  const body = el(
+    'div',
+    {},
+    el('h2', {}, 'Flash'),
+    result,
+    el('fieldset', {}, el('legend', {}, 'A file'), field('File', input), field('Address', address), row(button('Write', write, 'first'), button('Compare', verify))),
+    el('fieldset', {}, el('legend', {}, 'A range'), field('From', from), field('Bytes', size), row(button('Read', read))),
+    row(button('Erase everything', erase, 'danger')),
+  );
+  return { id: 'flash', title: 'Flash', body };
+}
+
+function efuses(bench) {
+  const list = el('div', {});
+  async function look() {
+    const found = await bench.run('Reading eFuses', 'efuses');
+    if (!found) return;
+    const groups = Map.groupBy(found.fields, (f) => f.category);
+    list.replaceChildren(...[...groups].map(([category, fields]) => el(
+      'div',
+      {},
+      el('h3', {}, category),
+      table(`eFuses: ${category}`, ['Name', 'Value', 'Meaning of the field', 'Access'], fields.map((f) => [
+        el('span', { className: 'mono' }, f.name),
+        el('span', { className: 'mono' }, String(f.value)),
+        f.description,
+        `${f.readable ? 'read' : 'hidden'}${f.writeable ? ', write' : ', locked'}`,
+      ])),
+    )));
+  }
+  const body = el('div', {}, el('h2', {}, 'eFuses'), el('p', {}, 'They are only read here. What burns them, for good, is espefuse on a computer.'), row(button('Read all', look, 'first')), list);
+  return { id: 'efuses', title: 'eFuses', body };
+}
+
+function image(bench) {
+  const out = el('div', {});
+  const input = el('input', { type: 'file' });
+  const plain = (value) => (value === null || typeof value !== 'object' ? String(value) : JSON.stringify(value));
+  async function look() {
+    const file = input.files[0];
+    if (!file) return;
+    const found = await bench.run('Looking at it', 'image', { data: await bytesOf(file), name: file.name });
+    if (!found) return;
+    out.replaceChildren(...found.images.map((one) => el(
+      'div',
+      {},
+      el('h3', {}, `${found.file}: ${kib(found.size)}`),
+      table('Image', ['Field', 'Value'], Object.entries(one).map(([key, value]) => [key.replaceAll('_', ' '), el('span', { className: 'mono' }, plain(value))])),
+    )));
+  }
+  input.onchange = look;
+  const body = el('div', {}, el('h2', {}, 'Image'), el('p', {}, 'What is in a firmware file. Needs no board.'), field('File', input), out);
+  return { id: 'image', title: 'Image', body };
+}
+
+export const PANELS = [board, partitions, flash, efuses, image, terminal].map((panel) => (bench) => {
+  const made = panel(bench);
+  const before = bench.changed;
+  bench.changed = () => {
+    before();
+    made.shown?.();
+  };
+  return made;
+});

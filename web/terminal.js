@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the board prints, in a terminal, with the engine's explanations of it.
+
+import { el } from './dom.js';
+import { Terminal } from './vendor/xterm.mjs';
+
+const NOTE = '\x1b[1;33m';
+const END = '\x1b[0m';
+
+export function terminal(bench) {
+  const place = el('div', { id: 'terminal' });
+  const elf = el('input', { type: 'file' });
+  const reset = el('button', { type: 'button', className: 'first' }, 'Start the board and listen');
+  const listen = el('button', { type: 'button' }, 'Listen');
+  const end = el('button', { type: 'button', disabled: true }, 'Stop');
+  let screen = null;
+  let on = false;
+
+  function shown() {
+    if (screen || place.offsetParent === null) return;
+    screen = new Terminal({ convertEol: true, scrollback: 10000, screenReaderMode: true, fontSize: 13 });
+    screen.open(place);
+    screen.onData((text) => { if (on) bench.run('', 'typed', { text }, true); });
+  }
+
+  async function begin(withReset) {
+    if (!bench.port) {
+      bench.fail(new Error('Connect a board first.'));
+      return;
+    }
+    if (bench.link) bench.engine.lend(bench.link);
+    if (!await bench.run('Opening the port', 'console', { port: bench.port, reset: withReset })) return;
+    await bench.letGo('Listening to the board.');
+    on = true;
+    end.disabled = false;
+    place.dataset.text = '';
+    while (on) {
+      const pieces = await bench.run('', 'heard', {}, true);
+      if (pieces === null) break;
+      for (const { text, note } of pieces) {
+        screen.write(text ?? `${NOTE}--- ${note}${END}\n`);
+        place.dataset.text += text ?? `--- ${note}\n`;
+      }
+      // A virtual board answers at once: leave the page some time of its own.
+      if (!pieces.length) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    on = false;
+    end.disabled = true;
+    await bench.run('', 'disconnect', {}, true);
+    bench.say('No board is connected.');
+  }
+
+  reset.onclick = () => begin(true);
+  listen.onclick = () => begin(false);
+  end.onclick = () => { on = false; };
+  elf.onchange = async () => {
+    const file = elf.files[0];
+    if (file) await bench.run('Reading the ELF file', 'elf', { data: new Uint8Array(await file.arrayBuffer()), name: file.name });
+  };
+  const body = el(
+    'div',
+    {},
+    el('h2', {}, 'Terminal'),
+    el('label', { className: 'field' }, 'ELF file of the program, for names of addresses', elf),
+    el('div', { className: 'row' }, reset, listen, end),
+    el('p', {}),
+    place,
+  );
+  return { id: 'terminal-tab', title: 'Terminal', body, shown };
+}

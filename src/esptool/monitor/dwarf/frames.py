@@ -14,7 +14,7 @@ from esptool.monitor.dwarf.leb import sleb, uleb
 from esptool.monitor.elfdata import ElfData
 
 _ABSENT, _PCREL = 0xFF, 0x10
-_DAMAGE = (ValueError, IndexError, struct.error)
+_DAMAGE = (ValueError, LookupError, struct.error, ArithmeticError)
 
 
 class Common(NamedTuple):
@@ -62,8 +62,8 @@ class FrameTable:
         self._size = elf.bits // 8
         self._pieces: list[Piece] = []
         for name, is_eh in ((".debug_frame", False), (".eh_frame", True)):
-            data = elf.section(name)
             try:
+                data = elf.section(name)
                 self._read(data, elf.address_of(name), is_eh)
             except _DAMAGE:
                 continue

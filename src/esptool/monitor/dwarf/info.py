@@ -26,7 +26,7 @@ _FOLLOWED = 8
 #: No unit has a piece of code that is longer.
 _FAR = 1 << 24
 #: What a damaged file may raise where it is read.
-DAMAGE = (ValueError, IndexError, struct.error, OverflowError, RecursionError)
+DAMAGE = (ValueError, LookupError, struct.error, ArithmeticError, MemoryError)
 
 
 class Place(NamedTuple):

@@ -117,6 +117,8 @@ class LineTable:
             form, at = uleb(data, at)
             formats.append((kind, form))
         number, at = uleb(data, at)
+        if number > len(data):
+            raise ValueError("a line table has more files than bytes")
         rows = []
         for _ in range(number):
             path, directory = "", 0

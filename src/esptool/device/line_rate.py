@@ -243,7 +243,7 @@ class LineRate:
                     self.link.sleep(self._round_trip_s / 2)
                 if self._at_base():
                     return
-                if not (heard or round_):
+                if round_ == 1 and not heard:
                     self._stage.unheard()
                     if self._at_base():
                         return

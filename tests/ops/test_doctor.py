@@ -228,7 +228,7 @@ def test_the_command_ends_by_its_verdict_and_keeps_to_the_width(
     columns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    monkeypatch.delenv("ESPTOOL_PORT", raising=False)
+    monkeypatch.setenv("ESPTOOL_PORT", "/dev/another-port")  # a word of the command line counts
     out = io.StringIO()
     with redirect_stdout(out):
         esptool.main(["doctor", board(tmp_path)])

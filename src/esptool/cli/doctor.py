@@ -31,10 +31,13 @@ def _run(ctx: click.Context, /, port: str | None, quick: bool) -> None:
 
     state: Globals = ctx.obj
     options = state.options
-    if port is not None and options["port"] not in (None, port):
+    source = ctx.find_root().get_parameter_source
+    # A port of the environment is one for all commands; a word of the command line is meant.
+    said = source("port") is click.core.ParameterSource.COMMANDLINE
+    if port is not None and said and options["port"] != port:
         raise UsageError("PORT and --port name two ports: leave one away.")
     options["port"] = port or options["port"]
-    given = ctx.find_root().get_parameter_source("baud") is not click.core.ParameterSource.DEFAULT
+    given = source("baud") is not click.core.ParameterSource.DEFAULT
     baud = options["baud"] if given and isinstance(options["baud"], int) else None
     found = diagnose(
         chosen_port(options),

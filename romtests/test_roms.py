@@ -185,6 +185,37 @@ def test_the_boot_log_is_that_of_the_rom(
     same_log(booting, program(booting[0], damage), tmp_path)
 
 
+#: What a ROM says of a program that is not as it should be.
+_BAD = ("ailed", "ailure", "nvalid", "ets_loader", "csum err", "read err", "wrong", "ets_main")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "damage", ["", "checksum", "hash", "chip", "magic", "segments", "no segments", "truncated"]
+)
+def test_image_info_judges_as_the_rom_does(
+    booting: tuple[str, int], damage: str, tmp_path: Path
+) -> None:
+    chip = booting[0]
+    if (chip, damage) in UNCHECKED:
+        pytest.skip(UNCHECKED[chip, damage])
+    if (chip, damage) in {("esp32", "hash"), ("esp8266", "hash"), ("esp8266", "chip")}:
+        pytest.skip("the ROM does not look at it")
+    if booting == ("esp32", 0) and damage == "chip":
+        pytest.skip("the ROM does not look at it")
+    if (chip, damage) == ("esp8266", "segments"):
+        pytest.skip("the ROM waits for a segment that does not end, and says nothing")
+    file = tmp_path / "image.bin"
+    file.write_bytes(program(chip, damage))
+    # A chip that is named is believed.
+    named = [] if damage == "chip" else ["--chip", chip]
+    words = [sys.executable, "-m", "esptool", *named, "image-info", str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    ours = done.returncode != 0 or "invalid" in done.stdout
+    said = "\n".join(Booted(url(*booting), program(chip, damage), tmp_path).lines)
+    assert ours == any(word in said for word in _BAD), done.stdout + done.stderr + said
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("damage", ["", "hash", "checksum"])
 @pytest.mark.parametrize("key", [False, True], ids=["no-key", "key"])

@@ -100,3 +100,31 @@ def test_two_lines_need_a_command_that_answers_on_both(chip: str) -> None:
     assert bus.go(0x3B, 0, want=64, dual=True) == bytes(range(64))
     assert bus.go(0x03, 0, want=64, dual=True) != bytes(range(64))
     assert bus.go(0x3B, 0, want=64) != bytes(range(64))
+
+
+#: Where the ready-made command that reads the status leaves it, from the controller's base.
+_STATUS = {"esp8266": 0x10, "esp32": 0x10, "esp32s2": 0x2C, "esp32s3": 0x2C, "esp32c3": 0x2C}
+
+
+@pytest.mark.parametrize("chip", _STATUS)
+def test_the_status_comes_to_a_register_of_its_own(chip: str) -> None:
+    nor = Nor(find("W25Q32JV", None), Clock(Timing.FAST), FaultPlan())
+    spi = SpiController(silicon.of(chip).spi, nor)
+    nor.transfer(0x06, None, 0, b"", 0)
+    spi.write(0, 1 << 27)
+    assert spi.read(_STATUS[chip]) == 2
+    assert spi.read(0) == 0
+
+
+@pytest.mark.parametrize("chip", chips.KEYS)
+def test_a_reset_prepares_commands_of_eight_bits_and_addresses_of_24(chip: str) -> None:
+    layout = silicon.of(chip).spi
+    spi = SpiController(layout, Nor(find("W25Q32JV", None), Clock(Timing.FAST), FaultPlan()))
+    registers = [layout.user - layout.base, layout.user1 - layout.base, layout.user2 - layout.base]
+    for register in registers:
+        spi.write(register, 0xFFFFFFFF)
+    spi.reset()
+    user, user1, user2 = map(spi.read, registers)
+    assert user == 1 << 31
+    assert (user1 >> 26, user1 & 0x3F) == (23, 7)
+    assert user2 >> 28 == 7

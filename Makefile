@@ -131,4 +131,4 @@ clean:
 
 # Not part of `test` and CI: the ROM files are the vendor's, and none is here.
 test-roms: setup
-	$(BIN)/python -m pytest -rs --rootdir romtests romtests
+	$(BIN)/python -m pytest -rs -n $(JOBS) --rootdir romtests romtests

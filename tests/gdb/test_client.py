@@ -66,11 +66,15 @@ def test_registers_memory_breakpoints_and_steps(server: str) -> None:
         client.write_register(A0, 99)
         client.write_registers(whole)
         assert client.read_register(A0) == 8
-        client.resume()
-        assert client.wait(0.05) is None
-        stop = client.interrupt()
-        assert stop is not None
-        assert stop.signal == 2
+        # A busy machine may let the processor wait.
+        for _ in range(200):
+            client.resume()
+            assert client.wait(0.05) is None
+            stop = client.interrupt()
+            assert stop is not None
+            assert stop.signal == 2
+            if client.read_register(A0) > 8:
+                break
         assert client.read_register(A0) > 8
 
 

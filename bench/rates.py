@@ -77,9 +77,9 @@ class _timed:  # noqa: N801 - reads as a part of the statement that it stands in
     def __enter__(self) -> None:
         find, spent = self._find, self._spent
 
-        def timed(rate: LineRate, remembered: int | None) -> None:
+        def timed(rate: LineRate, remembered: int | None, **more: bool) -> None:
             began = rate.link.now()
-            find(rate, remembered)
+            find(rate, remembered, **more)
             spent.append(rate.link.now() - began)
 
         LineRate.find = timed  # type: ignore[method-assign]

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,12 @@ OUT = ROOT / "src" / "esptool" / "stubs" / "data"
 FIRST, MAILBOX = "first", "mailbox"
 
 STACK = 2048
+#: Files whose code comes when it is needed, beside what is marked LATE in others.
+LATE_FILES = ("flash", "inflate", "writer", "ext_write", "ext_read", "compress", "md5")
+#: It shares no line of a cache with what runs before it is there.
+CACHE_LINE = 128
+#: What calls from the first part to the late one, and looks before whether that is there.
+LATE_CALLS = {("main", "writer_idle"), ("crc32_update", "crc32_words")}
 #: The first stage's.
 STAGE_STACK = 512
 #: Headers of the stub that the first stage uses too.
@@ -66,6 +73,8 @@ _IS_SOURCE = re.compile(r"\.([chSo]|ci|ld)$")
 _OTHER_LINK = re.compile(r"MAILBOX|link_wait")
 #: The table begins with the word that tells the build.
 _BUILD_WORD = 4
+_WORD = 4
+INFLATE_WINDOW = 0x8000
 
 COMMON = [
     "-Os",
@@ -143,15 +152,21 @@ def stubs() -> dict[str, ChipSpec]:
     }
 
 
-def _script(tools: Toolchain) -> str:
-    rodata = "*(.rodata .rodata.* .srodata .srodata.*)"
+def _script(tools: Toolchain, cached: bool) -> str:
+    kinds = (".rodata", ".rodata.*", ".srodata", ".srodata.*")
+    rodata = f"*({' '.join(kinds)})"
+    late = " ".join(f"*{name}.o" for name in LATE_FILES)
+    early = f"*({' '.join(f'EXCLUDE_FILE({late}) {kind}' for kind in kinds)})"
     values = {
         "STACK": f"{STACK}",
-        "CODE_RODATA": rodata if tools.rodata_in_code else "",
+        "LATE_FILES": late,
+        "LATE_ALIGN": f"{CACHE_LINE if cached else 4}",
+        "EARLY_RODATA": early if tools.rodata_in_code else "",
+        "LATE_RODATA": rodata if tools.rodata_in_code else "",
         "DATA_RODATA": "" if tools.rodata_in_code else rodata,
     }
     text = (FIRMWARE / "stub.ld").read_text()
-    return re.sub(r"\b(STACK|CODE_RODATA|DATA_RODATA)\b", lambda m: values[m[1]], text)
+    return re.sub(rf"\b({'|'.join(values)})\b", lambda m: values[m[1]], text)
 
 
 def build(name: str, spec: ChipSpec, work: Path) -> Built:
@@ -160,7 +175,8 @@ def build(name: str, spec: ChipSpec, work: Path) -> Built:
     work.mkdir(parents=True, exist_ok=True)
     for suffix in ("h", "ld"):
         shutil.copy(FIRMWARE / "chips" / f"{name}.{suffix}", work / f"chip.{suffix}")
-    (work / "stub.ld").write_text(_script(tools))
+    cached = "ROM_CACHE_WRITE_BACK" in (work / "chip.h").read_text()
+    (work / "stub.ld").write_text(_script(tools, cached))
     for source in FIRMWARE.glob("src/*"):
         shutil.copy(source, work)
     shutil.copy(FIRMWARE / "arch" / tools.start, work / "start.S")
@@ -381,14 +397,21 @@ def _first(
     deepest = stub_stack.read(work).deepest("stage")
     if deepest > STAGE_STACK:
         raise SystemExit(f"{name}: the first stage's stack may get {deepest} bytes deep.")
-    plain = base64.b64decode(stub["text"]) + base64.b64decode(stub["data"])
+    _refuse_crossings(name, tools, symbols["late_start"], work.parent)
+    early, late = _parts(stub, symbols)
     if stub["text_start"] + len(base64.b64decode(stub["text"])) > own["STAGE_START"]:
-        raise SystemExit(f"{name}: the stub's code reaches into the first stage.")
-    packed = stub_pack.pack(plain)
-    packed_at = -(-stub["bss_start"] // 16) * 16
-    plain_at = packed_at + -(-len(packed) // 16) * 16
-    if plain_at + len(plain) > own["STAGE_RAM"]:
+        over = stub["text_start"] + len(base64.b64decode(stub["text"])) - own["STAGE_START"]
+        raise SystemExit(f"{name}: the stub's code reaches {over} bytes into the first stage.")
+    packed, late_packed = stub_pack.pack(early), stub_pack.pack(late)
+    packed_at = _line(stub["bss_start"])
+    plain_at = packed_at + _line(len(packed))
+    if plain_at + len(early) > own["STAGE_RAM"]:
         raise SystemExit(f"{name}: there is no room to unpack the stub.")
+    # While the stub runs, where inflated data will be.
+    late_packed_at = _line(symbols["inflate_window"])
+    late_plain_at = late_packed_at + _line(len(late_packed))
+    if late_plain_at + len(late) > symbols["inflate_window"] + INFLATE_WINDOW:
+        raise SystemExit(f"{name}: there is no room to unpack the late part.")
     return {
         "entry": own["start"],
         "plain": own[tools.entry],
@@ -403,14 +426,54 @@ def _first(
         "packed": base64.b64encode(packed).decode(),
         "packed_at": packed_at,
         "plain_at": plain_at,
+        "late_at": symbols["late_start"],
+        "late_missing_at": symbols["late_missing"],
+        "late_packed": base64.b64encode(late_packed).decode(),
+        "late_packed_at": late_packed_at,
+        "late_plain_at": late_plain_at,
         "facts": {
             "text": len(text),
             "unpacker": len(unpacker),
             "packed": len(packed),
+            "late": len(late) - _WORD,
+            "late_packed": len(late_packed),
             "stack": STAGE_STACK,
             "stack_used": deepest,
         },
     }
+
+
+def _line(at: int) -> int:
+    return -(-at // 16) * 16
+
+
+def _parts(stub: Mapping[str, Any], symbols: Mapping[str, int]) -> tuple[bytes, bytes]:
+    """The stub in two: what comes first, with the word that says what is missing, and the late part
+    with the one that says that nothing is."""
+    text, data = (base64.b64decode(stub[name]) for name in ("text", "data"))
+    cut, word = symbols["late_start"] - stub["text_start"], symbols["late_missing"]
+    whole = zlib.crc32(text + data)
+    if not whole or cut % _WORD:
+        raise SystemExit("The stub cannot be divided.")
+    at = word - stub["data_start"]
+    early = text[:cut] + data[:at] + whole.to_bytes(_WORD, "little") + data[at + _WORD :]
+    return early, text[cut:] + bytes(_WORD)
+
+
+def _refuse_crossings(name: str, tools: Toolchain, late: int, work: Path) -> None:
+    """What comes first must not call what may not be there."""
+    # Small functions that are made once a file have several places.
+    places: dict[str, list[int]] = {}
+    for row in map(str.split, _run(tools.prefix + "nm", "stub.elf", cwd=work).splitlines()):
+        if row[1] in "tT":
+            places.setdefault(row[2], []).append(int(row[0], 16))
+    for caller, called in stub_stack.read(work).calls.items():
+        for each in called:
+            one, other = caller.rpartition(":")[2], each.rpartition(":")[2]
+            if (one, other) in LATE_CALLS or one not in places or other not in places:
+                continue
+            if max(places[one]) < late <= min(places[other]):
+                raise SystemExit(f"{name}: {one} calls {other}, which comes later.")
 
 
 def _extent(tools: Toolchain, work: Path) -> tuple[int, int]:
@@ -525,7 +588,7 @@ def report(built: dict[str, Built], before: dict[str, dict[str, int]]) -> None:
     """Print a table of sizes and how they changed since `before`."""
     print(
         f"{'stub':<14}{'code':>7}{'data':>7}{'bss':>8}{'stack':>7}{'used':>7}{'change':>8}"
-        f"{'since release':>15}{'first':>7}{'unpack':>7}{'stack':>7}{'packed':>8}"
+        f"{'since release':>15}{'first':>7}{'unpack':>7}{'stack':>7}{'packed':>8}{'later':>7}"
     )
     for name, stub in built.items():
         f = stub.facts
@@ -537,6 +600,7 @@ def report(built: dict[str, Built], before: dict[str, dict[str, int]]) -> None:
             f"{name:<14}{f['text']:>7}{f['data']:>7}{f['bss']:>8}{f['stack']:>7}"
             f"{f['stack_used']:>7}{change:>8}{since:>15}{first['text']:>7}"
             f"{first['unpacker']:>7}{first['stack_used']:>7}{first['packed']:>8}"
+            f"{first['late_packed']:>7}"
         )
 
 

@@ -579,8 +579,8 @@ EVENTS: dict[str, tuple[str, Fields]] = {
         "Monitor: more about a failure.",
         {
             "seconds": ("number", "Since the monitor began."),
-            "hint": ("text", "`null-pointer`."),
-            "address": ("int", "The address that was used."),
+            "hint": ("text", "`null-pointer` or `baud-rate`."),
+            "address~": ("int", "The address that was used."),
         },
     ),
     "core-dump": (

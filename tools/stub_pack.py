@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 #: Places with the same two bytes that are looked at, the nearest first.
 _CANDIDATES = 100
-#: Literals in one run; a longer one would cost hardly less than two.
-_RUN = 64
+#: Literals in one run. A longer one costs hardly less than two; but where nothing repeats, there is
+#: no other way on.
+_RUNS = (64, 256, 1 << 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def pack(data: bytes) -> bytes:
     """`data` packed, at least one byte of it."""
     bits = _Bits()
     at = 0
-    for step in _steps(data):
+    for step in next(filter(None, (_steps(data, run) for run in _RUNS))):
         if step.offset == 0:
             if at:
                 bits.bit(0)
@@ -69,11 +70,11 @@ def pack(data: bytes) -> bytes:
     return bytes(bits.out)
 
 
-def _steps(data: bytes) -> list[_Step]:
-    """The cheapest way through `data`: runs of literals, and matches."""
+def _steps(data: bytes, run: int) -> list[_Step]:
+    """The cheapest way through `data`, runs of literals and matches; empty where there is none."""
     size = len(data)
     never = 1 << 40
-    price = [0, *(2 * n.bit_length() - 1 for n in range(1, size + _RUN))]
+    price = [0, *(2 * n.bit_length() - 1 for n in range(1, size + 1))]
     # The best ways to each position that end with a match, and with literals.
     matched, literal = [never] * (size + 1), [never] * (size + 1)
     by_match: list[_Step | None] = [None] * (size + 1)
@@ -84,7 +85,7 @@ def _steps(data: bytes) -> list[_Step]:
     for at in range(size):
         cost = matched[at] + 1
         if cost < never:
-            for n in range(1, min(_RUN, size - at) + 1):
+            for n in range(1, min(run, size - at) + 1):
                 there = cost + price[n] + 8 * n
                 if there < literal[at + n]:
                     literal[at + n] = there

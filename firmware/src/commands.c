@@ -6,6 +6,7 @@
 #include "ext.h"
 #include "flash.h"
 #include "hal.h"
+#include "late.h"
 #include "link.h"
 #include "md5.h"
 #include "slip.h"
@@ -21,7 +22,11 @@ enum {
 
 enum { BLOCK_HEADER = 16, LARGEST_BLOCK = 0x4000, SYNC_ANSWERS = 8 };
 
-static u32 arg(const struct request *r, u32 index) { return get32(r->data + 4 * index); }
+/* Frames begin on word boundaries, and so do their fields. */
+INLINE u32 arg(const struct request *r, u32 index)
+{
+    return ((const u32 *)(const void *)r->data)[index];
+}
 
 /* --- memory and registers ------------------------------------------------------------------- */
 
@@ -57,9 +62,7 @@ static u32 on_mem_data(const struct request *r)
         return status;
     if (length > ram.left)
         return TOO_MUCH;
-    /* Instruction memory takes whole words only. */
-    for (u32 i = 0; i < length; i += 4)
-        reg_write(ram.at + i, get32(r->data + BLOCK_HEADER + i));
+    store_words(ram.at, r->data + BLOCK_HEADER, length);
     ram.at += length;
     ram.left -= length;
     return OK;
@@ -111,7 +114,7 @@ static struct {
     bool deflated;
 } blocks;
 
-static u32 on_flash_begin(const struct request *r)
+static LATE u32 on_flash_begin(const struct request *r)
 {
     struct write_order order = {
         .offset = arg(r, 3),
@@ -130,7 +133,7 @@ static u32 on_flash_begin(const struct request *r)
 
 /* Answered before it is written: the next block comes in meanwhile. A failure shows in the answer
  * to that one, or to END. */
-static u32 on_flash_data(const struct request *r)
+static LATE u32 on_flash_data(const struct request *r)
 {
     u32 length = r->length - BLOCK_HEADER;
     enum status status = check_block(r);
@@ -154,7 +157,7 @@ static u32 on_flash_data(const struct request *r)
     return ANSWERED;
 }
 
-static u32 on_flash_end(const struct request *r)
+static LATE u32 on_flash_end(const struct request *r)
 {
     enum status status = writer_is_open() ? writer_finish() : NOT_WRITING;
 
@@ -167,7 +170,7 @@ static u32 on_flash_end(const struct request *r)
     return ANSWERED;
 }
 
-static u32 on_erase_region(const struct request *r)
+static LATE u32 on_erase_region(const struct request *r)
 {
     struct eraser e = {.at = arg(r, 0), .end = arg(r, 0) + arg(r, 1)};
     enum status status;
@@ -183,7 +186,7 @@ static u32 on_erase_region(const struct request *r)
     return status;
 }
 
-static u32 on_erase_flash(const struct request *r)
+static LATE u32 on_erase_flash(const struct request *r)
 {
     enum status status = flash_unlock();
 
@@ -196,7 +199,7 @@ static u32 on_erase_flash(const struct request *r)
 
 static u8 piece[256] __attribute__((aligned(4)));
 
-static u32 on_flash_md5(const struct request *r)
+static LATE u32 on_flash_md5(const struct request *r)
 {
     struct md5 md5;
     u8 digest[16];
@@ -211,7 +214,7 @@ static u32 on_flash_md5(const struct request *r)
 }
 
 /* Wait for the host's count of received bytes; false when it asks for something else instead. */
-static bool read_ack(u32 *acknowledged)
+static LATE bool read_ack(u32 *acknowledged)
 {
     struct frame f;
 
@@ -228,7 +231,7 @@ static bool read_ack(u32 *acknowledged)
     return true;
 }
 
-static u32 on_read_flash(const struct request *r)
+static LATE u32 on_read_flash(const struct request *r)
 {
     u32 at = arg(r, 0), length = arg(r, 1), packet = arg(r, 2), window = arg(r, 3);
     u32 sent = 0, acknowledged = 0;

@@ -27,7 +27,7 @@ HOT u32 crc32_update(u32 state, const u8 *data, u32 length)
     return state;
 }
 
-void crc32_prepare(u32 *tables)
+LATE void crc32_prepare(u32 *tables)
 {
     for (u32 n = 0; n < 256; n++) {
         u32 c = crc32_table[n];
@@ -38,7 +38,7 @@ void crc32_prepare(u32 *tables)
     }
 }
 
-HOT u32 crc32_words(const u32 *tables, u32 state, const u32 *data, u32 count)
+LATE HOT u32 crc32_words(const u32 *tables, u32 state, const u32 *data, u32 count)
 {
     CRC32_TABLES_AT(tables);
 

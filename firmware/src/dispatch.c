@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "ext.h"
 #include "hal.h"
+#include "late.h"
 #include "plugin.h"
 
 enum { HEADER = 8 };
@@ -53,6 +54,8 @@ bool dispatch(const struct frame *f)
         row = find(commands, command_count, r.opcode);
     if (!row)
         status = by_plugin(&r);
+    else if (late_missing && is_late(row))
+        status = NOT_LOADED;
     else if (r.length >= row->least * 4u &&
              (row->most == ANY_LENGTH || r.length <= row->most * 4u))
         status = row->handle(&r);

@@ -7,6 +7,7 @@
 #include "flash.h"
 #include "hal.h"
 #include "inflate.h"
+#include "late.h"
 #include "md5.h"
 #include "writer.h"
 
@@ -14,7 +15,7 @@ enum { EXT1 = 0x31545845, REPORT_US = 500000, POLL_US = 200 };
 
 u32 on_info(const struct request *r)
 {
-    u8 fields[28];
+    u8 fields[32];
 
     (void)r;
     put16(fields, 1);
@@ -25,6 +26,7 @@ u32 on_info(const struct request *r)
     put32(fields + 16, EXT_READ_WINDOW);
     put32(fields + 20, EXT_UNITS);
     put32(fields + 24, EXT_BATCH_BYTES);
+    put32(fields + 28, late_missing);
     reply(EXT_INFO, OK, EXT1, fields, sizeof(fields));
     return ANSWERED;
 }
@@ -35,7 +37,7 @@ static u32 *const crc_tables = (void *)(inflate_window + 0x4000);
 
 enum kind { KIND_CRC32, KIND_MD5, KIND_CRC32_SUM, KINDS };
 
-static void hash_unit(u32 at, u32 unit, enum kind kind, u8 *to)
+static LATE void hash_unit(u32 at, u32 unit, enum kind kind, u8 *to)
 {
     struct md5 md5;
     u8 digest[16];
@@ -52,7 +54,7 @@ static void hash_unit(u32 at, u32 unit, enum kind kind, u8 *to)
     memcpy(to, digest, 8);
 }
 
-static u32 on_hashes(const struct request *r)
+static LATE u32 on_hashes(const struct request *r)
 {
     u32 offset = get32(r->data), size = get32(r->data + 4), unit = get32(r->data + 8);
     u32 kind = get32(r->data + 12), width = kind ? 8 : 4;
@@ -77,7 +79,7 @@ static u32 on_hashes(const struct request *r)
     return ANSWERED;
 }
 
-static u32 on_blank(const struct request *r)
+static LATE u32 on_blank(const struct request *r)
 {
     u32 offset = get32(r->data), size = get32(r->data + 4), count = size / SECTOR;
     u8 map[EXT_UNITS];
@@ -95,7 +97,7 @@ static u32 on_blank(const struct request *r)
     return ANSWERED;
 }
 
-static u32 on_erase(const struct request *r)
+static LATE u32 on_erase(const struct request *r)
 {
     u32 offset = get32(r->data), size = get32(r->data + 4);
     struct eraser e = {offset, offset + size, get32(r->data + 8) & 1};
@@ -134,7 +136,7 @@ static u32 on_erase(const struct request *r)
 }
 
 /* The read is over, and the answer that said so was lost. */
-static u32 on_read_ack(const struct request *r)
+static LATE u32 on_read_ack(const struct request *r)
 {
     sealed_reply(EXT_READ_ACK, OK, get32(r->data + 4), NULL, 0);
     return ANSWERED;
@@ -151,5 +153,7 @@ const struct command_row extensions[] = {
     {EXT_READ_BEGIN, 6, ANY_LENGTH, on_read},
     {EXT_READ_ACK, 3, ANY_LENGTH, on_read_ack},
     {EXT_ERASE, 3, ANY_LENGTH, on_erase},
+    {EXT_LOAD, 1, ANY_LENGTH, on_load},
+    {EXT_CALL, 2, ANY_LENGTH, on_call},
 };
 const u32 extension_count = COUNT(extensions);

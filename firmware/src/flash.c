@@ -41,13 +41,13 @@ static void widen(struct spi_shape *s, u32 lanes)
     s->lanes = (u8)lanes;
 }
 
-static void simple(u8 command)
+static EARLY void simple(u8 command)
 {
     struct spi_shape s = {.command = command};
     spi_transfer(&s, 0, NULL, NULL);
 }
 
-static u8 status_byte(u8 command)
+static EARLY u8 status_byte(u8 command)
 {
     static const struct spi_shape none;
     struct spi_shape s = none;
@@ -59,14 +59,14 @@ static u8 status_byte(u8 command)
     return value[0];
 }
 
-bool flash_busy(void)
+EARLY bool flash_busy(void)
 {
     if (busy && !(status_byte(READ_STATUS) & WIP))
         busy = false;
     return busy;
 }
 
-void flash_wait(void)
+EARLY void flash_wait(void)
 {
     while (flash_busy())
         pump();
@@ -95,7 +95,7 @@ static enum { HOLD_UNKNOWN, HOLD_WORKS, HOLD_FAILS } hold;
 static enum { QUAD_UNKNOWN, QUAD_CHECKED, QUAD_WORKS, QUAD_FAILS } quad;
 #endif
 
-void flash_attach(u32 pins)
+EARLY void flash_attach(u32 pins)
 {
 #ifdef ROM_SELECT_SPI_PINS
     rom_call(ROM_SELECT_SPI_PINS, 0, 0, 0, 0);
@@ -115,7 +115,7 @@ void flash_attach(u32 pins)
 #endif
 }
 
-void flash_set_params(const u8 *six_words) { size_told = get32(six_words + 4); }
+EARLY void flash_set_params(const u8 *six_words) { size_told = get32(six_words + 4); }
 
 /* The id's third byte is the power of two on most parts; some that ran out of it go on at 0x20, and
  * some low-voltage ones count from 0x32. Adesto tells it in five bits of the second byte. Anything

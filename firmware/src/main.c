@@ -5,11 +5,21 @@
 #include "ext.h"
 #include "flash.h"
 #include "hal.h"
+#include "late.h"
 #include "link.h"
 #include "slip.h"
 #include "writer.h"
 
 const struct line_client line_client = {ext_write_frame, ext_write_damage, ext_report};
+
+/* Nothing is written yet. */
+static bool any_frame(const struct frame *f)
+{
+    (void)f;
+    return true;
+}
+static void nothing(void) {}
+static const struct line_client early_client = {any_frame, nothing, nothing};
 
 int main(void);
 int main(void)
@@ -18,7 +28,7 @@ int main(void)
     bool stay = true;
 
     crc32_init();
-    line_serve(&line_client);
+    line_serve(&early_client);
     links_start();
 #ifdef QUIET_WATCHDOGS
     QUIET_WATCHDOGS();
@@ -26,9 +36,11 @@ int main(void)
     flash_attach(0);
     tx_greeting();
     while (stay) {
+        line_serve(late_missing ? &early_client : &line_client);
         pump();
         if (!rx_next(&f)) {
-            writer_idle();
+            if (!late_missing)
+                writer_idle();
             link_wait();
             continue;
         }

@@ -16,6 +16,7 @@ enum status {
     TOO_LITTLE = 0xC8,
     TOO_MUCH = 0xC9,
     DO_AGAIN = 0xCC,
+    NOT_LOADED = 0xCD,
     NOT_IMPLEMENTED = 0xFF,
 };
 

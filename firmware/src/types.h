@@ -20,6 +20,16 @@ typedef uintptr_t word; /* a register's width: 32 bits on every chip */
 #define HOT
 #endif
 
+/* What the stub is loaded with first, and what comes when it is needed, where that is not decided by
+ * whole files: see stub.ld and late.h. */
+#ifdef HOST_BUILD
+#define EARLY
+#define LATE
+#else
+#define EARLY __attribute__((section(".early")))
+#define LATE __attribute__((section(".late")))
+#endif
+
 /* Small functions that are called from HOT ones: the compiler takes in only those of like kind. */
 #define INLINE static inline __attribute__((always_inline))
 /* Kept out of its caller, whose frame lies under everything that it calls. */

@@ -260,3 +260,21 @@ def test_the_offset_of_the_table_may_stand_in_the_configuration(
     desk("--port", url, "write-flash", "0", "moved.bin")
     desk("--port", url, "read-flash", "nvs", "nvs.out")
     assert (desk.folder / "nvs.out").read_bytes() == b"\xff" * 0x6000
+
+
+def test_the_slots_keep_to_eighty_columns(desk: Desk) -> None:
+    long = app(version="v1.2.3-4567-g0123456789abcdef-d")
+    (desk.folder / "dump.bin").write_bytes(
+        (desk.folder / "dump.bin").read_bytes()[: TABLE["ota_0"].offset] + long
+    )
+    lines = desk("ota", "status", *DUMP).splitlines()
+    shown = [line for line in lines if not line.startswith("'")]
+    assert max(map(len, shown)) <= 80
+    assert "v1.2.3-4567-g0123456789abcdef-d" in " ".join(shown)
+
+
+def test_a_file_that_no_flash_holds_is_refused_unread(desk: Desk) -> None:
+    with open(desk.folder / "huge.bin", "wb") as file:
+        file.truncate(300 << 20)
+    with pytest.raises(FatalError, match="larger than 128 MB: no flash holds that much"):
+        desk("ota", "write", "huge.bin", *DUMP)

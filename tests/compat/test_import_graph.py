@@ -140,6 +140,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"ext", "line_rate"},
         {"facts", "ram", "spi_bus"},
         {"caller", "flash", "stub_loader"},
+        {"late"},
         {"plugins"},
         {"power"},
         {"debugger", "session"},

@@ -55,12 +55,10 @@ def own(session: Session) -> FirstStage:
 
 def start(first: FirstStage, **other: int) -> bytes:
     """Fields of START, with some of them changed."""
-    image = first.image
-    fields: dict[str, Any] = {
-        "code": image.unpacker_entry, "entry": image.entry, "packed": image.packed_at,
-        "length": len(image.packed), "plain": image.plain_at, "size": image.size, "crc": image.crc,
-    }  # fmt: skip
-    words = [*(fields | other).values(), *(word for pair in image.pieces for word in pair)]
+    order = first.image.order()
+    words = list(struct.unpack(f"<{len(order) // 4}I", order))
+    for name, value in other.items():
+        words[("code", "entry", "packed", "length", "plain", "size", "crc").index(name)] = value
     return struct.pack(f"<{len(words)}I", *words)
 
 
@@ -123,8 +121,7 @@ def talk(name: str, side: str, *, whole: bool) -> list[bytes]:
         if not whole:
             return out
         assert LineRate(here, False).go(921_600)
-        here.send((first.image.unpacker_at, first.image.unpacker))
-        here.send((first.image.packed_at, first.image.packed))
+        here.send(*first.image.parts)
         for number, fields in enumerate(starts(first)):
             ask(stage.request(StageOp.START, number, fields))
         # It is none the worse for all that.

@@ -134,6 +134,9 @@ def test_a_failure_is_explained_once_in_full_and_then_in_short() -> None:
         ("E (10254) task_wdt: Task watchdog got triggered.", "task-watchdog"),
         ("abort() was called at PC 0x400d1f5e on core 0", "abort"),
         ("assert failed: app_main main.c:12 (x > 0)", "assertion"),
+        ("up_assert: Assertion failed at file:main.c line: 9", "assertion"),
+        ("thread 'main' panicked at src/main.rs:12:5:", "rust-panic"),
+        (">>> ZEPHYR FATAL ERROR 0: CPU exception on CPU 0", "zephyr-fatal"),
         ("ESP_ERROR_CHECK failed: esp_err_t 0x101 (ESP_ERR_NO_MEM) at 0x4200733c", "error-check"),
         ("rst:0x8 (TG1WDT_SYS_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)", "watchdog-reset"),
         ("Exception (28):", "load-access"),
@@ -157,6 +160,29 @@ def test_ordinary_lines_are_no_failures(line: str) -> None:
     machine, told = console()
     machine.feed(line.encode() + b"\r\n")
     assert told.explained == []
+
+
+@pytest.mark.parametrize("lines_wanted", [False, True])
+def test_what_is_no_text_brings_one_hint_about_the_rate(lines_wanted: bool) -> None:
+    machine, told = console()
+    machine.lines_wanted = lines_wanted
+    machine.feed(LOG * 20)
+    assert [n for n in told.explained if n.kind == "hint"] == []
+    for seed in range(40):
+        machine.feed(bytes((seed * 7 + i * 37) % 128 + 128 for i in range(50)))
+    assert [n.data["hint"] for n in told.explained if n.kind == "hint"] == ["baud-rate"]
+
+
+@pytest.mark.parametrize("lines_wanted", [False, True])
+def test_a_line_without_end_is_shown_whole_and_kept_short(lines_wanted: bool) -> None:
+    machine, told = console()
+    machine.lines_wanted = lines_wanted
+    piece = b"0123456789abcdef" * 64
+    for _ in range(2000):
+        machine.feed(piece)
+        assert len(machine._tail) <= 2 << 20
+    machine.end()
+    assert told.shown.replace("\n", "") == piece.decode() * 2000
 
 
 def test_steps_are_done_in_their_order() -> None:

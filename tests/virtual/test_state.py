@@ -154,3 +154,19 @@ def test_pyserial_sees_the_port_of_a_loader_object() -> None:
         assert esp._port.board is not None
         assert esp._port.baudrate == 115200
     assert open_chip("virtual://esp32c3").is_open
+
+
+@pytest.mark.parametrize("more", ["&secure_download=1", "&efuse=0x60008834:0x40000"])
+def test_what_only_a_new_board_is_made_with_is_refused_for_another(
+    more: str, tmp_path: Path
+) -> None:
+    made = board(tmp_path / "made", more)
+    for _ in range(2):  # the same words again ask for nothing new
+        open_port(made).close()
+    plain = board(tmp_path / "plain")
+    open_port(plain).close()
+    before = (tmp_path / "plain").read_bytes()
+    with pytest.raises(FatalError, match="count for a new board"):
+        open_port(plain + more)
+    assert (tmp_path / "plain").read_bytes() == before
+    open_port(plain).close()

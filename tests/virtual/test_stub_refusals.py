@@ -60,6 +60,7 @@ PLAIN_WORDS = {
 }  # fmt: skip
 SEALED_WORDS = {
     0xE1: 1, 0xE2: 6, 0xE3: 2, 0xE4: 1, 0xE5: 1, 0xE6: 4, 0xE7: 2, 0xE8: 6, 0xEA: 3, 0xEB: 3,
+    0xEC: 1, 0xED: 2,
 }  # fmt: skip
 
 
@@ -88,7 +89,7 @@ WRONG = [
     Wrong(0x09, (0,) * 5, LENGTH),
     *(Wrong(0xD1, where, SIZE) for where in ((0x800, 0x1000), (0, 0x800), (1, 0x1000))),
     *(Wrong(0xD2, (0, 0x1000, packet, 1), SIZE) for packet in (0, 100, 0x3FF)),
-    *(Wrong(op, (0,) * 6, COMMAND) for op in (0x01, 0x0C, 0x15, 0x7E, 0xD6, 0xE9, 0xEC, 0xFF)),
+    *(Wrong(op, (0,) * 6, COMMAND) for op in (0x01, 0x0C, 0x15, 0x7E, 0xD6, 0xE9, 0xEE, 0xFF)),
     *(
         Wrong(op, (0,) * (least - 1), LENGTH, sealed=True)
         for op, least in SEALED_WORDS.items()

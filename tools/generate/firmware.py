@@ -25,7 +25,7 @@ LEAST_PLUGIN = 0x1000
 LEAST_MAILBOX = 0x800
 #: The first stage lies at the end of what the stub's code may take, not further behind its start
 #: than this; its data and stack lie at the end of the stub's.
-STAGE_REACH, STAGE_TEXT, STAGE_DATA = 0x8000, 0x680, 0x1000
+STAGE_REACH, STAGE_TEXT, STAGE_DATA = 0x8000, 0x620, 0x1000
 
 #: Values by the first silicon revision that has them, rising; the first is for 0.
 ByRevision = tuple[tuple[int, int], ...]

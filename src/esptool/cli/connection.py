@@ -246,10 +246,14 @@ def _with_stub(esp: ESPLoader, plugins: list[str]) -> ESPLoader:
             log.stage(finish=True)
         listener(event)
 
+    linked = StubFlasher(esp, plugins) if plugins else None
+    if linked is not None and linked.stub.ours:
+        # Ours takes plug-ins in while it runs, and is loaded by its first stage then.
+        linked = None
     log.stage()
     session.listener = fold
     try:
-        return esp.run_stub(StubFlasher(esp, plugins) if plugins else None)
+        return esp.run_stub(linked)
     finally:
         session.listener = listener
         log.stage(finish=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,10 @@ from esptool.cli.places import opened_flash, place_options
 from esptool.cli.state import Globals
 
 if TYPE_CHECKING:
-    from esptool.ops.ota import OtaStatus
+    from esptool.ops.ota import OtaStatus, SlotStatus
+
+
+_INDENT = " " * 5
 
 
 def _force(what: str) -> click.Option:
@@ -40,24 +44,33 @@ def _show(found: OtaStatus) -> None:
 
 
 def _lines(found: OtaStatus) -> list[str]:
-    rows = [("", "Slot", "Name", "Offset", "Content", "IDF", "Date", "Sec.", "Seq.", "State")]
+    rows = [("", "Slot", "Name", "Offset", "Seq.", "State")]
+    about = [""]
     for slot in found.slots:
-        p, app, entry = slot.partition, slot.content.app, slot.entry
-        content = slot.content.title if slot.content.kind == "image" else slot.content.kind
-        about = ("", "", "")
-        if app is not None:
-            about = (app.idf_version, f"{app.date} {app.time}", str(app.secure_version))
+        p, entry = slot.partition, slot.entry
         state = ("", "") if entry is None else (str(entry.sequence), entry.state_name)
         mark = "*" if slot.boots else ""
-        where = (mark, p.subtype_name, p.name, f"{p.offset:#010x}")
-        rows.append((*where, content, *about, *state))
+        rows.append((mark, p.subtype_name, p.name, f"{p.offset:#010x}", *state))
+        about.append(_about(slot))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    lines = []
+    for row, text in zip(rows, about, strict=True):
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join(cells).rstrip())
+        lines += wrap(text, 80, initial_indent=_INDENT, subsequent_indent=_INDENT)
     boots = "Nothing boots" if found.boots is None else f"'{found.boots.partition.name}' boots"
     return [*lines, f"{boots}: {found.why}"]
+
+
+def _about(slot: SlotStatus) -> str:
+    """What is in a slot, in a sentence."""
+    if slot.content.kind != "image":
+        return slot.content.kind
+    app = slot.content.app
+    if app is None:
+        return slot.content.title
+    facts = [slot.content.title, f"ESP-IDF {app.idf_version}", f"built {app.date} {app.time}"]
+    return ", ".join([*facts, f"secure version {app.secure_version}"])
 
 
 @click.pass_context

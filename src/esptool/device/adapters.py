@@ -36,11 +36,13 @@ class Adapter:
 
     Attributes:
         rate: the best rate that was clean, 0 when none is known.
+        cut: 1 where there was no time to try higher ones.
         stub_at: the rate at which a stub was left running, 0 when none was.
         when: seconds since the epoch when this was learned.
     """
 
     rate: int = 0
+    cut: int = 0
     stub_at: int = 0
     when: int = 0
 

@@ -98,6 +98,7 @@ def request(
     *,
     timeout_s: float | None = None,
     accept: Callable[[Sealed], bool] = lambda _answer: True,
+    attempts: int = ATTEMPTS,
 ) -> Sealed:
     """Send a sealed request, again where line damage calls for it, and return its answer.
 
@@ -113,7 +114,7 @@ def request(
     payload = seal(opcode, fields)
     last: FatalError = LinkTimeoutError(f"No answer to: {what}.")
     budget = session.tries.left
-    for attempt in range(ATTEMPTS):
+    for attempt in range(attempts):
         if attempt and not session.tries.resend():
             break
         session.link.send_request(opcode, payload)
@@ -123,7 +124,7 @@ def request(
         except NoAnswerError as e:
             last = e
             # The last try has all the time that the settings grant.
-            wait = longest if attempt == ATTEMPTS - 2 else min(longest, 2 * wait)
+            wait = longest if attempt == attempts - 2 else min(longest, 2 * wait)
             session.link.discard_input()
             continue
         if answer is None or answer.damaged:
@@ -139,7 +140,7 @@ def request(
     raise last
 
 
-def _shaped(value: int, size: int) -> Callable[[Sealed], bool]:
+def shaped(value: int, size: int) -> Callable[[Sealed], bool]:
     """Takes answers with this value and so many bytes: those of other questions differ."""
     return lambda answer: answer.value == value and len(answer.fields) == size
 
@@ -193,7 +194,7 @@ def pattern_passes(session: Requester, timeout_s: float) -> bool:
     session.link.send_request(Ext.BATCH, payload)
     line_s = 2 * len(payload) * BITS_A_BYTE / session.link.baud
     try:
-        shape = _shaped(operations.count, operations.answer_size)
+        shape = shaped(operations.count, operations.answer_size)
         answer = await_answer(session, Ext.BATCH, timeout_s + line_s, shape)
     except NoAnswerError:
         return False
@@ -218,7 +219,7 @@ def batch(session: Requester, operations: Batch) -> list[bytes]:
         "do a batch",
         Ext.BATCH,
         operations.encode(number),
-        accept=_shaped(operations.count, operations.answer_size),
+        accept=shaped(operations.count, operations.answer_size),
     )
     return operations.decode(answer.fields)
 
@@ -235,7 +236,7 @@ def _forget_last_batch(session: Requester) -> None:
         "begin with batches",
         Ext.BATCH,
         empty.encode(0),
-        accept=_shaped(0, 0),
+        accept=shaped(0, 0),
     )
     session.batch_number = random.randrange(0xFFFF)
 
@@ -278,7 +279,7 @@ def hashes(
             Ext.HASHES,
             fields,
             timeout_s=_looking_s(session, part),
-            accept=_shaped(count, count * width),
+            accept=shaped(count, count * width),
         )
         found += split_hashes(answer, kind)
     return found
@@ -310,7 +311,7 @@ def blank_map(session: Requester, offset: int, size: int) -> list[bool]:
             Ext.BLANK,
             words(offset + start, part),
             timeout_s=_looking_s(session, part),
-            accept=_shaped(sectors, -(-sectors // 8)),
+            accept=shaped(sectors, -(-sectors // 8)),
         )
         bits = answer.fields
         found += [bool(bits[i // 8] >> i % 8 & 1) for i in range(part // SECTOR)]

@@ -180,10 +180,7 @@ class FirstStageLink:
         Raises:
             ProtocolError: what arrived is not what was sent.
         """
-        fields = [image.unpacker_entry, image.entry]
-        fields += [image.packed_at, len(image.packed), image.plain_at, image.size, image.crc]
-        fields += [word for piece in image.pieces for word in piece]
-        frame = stage.request(StageOp.START, 0, struct.pack(f"<{len(fields)}I", *fields))
+        frame = stage.request(StageOp.START, 0, image.order())
         for _ in range(ATTEMPTS):
             self.link.send_frame(frame)
             for payload in self._within(ANSWER_S + START_S + self.line_s(len(frame))):

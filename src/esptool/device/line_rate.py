@@ -44,6 +44,7 @@ class LineRate:
 
     Attributes:
         given_up: rates at which blocks of the stub were damaged too often.
+        cut: the search had no time for higher rates.
     """
 
     def __init__(self, stage_link: FirstStageLink, automatic: bool) -> None:
@@ -55,22 +56,28 @@ class LineRate:
         self._random = random.Random(0)
         self.automatic = automatic
         self.given_up: list[int] = []
+        self.cut = False
 
-    def find(self, remembered: int | None) -> None:
+    def find(self, remembered: int | None, *, further: bool = False) -> None:
         """Leave chip and port at the best rate.
+
+        Args:
+            remembered: a rate that was good before, in bits a second.
+            further: higher rates were not tried then.
 
         Raises:
             LinkTimeoutError: the first stage is lost, at the rate that it was started at as well.
             PortError: the port is gone.
         """
         self._measure_round_trip()
-        search = RateSearch(self.base, remembered=remembered)
+        search = RateSearch(self.base, remembered=remembered, further=further)
         while (trial := search.next()) is not None:
             search.took(trial, self._tried(trial))
         if search.best == self.base != self.link.baud:
             self._home(heard=True)
         elif search.best != self.link.baud:
             self._settled(search.best)
+        self.cut = search.cut
 
     def go(self, baud: int) -> bool:
         """Go to a rate that was asked for; False, at the former one, where hardly anything passes.
@@ -93,6 +100,12 @@ class LineRate:
         self._home(heard=False)
         return False
 
+    def below(self, baud: int) -> None:
+        """Go to the best rate below one that the line does not bear."""
+        wanted = rates.lower(baud, self.base)
+        while wanted > self.base and not self._settled(wanted):
+            wanted = rates.lower(wanted, self.base)
+
     def worn(self, again: int, blocks: int) -> bool:
         """Go down where so many of the stub's blocks had to be sent again."""
         if self.link.baud == self.base:
@@ -100,12 +113,10 @@ class LineRate:
         if self.automatic:
             if again < TOO_MANY:
                 return False
-            wanted = rates.lower(self.link.baud, self.base)
-        else:
+        elif again <= HOPELESS * blocks:
             # A rate that was asked for is kept to for as long as anything comes through.
-            if again <= HOPELESS * blocks:
-                return False
-            wanted = self.base
+            return False
+        wanted = rates.lower(self.link.baud, self.base)
         self.given_up.append(self.link.baud)
         if wanted == self.base or not self._settled(wanted):
             self._home(heard=True)

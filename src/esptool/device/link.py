@@ -23,6 +23,8 @@ MAX_STRANGE_FRAMES = 100
 #: No answer is longer; more of a frame gets no more time.
 LONGEST_FRAME = 0x10000
 BITS_A_BYTE = 10
+#: Below this, what is sent may take longer than timeouts allow for.
+SLOW_BAUD = 9600
 #: Bytes of one frame do not stand apart for longer.
 GAP_S = 0.1
 #: A line that carries a frame at half its rate is still waited for.
@@ -49,6 +51,8 @@ class Link:
         self.port = port
         self.trace = trace
         self.requests = 0
+        #: Told of each opcode before its request goes out: it may have something sent before.
+        self.before: Callable[[int], None] = lambda _opcode: None
         self._decoder = slip.Decoder()
         self._frames: deque[bytes] = deque()
         #: The clock of deadlines and rates; a virtual line has its own.
@@ -167,6 +171,7 @@ class Link:
 
     def send_request(self, opcode: int, data: bytes = b"", check: int = 0) -> None:
         """Send a request without waiting for its answer."""
+        self.before(opcode)
         self.requests += 1
         if self.trace is not None:
             self._note(
@@ -214,6 +219,12 @@ class Link:
             return LinkTimeoutError(
                 "Invalid head of packet: the chip sends something else than the protocol "
                 "(possible serial noise or corruption)."
+            )
+        if self.baud < SLOW_BAUD:
+            return LinkTimeoutError(
+                "No serial data received.",
+                remedy=f"At {self.baud} baud requests take longer than answers are waited for. "
+                "Use a higher --baud.",
             )
         return LinkTimeoutError("No serial data received.")
 

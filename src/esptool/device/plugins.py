@@ -33,6 +33,7 @@ def require(session: Session, name: str) -> None:
         )
     if session.stub_kind is not StubKind.OURS:
         return
+    session.complete_stub()
     loaded = session.loaded_stub
     stub = loaded if loaded is not None else stubs.load(stub_name(session))
     linked = stub if stub.segments else stub.with_plugins([name])

@@ -107,6 +107,7 @@ class Requester:
         stub_kind: what answers: the ROM, a public stub, or ours.
         secure_download: the ROM is in secure download mode: registers and RAM are closed.
         ext: what our stub can do beyond the public protocol, None without it.
+        late_missing: the build of a stub of ours that runs without its late part; else 0.
         batch_number: that of the last batch; None while it is unknown what the stub did before.
         read_many: reads several registers in one round trip, where the other side can.
         round_trip: the shortest time in which a request was answered, in seconds; 0 before.
@@ -126,6 +127,7 @@ class Requester:
         self.stub_kind = StubKind.NONE
         self.secure_download = False
         self.ext: ExtInfo | None = None
+        self.late_missing = 0
         self.batch_number: int | None = None
         self.read_many: Callable[[Sequence[int]], list[int]] | None = None
         self.round_trip = 0.0
@@ -163,6 +165,7 @@ class Requester:
         """The ROM (or an application) answers again."""
         self.stub_kind = StubKind.NONE
         self.ext = None
+        self.late_missing = 0
         self.read_many = None
         self.sync_stub_detected = False
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from esptool import stubs
 from esptool.chips.spec import ChipSpec
-from esptool.device import adapters, ext, stub_loader
+from esptool.device import adapters, ext, late, stub_loader
 from esptool.device.facts import Facts
 from esptool.device.flash import Flash
 from esptool.device.link import Link
@@ -28,7 +28,7 @@ from esptool.errors import (
 )
 from esptool.events import Level, Listener, ignore
 from esptool.protocol import rates
-from esptool.protocol.ext import Capability
+from esptool.protocol.ext import LATE, Capability
 from esptool.protocol.packets import Response
 from esptool.transport.discovery import usb_device
 from esptool.transport.settings import Settings
@@ -97,6 +97,7 @@ class Session(Requester):
         self.usb_place: PortInfo | None = None
         self._port_seen = False
         self._left_rates: list[int] = []
+        link.before = self._before
 
     def __enter__(self) -> Session:
         return self
@@ -172,6 +173,10 @@ class Session(Requester):
         if wanted <= self.link.baud or wanted in self.refused_rates:
             return False
         self.change_baud(wanted)
+        between = rates.lower(wanted, self.link.baud)
+        while wanted in self.refused_rates and between > self.link.baud:
+            self.change_baud(between)
+            between = 0 if between == self.link.baud else rates.lower(between, self.link.baud)
         return True
 
     def _choose_rate(self) -> bool:
@@ -186,6 +191,14 @@ class Session(Requester):
             return True
         return False
 
+    @property
+    def may_go_slower(self) -> bool:
+        """The rate was chosen for `rates.AUTO`, and may be left for a lower one."""
+        if self.wanted_baud != rates.AUTO or not self.rate_matters:
+            return False
+        lower = rates.lower(self.link.baud) < self.link.baud
+        return lower and len(self._left_rates) < MOST_STEPS_DOWN
+
     def go_slower(self) -> bool:
         """Leave a rate that was chosen for `rates.AUTO` and at which data are damaged now.
 
@@ -193,9 +206,7 @@ class Session(Requester):
         """
         old = self.link.baud
         lower = rates.lower(old)
-        if self.wanted_baud != rates.AUTO or not self.rate_matters or lower >= old:
-            return False
-        if len(self._left_rates) >= MOST_STEPS_DOWN:
+        if not self.may_go_slower:
             return False
         self._left_rates.append(old)
         try:
@@ -218,8 +229,9 @@ class Session(Requester):
                 Level.WARNING,
             )
         if asked == rates.AUTO and self.rate_matters:
-            self.note(f"Baud rate: {loaded.baud}, the best that the line bears.", Level.INFO)
-            adapters.learn(self.link.port, rate=loaded.baud)
+            best = "the best found in time" if loaded.cut else "the best that the line bears"
+            self.note(f"Baud rate: {loaded.baud}, {best}.", Level.INFO)
+            adapters.learn(self.link.port, rate=loaded.baud, cut=int(loaded.cut))
         elif loaded.baud != before:
             self.note(f"Changing baud rate to {loaded.baud}...", Level.INFO)
             self.note("Changed.", Level.INFO)
@@ -241,6 +253,9 @@ class Session(Requester):
             if not self.is_stub:
                 self.adopt_stub()
             self._say_which()
+            if baud == rates.AUTO and self.rate_matters:
+                text = f"Baud rate: {self.link.baud}, at which the stub was left running."
+                self.note(text, Level.INFO)
             return
         reason = stub_loader.why_no_stub(self)
         if reason is not None:
@@ -268,11 +283,23 @@ class Session(Requester):
             self.tell_remarks()
         self.note("Running stub flasher...", Level.INFO)
         self.adopt_stub()
+        if self.ext is not None:
+            # Its own word for that has no seal.
+            self.late_missing = loaded.missing
         # This one has done no batch yet.
         self.batch_number = 0
         self.note("Stub flasher running.", Level.INFO)
         if loaded.staged and not self.recovering:
             self._tell_rate(loaded, before, baud)
+
+    def _before(self, opcode: int) -> None:
+        """Have the part of our stub that answers this request."""
+        if self.late_missing and opcode in LATE:
+            late.load(self)
+
+    def complete_stub(self) -> None:
+        """Have all of our stub in the chip, as others who find it there do not know of parts."""
+        late.load(self)
 
     def _say_which(self) -> None:
         """Say where a stub that was there already is not the one that would be loaded."""
@@ -307,6 +334,7 @@ class Session(Requester):
         self.stub_kind = StubKind.PUBLIC
         self.batch_number = None
         self.ext = ext.probe(self, early)
+        self.late_missing = 0 if self.ext is None else self.ext.missing
         if self.ext is not None:
             self.stub_kind = StubKind.OURS
             self.read_many = partial(ext.read_regs, self, info=self.ext)

@@ -43,12 +43,16 @@ class Loaded:
         baud: the rate at which the stub was left running.
         refused: rates that were asked for, or found, and did not work.
         resent: blocks that had to be sent again.
+        cut: there was no time to try higher rates than `baud`.
+        missing: the build of a stub that was loaded without its late part, else 0.
     """
 
     staged: bool
     baud: int
     refused: tuple[int, ...] = ()
     resent: int = 0
+    cut: bool = False
+    missing: int = 0
 
 
 def stub_name(session: Session) -> str:
@@ -145,15 +149,16 @@ def _by_stages(session: Session, first: FirstStage, baud: int | str | None) -> L
     refused: list[int] = []
     if isinstance(baud, str):
         if session.rate_matters:
-            rate.find(adapters.recall(session.link.port).rate or None)
+            known = adapters.recall(session.link.port)
+            rate.find(known.rate or None, further=bool(known.cut))
     elif baud is not None and not rate.go(baud):
         refused.append(baud)
-    image = first.image
-    parts = (image.unpacker_at, image.unpacker), (image.packed_at, image.packed)
-    stage.send(*parts, worn=rate.worn)
-    if not stage.start(image, GREETING):
+        rate.below(baud)
+    stage.send(*first.image.parts, worn=rate.worn)
+    if not stage.start(first.image, GREETING):
         _greet_or_sync(session)
-    return Loaded(True, session.link.baud, (*refused, *rate.given_up), stage.resent)
+    given_up = (*refused, *rate.given_up)
+    return Loaded(True, session.link.baud, given_up, stage.resent, rate.cut, first.build)
 
 
 def _start_first(session: Session, first: FirstStage) -> first_stage.FirstStageLink:

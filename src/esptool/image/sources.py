@@ -22,6 +22,8 @@ ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes
 
 #: HEX text of the largest flash (128 MB) has about three times its size; debug data may be more.
 LARGEST = 512 << 20
+LARGEST_FLASH = 128 << 20
+_HEAD = 64
 
 
 def _shown(name: str) -> str:
@@ -63,18 +65,31 @@ def read_source(source: ImageSource) -> tuple[bytes, str | None]:
         name = os.fspath(source)
         try:
             with open(name, "rb") as file:
-                data = file.read(LARGEST + 1)
+                head = file.read(_HEAD)
+                # Not even read, where a look says that it is nothing for a flash.
+                if os.fstat(file.fileno()).st_size > LARGEST_FLASH and not _may_be_larger(
+                    head, name
+                ):
+                    raise ImageError(_too_large(name, LARGEST_FLASH))
+                data = head + file.read(LARGEST + 1 - len(head))
         except (OSError, ValueError) as e:
             reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
             raise ImageError(f"Cannot read '{_shown(name)}': {reason}.") from e
         if len(data) > LARGEST:
-            raise ImageError(
-                f"'{name}' is larger than {LARGEST >> 20} MB: no flash holds that much."
-            )
+            raise ImageError(_too_large(name, LARGEST))
         return data, name
     if hasattr(source, "read"):
         return _read_open_file(source)
     raise ImageError(f"Invalid input type {type(source)}")
+
+
+def _may_be_larger(head: bytes, name: str) -> bool:
+    """Text of HEX is larger than what it stands for, and ELF files hold debug data."""
+    return may_be_hex(head, name) or head[:4] == b"\x7fELF"
+
+
+def _too_large(name: str, limit: int) -> str:
+    return f"'{name}' is larger than {limit >> 20} MB: no flash holds that much."
 
 
 def _read_open_file(file: IO[bytes]) -> tuple[bytes, str | None]:

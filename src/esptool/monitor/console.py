@@ -8,6 +8,7 @@ Whole chunks are passed through where nothing in them needs to be looked at: a c
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -15,8 +16,13 @@ from esptool.monitor.decoder import Decoder, Note
 from esptool.monitor.log_lines import Filter, plain
 from esptool.monitor.reasons import TRIGGERS
 
-#: A line that is longer is dealt with in pieces.
-_LONGEST = 64 * 1024
+#: Of a line that is longer, no more than its end is looked at.
+_LONGEST = 4096
+#: One that is longer is dealt with as if it had ended.
+_ENDLESS = 1 << 20
+#: So many characters show whether what comes is text, and so much of it may be none.
+_SAMPLE, _MOST_ODD = 400, 0.3
+_ODD = re.compile("[\ufffd\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 class Output(Protocol):
@@ -52,6 +58,7 @@ class Console:
         self._printed = 0
         self._carriage = False
         self.lines_wanted = False
+        self._sampled = self._odd = 0
 
     def feed(self, data: bytes) -> None:
         """Bytes have come."""
@@ -65,6 +72,8 @@ class Console:
             text = text.replace("\r\n", "\n")
         if not text:
             return
+        if self._odd >= 0:
+            self._sample(text)
         at_once = not self.lines_wanted and self._filter.shows_all
         if at_once and not self._decoder.listening and not TRIGGERS.search(self._tail + text):
             self._output.text(text, begins=not self._printed)
@@ -79,7 +88,10 @@ class Console:
         self._tail = tail
         if at_once:
             self._show_tail()
-        self._shorten()
+            self._shorten()
+        elif len(self._tail) > _ENDLESS:
+            self._complete(self._tail)
+            self._tail = ""
 
     def idle(self) -> None:
         """Nothing has come for a moment: show what has begun, as it may be a prompt."""
@@ -106,6 +118,20 @@ class Console:
         if len(self._tail) > _LONGEST:
             self._show_tail()
             self._tail, self._printed = self._tail[-_LONGEST // 2 :], _LONGEST // 2
+
+    def _sample(self, text: str) -> None:
+        """At another rate than the chip's, hardly anything that comes is text."""
+        self._sampled += len(text)
+        self._odd += len(_ODD.findall(text))
+        if self._sampled < _SAMPLE:
+            return
+        if self._odd > _MOST_ODD * self._sampled:
+            words = "What comes is no text: the chip's console may have another rate."
+            remedy = "Try --monitor-baud 115200, 74880 (boot log of ESP8266) or 921600."
+            self._output.notes([Note("hint", (words, remedy), {"hint": "baud-rate"})])
+            self._odd = -1
+        else:
+            self._sampled = self._odd = 0
 
     def _complete(self, line: str) -> None:
         bare = plain(line)

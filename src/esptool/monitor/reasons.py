@@ -103,6 +103,16 @@ ABORT = Reason(
 ASSERT = Reason(
     "assertion", "A condition that the program relies on did not hold.", "It is named in the line."
 )
+PANICKED = Reason(
+    "rust-panic",
+    "A Rust program has panicked.",
+    "The line says where; a message follows. Addresses behind it are the callers.",
+)
+ZEPHYR = Reason(
+    "zephyr-fatal",
+    "Zephyr has stopped for a fatal error.",
+    "The lines around say which exception, where, and in which thread.",
+)
 ERROR_CHECK = Reason(
     "error-check",
     "A function returned an error that the program does not handle (ESP_ERROR_CHECK).",
@@ -183,7 +193,9 @@ _LINES: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
         (r"CORRUPT HEAP|Heap corruption|multi_heap_(?:free|assert)", HEAP),
         (r"Task watchdog got triggered", TASK_WDT),
         (r"ESP_ERROR_CHECK failed", ERROR_CHECK),
-        (r"assert(?:ion)? failed", ASSERT),
+        (r"[Aa]ssert(?:ion)? failed", ASSERT),
+        (r"panicked at ", PANICKED),
+        (r"ZEPHYR FATAL ERROR", ZEPHYR),
         (r"abort\(\) was called", ABORT),
         (r"rst:0x[0-9a-f]+ \([A-Z0-9_]*WDT|Soft WDT reset|\bwdt reset\b", RTC_WDT),
         (r"invalid header: 0xffffffff", NO_PROGRAM),
@@ -212,7 +224,7 @@ CORE_DUMP_END = "CORE DUMP END"
 #: One search over a whole chunk tells whether any line in it needs to be looked at.
 TRIGGERS = re.compile(
     r"0x[0-9a-fA-F]{8}|panic'ed|xception|canary|stack|Stack|rownout|BROWN|HEAP|atchdog|WDT|wdt"
-    r"|_CHECK|assert|abort|invalid header|read err|ootable|SHA256|CORE DUMP"
+    r"|_CHECK|ssert|panicked|ZEPHYR|abort|invalid header|read err|ootable|SHA256|CORE DUMP"
 )
 
 

@@ -62,6 +62,7 @@ def erase_flash(
             remedy="Leave out --no-stub" + (", or use erase-region." if by_region else "."),
         )
     _prepare(session, recovery, lambda: refuse_when_secure(session, force, security))
+    recovery.complete_stub("Erasing")
     report.began("erasing")
     report.line("Erasing flash memory (this may take a while)...")
     watch = Stopwatch(session)
@@ -127,6 +128,7 @@ def erase_region(
         report.result(address=address, size=0, seconds=0.0, verified=True)
         report.warning(f"The size is 0: nothing is erased at {address:#010x}.")
         return 0.0
+    recovery.complete_stub(f"Erasing at {address:#010x}")
     report.began("erasing", address=address, size=size)
     report.line("Erasing flash memory region (this may take a while depending on size)...")
     bounds.remark_unknown(report, limit, session)

@@ -61,6 +61,7 @@ def read_flash(
             f"{session.spec.name} ROM does not support reading flash.",
             remedy="Leave out --no-stub: the flasher stub can.",
         )
+    recovery.complete_stub(f"Reading at {address:#010x}")
     report.began("reading", address=address, size=size)
     watch = Stopwatch(session)
     if output is None:

@@ -54,6 +54,7 @@ def reset_chip(
     elif mode == "no-reset-stub":
         report.line("Staying in flasher stub.")
         if session.is_stub:
+            session.complete_stub()
             adapters.learn(session.link.port, stub_at=session.link.baud)
     elif mode == "no-reset":
         report.line("Staying in bootloader.")

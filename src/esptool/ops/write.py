@@ -72,6 +72,8 @@ def write_flash(
         for remark in remarks:
             report.listener(remark)
     recovery.persist("preparing", lambda: tell_size(session, plan))
+    if plan.regions:
+        recovery.complete_stub(f"Writing at {plan.regions[0].region.address:#010x}")
     recovery.advanced()
     if plan.erase_all:
         listener = without_results(report.listener)

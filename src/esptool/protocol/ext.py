@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from itertools import accumulate
 
+from esptool.protocol.opcodes import Cmd
 from esptool.protocol.packets import Response, words
 from esptool.protocol.status import Status
 
 EXT1 = 0x31545845
 DAMAGED_VALUE = 0xFFFFFFFF
-_INFO = struct.Struct("<HH6I")
+_INFO = struct.Struct("<HH7I")
+#: What the first stubs with extensions say; the rest is 0.
+_SHORTEST_INFO = 28
 _CRC = struct.Struct("<I")
 _STATE = struct.Struct("<3I")
 _FRAME = struct.Struct("<3I")
@@ -36,6 +39,21 @@ class Ext(IntEnum):
     READ_FRAME = 0xE9
     READ_ACK = 0xEA
     ERASE = 0xEB
+    LOAD = 0xEC
+    CALL = 0xED
+
+
+#: Requests that a stub without its late part answers with `Status.NOT_LOADED`.
+LATE = frozenset(
+    {
+        *(Cmd.FLASH_BEGIN, Cmd.FLASH_DATA, Cmd.FLASH_END),
+        *(Cmd.FLASH_DEFL_BEGIN, Cmd.FLASH_DEFL_DATA, Cmd.FLASH_DEFL_END),
+        *(Cmd.SPI_FLASH_MD5, Cmd.ERASE_FLASH, Cmd.ERASE_REGION),
+        *(Cmd.READ_FLASH, Cmd.FLASH_ENCRYPT_DATA),
+        *(Ext.WRITE_BEGIN, Ext.WRITE_DATA, Ext.WRITE_STATUS, Ext.WRITE_END),
+        *(Ext.HASHES, Ext.BLANK, Ext.READ_BEGIN, Ext.READ_ACK, Ext.ERASE),
+    }
+)
 
 
 class Capability(IntFlag):
@@ -91,7 +109,11 @@ def hash_of(kind: HashKind, data: bytes | memoryview) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ExtInfo:
-    """The answer to EXT_INFO; sizes in bytes. See the protocol document for each field."""
+    """The answer to EXT_INFO; sizes in bytes. See the protocol document for each field.
+
+    Attributes:
+        missing: the build of a stub whose late part is not there; 0 where all of it is.
+    """
 
     version: int
     capabilities: Capability
@@ -101,6 +123,7 @@ class ExtInfo:
     read_window: int
     max_units: int
     max_batch: int
+    missing: int = 0
 
     def has(self, capability: Capability) -> bool:
         """All bits of `capability` are offered."""
@@ -109,12 +132,12 @@ class ExtInfo:
 
 def parse_info(value: int, fields: bytes) -> ExtInfo | None:
     """None where the answer is not that of version 1."""
-    if value != EXT1 or len(fields) < _INFO.size:
+    if value != EXT1 or len(fields) < _SHORTEST_INFO or len(fields) % 4:
         return None
-    version, capabilities, *sizes = _INFO.unpack_from(fields)
+    version, capabilities, *more = _INFO.unpack_from(fields.ljust(_INFO.size, b"\0"))
     if version != 1:
         return None
-    return ExtInfo(version, Capability(capabilities), *sizes)
+    return ExtInfo(version, Capability(capabilities), *more)
 
 
 # --- seals -------------------------------------------------------------------------------------

@@ -108,6 +108,8 @@ class RateSearch:
     Attributes:
         best: the best rate that is known to be good so far; at the end, the one to take.
         spent_s: seconds that the trials took.
+        cut: there was no time for higher rates, or answers were late at them, which a busy machine
+            may cause: they may work as well.
     """
 
     def __init__(
@@ -115,12 +117,22 @@ class RateSearch:
         base: int,
         *,
         remembered: int | None = None,
+        further: bool = False,
         budget_s: float = BUDGET_S,
         without: Collection[int] = (),
     ) -> None:
-        """`without` are rates that are known not to work."""
+        """Begin a search.
+
+        Args:
+            base: the rate at which chip and host are.
+            remembered: a rate that was good before, in bits a second.
+            further: it was not known to be the best.
+            budget_s: seconds that the trials may take.
+            without: rates that are known not to work.
+        """
         self.base = self.best = base
         self.spent_s = 0.0
+        self.cut = False
         self._budget_s = budget_s
         self._refused = set(without)
         self._bad: set[int] = set()
@@ -133,7 +145,11 @@ class RateSearch:
         self._climbing = True
         self._first: int | None = None
         if remembered in LADDER and remembered > base and remembered not in self._refused:
-            self._first = remembered
+            if further:
+                # What there was no time for before is tried before what there was.
+                self._passed.add(remembered)
+            else:
+                self._first = remembered
 
     def next(self) -> Trial | None:
         """The trial to make now; None when the search is over."""
@@ -141,6 +157,7 @@ class RateSearch:
         if trial is not None and self.spent_s + trial.most_s > self._budget_s:
             # What passed a short trial is taken where there is no time for a thorough one.
             self.best = max(self._passed | self._proven)
+            self.cut = trial.rate > self.best
             return None
         return trial
 
@@ -159,6 +176,7 @@ class RateSearch:
         """The next rate to climb to."""
         top = max(self._passed, default=self.base)
         if self._passed and self.spent_s + FAILURE_S + THOROUGH_S > self._budget_s:
+            self.cut = self.cut or top < STEPS[-1]
             return None
         wall = min((rate for rate in self._bad if rate > top), default=None)
         for rate in STEPS if wall is None else LADDER:
@@ -170,6 +188,7 @@ class RateSearch:
         """Take in how a trial went; what was made of it."""
         self.spent_s += heard.seconds
         verdict = judge(trial, heard)
+        self.cut = self.cut or heard.late
         if verdict is Verdict.DOUBTFUL:
             if trial not in self._doubted:
                 self._doubted.add(trial)

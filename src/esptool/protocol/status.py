@@ -46,6 +46,7 @@ class Status(IntEnum):
     NAND_PROGRAM_FAILED = 0xCA00
     NAND_ERASE_FAILED = 0xCB00
     PAGE_NOT_TAKEN = 0xCC00
+    NOT_LOADED = 0xCD00
     NOT_IMPLEMENTED = 0xFF00
 
 
@@ -116,6 +117,7 @@ _MEANING: dict[int, str] = {
     Status.NAND_PROGRAM_FAILED: "NAND program failed",
     Status.NAND_ERASE_FAILED: "NAND erase failed",
     Status.PAGE_NOT_TAKEN: "a page was not programmed as it was sent, and must be written again",
+    Status.NOT_LOADED: "the part of the stub that does this was not loaded",
     Status.NOT_IMPLEMENTED: "the command is not implemented",
 }
 
@@ -125,6 +127,7 @@ _REMEDY: dict[int, str] = {
     Status.FLASH_WRITE_FAILED: "The flash may be write protected or worn out.",
     Status.SPI_FAILED: "The flash may be write protected, badly connected or badly powered.",
     Status.UNLOCK_FAILED: "The flash is write protected.",
+    Status.NOT_LOADED: "Reset the chip, so that the stub is loaded anew.",
 }
 
 

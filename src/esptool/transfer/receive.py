@@ -91,7 +91,7 @@ def receive(
             part = min(chunk, size - done)
             read = _CheckedRead(session, address + done, part, sink, progress, recovery)
         try:
-            read.run()
+            whole = read.run()
         except (*FAILURES, VerifyError) as e:
             if read.done:
                 recovery.advanced()
@@ -107,6 +107,8 @@ def receive(
             continue
         done += read.done
         recovery.advanced()
+        if not whole:
+            session.go_slower()
 
 
 def _stopped(session: Session, where: int, e: FatalError) -> FatalError:
@@ -155,8 +157,8 @@ class _CheckedRead:
         self._progress = progress
         self._recovery = recovery
 
-    def run(self) -> None:
-        """Read all of it.
+    def run(self) -> bool:
+        """Read all of it; always True.
 
         Raises:
             VerifyError: the line damaged some.
@@ -170,3 +172,4 @@ class _CheckedRead:
                 raise VerifyError("What was read is not what stands in flash.")
         self._sink(found)
         self.done = size
+        return True

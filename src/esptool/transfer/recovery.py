@@ -148,6 +148,20 @@ class Recovery:
             # The chip was there all the time: the line is at fault.
             self._session.go_slower()
 
+    def complete_stub(self, what: str) -> None:
+        """Have all of our stub in the chip, so that its coming takes no time of the work's.
+
+        Args:
+            what: the work that needs it, for an error: "Reading at 0x00001000".
+
+        Raises:
+            FatalError: the line does not let it through, or the chip is lost.
+        """
+        try:
+            self.persist("preparing", self._session.complete_stub)
+        except FatalError as e:
+            raise FatalError(f"{what} did not begin: {e.message}", remedy=e.remedy) from e
+
     def persist(self, doing: str, work: Callable[[], T]) -> T:
         """Result of `work`, which does no harm when it is begun again after the line was lost.
 

@@ -46,6 +46,8 @@ def pump(link: Link, window: Window, heard: Callable[[], None]) -> None:
 
 Sink = Callable[[bytes], object]
 
+#: A rate is too high at which so many frames of a read are damaged, and one of so many.
+MANY_AGAIN, SHARE_AGAIN = 3, 8
 #: Bytes of packed data that must be escaped in frames.
 ESCAPES = 2 / 256
 
@@ -161,6 +163,7 @@ class WindowedRead:
         info = session.ext
         assert info is not None
         self.done = 0
+        self._worn = False
         self._session = session
         self._sink = sink
         self._progress = progress
@@ -177,8 +180,8 @@ class WindowedRead:
             )
         )
 
-    def run(self) -> None:
-        """Read all of it.
+    def run(self) -> bool:
+        """Read all of it; False, with `done` bytes, where it goes better at a lower rate.
 
         Raises:
             ChipResponseError: the stub refused.
@@ -191,8 +194,15 @@ class WindowedRead:
             session.round_trip = min(took, session.round_trip or took)
         if self._window.phase is ReadPhase.UNHEARD:
             resync(session)
+        return not self._worn
 
     def _heard(self) -> None:
+        window = self._window
+        again = window.asked_again
+        if again >= MANY_AGAIN and again * SHARE_AGAIN > window.frames:
+            self._worn = self._session.may_go_slower
+            if self._worn:
+                window.abandon()
         received = self._window.received()
         for data in received:
             self._sink(data)

@@ -136,11 +136,14 @@ class Port(Protocol):
         """What a simulated chip has to say, oldest first; each remark is given out once."""
 
 
-def check_baud(baud: int) -> None:
+def check_baud(baud: object) -> None:
     """Refuse what is no rate.
 
     Raises:
         UsageError: it is none.
     """
-    if not 0 < baud <= MAX_BAUD:
-        raise UsageError(f"{baud} is no baud rate.", remedy="Common ones are 115200 and 921600.")
+    if isinstance(baud, bool) or not isinstance(baud, int) or not 0 < baud <= MAX_BAUD:
+        remedy = "Common ones are 115200 and 921600."
+        if baud == "auto":
+            remedy = "The best rate is found while the stub is loaded: run_stub(baud='auto')."
+        raise UsageError(f"{baud!r} is no baud rate.", remedy=remedy)

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from esptool.errors import PortError
+from esptool.errors import PortError, UsageError
 from esptool.locking import FileLock
 from esptool.virtual import bootimage, bootlog, silicon
 from esptool.virtual.clock import Clock, Timing
+from esptool.virtual.factory import burn_options
 from esptool.virtual.faults import LineNoise, RateLimit
 from esptool.virtual.inbound import Inbound
 from esptool.virtual.lines import AutoReset, UsbJtagReset
@@ -528,11 +529,39 @@ class Board:
             return
         lock = FileLock(self.options.state, "state file")
         try:
-            load_state(self, Path(self.options.state))
+            path = Path(self.options.state)
+            made = path.exists()
+            load_state(self, path)
+            if made:
+                self._refuse_late_options(path)
         except BaseException:
             lock.release()
             raise
         self._lock = lock
+
+    def _refuse_late_options(self, path: Path) -> None:
+        """eFuses are burned where a board is made: one that is there already keeps its own.
+
+        Raises:
+            UsageError: the options ask for bits that are not burned.
+        """
+        efuse = self.soc.efuse
+        if efuse is None or not (self.options.secure_download or self.options.efuses):
+            return
+        kept = {index: bytes(bits) for index, bits in efuse.burned.items()}
+        checks = {index: bytearray(bits) for index, bits in efuse.check.items()}
+        burn_options(self.soc)
+        same = kept == {index: bytes(bits) for index, bits in efuse.burned.items()}
+        for index, bits in kept.items():
+            efuse.burned[index][:] = bits
+        efuse.check = checks
+        efuse.refresh()
+        if same:
+            return
+        raise UsageError(
+            f"{path} is a board whose eFuses are not as efuse= and secure_download= say.",
+            remedy="They count for a new board: name another file, or burn them with espefuse.",
+        )
 
     def release(self) -> None:
         """Save, and let others have the state file."""

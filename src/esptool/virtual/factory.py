@@ -31,7 +31,7 @@ def provision(soc: Soc) -> None:
         soc.set_fixed(field.address, soc.crystal_mhz << field.shift)
     _burn_mac(soc, soc.options.mac or _default_mac(soc.silicon))
     _burn_revision(soc, soc.options.revision)
-    _burn_options(soc)
+    burn_options(soc)
     if soc.efuse is not None:
         soc.efuse.refresh()
 
@@ -105,7 +105,8 @@ def _esp32_calibration(soc: Soc) -> None:
     soc.efuse.burn_bits(soc.efuse.layout.fields["rc_frequency"], _RC_FREQUENCY)
 
 
-def _burn_options(soc: Soc) -> None:
+def burn_options(soc: Soc) -> None:
+    """Burn what the options ask for."""
     if soc.options.secure_download:
         if soc.efuse is None or "secure_download" not in soc.efuse.layout.fields:
             raise UsageError(f"{soc.silicon.name} has no secure download mode.")

@@ -55,10 +55,13 @@ def start(board: Board, entry: int) -> None:
         )
     else:
         soc.remark(f"The virtual chip imitates the flasher stub by a model{_why()}.", once=True)
+    public = board.options.stub == "public"
     program = (
         StageModel(soc)
         if stub is not None
-        else StubModel(soc, extensions=board.options.stub != "public")
+        else StubModel(
+            soc, extensions=not public, missing_at=None if public else _missing_at(soc, entry)
+        )
     )
     soc.program = program
     program.greet()
@@ -174,15 +177,25 @@ def _stubs(soc: Soc) -> Iterator[stubs.Stub]:
 
 def is_ours(soc: Soc, entry: int) -> bool:
     """The code in RAM at `entry` is a stub of this package."""
-    return any(
-        _enters(stub, entry) and soc.bus.read(stub.text_start, len(stub.text)) == stub.text
-        for stub in _stubs(soc)
-    )
+    return _stub_at(soc, entry) is not None
 
 
-def _enters(stub: stubs.Stub, entry: int) -> bool:
-    first = first_stage(stub)
-    return entry == stub.entry or (first is not None and entry == first.image.entry)
+def _stub_at(soc: Soc, entry: int) -> stubs.Stub | None:
+    """The stub of this package that is entered there; its late part may be missing."""
+    for stub in _stubs(soc):
+        first = first_stage(stub)
+        entries = [stub.entry] if first is None else [stub.entry, first.image.entry]
+        text = stub.text if first is None else stub.text[: first.image.pieces[0][1]]
+        if entry in entries and soc.bus.read(stub.text_start, len(text)) == text:
+            return stub
+    return None
+
+
+def _missing_at(soc: Soc, entry: int) -> int | None:
+    """The word in which the stub there notes that its late part is missing."""
+    stub = _stub_at(soc, entry)
+    first = None if stub is None else first_stage(stub)
+    return None if first is None else first.late_missing_at
 
 
 class _Starting(Program):

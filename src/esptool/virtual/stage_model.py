@@ -13,21 +13,19 @@ from typing import TYPE_CHECKING
 from esptool.virtual.framing import wrap
 from esptool.virtual.program import Program
 from esptool.virtual.silicon.spec import Arch
-from esptool.virtual.stage_stream import StreamError, unpack
+from esptool.virtual.stage_stream import place
 
 if TYPE_CHECKING:
     from esptool.virtual.soc import Soc
 
 _HELLO, _RATE, _WRITE, _ECHO, _START, _DAMAGED = 0xA0, 0xA1, 0xA2, 0xA3, 0xA4, 0xAF
-_GOOD, _UNKNOWN, _BAD_STREAM, _BAD_IMAGE = range(4)
+_GOOD, _UNKNOWN = 0, 1
 _HEADER, _SEAL, _LEAST, _LONGEST = 4, 4, 12, 1028
 _VERSION = 1
 _FRACTION_BITS = 4
 _END, _ESCAPE = 0xC0, 0xDB
 #: Bytes without a good frame for which a rate is kept: one that was just set, and a proven one.
 _ON_TRIAL, _PROVEN = 256, 8192
-#: What unpacking takes, in bytes of the stub a second.
-_UNPACK_RATE = 0.5e6
 
 
 class StageModel(Program):
@@ -112,33 +110,10 @@ class StageModel(Program):
     # --- the stub ----------------------------------------------------------------------------
 
     def _start(self, number: int, fields: bytes) -> None:
-        status = self._place(fields)
+        status = place(self._soc, fields)
         self._answer(_START, status, number)
         if status == _GOOD:
             self._soc.run_ram(_word(fields, 1))
-
-    def _place(self, fields: bytes) -> int:
-        if not _word(fields, 0):
-            return _GOOD
-        if len(fields) < 36:
-            return _BAD_STREAM
-        packed_at, packed_size, plain_at, size, crc = struct.unpack_from("<5I", fields, 8)
-        bus = self._soc.bus
-        try:
-            plain = unpack(bus.read(packed_at, packed_size), size)
-        except StreamError:
-            return _BAD_STREAM
-        self._soc.clock.spend(size / _UNPACK_RATE)
-        if zlib.crc32(plain) != crc:
-            return _BAD_IMAGE
-        bus.write(plain_at, plain)
-        at = 0
-        for index in range(7, len(fields) // 4 - 1, 2):
-            to, length = _word(fields, index), _word(fields, index + 1)
-            bus.write(to, plain[at : at + (length & ~3)])
-            self._soc.loaded.append((to, length))
-            at += length
-        return _GOOD
 
 
 def _word(fields: bytes, index: int) -> int:

@@ -3,6 +3,19 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from esptool.virtual.soc import Soc
+
+_GOOD, _BAD_STREAM, _BAD_IMAGE = 0, 2, 3
+#: Words before the pieces.
+_HEAD = 7
+#: What unpacking takes, in bytes of the stub a second.
+_UNPACK_RATE = 0.5e6
+
 
 class StreamError(Exception):
     """The stream is none, or holds another number of bytes."""
@@ -57,3 +70,28 @@ def unpack(packed: bytes, size: int) -> bytes:
         again = not literals and len(out) < size and bits.bit() == 1
         literals = not literals and not again
     return bytes(out)
+
+
+def place(soc: Soc, fields: bytes) -> int:
+    """Do what the unpacker of our stubs does, and return its status."""
+    words = struct.unpack(f"<{len(fields) // 4}I", fields[: len(fields) & ~3])
+    if not words[0]:
+        return _GOOD
+    if len(words) < _HEAD + 2:
+        return _BAD_STREAM
+    packed_at, packed_size, plain_at, size, crc = words[2:_HEAD]
+    bus = soc.bus
+    try:
+        plain = unpack(bus.read(packed_at, packed_size), size)
+    except StreamError:
+        return _BAD_STREAM
+    soc.clock.spend(size / _UNPACK_RATE)
+    if zlib.crc32(plain) != crc:
+        return _BAD_IMAGE
+    bus.write(plain_at, plain)
+    at = 0
+    for to, length in zip(words[_HEAD::2], words[_HEAD + 1 :: 2], strict=False):
+        bus.write(to, plain[at : at + (length & ~3)])
+        soc.loaded.append((to, length))
+        at += length
+    return _GOOD

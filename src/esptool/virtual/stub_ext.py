@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from esptool.virtual.framing import wrap
 from esptool.virtual.nor import SECTOR
+from esptool.virtual.stage_stream import place
 from esptool.virtual.stub_status import (
     BAD_BLOCK_SIZE,
     BAD_CHECKSUM,
     BAD_LENGTH,
     INFLATE_FAILED,
     NOT_IMPLEMENTED,
+    NOT_LOADED,
     NOT_WRITING,
     SPI_FAILED,
     TOO_LITTLE,
@@ -42,6 +44,9 @@ _MD5_RATE, _CRC32_RATE, _BLANK_RATE = 2.7e6, 5.2e6, 9e6
 _DEFLATED, _ERASE_FIRST, _ENCRYPTED = 1, 2, 4
 _BATCH, _W_BEGIN, _W_DATA, _W_STATUS, _W_END = 0xE1, 0xE2, 0xE3, 0xE4, 0xE5
 _HASHES, _BLANK, _R_BEGIN, _R_FRAME, _R_ACK, _ERASE = 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xEB
+_LOAD, _CALL = 0xEC, 0xED
+#: What works without the late part.
+_EARLY = frozenset({_BATCH, _LOAD, _CALL})
 
 #: Bytes that the flash encryption takes at once, on any chip.
 _CIPHER_BLOCK = 128
@@ -85,7 +90,7 @@ class _Read:
 
 
 class Extensions:
-    """The handlers of opcodes 0xE0 to 0xEB of one running stub."""
+    """The handlers of opcodes 0xE0 to 0xED of one running stub."""
 
     def __init__(self, stub: StubModel) -> None:
         self._stub = stub
@@ -104,6 +109,8 @@ class Extensions:
             _R_BEGIN: self._read_begin,
             _R_ACK: self._read_ack,
             _ERASE: self._erase,
+            _LOAD: self._load,
+            _CALL: self._call,
         }
         self._serve = serve
         self.handlers: dict[int, Callable[[int, bytes], None]] = dict.fromkeys(serve, self._sealed)
@@ -111,8 +118,8 @@ class Extensions:
     def info(self, _data: bytes, _check: int) -> tuple[int, bytes]:
         """EXT_INFO: what there is, and how much fits."""
         return INFO_VALUE, struct.pack(
-            "<HH6I", 1, _CAPABILITIES, _WRITE_BLOCK, _WRITE_WINDOW, _READ_FRAME, _READ_WINDOW,
-            _MAX_UNITS, _MAX_BATCH,
+            "<HH7I", 1, _CAPABILITIES, _WRITE_BLOCK, _WRITE_WINDOW, _READ_FRAME, _READ_WINDOW,
+            _MAX_UNITS, _MAX_BATCH, self._stub.missing,
         )  # fmt: skip
 
     # --- seals -------------------------------------------------------------------------------
@@ -126,6 +133,8 @@ class Extensions:
                 self._answer(op, 0xFFFFFFFF, b"", BAD_CHECKSUM)
             return
         try:
+            if self._stub.missing and op not in _EARLY:
+                raise StubError(NOT_LOADED)
             result = self._serve[op](fields)
         except StubError as e:
             result = 0, b"", e.status
@@ -139,6 +148,19 @@ class Extensions:
         body = fields + struct.pack("<I", seal) + tail
         packet = struct.pack("<BBHI", 1, op, len(body), value & 0xFFFFFFFF) + body
         self._stub.soc.send(wrap(packet))
+
+    # --- the late part -----------------------------------------------------------------------
+
+    def _load(self, data: bytes) -> tuple[int, bytes, int]:
+        (address,) = words(data, 1)
+        if len(data) % 4:
+            raise StubError(BAD_LENGTH)
+        self._stub.soc.bus.write(address, data[4:])
+        return address, b"", 0
+
+    def _call(self, data: bytes) -> tuple[int, bytes, int]:
+        words(data, 2)
+        return 0, b"", INFLATE_FAILED if place(self._stub.soc, data) else 0
 
     # --- batch -------------------------------------------------------------------------------
 

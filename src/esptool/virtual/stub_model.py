@@ -26,6 +26,7 @@ from esptool.virtual.stub_status import (
     INFLATE_FAILED,
     LOCKED,
     NOT_IMPLEMENTED,
+    NOT_LOADED,
     NOT_WRITING,
     SPI_FAILED,
     TOO_LITTLE,
@@ -49,6 +50,8 @@ _LEAST_WORDS = {
 _MOST_WORDS = {op: words + 2 for op, words in _LEAST_WORDS.items() if op not in _WITH_DATA} | {
     0x08: 16, 0x09: 32, 0x14: 2, 0xD0: 2, 0xD3: 2, 0xE0: 2,
 }  # fmt: skip
+#: Public commands that need the late part.
+_LATE = frozenset({0x02, 0x03, 0x04, 0x10, 0x11, 0x12, 0x13, 0xD0, 0xD1, 0xD2, 0xD4})
 _INFLATE_RATE = 4e6  # bytes a second, at some 40 instructions a byte
 _READ_RATE = 4e6
 
@@ -62,8 +65,10 @@ class StubModel(Program):
         soc: the chip it runs on.
     """
 
-    def __init__(self, soc: Soc, *, extensions: bool = True) -> None:
+    def __init__(self, soc: Soc, *, extensions: bool = True, missing_at: int | None = None) -> None:
+        """`missing_at` is the word in which our stub notes that its late part is missing."""
         self.soc = soc
+        self._missing_at = missing_at
         self._frames = FrameReader()
         self._reading: _FlashReader | None = None
         self._write: _Writer | None = None
@@ -101,6 +106,11 @@ class StubModel(Program):
             self._extensions = Extensions(self)
             self._handlers[0xE0] = self._extensions.info
             self._sealed = self._extensions.handlers
+
+    @property
+    def missing(self) -> int:
+        """The stub's build while its late part is not there, else 0."""
+        return 0 if self._missing_at is None else self.soc.bus.read_word(self._missing_at)
 
     def greet(self) -> None:
         """Announce that the stub runs."""
@@ -147,6 +157,8 @@ class StubModel(Program):
             handler = self._handlers.get(op) or self._by_plugin(op)
             if handler is None:
                 raise StubError(BAD_COMMAND)
+            if op in _LATE and self.missing:
+                raise StubError(NOT_LOADED)
             words(data, _LEAST_WORDS.get(op, 0))
             if len(data) > 4 * _MOST_WORDS.get(op, len(data)):
                 raise StubError(BAD_LENGTH)

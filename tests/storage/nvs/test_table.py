@@ -33,6 +33,7 @@ def no_files(name: str) -> bytes:
         (HEAD + "k,data,hex2bin,123\n", "not hex digits"),
         (HEAD + "k,data,hex2bin,xy\n", "not hex digits"),
         (HEAD + "k,data,base64,abc\n", "not Base64"),
+        (HEAD + "k,data,base64,\u00e4\u00f6-!\n", "not Base64"),
         (HEAD + "k,file,binary,absent\n", "line 3: Cannot read the file 'absent'"),
         (HEAD + f"k,data,string,{'x' * 4000}\n", "may have 3999"),
         (HEAD + "k,data,blob_fill(2;0x00),abc\n", "has 3 bytes, more than 2"),

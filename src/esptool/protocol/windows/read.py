@@ -38,7 +38,7 @@ class Phase(Enum):
     CLOSING = auto()
     #: The stub knows: it serves other requests.
     CLOSED = auto()
-    #: All has come, but the stub did not say that it knows.
+    #: All that is wanted has come, but the stub did not say that it knows.
     UNHEARD = auto()
 
 
@@ -55,6 +55,8 @@ class Event(Enum):
     ENDED = auto()
     #: It was not, after many tries.
     GIVEN_UP = auto()
+    #: The reader goes on in another way.
+    ABANDONED = auto()
 
 
 #: Pairs that are not here change nothing.
@@ -64,6 +66,7 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.OPENING, Event.BEGUN): Phase.STREAMING,
     (Phase.STREAMING, Event.SILENCE): Phase.STREAMING,
     (Phase.STREAMING, Event.COMPLETE): Phase.CLOSING,
+    (Phase.STREAMING, Event.ABANDONED): Phase.UNHEARD,
     (Phase.CLOSING, Event.SILENCE): Phase.CLOSING,
     (Phase.CLOSING, Event.ENDED): Phase.CLOSED,
     (Phase.CLOSING, Event.GIVEN_UP): Phase.UNHEARD,
@@ -103,6 +106,7 @@ class ReadWindow:
         phase: where it stands.
         done: bytes that have come, all in order from the start.
         round_trip_s: what the answer to the begin took; None where it was not measured.
+        asked_again: how many were asked for again.
     """
 
     def __init__(self, order: ReadOrder) -> None:
@@ -110,6 +114,7 @@ class ReadWindow:
         self.phase = Phase.NEW
         self.done = 0
         self.round_trip_s: float | None = None
+        self.asked_again = 0
         self._count = -(-order.size // order.frame)
         self._next = 0
         self._highest = -1
@@ -126,6 +131,15 @@ class ReadWindow:
     def over(self) -> bool:
         """All has come, and nothing more is to be said."""
         return self.phase in (Phase.CLOSED, Phase.UNHEARD)
+
+    @property
+    def frames(self) -> int:
+        """Frames that have come in order."""
+        return self._next
+
+    def abandon(self) -> None:
+        """No more of it is wanted, as it goes better in another way; `received` has what came."""
+        self._goes(Event.ABANDONED)
 
     def received(self) -> list[bytes]:
         """What came in order since this was asked last."""
@@ -279,6 +293,7 @@ class ReadWindow:
                 break
             if number not in self._held and now - self._asked.get(number, -1e9) > patience:
                 self._asked[number] = now
+                self.asked_again += 1
                 missing.append(number)
         if missing or self._next - self._acked >= max(1, self.order.window // 4):
             self._acknowledge(missing)

@@ -8,6 +8,7 @@ row a device).
 
 from __future__ import annotations
 
+import base64
 import binascii
 import csv
 import io
@@ -209,7 +210,8 @@ def unpacked(encoding: str, data: bytes) -> bytes:
     try:
         if encoding == "hex2bin":
             return binascii.a2b_hex(data.strip())
-        return binascii.a2b_base64(data)
+        # Characters of no meaning would be passed over, and nothing be left of a mistaken value.
+        return base64.b64decode(b"".join(data.split()), validate=True)
     except binascii.Error as e:
         what = "hex digits, two a byte" if encoding == "hex2bin" else "Base64"
         raise UsageError(f"the value is not {what}: {e}.") from e

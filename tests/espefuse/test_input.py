@@ -186,5 +186,6 @@ def test_the_rest_of_a_half_hidden_block_can_be_hidden(tmp_path: Path) -> None:
     base = ["--chip", "esp32c2", "--virt", "--path-efuse-file", tmp_path / "m", "--do-not-confirm"]
     assert run(*base, "burn-efuse", "RD_DIS", "1", "XTS_KEY_LENGTH_256", "1")[0] == 0
     assert run(*base, "read-protect-efuse", "BLOCK_KEY0")[0] == 0
-    assert json.loads(run(*base, "summary", "--json", "RD_DIS")[1])["RD_DIS"]["value"] == 3
+    found = json.loads(run(*base, "summary", "--json", "RD_DIS")[1])["efuses"]
+    assert found["RD_DIS"]["value"] == 3
     assert "already read protected" in run(*base, "read-protect-efuse", "BLOCK_KEY0")[1]

@@ -41,6 +41,15 @@ def test_adapters_are_told_apart_and_their_facts_kept_apart(file: Path) -> None:
     assert os.listdir(file.parent) == [file.name]
 
 
+def test_simulated_lines_with_faults_are_told_from_those_without(file: Path) -> None:
+    def key(more: str) -> str | None:
+        return adapters.key(open_port(f"virtual://esp32c3?timing=virtual{more}"))
+
+    assert key("") == key("&flash=8MB") == key("&fault=") != key("&fault=baud:9600")
+    assert key("&fault=baud:9600") != key("&fault=baud:115200")
+    assert key("&name=a&fault=baud:9600") == key("&name=a") != key("&name=b")
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", "null", '{"format": 1}', '{"format": 1, "adapters": []}', "\0" * 9, "[" * 5000]

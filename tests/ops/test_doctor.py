@@ -15,7 +15,7 @@ import pytest
 import serial
 
 import esptool
-from esptool.device import Session
+from esptool.device import Session, adapters
 from esptool.device.flash import Flash
 from esptool.errors import FatalError, LinkTimeoutError, StorageError
 from esptool.ops import doctor
@@ -23,7 +23,7 @@ from esptool.ops.doctor import inside
 from esptool.ops.doctor.boot_log import read_log
 from esptool.ops.doctor.words import FINDINGS, LEVELS
 from esptool.storage.partitions import PartitionTable
-from esptool.transport import Settings, discovery, holders
+from esptool.transport import Settings, discovery, holders, open_port
 from esptool.transport.port import PortInfo
 from tests.support.apps import app
 
@@ -212,6 +212,18 @@ def test_a_chip_without_a_stub_and_contents_that_cannot_be_read(
     monkeypatch.setattr(Session, "run_stub", none)
     monkeypatch.setattr(inside, "_contents", fail)
     assert codes(board(tmp_path))[-2:] == ["stub_off", "contents_unread"]
+
+
+def test_the_line_is_tried_afresh_and_what_is_found_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(adapters.VARIABLE, str(tmp_path / "adapters.json"))
+    url = board(tmp_path)
+    port = open_port(url)
+    port.close()
+    adapters.learn(port, rate=230_400)
+    assert "line_ok" in codes(url)
+    assert adapters.recall(port).rate > 460_800
 
 
 def test_any_bytes_are_a_boot_log() -> None:

@@ -67,8 +67,22 @@ def key(port: Port) -> str | None:
     info = port.usb
     if info is None or info.vid is None or info.pid is None:
         return None
-    simulated = "virtual/" if port.url.startswith("virtual:") else ""
-    return f"{simulated}{info.vid:04x}:{info.pid:04x}:{info.serial_number or ''}"
+    return f"{_simulated(port.url)}{info.vid:04x}:{info.pid:04x}:{info.serial_number or ''}"
+
+
+def _simulated(url: str) -> str:
+    """What tells simulated adapters from real ones, and by their lines, from each other.
+
+    All have one serial number unless the URL says another: a line with faults has nothing to say of
+    one without. A board that has a name has one line, whatever it is made to do meanwhile.
+    """
+    if not url.startswith("virtual:"):
+        return ""
+    from urllib.parse import parse_qs, urlsplit
+
+    options = parse_qs(urlsplit(url).query)
+    line = options.get("name") or options.get("fault") or []
+    return "/".join(["virtual", *line, ""])
 
 
 def recall(port: Port) -> Adapter:

@@ -63,6 +63,7 @@ class Session(Requester):
         loaded: how that went, None before.
         wanted_baud: the rate that a stub is loaded at and left running, where its first stage can
             do so: a number, `rates.AUTO`, or None for the present one.
+        rate_afresh: the best rate is looked for from the start, not from what is remembered.
         refused_rates: rates that the line did not bear.
         rom_only_upload: stubs are loaded by the ROM alone, as a first stage failed.
         recover: brings the chip back where it is lost; None where nobody can.
@@ -92,6 +93,7 @@ class Session(Requester):
         self.loaded_stub: Stub | None = None
         self.loaded: stub_loader.Loaded | None = None
         self.wanted_baud: int | str | None = None
+        self.rate_afresh = False
         self.refused_rates: set[int] = set()
         self.rom_only_upload = False
         self.usb_place: PortInfo | None = None
@@ -183,13 +185,17 @@ class Session(Requester):
         """For `rates.AUTO`, where no first stage has found the best rate: a likely one."""
         if not self.rate_matters or (self.loaded is not None and self.loaded.staged):
             return False
-        likely = adapters.recall(self.link.port).rate or LIKELY_BAUD
+        likely = self.remembered_rate().rate or LIKELY_BAUD
         if likely <= self.link.baud:
             return False
         with contextlib.suppress(NotSupportedError):
             self.change_baud(likely)
             return True
         return False
+
+    def remembered_rate(self) -> adapters.Adapter:
+        """What is known of the line; nothing where it is to be tried afresh."""
+        return adapters.Adapter() if self.rate_afresh else adapters.recall(self.link.port)
 
     @property
     def may_go_slower(self) -> bool:

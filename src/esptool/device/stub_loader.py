@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esptool.device import adapters, first_stage
+from esptool.device import first_stage
 from esptool.device.line_rate import LineRate
 from esptool.device.ram import RAM_BLOCK, USB_OTG_BLOCK
 from esptool.errors import (
@@ -149,7 +149,7 @@ def _by_stages(session: Session, first: FirstStage, baud: int | str | None) -> L
     refused: list[int] = []
     if isinstance(baud, str):
         if session.rate_matters:
-            known = adapters.recall(session.link.port)
+            known = session.remembered_rate()
             rate.find(known.rate or None, further=bool(known.cut))
     elif baud is not None and not rate.go(baud):
         refused.append(baud)

@@ -121,7 +121,8 @@ def _flash(session: Session, tell: Tell) -> bool:
 
 def _stub(session: Session, wanted: int | None, tell: Tell) -> bool:
     """Start the stub at the best rate that the line bears, and tell of both."""
-    session.wanted_baud = AUTO
+    # What was learned of this line may be of another cable, or of a bad day.
+    session.wanted_baud, session.rate_afresh = AUTO, True
     try:
         with _hearing(session) as heard:
             session.run_stub(baud=AUTO)

@@ -4,6 +4,7 @@ with the line that it stands in. Knows nothing of jobs."""
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -126,7 +127,9 @@ class Table:
         value = self._get(key, (float, int), False)
         if value is None:
             return default
-        if (low is not None and value < low) or (high is not None and value > high):
+        # Of "nan" nothing is greater and nothing less.
+        fits = (low is None or value >= low) and (high is None or value <= high)
+        if not fits or not math.isfinite(value):
             between = f"from {low:g} to {high:g}" if high is not None else f"{low:g} or more"
             self.wrong(key, f"'{key}' is {value:g}: it must be {between}.")
             return default
@@ -135,6 +138,9 @@ class Table:
     def maybe_number(self, key: str) -> float | None:
         """A number, None where there is none."""
         value = self._get(key, (float, int), False)
+        if value is not None and not math.isfinite(value):
+            self.wrong(key, f"'{key}' is {value:g}: it must be a finite number.")
+            value = None
         return None if value is None else float(value)
 
     def integer(self, key: str, default: int, low: int, high: int) -> int:

@@ -44,6 +44,13 @@ MISTAKES: list[tuple[str, str, str, str]] = [
     ('do = "write"', 'do = "boot"\nexpect = ["("]', "expect", "no regular expression"),
     ('do = "write"', 'do = "boot"', "[[step]]", "Nothing is expected"),
     ('do = "write"', 'do = "boot"\nexpect = ["x"]\ntimeout = -1', "timeout", "from 0.1 to 3600"),
+    ('do = "write"', 'do = "boot"\nexpect = ["x"]\ntimeout = nan', "timeout", "from 0.1 to 3600"),
+    (
+        'do = "write"',
+        'do = "boot"\n[step.values]\nmv = { regex = "(.*)", max = nan }\n[[step]]\ndo = "write"',
+        "mv",
+        "must be a finite number",
+    ),
     ('do = "write"', 'do = "hook"\ncommand = ["no-such-program"]', "command", "Is it installed"),
     ('do = "write"', 'do = "label"\ntext = "x"', "[[step]]", "one of `to`, `printer`"),
     ('do = "write"', 'do = "read-back"', "[[step]]", "needs a `partition`"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from esp_station import events
 from esp_station.job import read_job
 from esp_station.records import FAIL, PASS, Records
 from esp_station.reprint import reprint
-from esptool.errors import FatalError
+from esp_station.steps.console import Measure
+from esptool.errors import FatalError, VerifyError
 from esptool.storage.fs import open_image
 from esptool.virtual.board import NAMED
 
@@ -142,6 +144,19 @@ def test_a_board_is_judged_by_what_its_program_says(
         assert attempt.failed_step == "boot"
         assert reason in (attempt.reason or "")
         assert attempt.remedy or "it must be" in (attempt.reason or "")
+
+
+@pytest.mark.parametrize("text", ["nan", "-nan", "inf", "1e999", "24.5", "off"])
+@pytest.mark.parametrize("bounds", [(18, None), (None, 22), (18, 22)])
+def test_no_measurement_passes_as_it_compares_with_nothing(
+    text: str, bounds: tuple[float | None, float | None]
+) -> None:
+    measure = Measure("power", re.compile("(.*)"), *bounds)
+    if (text, bounds) == ("24.5", (18, None)):
+        measure.judge(text)
+        return
+    with pytest.raises(VerifyError, match="power"):
+        measure.judge(text)
 
 
 def test_all_steps_in_one_job(tmp_path: Path, application: bytes) -> None:

@@ -40,6 +40,13 @@ def test_what_is_expected_ends_it_and_what_does_not_come_is_an_error(
     monitor(EMPTY, "--expect", "invalid header", "--expect", "ESP-ROM", "--timeout", "9")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
+def test_a_wait_without_an_end_is_refused(seconds: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        monitor(EMPTY, "--timeout", seconds)
+    assert ended.value.code == 2
+
+
 def test_a_record_a_line_is_shown_as_json(
     build: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

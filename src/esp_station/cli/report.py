@@ -10,6 +10,7 @@ from esp_station.clock import stamp_before
 from esp_station.records import Query, Summary, summarize
 from esptool.cli import machine
 from esptool.cli.common import Command
+from esptool.cli.params import FiniteRange
 from esptool.logger import log
 
 
@@ -51,7 +52,7 @@ command = Command(
         click.Option(["--station"], metavar="NAME", help="Only attempts of this station."),
         click.Option(
             ["--hours"],
-            type=click.FloatRange(0, min_open=True),
+            type=FiniteRange(0, min_open=True),
             help="Only the last so many hours.",
         ),
     ],

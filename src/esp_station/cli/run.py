@@ -15,6 +15,7 @@ import click
 from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.ending import stopping_signals
+from esptool.cli.params import FiniteRange
 from esptool.errors import FatalError
 from esptool.logger import log
 
@@ -163,7 +164,7 @@ command = Command(
         click.Option(["--plain"], is_flag=True, help="Print lines also on a terminal."),
         click.Option(
             ["--grace"],
-            type=click.FloatRange(0),
+            type=FiniteRange(0),
             default=60.0,
             metavar="SECONDS",
             help="What boards in work have after the first signal.",

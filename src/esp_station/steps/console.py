@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -61,9 +62,9 @@ class Measure:
             value = float(text)
         except ValueError:
             raise VerifyError(f"'{self.name}' is '{text}', which is no number.") from None
-        if (self.low is not None and value < self.low) or (
-            self.high is not None and value > self.high
-        ):
+        # "nan" is neither less nor more than a bound, and no value that is good.
+        fits = (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+        if not fits or not math.isfinite(value):
             raise VerifyError(f"'{self.name}' is {text}; it must be {self._between}.")
 
     @property

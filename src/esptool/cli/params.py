@@ -6,6 +6,7 @@ Each converts one word (or several) to a Python value, or fails with a sentence 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,17 @@ else:
 FASTEST = (1 << 32) - 1
 AUTO_BAUD = "auto"
 BAUD_RATES = (115200, 230400, 460800, 921600, 1500000, 2000000, 3000000)
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds: "nan" is within all of them, as it compares with none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is not a number of use here.", param, ctx)
+        return found
 
 
 class AnyInt(_IntType):

@@ -14,7 +14,7 @@ from esptool.cli.common import Command
 from esptool.cli.help import Sectioned
 from esptool.cli.monitor.settings import MONITOR_BAUD
 from esptool.cli.monitor.settings import Settings as Settings
-from esptool.cli.params import OutputFile, ReadableFile
+from esptool.cli.params import FiniteRange, OutputFile, ReadableFile
 from esptool.cli.state import Globals
 from esptool.errors import UsageError
 
@@ -102,7 +102,7 @@ def _shared(section: str, waiting: str) -> list[click.Option]:
         ),
         Sectioned(
             ["--timeout"],
-            type=click.FloatRange(0, 1e7),
+            type=FiniteRange(0, 1e7),
             metavar="SECONDS",
             section=waiting,
             help="End the monitor after so long.",

@@ -92,7 +92,7 @@ BOARDS: dict[str, tuple[str, dict[str, bytes], tuple[str, ...]]] = {
 #: What a board is made with, or never gets.
 FROM_FACTORY = {"a flash that is protected", "secure download mode", "encryption"}
 ELSEWHERE = {
-    *("manual", "line_bad"),
+    *("manual", "line_bad", "wrong_chip"),
     *("no_port", "port_not_found", "port_permission", "port_busy", "port_fails", "choose_port"),
     *("log_at_other_rate", "crystal", "no_answer", "flash_unsteady", "stub_off"),
     "contents_unread",
@@ -170,6 +170,12 @@ def test_ports_that_cannot_be_used_are_told_by_the_reason(
 def test_a_chip_that_was_brought_into_download_mode_by_hand(tmp_path: Path) -> None:
     url = board(tmp_path, "&fault=no-lines&boot=download")
     assert codes(url, before="no-reset")[:3] == ["port_ok", "manual", "connected"]
+
+
+def test_another_chip_than_the_one_named_is_not_taken_for_a_fault_of_the_line(
+    tmp_path: Path,
+) -> None:
+    assert codes(board(tmp_path), chip="esp32") == ["port_ok", "boots", "wrong_chip"]
 
 
 def test_a_port_with_nothing_behind_it_does_not_answer(

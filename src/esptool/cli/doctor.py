@@ -78,6 +78,7 @@ _ERROR_CODES = {
     "port_busy": "port_busy",
     "port_fails": "port",
     "boot_mode": "boot_mode",
+    "wrong_chip": "wrong_chip",
     "no_answer": "no_connection",
     "silent": "no_connection",
     "no_reset": "no_connection",

@@ -160,7 +160,10 @@ def recognise(
     else:
         spec = expected
         if found is not None and found.key != spec.key:
-            raise ConnectError(f"This chip is {found.name}, not {spec.name}. Wrong chip argument?")
+            raise ConnectError(
+                f"This chip is {found.name}, not {spec.name}. Wrong chip argument?",
+                code="wrong_chip",
+            )
         if found is None and warnings:
             text = (
                 f"This chip doesn't appear to be an {spec.name} ({seen.rstrip('.')}). "

@@ -180,7 +180,8 @@ class Debugger:
                 break
         if found is not None and expected is not None and found is not expected:
             raise ConnectError(
-                f"This chip is {found.name}, not {expected.name}. Wrong chip argument?"
+                f"This chip is {found.name}, not {expected.name}. Wrong chip argument?",
+                code="wrong_chip",
             )
         if found is None and expected is None:
             raise ConnectError(

@@ -180,6 +180,8 @@ class Examiner:
             return e
 
     def _why(self, failure: FatalError) -> Finding:
+        if failure.error_code == "wrong_chip":
+            return Finding("wrong_chip", {"reason": failure.message.partition(".")[0]})
         log = self._in_download_mode()
         name = log.chip or self.log.chip
         if log.garbled or self.log.garbled:

@@ -176,6 +176,11 @@ FINDINGS: dict[str, Words] = {
         "The chip is in download mode and does not hear: nothing gets from the adapter to it.",
         "Check the wire from the adapter's TX to the chip's RX.",
     ),
+    "wrong_chip": Words(
+        PROBLEM,
+        "The chip answers, and is another one: {reason}.",
+        "Leave out --chip (or ESPTOOL_CHIP), or connect the other board.",
+    ),
     "no_answer": Words(
         PROBLEM,
         "The chip does not answer: {reason}",

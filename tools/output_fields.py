@@ -634,6 +634,7 @@ ERROR_CODES = {
     "program_failed": "Monitor: the program failed before what was expected came.",
     "verify": "What is there differs from what should be.",
     "file": "A file cannot be read or written.",
+    "place_busy": "Somebody else has the board: a labgrid place.",
     "nand_program_failed": "A page of NAND flash is worn out.",
     "nand_erase_failed": "A block of NAND flash is worn out.",
 }

@@ -394,6 +394,8 @@ def test_a_person_is_not_told_what_is_for_programs(capsys: pytest.CaptureFixture
 
 
 def test_every_kind_of_error_has_a_published_code() -> None:
+    import esp_station.labgrid  # noqa: F401 - a kind of its own
+
     known = set(SCHEMA["$defs"]["error"]["properties"]["code"]["enum"])
     kinds = [errors.FatalError]
     for kind in kinds:

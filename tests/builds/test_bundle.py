@@ -42,6 +42,12 @@ def test_every_build_comes_out_of_its_bundle_as_it_went_in(name: str, tmp_path: 
     assert after.chip == shape.chip
     assert before.kind in after.kind
     elf = bundle.elf_in(tmp_path / "product.zip")
+    again = tmp_path / "again.zip"
+    make(str(tmp_path / "product.zip"), again)
+    assert bundle.elf_in(again) == elf
+    # The second one knows of names what the first one tells.
+    twice = make(str(again), tmp_path / "third.zip")
+    assert twice == again.read_bytes()
     assert elf == (None if before.elf is None else Path(before.elf).read_bytes())
 
 

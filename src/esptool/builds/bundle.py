@@ -70,7 +70,7 @@ def write(build: Build, out: IO[bytes], *, compress: bool = False, elf: bool = T
     """
     files: dict[str, Data] = {}
     images = [_image_entry(part, files) for part in build.parts]
-    program = _elf_entry(build.elf, files) if elf and build.elf else None
+    program = _elf_entry(build, files) if elf else None
     manifest = _manifest(build, images, program)
     text = json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=False) + "\n"
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
@@ -102,11 +102,19 @@ def _image_entry(part: Part, files: dict[str, Data]) -> dict[str, Any]:
     }
 
 
-def _elf_entry(path: str, files: dict[str, Data]) -> dict[str, Any]:
-    data, _ = open_source(path)
-    name = f"elf/{Path(path).name}"
+def _elf_entry(build: Build, files: dict[str, Data]) -> dict[str, Any] | None:
+    """The program of a build, or of the bundle that it came out of."""
+    if build.elf:
+        data, _ = open_source(build.elf)
+        found: tuple[str, Data] | None = (Path(build.elf).name, data)
+    else:
+        found = _bundled_elf(Path(build.source)) if build.evidence == MANIFEST else None
+    if found is None:
+        return None
+    base, data = found
+    name = f"elf/{base}"
     files[name] = data
-    return {"name": Path(path).name, "file": name, "size": len(data), "sha256": sha256(data)}
+    return {"name": base, "file": name, "size": len(data), "sha256": sha256(data)}
 
 
 def _manifest(
@@ -307,7 +315,15 @@ def elf_in(path: Path) -> bytes | None:
     Raises:
         UsageError: the bundle is damaged.
     """
+    found = _bundled_elf(path)
+    return None if found is None else found[1]
+
+
+def _bundled_elf(path: Path) -> tuple[str, bytes] | None:
     with zipfile.ZipFile(path) as archive:
         reader = _Reader(path, archive)
         entry = reader._optional(reader._manifest(), "elf", dict)
-        return None if entry is None else reader._data(entry)
+        if entry is None:
+            return None
+        data = reader._data(entry)  # refuses a file name that leads out of the archive
+        return PurePosixPath(str(entry["file"])).name, data

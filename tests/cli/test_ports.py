@@ -86,6 +86,22 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--port", "/dev/no-such-port"], "port_not_found"),
+        (["--serial", "S"], "port_not_found"),
+        (["--mac", MACS["one"]], "usage"),
+    ],
+)
+def test_a_list_of_what_is_not_there_is_an_error(
+    words: list[str], code: str, boards: dict[str, str]
+) -> None:
+    with pytest.raises(FatalError) as failed:
+        esptool.main([*words, "ports"])
+    assert failed.value.error_code == code
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_names_no_board_is_refused(case: str, boards: dict[str, str]) -> None:
     words, code = REFUSED[case]

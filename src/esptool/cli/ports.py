@@ -30,6 +30,8 @@ def _run(state: Globals, /, probe: bool, watch: bool) -> None:
     if watch and run is not None and not run.events:
         raise UsageError("--watch has no end to print a document at.", remedy="Use --events.")
     reports = _reports(state)
+    if not reports and not watch:
+        _refuse_none(state)
     if probe:
         reports = probed(reports)
     machine.result({"ports": [report.to_json() for report in reports]})
@@ -42,14 +44,39 @@ def _reports(state: Globals) -> list[PortReport]:
     from esptool.ops.ports import list_ports
     from esptool.transport import discovery
 
-    port, serial = state.options["port"], state.options["serial"]
+    port, serial, mac = (state.options[name] for name in ("port", "serial", "mac"))
+    if mac is not None:
+        raise UsageError(
+            "A list asks no board for its MAC address.",
+            remedy="'esptool ports --probe' shows all of them; 'esptool --mac MAC read-mac' looks "
+            "for one.",
+        )
     wanted = discovery.parse_port_filters(state.options["port_filter"] or ())
     if port is not None:
-        return list_ports(ports=[discovery.named(port)])
+        return list_ports(ports=[discovery.named(port)]) if discovery.exists(port) else []
     reports = list_ports(wanted)
     if serial is not None:
         reports = [r for r in reports if (r.info.serial_number or "").lower() == serial.lower()]
     return reports
+
+
+def _refuse_none(state: Globals) -> None:
+    """
+    Raises:
+        PortError: a port was named that is not there.
+    """
+    from esptool.errors import PortError
+
+    port, serial = state.options["port"], state.options["serial"]
+    if port is None and serial is None:
+        return
+    what = f"port {port}" if port is not None else f"port with the serial number {serial}"
+    raise PortError(
+        f"There is no {what}.",
+        remedy="'esptool ports' alone shows all of them.",
+        code="port_not_found",
+        operands={} if port is None else {"port": port},
+    )
 
 
 def _watch(state: Globals, reports: list[PortReport], probe: bool) -> None:

@@ -139,6 +139,13 @@ def named(port: str) -> PortInfo:
     return usb_device(port) or PortInfo(port)
 
 
+def exists(port: str) -> bool:
+    """A port of this name is there; URLs are, as only opening them tells."""
+    if "://" in port or os.path.exists(port):
+        return True
+    return any(p.device == port for p in all_ports())
+
+
 def find_again(wanted: PortInfo | None) -> str | None:
     """The present name of a USB device: by serial number, else by the socket it is plugged in.
 

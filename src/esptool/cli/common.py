@@ -354,9 +354,13 @@ def _run(
         # Not `group.main`: that one takes a port or output that has gone for a reason to end with
         # exit code 1 and not a word.
         with group.make_context(prog, list(args), obj=obj) as ctx:
-            group.invoke(ctx)
-            if ctx.meta.get("dash"):
-                stdio.deliver(ctx)
+            try:
+                group.invoke(ctx)
+                if ctx.meta.get("dash"):
+                    stdio.deliver(ctx)
+            except FatalError as e:
+                stdio.name_in(e, ctx)
+                raise
             run = machine.active()
             if run is not None:
                 run.started = True

@@ -91,7 +91,7 @@ def _run(ctx: click.Context, /, filename: str, **options: Any) -> None:
     from esptool.files import write_atomic
 
     write_atomic(output, image)
-    machine.result({"files": [{"file": str(output), "size": len(image)}]})
+    machine.result({"files": [{"file": f"{output}", "size": len(image)}]})
 
 
 command = Command(

@@ -37,9 +37,9 @@ class What(ReadableFile):
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The path, as plain text: what is behind it shows in what is found."""
+        """The path."""
         if value == stdio.DASH and not (ctx and ctx.resilient_parsing):
-            return "".join(stdio.read_from(ctx))
+            return stdio.read_from(ctx)
         return str(value)
 
 
@@ -77,7 +77,13 @@ def found_build(what: tuple[str, ...], values: dict[str, Any]) -> Found:
         values.pop("partition_table"),
         values["partition_table_offset"],
     )
-    return find_build(what, given)
+    found = find_build(what, given)
+    names = (*what, given.bootloader, given.partition_table)
+    shown = {"".join(name): name for name in names if name is not None}
+    build = found.build
+    parts = tuple(replace(part, name=shown.get(part.name, part.name)) for part in build.parts)
+    source = shown.get(build.source, build.source)
+    return replace(found, build=replace(build, source=source, parts=parts))
 
 
 def tell(build: Build) -> None:

@@ -199,7 +199,11 @@ def _json(value: Mapping[str, Any], indent: int | None = None) -> str:
 
 def _plain(value: Any) -> Any:
     """A standard stream by its name, and not by that of the temporary file it goes through."""
-    return str(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return f"{value}"
+    if isinstance(value, Mapping):
+        return _all_plain(value)
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _all_plain(values: Mapping[str, Any]) -> dict[str, Any]:

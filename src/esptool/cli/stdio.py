@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from esptool.cli import machine
-from esptool.errors import FileError, UsageError
+from esptool.errors import FatalError, FileError, UsageError
 from esptool.logger import log
 
 DASH = "-"
@@ -24,13 +24,13 @@ _INPUT, _OUTPUT = "esptool.stdin", "esptool.stdout"
 
 
 class Stream(str):
-    """The path of a temporary file, shown as what it stands for."""
+    """The path of a temporary file, shown in messages as what it stands for.
+
+    `str` of it stays the path: `pathlib` takes that up to Python 3.11, and would miss the file.
+    """
 
     __slots__ = ("shown",)
     shown: str
-
-    def __str__(self) -> str:
-        return self.shown
 
     def __format__(self, spec: str) -> str:
         return format(self.shown, spec)
@@ -98,6 +98,22 @@ def deliver(ctx: click.Context) -> None:
         while chunk := file.read(1 << 16):
             target.write(chunk)
     target.flush()
+
+
+def name_in(error: FatalError, ctx: click.Context) -> None:
+    """Have an error name the streams, and not the temporary files that stand for them."""
+    for key in (_INPUT, _OUTPUT):
+        path = ctx.find_root().meta.get(key)
+        if path is None:
+            continue
+        real = "".join(path)
+        error.message = error.message.replace(real, path.shown)
+        error.args = tuple(
+            arg.replace(real, path.shown) if isinstance(arg, str) else arg for arg in error.args
+        )
+        error.operands = {
+            name: path.shown if value == real else value for name, value in error.operands.items()
+        }
 
 
 def is_input(path: object) -> bool:

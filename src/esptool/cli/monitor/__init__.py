@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from esptool.cli import machine
+from esptool.cli import machine, stdio
 from esptool.cli.common import Command
 from esptool.cli.help import Sectioned
 from esptool.cli.monitor.settings import MONITOR_BAUD
@@ -173,6 +173,10 @@ def _run(ctx: click.Context, /, port: str | None, **values: Any) -> None:
     options = state.options
     root = ctx.find_root()
     baud = values["monitor_baud"]
+    if stdio.is_output(values["log"]):
+        raise UsageError(
+            "What is shown goes to standard output without --log.", remedy="Name a file for it."
+        )
     if root.get_parameter_source("baud") is ParameterSource.COMMANDLINE:
         if not isinstance(options["baud"], int):
             raise UsageError("The monitor needs a rate in numbers.", remedy="Such as 115200.")

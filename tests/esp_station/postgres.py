@@ -34,7 +34,7 @@ def served() -> Iterator[str]:
     """The URL of an empty database, for as long as it is served."""
     where = tools()
     assert where is not None, "PostgreSQL is not installed"
-    folder = tempfile.mkdtemp(prefix="esp-station-pg-")
+    folder = tempfile.mkdtemp(prefix="esp-station-pg-", dir="/tmp")
     as_user: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL}
     as_user["stderr"] = subprocess.DEVNULL
     if os.getuid() == 0:
@@ -69,7 +69,7 @@ def served() -> Iterator[str]:
 
 
 def _wait(where: Path, port: int, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
+    for _ in range(4000):
         ready = subprocess.run(
             [where / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)], check=False
         )

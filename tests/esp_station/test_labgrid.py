@@ -31,7 +31,7 @@ TOOLS = Path(__file__).parents[2] / ".venv-labgrid" / "bin"
 needs_labgrid = pytest.mark.skipif(
     not (TOOLS / "labgrid-client").exists(), reason="needs labgrid (make labgrid)"
 )
-_LOOK_S = 60
+_LOOK_S = 250
 
 
 class Grid:
@@ -54,7 +54,7 @@ class Grid:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=_LOOK_S,
         )
         return done.stdout
 

@@ -33,6 +33,8 @@ FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
+#: What a busy machine may take for anything.
+PATIENCE_MS = 100_000
 #: Where pictures are kept, for who wants to look at them.
 PICTURES = os.environ.get("ESP_STATION_PICTURES")
 
@@ -76,7 +78,7 @@ def test_strangers_are_refused(tmp_path: Path) -> None:
             ("POST", f"{url}start", evil, 403),
             ("POST", f"{url}start", {**own, "content-type": "text/plain"}, 400),
         ]
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=100) as client:
             for method, where, headers, code in cases:
                 answer = client.request(method, where, headers=headers)
                 assert answer.status_code == code, (method, where, headers, answer.text)
@@ -113,10 +115,11 @@ def test_an_operator_with_a_keyboard_alone(tmp_path: Path) -> None:
     with (
         running(write_job(tmp_path), slots) as (_station, url),
         sync_playwright() as play,
-        play.chromium.launch(executable_path=BROWSER, args=FLAGS) as browser,
+        play.chromium.launch(executable_path=BROWSER, args=FLAGS, timeout=PATIENCE_MS) as browser,
     ):
-        expect.set_options(timeout=90_000)
+        expect.set_options(timeout=PATIENCE_MS)
         page = browser.new_page(viewport={"width": 1920, "height": 1080})
+        page.set_default_timeout(PATIENCE_MS)
         problems: list[str] = []
         page.on("pageerror", lambda e: problems.append(str(e)))
         page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)

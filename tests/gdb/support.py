@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 
+from esptool.errors import FatalError
 from esptool.transport.gdb import GdbClient
 from esptool.virtual.gdb_server import GdbServer
 from esptool.virtual.options import parse_url
@@ -45,19 +46,25 @@ def client_of(server: GdbServer) -> Iterator[GdbClient]:
 @contextlib.contextmanager
 def qemu() -> Iterator[GdbClient]:
     """Debian's QEMU with a RISC-V processor that stands at its first instruction."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = "qemu-system-riscv32 -M virt -display none -serial none -monitor none -bios none -S"
-    process = subprocess.Popen([*command.split(), "-gdb", f"tcp:127.0.0.1:{port}"])
+    # A socket that listens already is handed over: a port that was only seen to be free may be
+    # somebody else's a moment later. Who connects early waits in its queue.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        number = listener.fileno()
+        command = (
+            "qemu-system-riscv32 -M virt -display none -serial none -monitor none -bios none -S "
+            f"-chardev socket,id=gdb,fd={number},server=on,wait=off -gdb chardev:gdb"
+        )
+        process = subprocess.Popen(command.split(), pass_fds=(number,))
     try:
         client = GdbClient("127.0.0.1", port)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 250
         while True:
             try:
                 client.open()
                 break
-            except Exception:
+            except FatalError:
+                # It answers once it is up.
                 if time.monotonic() > deadline or process.poll() is not None:
                     raise
                 time.sleep(0.05)

@@ -50,6 +50,8 @@ SECTIONS
 COMMANDS = """
 set pagination off
 set confirm off
+set remotetimeout 150
+set tcp connect-timeout 150
 target remote 127.0.0.1:{port}
 load
 break twice
@@ -87,7 +89,7 @@ def test_a_program_is_debugged_from_load_to_watchpoint(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=280,
             check=False,
         )
     said = done.stdout + done.stderr

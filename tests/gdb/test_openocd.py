@@ -36,6 +36,12 @@ def children() -> set[int]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine starts programs slowly."""
+    monkeypatch.setattr(openocd.OpenOcd.__init__, "__defaults__", (100.0,))
+
+
 CHIPS = [
     key
     for key in chips.KEYS

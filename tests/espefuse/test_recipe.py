@@ -470,6 +470,7 @@ def test_what_is_written_encrypted_in_between_reads_right_with_the_key_of_the_bo
     """Keys, then flash by the chip's own encryption, then all that shuts the doors."""
     recipe = recipe_of(chip)
     port = f"virtual://{chip}?state={tmp_path / 'board.state'}&timing=virtual&stub=model"
+    port += "&mac=02:11:22:33:44:55"
     if chip == "esp32":
         port += "&rev=v3.0"
     plain, flash, again = (tmp_path / name for name in ("plain.bin", "flash.bin", "again.bin"))
@@ -486,6 +487,8 @@ def test_what_is_written_encrypted_in_between_reads_right_with_the_key_of_the_bo
     code, _, err = run(*words)
     assert code == 0, err
     [sealed] = (tmp_path / "keys").glob("*.sealed.json")
+    # The owner finds it by the address that the board has everywhere else.
+    assert "-021122334455-" in sealed.name
     key = tmp_path / "board.key"
     key.write_bytes(unseal(sealed, (folder / "owner.pem").read_bytes()))
     scheme = [] if chip == "esp32" else ["--aes-xts"]

@@ -26,10 +26,17 @@ class Recipe(Step):
     def run(self, board: Board) -> str | None:
         """See `Step.run`."""
         from espefuse.recipe import apply_recipe
+        from esptool.targets import CHIP_DEFS
 
+        session = board.loader()
         row = None if board.row is None else dict(board.row.values)
-        done = apply_recipe(board.loader(), self.path, row=row, listener=board.listen)
-        board.attempt.fuses += list(done.burned)
+        done = apply_recipe(
+            CHIP_DEFS[session.spec.key].from_session(session),
+            self.path,
+            row=row,
+            listener=board.listen,
+            burned=board.attempt.fuses.append,  # a failure must not hide what is burned
+        )
         board.attempt.digests |= dict(done.digests)
         return f"{len(done.burned)} eFuses burned"
 

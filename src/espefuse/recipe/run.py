@@ -67,7 +67,7 @@ def check(recipe: Recipe, chip: str | None = None) -> list[str]:
 def mac_of(commands: BaseCommands) -> str:
     """The factory MAC of a board, in lower case."""
     raw: int = commands.efuses["MAC"].raw()
-    return ":".join(f"{b:02x}" for b in raw.to_bytes(6, "little"))
+    return ":".join(f"{b:02x}" for b in raw.to_bytes(6, "big"))
 
 
 class Job:
@@ -229,6 +229,7 @@ def apply(
     dry_run: bool = False,
     row: Mapping[str, str] | None = None,
     told: Callable[[str], None] = output.emit,
+    burned: Callable[[str], None] = output.silence,
 ) -> list[Line]:
     """Burn what is open of a recipe, stage by stage, each one read back before the next.
 
@@ -242,6 +243,8 @@ def apply(
         dry_run: show what would be burned, and burn nothing.
         row: the board's own data, for places like "{row.mac}".
         told: takes the text for a person.
+        burned: takes each piece in words as soon as it is burned. Where a burn breaks off, the
+            pieces of its stage come with "(not proven)", as some may hold.
 
     Returns:
         All pieces as they stand then.
@@ -268,7 +271,13 @@ def apply(
             mine = [goal for goal in wanted if goal.stage is stage]
             if mine:
                 told(f"\n=== {stage.value.capitalize()} ===")
-                job.burn(mine)
+                mark = " (not proven)"
+                try:
+                    job.burn(mine)
+                    mark = ""
+                finally:
+                    for goal in mine:
+                        burned(goal.text + mark)
     finally:
         efuses.do_not_confirm = asked
     if efuses.unproved:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ class Done:
     """What a recipe did to a board.
 
     Attributes:
-        burned: the pieces that were burned by this run, in words.
+        burned: the pieces that were burned by this run, in words; `apply_recipe` tells them one by
+            one as well.
         digests: SHA-256 of the recipe's keys, by purpose; of a key in two blocks, of both halves.
     """
 
@@ -51,6 +52,7 @@ def apply_recipe(
     *,
     row: Mapping[str, str] | None = None,
     listener: Listener | None = None,
+    burned: Callable[[str], None] = output.silence,
 ) -> Done:
     """Bring a connected board to the state that a recipe describes, and look at it afterwards.
 
@@ -59,11 +61,19 @@ def apply_recipe(
         path: the recipe.
         row: the board's own data by column.
         listener: takes what is told.
+        burned: takes each piece as soon as it is burned, see `apply`; what was burned before a
+            failure is known by this alone.
 
     Raises:
         FatalError: it cannot be had on this board, or a burn broke off.
     """
     recipe = read(path)
+
+    done: list[str] = []
+
+    def note(piece: str) -> None:
+        done.append(piece)
+        burned(piece)
 
     def told(text: str) -> None:
         if listener is not None and text.strip():
@@ -71,8 +81,7 @@ def apply_recipe(
 
     with output.redirected(told), init_commands(esp=esp, do_not_confirm=True) as commands:
         job = Job(commands, recipe, row=row)
-        wanted = [goal.text for goal in job.open()]
-        lines = apply(commands, recipe, row=row, told=told)
+        lines = apply(commands, recipe, row=row, told=told, burned=note)
         open_ = [line.text for line in lines if line.state != State.DONE.value]
         if open_:
             raise FatalError(f"The recipe is not complete on this board: {', '.join(open_)}.")
@@ -85,4 +94,4 @@ def apply_recipe(
                 digests[goal.purpose] = digest(goal.data)
             elif label is not None:
                 digests[goal.purpose] = label.sha256
-    return Done(tuple(wanted), digests)
+    return Done(tuple(done), digests)

@@ -96,6 +96,7 @@ def read_job(path: str, slots: Sequence[Slot] | None = None, records: str | None
     images = loader.load()
     columns = None if rows is None else rows.columns
     env = Env(folder, identity, images, loader.table, loader.table_offset, columns)
+    env.rows_unread = rows is None and root.has("data")
     steps = _steps(root, env)
     root.finish()
     if not document.problems and rows is not None:

@@ -292,7 +292,7 @@ class Summary:
         good: of these, boards whose last attempt is PASS.
         attempts: by result.
         first_time: boards that passed at their first attempt.
-        boards_an_hour: PASS between the first and the last of them; None for fewer than two.
+        boards_an_hour: PASS since the first of them began; None for fewer than two.
         seconds: the middle of the times of a PASS; None without any.
         failures: reasons, the most frequent first.
         step_seconds: the middle of the times of each step.
@@ -337,6 +337,7 @@ def summarize(attempts: Iterator[Attempt]) -> Summary:
     results: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     times: list[float] = []
+    begun: list[str] = []
     ends: list[str] = []
     steps: dict[str, list[float]] = {}
     for attempt in attempts:
@@ -346,19 +347,20 @@ def summarize(attempts: Iterator[Attempt]) -> Summary:
             last[attempt.mac] = attempt.result
         if attempt.result == PASS:
             times.append(attempt.seconds or 0.0)
+            begun.append(attempt.started)
             ends.append(attempt.ended or attempt.started)
             for step in attempt.steps:
                 steps.setdefault(step["step"], []).append(step["seconds"])
         elif attempt.result == FAIL:
             where = f"{attempt.failed_step}: " if attempt.failed_step else ""
             reasons[f"{where}{attempt.reason}"] += 1
-    span = (moment_of(max(ends)) - moment_of(min(ends))).total_seconds() if ends else 0.0
+    span = (moment_of(max(ends)) - moment_of(min(begun))).total_seconds() if len(ends) > 1 else 0.0
     return Summary(
         boards=len(last),
         good=sum(r == PASS for r in last.values()),
         attempts=dict(results),
         first_time=sum(r == PASS for r in first.values()),
-        boards_an_hour=(len(ends) - 1) / span * 3600 if span > 0 else None,
+        boards_an_hour=len(ends) / span * 3600 if span > 0 else None,
         seconds=median(times) if times else None,
         failures=reasons.most_common(10),
         step_seconds={name: median(values) for name, values in steps.items()},

@@ -51,6 +51,12 @@ MISTAKES: list[tuple[str, str, str, str]] = [
         "mv",
         "must be a finite number",
     ),
+    (
+        'do = "write"',
+        'do = "boot"\n[step.values]\nmv = { regex = "(.*)", min = 2, max = 1 }',
+        "mv",
+        "no value is between",
+    ),
     ('do = "write"', 'do = "hook"\ncommand = ["no-such-program"]', "command", "Is it installed"),
     ('do = "write"', 'do = "label"\ntext = "x"', "[[step]]", "one of `to`, `printer`"),
     ('do = "write"', 'do = "read-back"', "[[step]]", "needs a `partition`"),
@@ -107,6 +113,14 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     path.write_text(text.replace("app.bin", "none.bin"))
     with pytest.raises(UsageError, match="has 3 mistakes; no board was touched"):
         read_job(str(path))
+
+
+def test_rows_that_cannot_be_read_are_one_mistake(tmp_path: Path) -> None:
+    path = write_job(tmp_path)
+    path.write_text(path.read_text().replace('"boards.csv"', '"none.csv"'))
+    with pytest.raises(UsageError, match="has a mistake; no board was touched") as caught:
+        read_job(str(path))
+    assert "none.csv" in str(caught.value)
 
 
 def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:

@@ -107,6 +107,17 @@ def test_the_summary_counts_boards_by_their_last_attempt(book: Records) -> None:
     assert found.attempts == {PASS: 3, FAIL: 2}
 
 
+def test_boards_that_end_at_once_are_counted_by_the_time_that_they_took() -> None:
+    def passed(number: int, start: str, end: str) -> Attempt:
+        made = Attempt(station="a", slot="1", port="x", mac=mac_of(number), result=PASS)
+        made.started, made.ended = f"2026-11-29T08:{start}.000Z", f"2026-11-29T08:{end}.000Z"
+        return made
+
+    side_by_side = [passed(1, "00:00", "00:20"), passed(2, "00:00", "00:20")]
+    assert summarize(iter(side_by_side)).boards_an_hour == pytest.approx(360)
+    assert summarize(iter(side_by_side[:1])).boards_an_hour is None
+
+
 def test_the_export_can_be_read_by_a_spreadsheet_without_harm(book: Records) -> None:
     attempt(book, 1, FAIL, reason='=HYPERLINK("x"), "quoted"\nline', measured={"v": "1"})
     rows = list(csv.DictReader(io.StringIO("".join(csv_lines(book.find(Query()))))))

@@ -63,6 +63,8 @@ class Env:
         table: the partition table, None where the job has none.
         table_offset: where it stands.
         columns: those of the rows, None where the job has none.
+        rows_unread: the job has rows, which could not be read: that is one mistake, not one for
+            each place that speaks of a column.
         measured: names of the values that steps before this one take.
         writes: a step before this one writes to flash.
         files: other files that the job is made of, for its hash.
@@ -74,6 +76,7 @@ class Env:
     table: PartitionTable | None
     table_offset: int
     columns: tuple[str, ...] | None
+    rows_unread: bool = False
     measured: list[str] = field(default_factory=list)
     writes: bool = False
     files: list[str] = field(default_factory=list)
@@ -91,7 +94,8 @@ class Env:
         """A template whose places can all be filled; None where that is wrong and noted."""
         try:
             made = Template(text)
-            made.refuse_unknown(self.names())
+            unread = [n for n in made.names if self.rows_unread and n.startswith("row.")]
+            made.refuse_unknown([*self.names(), *unread])
         except FatalError as e:
             table.wrong(key, e.message, e.remedy)
             return None
@@ -129,7 +133,7 @@ class Env:
 
 def refuse_before_rows(table: Table, env: Env, what: str) -> bool:
     """Note that a step needs rows; True where the job has them."""
-    if env.columns is None:
+    if env.columns is None and not env.rows_unread:
         table.wrong(
             None,
             f"{what} comes from the board's own row, and the job has none.",

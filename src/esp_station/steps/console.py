@@ -282,6 +282,9 @@ def _measures(table: Table, env: Env) -> tuple[Measure, ...] | None:
             low, high = at.maybe_number("min"), at.maybe_number("max")
             if at is not inner:
                 at.finish()
+        if low is not None and high is not None and low > high:
+            inner.wrong(name, f"'min' is {low:g} and 'max' is {high:g}: no value is between.", None)
+            good = False
         pattern = _pattern(inner, name, text) if text else None
         if pattern is None:
             good = False

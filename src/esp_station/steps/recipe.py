@@ -26,12 +26,10 @@ class Recipe(Step):
     def run(self, board: Board) -> str | None:
         """See `Step.run`."""
         from espefuse.recipe import apply_recipe
-        from esptool.targets import CHIP_DEFS
 
-        session = board.loader()
         row = None if board.row is None else dict(board.row.values)
         done = apply_recipe(
-            CHIP_DEFS[session.spec.key].from_session(session),
+            board.loader(),
             self.path,
             row=row,
             listener=board.listen,

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from espefuse import output
-from espefuse.efuse_interface import init_commands
+from espefuse.efuse_interface import SUPPORTED_CHIPS, init_commands
 from espefuse.recipe.goals import State
 from espefuse.recipe.key_goal import KeyGoal
 from espefuse.recipe.reader import read
 from espefuse.recipe.run import Job, apply, check
 from espefuse.recipe.sealing import digest
+from esptool.device import Session
 from esptool.errors import FatalError
 from esptool.events import Level, Listener, Message
 
@@ -57,7 +58,7 @@ def apply_recipe(
     """Bring a connected board to the state that a recipe describes, and look at it afterwards.
 
     Args:
-        esp: the loader object of the board.
+        esp: the loader object of the board, or its session.
         path: the recipe.
         row: the board's own data by column.
         listener: takes what is told.
@@ -68,6 +69,8 @@ def apply_recipe(
         FatalError: it cannot be had on this board, or a burn broke off.
     """
     recipe = read(path)
+    if isinstance(esp, Session):
+        esp = SUPPORTED_CHIPS[esp.spec.key].chip_class.from_session(esp)
 
     done: list[str] = []
 

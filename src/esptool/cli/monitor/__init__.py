@@ -251,7 +251,11 @@ command = _Ordered(
             multiple=True,
             help="ELF file of the chip's ROM, to name functions in it.",
         ),
-        click.Option(["--log"], type=OutputFile(), help="Write all that is shown here, too."),
+        click.Option(
+            ["--log"],
+            type=OutputFile(),
+            help="Write all that comes here, too, also what --filter hides.",
+        ),
         click.Option(["--timestamps"], is_flag=True, help="Show the time in front of each line."),
         click.Option(
             ["--filter"],

@@ -79,6 +79,9 @@ class Screen(Output):
 
     def line(self, line: str, shown: bool) -> None:
         """See `Output`."""
+        if not shown and self._log is not None:
+            # A file is looked at afterwards, and then what was hidden may be what is looked for.
+            self._log_write(f"{self._stamp()}{line}\n")
         if self._machine is None or self.paused or not shown:
             return
         record: dict[str, Any] = {"text": line}
@@ -119,7 +122,7 @@ class Screen(Output):
         self.say(text)
 
     def log_to(self, name: str) -> None:
-        """Write all that is shown into a file as well, behind what it holds.
+        """Write all that is shown or hidden into a file as well, behind what it holds.
 
         Raises:
             FatalError: it cannot be written.

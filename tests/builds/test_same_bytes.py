@@ -48,7 +48,7 @@ def public() -> Iterator[Callable[[Shape], bytes]]:
 
         yield flashed
         send.close()
-        child.wait(10)
+        child.wait(60)
 
 
 @pytest.mark.oracle

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+import esptool
 from esptool.errors import FatalError, ImageError, UsageError
 from esptool.web import build as builder
-from esptool.web import core
+from esptool.web import core, manifest
 from esptool.web.build import build, integrity
 from esptool.web.serve import Server
+from tests.support.apps import app
 from tests.web.conftest import running
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(900)]
@@ -73,3 +75,58 @@ def test_a_page_is_served_on_loopback_with_the_types_that_browsers_insist_on(sit
 def test_what_is_no_page_is_not_served(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no page"):
         Server(str(tmp_path), 0)
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site of firmware alone: what else belongs into it is the same for every site."""
+
+    def fill(made: Path, core_from: str, listener: object) -> bool:
+        (made / "core").mkdir()
+        (made / "core" / "lock.json").write_text("{}")
+        return False
+
+    monkeypatch.setattr(builder, "_fill", fill)
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize("chip", [["--chip", "esp32c3"], []], ids=["chip", "chip-of-the-image"])
+def test_files_at_addresses_become_a_manifest_with_one_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chip: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    contents = {0x8000: b"\x5a" * 0xC00, 0x10000: app("esp32c3", size=20_000)}
+    Path("table.bin").write_bytes(contents[0x8000])
+    Path("my app.bin").write_bytes(contents[0x10000])
+    files = ["0x8000", "table.bin", "0x10000", "my app.bin"]
+    esptool.main([*chip, "web", "build", "out", "--title", "My lamp", *files])
+
+    told = json.loads(Path("out/site.json").read_text())
+    assert (told["title"], told["manifest"]) == ("My lamp", "firmware/manifest.json")
+    made = manifest.parse(Path("out", told["manifest"]).read_bytes())
+    assert (made.name, [build.chip for build in made.builds]) == ("My lamp", ["esp32c3"])
+    found = {p.offset: Path("out/firmware", p.path).read_bytes() for p in made.builds[0].parts}
+    assert found == contents
+    for part in made.builds[0].parts:
+        assert told["integrity"][f"firmware/{part.path}"] == integrity(found[part.offset])
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["0x10000", "data.bin"], "not said for which chip"),
+        (["0x10000", "data.bin", "0x10000", "data.bin"], "overlap"),
+        (["--manifest", "m.json", "0x10000", "data.bin"], "names the files already"),
+    ],
+    ids=["no-chip", "overlap", "manifest-and-files"],
+)
+def test_files_that_make_no_site_leave_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data.bin").write_bytes(b"\x00" * 100)
+    Path("m.json").write_text("{}")
+    with pytest.raises(FatalError, match=told):
+        esptool.main(["web", "build", "out", *arguments])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data.bin", "m.json"]

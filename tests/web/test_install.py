@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 
 from tests.web.bridge import BoardServer, Cable
 from tests.web.conftest import APP_AT, CHIPS, firmware
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(900)]
+HTML = "text/html"
 ReadFlash = Callable[[str, int, int], bytes]
 
 
@@ -111,6 +112,30 @@ def test_a_virtual_board_in_the_page_needs_no_server(page: Page) -> None:
     _sent, size = install(page)
     assert size == len(firmware("esp32c6"))
     assert [url.rsplit("/", 1)[1] for url in asked] == ["esp32c6.bin"]
+
+
+def test_a_page_of_esp_web_tools_changes_one_line_and_its_button_opens_the_installer(
+    context: BrowserContext, server: BoardServer
+) -> None:
+    text = """<!doctype html><title>Demo</title>
+    <script type="module" src="install-button.js"></script>
+    <esp-web-install-button manifest="firmware/manifest.json">
+      <button slot="activate">Put it on my lamp</button>
+    </esp-web-install-button>"""
+    page = context.new_page()
+    try:
+        page.route("**/project.html", lambda route: route.fulfill(body=text, content_type=HTML))
+        page.goto(f"{server.url}project.html")
+        page.get_by_role("button", name="Put it on my lamp").click()
+        installer = page.frame_locator("iframe[title=Installer]")
+        server.offer(Cable("virtual://esp32s3?name=web-button"))
+        installer.get_by_role("button", name="Connect", exact=True).click()
+        installer.get_by_role("heading", name="Install Demo 1.0?").wait_for()
+        assert "ESP32-S3" in installer.locator("#step").inner_text()
+        page.get_by_role("button", name="Close").click()
+        page.locator("dialog").wait_for(state="detached")
+    finally:
+        page.close()
 
 
 def test_the_page_has_had_nothing_to_complain_of(page: Page) -> None:

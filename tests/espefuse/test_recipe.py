@@ -359,6 +359,9 @@ WRONG = [
     ("recipe = 1\n[protect]\nwrites = []", 3, "'writes' is unknown", "Did you mean 'write'?"),
     ('recipe = 1\njtag = "closed"\n[owner]\npublic-key = "hmac.bin"\nfolder = "k"', 4,
      "X25519", "owner-key"),
+    ('recipe = 1\n[[keys]]\npurpose = "HMAC_UP"\nkey = "odd.bin"', 4, "bytes, not 5", None),
+    ('recipe = 1\njtag = "closed"\n[owner]\npublic-key = "owner.pub"\nfolder = "hmac.bin"', 5,
+     "is a file, and no folder", None),
     ("recipe = [", 1, "no TOML", None),
 ]  # fmt: skip
 
@@ -444,12 +447,20 @@ def test_the_command_line_from_owner_key_to_a_locked_board(tmp_path: Path, folde
     assert code == 0, err
     assert len(key.read_bytes()) == 32
     assert os.stat(key).st_mode & 0o077 == 0
+    code, _, err = run(
+        "recipe", "unseal", sealed, "--identity", tmp_path / "owner.pem", "--output", path
+    )
+    assert code == 2
+    assert "exists: a key that is lost" in err
+    assert path.read_text().startswith("recipe = 1")
     content = json.loads(sealed.read_text())
     content["purpose"] = "HMAC_UP"
     sealed.write_text(json.dumps(content))
+    other = tmp_path / "other.bin"
     code, _, err = run(
-        "recipe", "unseal", sealed, "--identity", tmp_path / "owner.pem", "--output", key
+        "recipe", "unseal", sealed, "--identity", tmp_path / "owner.pem", "--output", other
     )
+    assert not other.exists()
     assert code == 2
     assert "another owner, or changed" in err
 

@@ -59,12 +59,7 @@ def _make_owner(path: str) -> None:
     from espefuse.recipe.sealing import make_owner
 
     for name in (path, f"{path}.pub"):
-        if os.path.exists(name):
-            raise FatalError(
-                f"'{name}' exists: a key that is lost cannot be had back.",
-                remedy="Choose another name.",
-            )
-        check_output(name)
+        _check_new(name)
     private, public = make_owner()
     write_atomic(path, private, SECRET_MODE)
     write_atomic(f"{path}.pub", public)
@@ -73,12 +68,22 @@ def _make_owner(path: str) -> None:
     output.result(file=path, key_file=f"{path}.pub")
 
 
+def _check_new(name: str) -> None:
+    """Refuse a file that is there: it may be another key."""
+    if os.path.exists(name):
+        raise FatalError(
+            f"'{name}' exists: a key that is lost cannot be had back.",
+            remedy="Choose another name.",
+        )
+    check_output(name)
+
+
 def _unseal(params: Mapping[str, Any]) -> None:
     from espefuse.recipe.sealing import label_of, unseal
 
     if params["identity"] is None or params["output"] is None:
         raise click.UsageError("'recipe unseal' needs --identity PRIVATE-KEY and --output FILE.")
-    check_output(params["output"])
+    _check_new(params["output"])
     label = label_of(params["file"])
     write_atomic(
         params["output"], unseal(params["file"], _bytes_of(params["identity"])), SECRET_MODE

@@ -32,6 +32,8 @@ from esptool.textfile import read_text
 LARGEST = 1 << 20
 DIGEST_BYTES = 32
 MOST_DIGESTS = 3
+#: Bytes of raw keys: AES-128 to XTS-256, curves, HMAC.
+_RAW_SIZES = (16, 24, 32, 48, 64)
 _SOURCES = (KeySource.EACH_BOARD.value, KeySource.ON_CHIP.value)
 
 
@@ -311,6 +313,13 @@ class _Reader:
             key = self._key(values, purpose, (256, 512), "keys", i)
             if key.source is KeySource.ON_CHIP:
                 self._fail(("keys", i, "key"), "Only the flash encryption key is made on the chip.")
+            data = key.data
+            if data is not None and len(data) not in _RAW_SIZES and not data.startswith(b"-----"):
+                self._fail(
+                    ("keys", i, "key"),
+                    f"A key has {_RAW_SIZES[0]} to {_RAW_SIZES[-1]} bytes, not {len(data)}: it is "
+                    "neither a raw key nor a PEM file.",
+                )
             found.append(key)
         twice = {k.purpose for k in found if [o.purpose for o in found].count(k.purpose) > 1}
         if twice:
@@ -365,4 +374,7 @@ class _Reader:
             sealing.check_public(data)
         except FatalError as e:
             self._fail(("owner", "public-key"), e.message, e.remedy)
-        return Owner(data, os.path.join(self._folder, values["folder"]))
+        folder = os.path.join(self._folder, values["folder"])
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            self._fail(("owner", "folder"), f"'{values['folder']}' is a file, and no folder.")
+        return Owner(data, folder)

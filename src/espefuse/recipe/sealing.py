@@ -217,7 +217,13 @@ class KeyStore:
                 key[i * PIECE : i * PIECE + len(piece)] = piece
         label = Label(chip, mac, purpose, bits, digest(bytes(key)))
         path = self.path(chip, mac, purpose)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise FatalError(
+                f"The folder of keys '{path.parent}' cannot be made: {e.strerror or e}.",
+                remedy="Nothing was burned without it. Name another one under [owner].",
+            ) from e
         write_atomic(path, seal(bytes(key), label, self._owner.public_key), SECRET_MODE)
         # What is burned must not outlive a file that a power cut takes away.
         with open(path, "rb") as file:

@@ -315,6 +315,13 @@ def _steps(root: Table, env: Env) -> list[Step]:
         table.finish()
         if step is not None:
             found.append(step)
+    if env.encrypts and any(step.kind == "write" for step in found):
+        root.wrong(
+            "step",
+            "The recipe encrypts flash by a key of the board's own, and the job writes its images "
+            "in plain: no board would start.",
+            'With key = "on chip" the boot loader encrypts what is there at its first start.',
+        )
     return found
 
 

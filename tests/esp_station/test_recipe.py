@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ key = "serial"
 """
 STEPS = """
 [[step]]
-do = "write"
+do = "nvs"
+values = { "app.serial" = "{row.serial}" }
 [[step]]
 do = "recipe"
 file = "product.toml"
@@ -156,7 +158,7 @@ def test_boards_pass_with_their_efuses_burned_and_on_record(
         digests = {attempt.digests[p] for p in ("SECURE_BOOT_DIGEST0", "HMAC_UP")}
         assert digests == {sha256(signing[1]), sha256(HMAC)}
         assert attempt.digests["XTS_AES_128_KEY"] == sha256(key)
-        assert [s["step"] for s in attempt.steps] == ["connect", "write", "recipe", "verify"]
+        assert [s["step"] for s in attempt.steps] == ["connect", "nvs", "recipe", "verify"]
     kept = b"".join(p.read_bytes() for p in tmp_path.glob("station.db*"))
     told = (kept.decode("latin-1") + exported + repr(line.events)).lower()
     assert "secure_boot_en = 1" in told
@@ -205,6 +207,25 @@ def test_a_recipe_for_another_chip_is_refused_before_the_first_board(job: Path) 
     recipe.unlink()
     with pytest.raises(FatalError, match=r"product\.toml"):
         read_job(str(job), slots(5))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('do = "nvs"', 'do = "write"\n[[step]]\ndo = "nvs"', "no board would start"),
+        ("{row.batch}", "{row.bach}", "Did you mean 'batch'"),
+        ("", "", "'b0'"),
+    ],
+)
+def test_what_a_job_and_its_recipe_do_not_agree_on_is_told_before_the_first_board(
+    job: Path, old: str, new: str, said: str
+) -> None:
+    recipe = job.parent / "product.toml"
+    text = RECIPE.replace("[secure-boot]", 'custom-mac = "{row.batch}"\n[secure-boot]')
+    recipe.write_text(text.replace(old, new))
+    job.write_text(job.read_text().replace(old, new))
+    with pytest.raises(FatalError, match=re.escape(said)):
+        read_job(str(job), slots(6))
 
 
 def sha256(data: bytes) -> str:

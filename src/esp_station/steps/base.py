@@ -67,6 +67,7 @@ class Env:
             each place that speaks of a column.
         measured: names of the values that steps before this one take.
         writes: a step before this one writes to flash.
+        encrypts: a step has the chip decrypt flash by a key that nobody else has.
         files: other files that the job is made of, for its hash.
     """
 
@@ -79,6 +80,7 @@ class Env:
     rows_unread: bool = False
     measured: list[str] = field(default_factory=list)
     writes: bool = False
+    encrypts: bool = False
     files: list[str] = field(default_factory=list)
 
     def names(self) -> list[str]:

@@ -12,9 +12,11 @@ from espefuse import output
 from espefuse.efuse_interface import SUPPORTED_CHIPS, init_commands
 from espefuse.recipe.goals import State
 from espefuse.recipe.key_goal import KeyGoal
+from espefuse.recipe.model import KeySource
 from espefuse.recipe.reader import read
 from espefuse.recipe.run import Job, apply, check
 from espefuse.recipe.sealing import digest
+from espefuse.recipe.workflow import column
 from esptool.device import Session
 from esptool.errors import FatalError
 from esptool.events import Level, Listener, Message
@@ -34,7 +36,21 @@ class Done:
     digests: Mapping[str, str]
 
 
-def check_recipe(path: str | os.PathLike[str], chip: str) -> None:
+@dataclass(frozen=True)
+class Needs:
+    """What a recipe means for the rest of a job.
+
+    Attributes:
+        mac_column: the column of the board's own data that the custom MAC comes from, or None.
+        encrypts: flash is decrypted by a key that is made for each board, so that what was written
+            in plain is not read right any more.
+    """
+
+    mac_column: str | None
+    encrypts: bool
+
+
+def check_recipe(path: str | os.PathLike[str], chip: str) -> Needs:
     """Refuse a recipe that cannot be meant for a kind of chip.
 
     Args:
@@ -44,7 +60,13 @@ def check_recipe(path: str | os.PathLike[str], chip: str) -> None:
     Raises:
         FatalError: names file, line and what would do.
     """
-    check(read(path), chip)
+    recipe = read(path)
+    check(recipe, chip)
+    flash = recipe.flash_encryption
+    return Needs(
+        None if recipe.custom_mac is None else column(recipe.custom_mac),
+        flash is not None and flash.key.source is KeySource.EACH_BOARD,
+    )
 
 
 def apply_recipe(

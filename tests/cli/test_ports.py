@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,6 +130,28 @@ def test_who_holds_a_port_and_who_may_open_it_is_told(
     finally:
         os.close(master)
         os.close(slave)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="symbolic links as Linux has them")
+def test_the_driver_is_that_of_the_uart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pnp/drivers/serial", "serial-base/drivers/port", "usb-serial/drivers/ch341"):
+        (tmp_path / "bus" / name).mkdir(parents=True)
+    core = tmp_path / "devices/00:00/00:00:0/00:00:0.0"
+    usb = tmp_path / "devices/1-1/ttyUSB0"
+    for place, driver in (
+        (core, "serial-base/drivers/port"),
+        (core.parent, "serial-base/drivers/port"),
+        (core.parent.parent, "pnp/drivers/serial"),
+        (usb, "usb-serial/drivers/ch341"),
+    ):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "driver").symlink_to(tmp_path / "bus" / driver)
+    for name, place in (("ttyS0", core), ("ttyUSB0", usb)):
+        (tmp_path / "tty" / name).mkdir(parents=True)
+        (tmp_path / "tty" / name / "device").symlink_to(place)
+    monkeypatch.setattr(holders, "_TTYS", str(tmp_path / "tty"))
+    names = ("/dev/ttyS0", "/dev/ttyUSB0", "/dev/no-such-port")
+    assert [holders.driver_of(name) for name in names] == ["serial", "ch341", None]
 
 
 def test_ports_that_come_and_go_are_told(

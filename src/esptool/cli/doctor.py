@@ -22,6 +22,8 @@ _MARKS = {"ok": "ok     ", "note": "note   ", "warning": "warning", "problem": "
 
 @click.pass_context
 def _run(ctx: click.Context, /, port: str | None, quick: bool) -> None:
+    from textwrap import fill
+
     from esptool.cli.connection import chosen_port
     from esptool.config import load_settings
     from esptool.errors import ConnectError, UsageError
@@ -63,9 +65,8 @@ def _run(ctx: click.Context, /, port: str | None, quick: bool) -> None:
         )
     count = sum(finding.level == "warning" for finding in found)
     if count:
-        log.print(
-            f"The board can be worked with; see the {'warnings' if count > 1 else 'warning'}."
-        )
+        text = f"The board can be worked with; see the {'warnings' if count > 1 else 'warning'}."
+        log.print(fill(text, log_width()))
     else:
         log.print("Nothing is wrong with it.")
 

@@ -82,11 +82,21 @@ def _by_lsof(device: str) -> tuple[Holder, ...] | None:
     return tuple(found)
 
 
+#: Where Linux tells of terminals.
+_TTYS = "/sys/class/tty"
+
+
 def driver_of(device: str) -> str | None:
     """Name of the driver (Linux), None where it has none or that cannot be told."""
     name = os.path.basename(os.path.realpath(device))
+    place = os.path.realpath(os.path.join(_TTYS, name, "device"))
     with suppress(OSError):
-        return os.path.basename(os.readlink(f"/sys/class/tty/{name}/device/driver"))
+        driver = os.path.realpath(os.path.join(place, "driver"), strict=True)
+        # Linux 6.5 and later put devices of the serial core between a UART and its terminal.
+        while "/serial-base/" in driver:
+            place = os.path.dirname(place)
+            driver = os.path.realpath(os.path.join(place, "driver"), strict=True)
+        return os.path.basename(driver)
     return None
 
 

@@ -281,6 +281,15 @@ def test_an_offset_as_target_needs_no_table(tmp_path: Path, capsys: Capture) -> 
     assert desk.flash(0x20000, 64) == app()[:64]
 
 
+def test_an_offset_within_a_partition_is_warned_of_and_called_nothing_else(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    shape = idf(tmp_path)
+    out = Desk(capsys, "esp32c3")("flash", shape.path, "--target", "0x20000")
+    assert "No partition of the table begins at 0x20000" in out
+    assert "goes to partition" not in out
+
+
 def test_partitions_are_erased_first_by_name(tmp_path: Path, capsys: Capture) -> None:
     shape = idf(tmp_path, csv=OTA)
     desk = Desk(capsys, "esp32c3")

@@ -288,7 +288,9 @@ class _Planner:
         if table is None or app is None or app.offset is None or before is None:
             return
         inside = table.table.at(app.offset)
-        if inside is not None and (before.offset != app.offset or table.origin == "device"):
+        if inside is None or inside.offset != app.offset:
+            return  # which `judge_places` tells
+        if before.offset != app.offset or table.origin == "device":
             whose = "on the device" if table.origin == "device" else "of the build"
             self.note(
                 f"The application goes to partition '{inside.name}' of the table {whose}.",

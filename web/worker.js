@@ -1,8 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine's worker: Python, our package, and a port.
+// The engine's worker: Python, our package, and the page's end of a port.
 // Blocking calls of Python wait for promises here (JavaScript Promise Integration).
 
-import { Port } from './port.js';
+/** What the page sends of the port it has. */
+class Port {
+  constructor() {
+    this.chunks = [];
+    this.lost = null;
+    this.waiting = null;
+    this.calls = new Map();
+    this.count = 0;
+  }
+
+  attach(channel, info) {
+    this.channel = channel;
+    Object.assign(this, info);
+    channel.onmessage = ({ data }) => this.heard(data);
+  }
+
+  heard(message) {
+    if (message.bytes) {
+      this.chunks.push(message.bytes);
+      this.waiting?.();
+    } else if (message.lost !== undefined) {
+      this.lost = message.lost;
+      this.waiting?.();
+    } else {
+      const { resolve, reject } = this.calls.get(message.id);
+      this.calls.delete(message.id);
+      if (message.error === undefined) resolve();
+      else reject(new Error(message.error));
+    }
+  }
+
+  ask(op, ...args) {
+    return new Promise((resolve, reject) => {
+      const id = ++this.count;
+      this.calls.set(id, { resolve, reject });
+      this.channel.postMessage({ id, op, args });
+    });
+  }
+
+  async open(baud) {
+    await this.ask('open', baud);
+    this.chunks = [];
+    this.lost = null;
+  }
+
+  close() { return this.ask('close'); }
+  lines(dtr, rts) { return this.ask('lines', dtr, rts); }
+
+  async rate(baud) {
+    await this.ask('rate', baud);
+    this.lost = null;
+  }
+
+  send(bytes) {
+    if (this.lost !== null) return Promise.reject(new Error(this.lost));
+    return this.ask('write', bytes);
+  }
+
+  /** What has arrived; where nothing has, what comes first within so many milliseconds. */
+  async receive(ms) {
+    if (!this.chunks.length) await turn();
+    if (!this.chunks.length && ms > 0 && this.lost === null) {
+      await new Promise((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.waiting = () => { clearTimeout(timer); resolve(); };
+      });
+      this.waiting = null;
+    }
+    if (!this.chunks.length && this.lost !== null) throw new Error(this.lost);
+    return this.take();
+  }
+
+  async discard() {
+    await turn();
+    this.chunks = [];
+  }
+
+  take() {
+    const chunks = this.chunks;
+    this.chunks = [];
+    if (chunks.length === 1) return chunks[0];
+    const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+    let at = 0;
+    for (const chunk of chunks) {
+      all.set(chunk, at);
+      at += chunk.length;
+    }
+    return all;
+  }
+
+  sleep(ms) { return new Promise((resolve) => setTimeout(resolve, ms)); }
+}
+
+// A timer of no time at all is one of four milliseconds; a message is delivered at once.
+const turns = new MessageChannel();
+const turning = [];
+turns.port1.onmessage = () => turning.shift()();
+
+/** Lets messages that have come by now be delivered. */
+function turn() {
+  return new Promise((resolve) => {
+    turning.push(resolve);
+    turns.port2.postMessage(0);
+  });
+}
 
 const port = new Port();
 let glue;

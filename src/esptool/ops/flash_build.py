@@ -118,7 +118,7 @@ class BuildPlan:
                 f"{item.part.offset:#010x}",
                 f"{len(item.part.data)}",
                 item.part.role.value,
-                item.part.name + (f": {item.about}" if item.about else ""),
+                f"{item.part.name}: {item.about}" if item.about else f"{item.part.name}",
                 "encrypted by the chip" if item.encrypted else "",
             )
             for item in self.items

@@ -126,7 +126,7 @@ def test_locks_of_esp32p4_are_those_of_the_revision() -> None:
         ("esp32?", b"ets Jul 29 2019 12:21:46\r\n\r\nrst:0x1 (POWERON_RESET),boot:0x3 (DOWNLOAD_"),
         ("esp32?rev=1.0", b"ets Jun  8 2016 00:22:57\r\n"),
         ("esp32s2?", b"ESP-ROM:esp32s2-rc4-20191025\r\nBuild:Oct 25 2019\r\nrst:0x1 (POWERON),"),
-        ("esp32c2?", b"ESP-ROM:esp8684-api2-20220127\r\nBuild:Jan 27 2022\r\n"),
+        ("esp32c2?crystal=40", b"ESP-ROM:esp8684-api2-20220127\r\nBuild:Jan 27 2022\r\n"),
         ("esp32c3?rev=0.2", b"ESP-ROM:esp32c3-20200918\r\nBuild:Sep 18 2020\r\n"),
         ("esp32c3?rev=1.1", b"ESP-ROM:esp32c3-eco7-20230720\r\nBuild:Jul 20 2023\r\n"),
         ("esp32c6?", b"ESP-ROM:esp32c6-20220919\r\nBuild:Sep 19 2022\r\n"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,20 @@ def test_failures_have_codes_for_programs(
     assert error["operands"]["expected"] == words[1]
 
 
-def test_a_log_holds_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_holds_what_was_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock(datetime):
+        """A clock that is never read twice in one millisecond."""
+
+        _past = 0
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Clock:
+            cls._past += 1
+            return cls(2026, 1, 2, microsecond=cls._past * 1000, tzinfo=tz)
+
+    monkeypatch.setattr("esptool.cli.monitor.screen.datetime", Clock)
     log = tmp_path / "out.log"
     monitor(EMPTY, "--log", str(log), "--timestamps", "--timeout", "0.3")
     shown = capsys.readouterr().out.split("\n", 1)[1]

@@ -65,17 +65,17 @@ class Screen(Output):
 
     def text(self, text: str, *, begins: bool) -> None:
         """See `Output`."""
+        # One time for both: the log and the terminal must not differ by a millisecond.
+        stamp = self._stamp() if begins else ""
         if self._log is not None:
-            self._log_write((self._stamp() if begins else "") + plain(text))
+            self._log_write(stamp + plain(text))
         if self._machine is not None or self.paused:
             return
         if not self._colours:
             text = plain(text)
         elif not is_coloured(text):
             text = _LEVEL.sub(_coloured, text)
-        if begins and self.timestamps:
-            text = self._stamp() + text
-        self._write(text)
+        self._write(stamp + text)
 
     def line(self, line: str, shown: bool) -> None:
         """See `Output`."""

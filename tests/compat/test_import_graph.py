@@ -150,8 +150,8 @@ LADDERS: dict[str, list[set[str]]] = {
     ],
     "esptool.transport": [
         {"bridges", "holders", "port", "settings"},
-        {"browser", "discovery", "gdb", "openocd"},
-        {"adapters", "reset"},
+        {"browser", "discovery", "gdb_link", "openocd"},
+        {"adapters", "gdb", "reset"},
         {"ports"},
         {""},
     ],

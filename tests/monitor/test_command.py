@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import esptool
+from esptool.cli.monitor import screen
 from esptool.errors import FatalError
 from tests.cli.test_json import check
 
@@ -89,7 +90,7 @@ def test_a_log_holds_what_was_shown(
             cls._past += 1
             return cls(2026, 1, 2, microsecond=cls._past * 1000, tzinfo=tz)
 
-    monkeypatch.setattr("esptool.cli.monitor.screen.datetime", Clock)
+    monkeypatch.setattr(screen, "datetime", Clock)
     log = tmp_path / "out.log"
     monitor(EMPTY, "--log", str(log), "--timestamps", "--timeout", "0.3")
     shown = capsys.readouterr().out.split("\n", 1)[1]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def test_a_reader_that_has_gone_is_no_failure(program: str, words: list[str]) ->
 
 def test_work_goes_on_when_nobody_reads_about_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    data.write_bytes(os.urandom(100_000))
+    data.write_bytes(random.randbytes(100_000))
     port = f"virtual://esp32c3?stub=model&state={tmp_path / 'state'}"
     process = start("esptool", "--port", port, "write-flash", "0x10000", str(data))
     assert process.stdout is not None

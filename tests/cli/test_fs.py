@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def test_a_rom_loader_does_it_too(kind: str, bench: Bench) -> None:
 def test_a_bad_line_or_supply_is_worked_on_until_it_is_right(
     kind: str, fault: str, bench: Bench
 ) -> None:
-    Path("new").write_bytes(os.urandom(9000))
+    Path("new").write_bytes(random.randbytes(9000))
     place = TABLE[PLACES[kind]]
     image = bench.bytes(PLACES[kind])
     fs = open_image(image)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -37,7 +38,7 @@ def run(
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     path = tmp_path / "image.bin"
-    path.write_bytes(os.urandom(8192))
+    path.write_bytes(random.randbytes(8192))
     return path
 
 
@@ -182,7 +183,7 @@ def test_the_lines_that_other_programs_look_for(image: Path) -> None:
 
 def test_an_interruption_says_what_flash_holds_and_ends_with_2(tmp_path: Path) -> None:
     big = tmp_path / "big.bin"
-    big.write_bytes(os.urandom(1 << 20))
+    big.write_bytes(random.randbytes(1 << 20))
     words = ["--port", "virtual://esp32c3?timing=real", "--no-stub", "write-flash", "0", str(big)]
     with subprocess.Popen(
         [*ESPTOOL, *words],

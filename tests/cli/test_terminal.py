@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -73,7 +74,7 @@ def window(tmp_path: Path, columns: int, *words: str) -> Iterator[Window]:
 @pytest.mark.parametrize("columns", [80, 40])
 def test_a_write_in_a_terminal(tmp_path: Path, columns: int) -> None:
     image = tmp_path / "image.bin"
-    image.write_bytes(os.urandom(100_000))
+    image.write_bytes(random.randbytes(100_000))
     port = "virtual://esp32s3?timing=real"
     write = ("--port", port, "--baud", "460800", "write-flash", "0x10000", str(image))
     with window(tmp_path, columns, *write) as session:

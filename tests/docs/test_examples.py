@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -58,7 +59,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "partitions.csv").write_text(PARTITIONS)
     table = esptool.PartitionTable.from_csv(PARTITIONS)
     (folder / "partitions.bin").write_bytes(table.to_bytes())
-    (folder / "key.bin").write_bytes(os.urandom(32))
+    (folder / "key.bin").write_bytes(random.randbytes(32))
     return folder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -275,7 +275,7 @@ def test_files_that_the_caller_holds_open_are_written_in_place(
     out = tmp_path / "out"
     out.write_bytes(b"x" * 50_000)
     with open(key_folder / "ecdsa256.pem", "rb") as key, open(out, "rb") as held:
-        data = io.BytesIO(os.urandom(100))
+        data = io.BytesIO(random.randbytes(100))
         espsecure.sign_data("2", [key], str(out), False, False, None, None, None, data)
         key.seek(0)
         espsecure.verify_signature("2", False, None, key, held)

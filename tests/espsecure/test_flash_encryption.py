@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-import os
+import random
 import subprocess
 import sys
 import tracemalloc
@@ -93,7 +93,7 @@ def test_xts_gives_the_vectors_of_ieee_1619_in_the_byte_order_of_the_chip(name: 
 def test_xts_is_the_library_s_xts_unit_by_unit() -> None:
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-    key, data, address = os.urandom(64), os.urandom(300 * 128), 0x7F_FF80
+    key, data, address = random.randbytes(64), random.randbytes(300 * 128), 0x7F_FF80
     expected = b""
     for offset in range(0, len(data), 128):
         tweak = (address + offset).to_bytes(16, "little")
@@ -142,7 +142,7 @@ def test_both_programs_give_the_same_bytes(
 def test_data_encrypts_the_same_in_one_piece_and_in_two(
     blocks: int, start: int, cut: int, aes_xts: bool, conf: int
 ) -> None:
-    key, data, address = bytes(range(32)), os.urandom(blocks * 16), start * 16
+    key, data, address = bytes(range(32)), random.randbytes(blocks * 16), start * 16
     cut = min(cut, blocks) * 16
     whole = encrypted(key, data, address, conf=conf, aes_xts=aes_xts)
     parts = [
@@ -156,7 +156,7 @@ def test_data_encrypts_the_same_in_one_piece_and_in_two(
 
 @pytest.mark.parametrize("length", [1, 15, 17, 33, 4095, (1 << 20) + 5])
 def test_esp32_data_that_ends_within_a_block_is_padded(length: int) -> None:
-    key, data = os.urandom(32), os.urandom(length)
+    key, data = random.randbytes(32), random.randbytes(length)
     result = encrypted(key, data, 0x20000, aes_xts=False)
     assert len(result) == (length + 15) // 16 * 16
     assert decrypted(key, result, 0x20000, aes_xts=False)[:length] == data
@@ -249,7 +249,7 @@ def test_a_long_stream_takes_little_memory(aes_xts: bool, tmp_path: Path) -> Non
 def test_data_goes_through_pipes_and_text_stays_out_of_it(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_bytes(bytes(32))
-    data = os.urandom(5000 // 16 * 16)
+    data = random.randbytes(5000 // 16 * 16)
     line = [sys.executable, "-m", "espsecure", "encrypt-flash-data", "-x", "-k", key]
     done = subprocess.run(
         [*line, "-a", "0x1000", "-o", "-", "-"],

@@ -7,6 +7,7 @@ In CI the module must be there; elsewhere these tests are skipped without it.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -117,7 +118,7 @@ def _make_keys(session: Any) -> None:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     path = tmp_path / "data.bin"
-    path.write_bytes(os.urandom(5000))
+    path.write_bytes(random.randbytes(5000))
     return path
 
 

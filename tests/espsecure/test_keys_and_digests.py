@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import stat
 import struct
 from collections.abc import Callable
@@ -101,7 +102,7 @@ def odd_keys(key_folder: Path, tmp_path: Path, openssl: Callable[..., object]) -
         target = folder / f"locked-{scheme}"
         openssl("pkey", "-in", source, "-aes128", "-passout", "pass:secret", "-out", target)
     (folder / "public").write_bytes((key_folder / "ecdsa256.pub").read_bytes())
-    (folder / "noise").write_bytes(os.urandom(100))
+    (folder / "noise").write_bytes(random.randbytes(100))
     (folder / "empty").write_bytes(b"")
     pem = (key_folder / "ecdsa256.pem").read_text()
     (folder / "cut").write_text(pem[:120] + "\n-----END EC PRIVATE KEY-----\n")

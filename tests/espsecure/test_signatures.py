@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
+import random
 import shlex
 import stat
 import struct
@@ -46,7 +46,7 @@ FORGED = {
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     path = tmp_path / "data.bin"
-    path.write_bytes(os.urandom(5000))
+    path.write_bytes(random.randbytes(5000))
     return path
 
 
@@ -163,7 +163,7 @@ def test_signatures_that_openssl_made_are_taken_in(
     openssl: OpenSsl,
 ) -> None:  # fmt: skip
     data, signature, out = tmp_path / "data", tmp_path / "signature", tmp_path / "out"
-    data.write_bytes(os.urandom(SECTOR))
+    data.write_bytes(random.randbytes(SECTOR))
     hashed = "sha384" if scheme == "ecdsa384" else "sha256"
     pss = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"]
     options = pss if scheme == "rsa3072" else []
@@ -191,7 +191,7 @@ def test_every_flipped_byte_of_image_and_block_is_found(
     key = keys.load_private((key_folder / f"{scheme}.pem").read_bytes())
     out = io.BytesIO()
     signatures_v2.sign(
-        io.BytesIO(os.urandom(300)), [signers.KeySigner(key)], out, skip_padding=True
+        io.BytesIO(random.randbytes(300)), [signers.KeySigner(key)], out, skip_padding=True
     )
     good = out.getvalue()
     public = key.public_key()
@@ -248,7 +248,7 @@ def test_data_is_padded_to_whole_sectors(
     length: int, ok: Run, key_folder: Path, tmp_path: Path
 ) -> None:
     data, key = tmp_path / "data", key_folder / "ecdsa256.pem"
-    data.write_bytes(os.urandom(length))
+    data.write_bytes(random.randbytes(length))
     content = data.read_bytes()
     result = ok("sign-data", "-v", "2", "-k", key, "--skip-padding", "-o", tmp_path / "s", data)
     assert (tmp_path / "s").read_bytes()[:-SECTOR] == content
@@ -294,7 +294,7 @@ def test_several_files_are_signed_at_once(
     folder.mkdir()
     files = [tmp_path / name for name in ("a", "b", "c")]
     for file in files:
-        file.write_bytes(os.urandom(100))
+        file.write_bytes(random.randbytes(100))
     ok("sign-data", "-v", "2", *files, "-k", key, "-o", folder)
     for file in files:
         assert file.stat().st_size == 100
@@ -371,7 +371,7 @@ def test_every_flipped_byte_of_a_version_1_file_is_found(
 
     private = keys.load_private_v1((key_folder / "ecdsa256.pem").read_bytes())
     out = io.BytesIO()
-    signatures_v1.sign(io.BytesIO(os.urandom(200)), signers.KeySigner(private), out)
+    signatures_v1.sign(io.BytesIO(random.randbytes(200)), signers.KeySigner(private), out)
     good = out.getvalue()
     public = private.public_key()
     assert signatures_v1.verify(io.BytesIO(good), public).length == 200

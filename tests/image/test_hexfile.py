@@ -115,11 +115,16 @@ def test_one_wrong_digit_among_thousands_of_records_is_found(where: int) -> None
 
 
 def test_a_file_of_nothing_but_gaps_is_read_in_linear_time() -> None:
-    regions = [Region(i * 0x20, b"x" * 16) for i in range(20_000)]
-    text = text_of(regions)
-    started = time.process_time()
-    assert read_hex(text) == regions
-    assert time.process_time() - started < 3
+    def took(count: int) -> float:
+        regions = [Region(i * 0x20, b"x" * 16) for i in range(count)]
+        text = text_of(regions)
+        started = time.process_time()
+        assert read_hex(text) == regions
+        return time.process_time() - started
+
+    # Ten times as many would take a hundred times as long. The best of some, as a machine that has
+    # other work gives now more and now less in a second.
+    assert min(took(5000) for _ in range(2)) < 40 * min(took(500) for _ in range(3))
 
 
 @pytest.mark.parametrize(

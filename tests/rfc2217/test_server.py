@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
@@ -47,7 +48,7 @@ def url(port: int) -> str:
 
 
 def test_our_client_writes_and_reads_flash_through_it(bridge: Bridge, tmp_path: Path) -> None:
-    data = os.urandom(6000)
+    data = random.randbytes(6000)
     image = tmp_path / "in.bin"
     image.write_bytes(data)
     back = tmp_path / "out.bin"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
+import random
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.support import oracle
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(240)]
 
 Tool = Callable[..., str]
-DATA = os.urandom(5000) + bytes(9000) + b"\xff" * 4096 + b"firmware" * 1500
+DATA = random.Random(1).randbytes(5000) + bytes(9000) + b"\xff" * 4096 + b"firmware" * 1500
 
 
 @pytest.fixture(scope="module")

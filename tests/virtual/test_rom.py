@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import random
 import struct
 import zlib
 
@@ -84,7 +84,7 @@ def test_flash_is_erased_by_begin_and_written_by_blocks(chip: str) -> None:
     c = client(chip)
     c.prepare_flash()
     c.board.nor.program(0, bytes(0x30000))
-    data = os.urandom(3 * 0x400)
+    data = random.randbytes(3 * 0x400)
     extra = (0,) if c.board.silicon.loader.encrypted_begin else ()
     assert c.ask(0x02, len(data), 3, 0x400, 0x10000, *extra)[1][0] == 0
     for number in range(3):

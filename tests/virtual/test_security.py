@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import time
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def test_a_read_protected_key_reads_as_zero_and_a_locked_block_keeps_its_bits(ch
 
 @pytest.mark.parametrize("size", [32, 64])
 def test_flash_encryption_takes_a_key_that_was_never_burned(size: int) -> None:
-    key, tweak, data = os.urandom(size), os.urandom(16), os.urandom(128)
+    key, tweak, data = random.randbytes(size), random.randbytes(16), random.randbytes(128)
     known = Cipher(algorithms.AES(key), modes.XTS(tweak)).encryptor().update(data)
     assert xts_by_blocks(key, tweak, data) == known
     board = Client("virtual://esp32c3?boot=download&efuse=purpose0:4,crypt_count:1").board
@@ -129,7 +129,7 @@ def test_connecting_over_usb_jtag_quiets_both_watchdogs(chip: str) -> None:
 def test_esp32_encrypts_as_the_public_tool_does(tmp_path: Path) -> None:
     from esptool.virtual.crypt import encrypt
 
-    key, plain = os.urandom(32), os.urandom(512)
+    key, plain = random.randbytes(32), random.randbytes(512)
     (tmp_path / "key").write_bytes(key)
     (tmp_path / "plain").write_bytes(plain)
     for config in (0xF, 0x3, 0x8):

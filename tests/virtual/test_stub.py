@@ -7,7 +7,6 @@ Both kinds go through the same table, so a difference between them fails here.
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import struct
 import zlib
@@ -92,7 +91,7 @@ def test_registers_with_masks(stub: StubClient) -> None:
 
 
 def test_plain_and_deflated_writes_and_md5(stub: StubClient) -> None:
-    data = os.urandom(5000) + bytes(3000) + b"\xff" * 4000
+    data = random.randbytes(5000) + bytes(3000) + b"\xff" * 4000
     stub.board.nor.program(0, bytes(0x20000))
     assert stub.plain(0x02, len(data), 1, 0x4000, 0x1000, 0).status == 0
     assert stub.data(0x03, data).status == 0
@@ -118,7 +117,7 @@ def test_erases_by_region_and_whole(stub: StubClient) -> None:
 def test_reading_sends_frames_as_they_are_acknowledged_and_then_their_md5(
     stub: StubClient,
 ) -> None:
-    data = os.urandom(0x2800)
+    data = random.randbytes(0x2800)
     stub.board.nor.program(0x3000, data)
     got, total = b"", 0
     for body in stub.send(0xD2, struct.pack("<4I", 0x3000, len(data), 0x1000, 1))[1:]:
@@ -180,7 +179,7 @@ def test_every_error_has_its_code(stub: StubClient, case: str, status: int) -> N
         stream = {
             "bad stream": b"\x78\xda" + b"\xff" * 60,
             "too early an end": zlib.compress(b"short"),
-            "too much": zlib.compress(os.urandom(0x1800)),
+            "too much": zlib.compress(random.randbytes(0x1800)),
         }[case]
         stub.data(0x11, stream)
         answer = stub.plain(0x12, 1)
@@ -229,7 +228,7 @@ def test_a_batch_is_done_once_by_its_number(stub: StubClient) -> None:
 
 def test_blocks_are_written_once_in_order_however_often_they_come(stub: StubClient) -> None:
     block = struct.unpack_from("<I", stub.plain(0xE0).fields, 4)[0]
-    data = os.urandom(block * 3 - 100)
+    data = random.randbytes(block * 3 - 100)
     stub.board.nor.program(0x10000, bytes(0x10000))
     blocks = [data[at : at + block] for at in range(0, len(data), block)]
     begin = (77, 0x10000, len(data), len(data), block, ERASE_FIRST)
@@ -271,7 +270,7 @@ def crc_and_sum(unit: bytes) -> bytes:
 
 
 def test_hashes_and_blank_map(stub: StubClient) -> None:
-    data = os.urandom(0x3000)
+    data = random.randbytes(0x3000)
     stub.board.nor.program(0x1000, data)
     flash = b"\xff" * 0x1000 + data + b"\xff" * 0x1000
     crcs = stub.sealed(0xE6, 0, 0x5000, 0x1000, 0)

@@ -15,6 +15,8 @@ from esptool.config import load_config_file as load_config_file
 from esptool.config import load_settings
 from esptool.device import Link, Session
 from esptool.device import connect as _connect
+from esptool.device.connect import DEBUGGERS
+from esptool.device.mailbox import MailboxPort
 from esptool.device.stub_loader import stub_name
 from esptool.errors import FatalError as FatalError
 from esptool.errors import UnsupportedCommandError as UnsupportedCommandError
@@ -30,6 +32,7 @@ from esptool.faces.stub import StubMixin as StubMixin
 from esptool.faces.stub import run_foreign_stub, with_stub
 from esptool.render import to_log
 from esptool.transport import adapt, open_port
+from esptool.transport.gdb import GdbClient
 from esptool.util import NotImplementedInROMError as NotImplementedInROMError
 from esptool.util import NotSupportedError as NotSupportedError
 from esptool.util import borrowed
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
     from esptool.events import Listener
     from esptool.stubs import Stub
+    from esptool.transport.port import Port
     from esptool.transport.settings import Settings
 
 #: Constants of this module that are settings, too: a program that changes one means the setting.
@@ -95,8 +99,7 @@ class ESPLoader(FlashFace, NandFace, ChipFace, DebugFace):
         listener: Listener = to_log,
     ) -> None:
         self._trace_enabled = trace_enabled
-        opened = open_port(port, baud) if isinstance(port, str) else adapt(port)
-        link = Link(opened, print_trace if trace_enabled else None)
+        link = Link(_opened(port, baud), print_trace if trace_enabled else None)
         spec = self.SPEC or chips.get("esp32")
         self._take(Session(spec, link, settings_in_force(), listener))
 
@@ -135,8 +138,13 @@ class ESPLoader(FlashFace, NandFace, ChipFace, DebugFace):
             FatalError: no answer, or from another chip.
         """
         old = self.session
+        port: Port | str = old.link.port
+        if isinstance(port, MailboxPort):
+            # A debugger is connected to anew: it resets the chip, and brings the stub along.
+            old.close()
+            port = port.url
         session = _connect(
-            old.link.port,
+            port,
             chip=self.SPEC,
             baud=old.link.baud,
             before=mode.replace("_", "-"),
@@ -187,6 +195,15 @@ class ESPLoader(FlashFace, NandFace, ChipFace, DebugFace):
         if baud is not None and self.IS_STUB:
             self.session.settle_rate(baud)
         return with_stub(self) if self.IS_STUB else self
+
+
+def _opened(port: str | Serial, baud: int) -> Port:
+    """The port; one of a debugger stays closed until `connect`, which needs to know how."""
+    if not isinstance(port, str):
+        return adapt(port)
+    if port.startswith(DEBUGGERS):
+        return MailboxPort(port, GdbClient("", 0), 0)
+    return open_port(port, baud)
 
 
 #: Names that programs import from here as well.

@@ -145,7 +145,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"power"},
         {"debugger", "session"},
         {"recover", "wire"},
-        {"connect", "nand", "secure_debug"},
+        {"connect", "console", "nand", "secure_debug"},
         {""},
     ],
     "esptool.transport": [

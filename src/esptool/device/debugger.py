@@ -132,6 +132,7 @@ class Debugger:
         host, port = self._endpoint(url, chip, trace)
         self.client = GdbClient(host, port, trace)
         self.port = MailboxPort(url, self.client, 0)
+        self.port.let_go = self.close
         self.link = Link(self.port, trace)
         try:
             self.client.open()
@@ -191,13 +192,27 @@ class Debugger:
         return found or expected  # type: ignore[return-value]
 
     def _pc_register(self) -> int:
+        with contextlib.suppress(NoAnswerError, IndexError):
+            return self.register_numbers(("pc",))[0]
+        return PC_REGISTER[self.spec.arch]
+
+    def register_numbers(self, names: Sequence[str]) -> tuple[int, ...]:
+        """Numbers of these registers, as the server describes them.
+
+        Raises:
+            IndexError: it does not describe one of them.
+        """
         from esptool.protocol.gdb import parse_registers
 
-        with contextlib.suppress(NoAnswerError):
-            for register in parse_registers(self.client.description()):
-                if register.name == "pc":
-                    return register.number
-        return PC_REGISTER[self.spec.arch]
+        known = {r.name: r.number for r in parse_registers(self.client.description())}
+        if not known.keys() >= set(names):
+            raise IndexError(f"no registers {', '.join(names)}")
+        return tuple(known[name] for name in names)
+
+    def on_server_text(self, told: Callable[[bytes], None]) -> None:
+        """Hand on what a program says through a server of our own."""
+        if self._server is not None:
+            self._server.on_text = told
 
     def _requester(self) -> _ByMemory:
         return _ByMemory(self.spec, self.link, self._settings, self._listener, self.client)
@@ -300,7 +315,7 @@ class Debugger:
     def _reset_and_halt(self, requests: Requester) -> None:
         if self._at_reset():
             return
-        if not self._command(RESET_AND_HALT):
+        if not self.command(RESET_AND_HALT):
             requests.note(
                 "The debugger does not know how to reset its target: it is taken as it stands.",
                 Level.WARNING,
@@ -325,7 +340,7 @@ class Debugger:
             if turn >= ROM_TURNS // 3 and self._at_reset():
                 return
 
-    def _command(self, choice: Sequence[str]) -> bool:
+    def command(self, choice: Sequence[str]) -> bool:
         """One of these commands was understood."""
         for text in choice:
             said = self.client.command(text)
@@ -393,12 +408,16 @@ class Debugger:
 
     def reset(self, note: Callable[[str], None]) -> bool:
         """Let the chip start anew; False where the debugger cannot. That is the last word to it."""
+        if not self.client.is_open:
+            note("The debugger is gone: the chip is left as it is.")
+            self._leave(detach=False)
+            return False
         self._halt()
         if self._kept is not None:
             return self.go_on(note)
         self.port.halted()
         note("Hard resetting through the debugger...")
-        done = self._command(RESET_AND_RUN)
+        done = self.command(RESET_AND_RUN)
         recipe = self.spec.reset.watchdog
         if not done and recipe is not None:
             self._requester().run_steps(recipe.steps)

@@ -8,14 +8,16 @@ target runs until it stops by itself, and what it has left there is what was rec
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from esptool.errors import NotSupportedError, PortError, ProtocolError
+from esptool.errors import PortError, ProtocolError
 from esptool.protocol import packets
 from esptool.transport.gdb import GdbClient, TargetError
 from esptool.transport.port import NoLinesError, PortClosedError, PortInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from serial import Serial
 
     from esptool.events import Message
@@ -29,6 +31,28 @@ PATIENCE = 10.0
 MOST_WAITING = 1 << 22
 
 
+class Handle:
+    """What programs hold in place of a serial port: it has a name, and can be closed."""
+
+    def __init__(self, port: MailboxPort) -> None:
+        self._port = port
+        self.port = self.name = self.portstr = port.url
+
+    @property
+    def baudrate(self) -> int:
+        """Of no meaning here."""
+        return self._port.baud
+
+    @property
+    def is_open(self) -> bool:
+        """The debugger is connected."""
+        return self._port.is_open
+
+    def close(self) -> None:
+        """Leave the debugger for good."""
+        self._port.let_go()
+
+
 class MailboxPort:
     """A `Port` over a debugger.
 
@@ -37,6 +61,7 @@ class MailboxPort:
         stub: what runs in the target; None before it does.
         thread: the one that runs, where others are to stand; None lets all of them run.
         stops: how often the target has stopped, for measurements.
+        let_go: ends all that belongs to the debugger.
         baud: of no meaning here; kept, as with any port.
     """
 
@@ -46,6 +71,7 @@ class MailboxPort:
         self.pc_register = pc_register
         self.stub: MailboxStub | None = None
         self.thread: str | None = None
+        self.let_go: Callable[[], None] = self.close
         self.stops = 0
         self.baud = 115200
         self._received = bytearray()
@@ -90,8 +116,8 @@ class MailboxPort:
 
     @property
     def serial(self) -> Serial:
-        """There is none."""
-        raise NotSupportedError(f"{self._url} is no serial port.")
+        """There is none, but something that programs can close."""
+        return cast("Serial", Handle(self))
 
     @property
     def url(self) -> str:

@@ -39,8 +39,10 @@ class Link:
         *,
         on_lost: Callable[[str], None] = lambda _why: None,
         on_back: Callable[[str], None] = lambda _name: None,
+        restart: Callable[[], None] | None = None,
     ) -> None:
         self._port = port
+        self._restart = restart
         self._place = usb_device(port.url)
         self._lock = threading.Lock()
         self._here = True
@@ -130,6 +132,10 @@ class Link:
         Raises:
             PortError: the port has no reset lines, or is away.
         """
+        if self._restart is not None and self._here:
+            with self._lock:
+                self._restart()
+            return
         usb = self._port.usb
         native = usb is not None and usb.vid == ESPRESSIF_VID
         flow = flow_control_bridge(self._port)

@@ -124,6 +124,11 @@ class GdbLink:
                 f"What listens at {self.host}:{self.port} does not answer as a GDB server.",
                 remedy="Name its port for GDB; OpenOCD's for telnet and Tcl are others.",
             ) from e
+        except PortError as e:
+            raise PortError(
+                f"{self._who} has ended the connection at once.",
+                remedy="Most servers serve one debugger at a time: end the other one.",
+            ) from e
         if (
             self.features.get("QStartNoAckMode") == "+"
             and self.request(b"QStartNoAckMode") == b"OK"

@@ -24,6 +24,8 @@ SCHEME = "jtag://"
 READY_S = 20.0
 _END_S = 3.0
 _READY = re.compile(r"Listening on port (\d+) for gdb connections")
+#: OpenOCD's own lines begin so, all others are of the program behind it.
+_OWN_LINE = re.compile(r"(Error|Warn|Info|Debug|User)\s*:")
 INSTALL = 'Install it: pip install "esptool[jtag]".'
 #: What OpenOCD says, and what helps. The first that fits counts.
 _ADVICE: tuple[tuple[str, str, str], ...] = (
@@ -134,6 +136,7 @@ class OpenOcd:
     Attributes:
         host, port: where it serves GDB.
         log: what it has said, line by line.
+        on_text: told of the lines that are a program's, and none of its own.
     """
 
     def __init__(
@@ -141,6 +144,7 @@ class OpenOcd:
     ) -> None:
         self.host, self.port = "127.0.0.1", 0
         self.log: list[str] = []
+        self.on_text: Callable[[bytes], None] = lambda _text: None
         self._trace = trace
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         try:
@@ -174,6 +178,8 @@ class OpenOcd:
             if self._trace is not None:
                 self._trace(f"TRACE OpenOCD {text}")
             self._lines.put(text)
+            if self.port and not _OWN_LINE.match(text):
+                self.on_text(text.encode() + b"\r\n")
         self._lines.put(None)
 
     def _await_ready(self, timeout_s: float) -> None:

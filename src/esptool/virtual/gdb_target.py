@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SIGINT, SIGILL, SIGTRAP, SIGSEGV = 2, 4, 5, 11
 #: Where processors start (RISC-V: start of the ROM; Xtensa ISA, reset vector).
 _VECTOR = {Arch.RISCV: 0x40000000, Arch.XTENSA: 0x40000400, Arch.LX106: 0x40000080}
+_EBREAK, _C_EBREAK = b"\x73\0\x10\0", b"\x02\x90"
 _STORED_AT = range(0x20000000, 0x80000000)
 #: Instructions between two looks at the debugger.
 _AT_ONCE = 2_000_000
@@ -115,6 +116,8 @@ class Target:
 
     def _halted(self, crashed: CrashError | None) -> Halt | None:
         if crashed is not None:
+            if self._calls_debugger():
+                return Halt(SIGTRAP)
             return Halt(SIGILL if "llegal" in crashed.name else SIGSEGV)
         hit: int | None = self._program.do(lambda cpu: cpu.hit)
         if hit is not None:
@@ -124,6 +127,14 @@ class Target:
         if self._program.do(lambda cpu: cpu.at_breakpoint()):
             return Halt(SIGTRAP, "hwbreak:;")
         return None
+
+    def _calls_debugger(self) -> bool:
+        """It stands at a break instruction of its own."""
+        code = self.read(self.get(self.pc_number), 4) or b""
+        if self.board.silicon.arch is Arch.RISCV:
+            return code == _EBREAK or code[:2] == _C_EBREAK
+        # BREAK s, t is 0x004000 with s at bit 8 and t at bit 4 (Xtensa ISA).
+        return int.from_bytes(code[:3], "little") & 0xFFF00F == 0x004000
 
     # --- breakpoints -----------------------------------------------------------------------------
 

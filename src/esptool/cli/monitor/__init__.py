@@ -16,6 +16,7 @@ from esptool.cli.monitor.settings import MONITOR_BAUD
 from esptool.cli.monitor.settings import Settings as Settings
 from esptool.cli.params import FiniteRange, OutputFile, ReadableFile
 from esptool.cli.state import Globals
+from esptool.device.connect import DEBUGGERS
 from esptool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ _STEPS = {"--send": "send", "--expect": "expect"}
 
 
 def run_monitor(
-    port: Port, settings: Settings, *, flash_again: Callable[[], None] | None = None
+    port: Port,
+    settings: Settings,
+    *,
+    flash_again: Callable[[], None] | None = None,
+    restart: Callable[[], None] | None = None,
 ) -> None:
     """Show what the chip says and send what is typed, until the user, the script or time ends it.
 
@@ -37,13 +42,14 @@ def run_monitor(
         port: open, at whatever rate.
         settings: see `Settings`.
         flash_again: writes the flash over a port that it opens itself; for Ctrl-T Ctrl-F.
+        restart: resets the chip, where that is not done by the port's lines.
 
     Raises:
         FatalError: something that was expected did not come, or the program failed meanwhile.
     """
     from esptool.cli.monitor import run
 
-    run.run_monitor(port, settings, flash_again=flash_again)
+    run.run_monitor(port, settings, flash_again=flash_again, restart=restart)
 
 
 def check(settings: Settings) -> None:
@@ -195,14 +201,15 @@ def _run(ctx: click.Context, /, port: str | None, **values: Any) -> None:
         keys=not values["no_keys"],
     )
     check(settings)
-    opened = _opened(state, port, baud)
+    opened, restart = _opened(state, port, baud)
     if (run := machine.active()) is not None:
         # There may be no end to wait for: a record a line, with --json as with --events.
         run.events = True
-    run_monitor(opened, settings)
+    run_monitor(opened, settings, restart=restart)
 
 
-def _opened(state: Globals, name: str | None, baud: int) -> Port:
+def _opened(state: Globals, name: str | None, baud: int) -> tuple[Port, Callable[[], None] | None]:
+    """The port, and what resets the chip where its lines do not."""
     from esptool.transport import discovery
     from esptool.transport.ports import open_port
 
@@ -226,7 +233,15 @@ def _opened(state: Globals, name: str | None, baud: int) -> Port:
                 f"There are several ports: {names}.", remedy="Name one: esptool monitor PORT."
             )
         name = likely[0].device
-    return open_port(name, baud, attempts=state.open_port_attempts, keep_all=True)
+    if name.startswith(DEBUGGERS):
+        from esptool import chips
+        from esptool.device.console import open_console
+        from esptool.faces.base import print_trace
+
+        chip = None if options["chip"] == "auto" else chips.get(options["chip"])
+        console = open_console(name, chip, print_trace if options["trace"] else None)
+        return console, console.restart
+    return open_port(name, baud, attempts=state.open_port_attempts, keep_all=True), None
 
 
 command = _Ordered(

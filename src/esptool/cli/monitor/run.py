@@ -58,7 +58,11 @@ def check(settings: Settings) -> tuple[Builds, list[Program], list[Step], Filter
 
 
 def run_monitor(
-    port: Port, settings: Settings, *, flash_again: Callable[[], None] | None = None
+    port: Port,
+    settings: Settings,
+    *,
+    flash_again: Callable[[], None] | None = None,
+    restart: Callable[[], None] | None = None,
 ) -> None:
     """Show what the chip says and send what is typed, until the user, the script or time ends it.
 
@@ -68,13 +72,14 @@ def run_monitor(
         port: open, at whatever rate.
         settings: see `Settings`.
         flash_again: writes the flash and leaves the port closed or open; for Ctrl-T Ctrl-F.
+        restart: resets the chip, where that is not done by the port's lines.
 
     Raises:
         FatalError: something that was expected did not come, or the program failed meanwhile.
     """
     builds, roms, steps, shown = check(settings)
     screen = Screen(timestamps=settings.timestamps, log=settings.log)
-    monitor = _Monitor(port, settings, screen, flash_again)
+    monitor = _Monitor(port, settings, screen, flash_again, restart)
     monitor.prepare(Decoder(builds, roms), steps, shown)
     try:
         monitor.run()
@@ -90,11 +95,12 @@ class _Monitor:
         settings: Settings,
         screen: Screen,
         flash_again: Callable[[], None] | None,
+        restart: Callable[[], None] | None,
     ) -> None:
         self._settings, self._screen, self._again = settings, screen, flash_again
         if port.baud != settings.baud:
             port.baud = settings.baud
-        self.link = Link(port, on_lost=self._lost, on_back=self._back)
+        self.link = Link(port, on_lost=self._lost, on_back=self._back, restart=restart)
         self._outcome = _Outcome()
 
     def prepare(self, decoder: Decoder, steps: list[Step], shown: Filter) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
-import zlib
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from tests.builds import shapes
 from tests.builds.shapes import OTA, OTADATA_BLANK, TABLE, app, app_elf, boot, idf, put, table
 from tests.builds.support import DEVELOPMENT, RELEASE, Desk
 from tests.image.elfmaker import XTENSA, Elf, Part, pattern
+from tests.support.signed import key_burned, signed
 
 Capture = pytest.CaptureFixture[str]
 
@@ -279,6 +279,9 @@ def test_an_offset_as_target_needs_no_table(tmp_path: Path, capsys: Capture) -> 
     desk.load({0: boot()})
     desk("flash", str(tmp_path / "new.bin"), "--target", "0x20000")
     assert desk.flash(0x20000, 64) == app()[:64]
+    text = desk.refused("flash", str(tmp_path / "new.bin"), "--target", "0x21000")
+    assert "cannot begin at 0x21000" in text
+    assert "a multiple of 0x10000" in text
 
 
 def test_an_offset_within_a_partition_is_warned_of_and_called_nothing_else(
@@ -473,22 +476,55 @@ def test_in_secure_download_mode_a_whole_build_is_written_and_an_application_nee
 
 def test_with_secure_boot_what_is_not_signed_is_refused(tmp_path: Path, capsys: Capture) -> None:
     shape = idf(tmp_path, csv=OTA, bootloader=False, extra={"after": "no_reset"})
-    desk = Desk(capsys, "esp32c3", efuse="secure_boot:1")
+    image = (tmp_path / "demo.bin").read_bytes()
+    desk = Desk(capsys, "esp32c3", efuse=key_burned(signed(image)))
     desk.load({0: boot()})
     text = desk.refused("flash", shape.path)
     assert "'demo.bin' is not signed" in text
-    image = (tmp_path / "demo.bin").read_bytes()
-    signature = bytearray(1216)
-    signature[:2] = b"\xe7\x02"
-    struct.pack_into("<I", signature, 1196, zlib.crc32(signature[:1196]))
-    padded = image.ljust(-(-len(image) // 0x1000) * 0x1000, b"\xff")
-    (tmp_path / "demo.bin").write_bytes(padded + signature)
+    (tmp_path / "demo.bin").write_bytes(signed(image))
     out = desk("flash", shape.path)
     assert desk.flash(0, len(boot())) == boot()
     assert "leaves the boot loader out" in out
     # As the build says: the board starts when somebody resets it.
     assert "--after no-reset" in out
     assert "Hard resetting" not in out
+
+
+def damaged(image: bytes, at: int) -> bytes:
+    """One bit of it changed."""
+    wrong = bytearray(image)
+    wrong[at] ^= 1
+    return bytes(wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "efuses", "words"),
+    [
+        (lambda image: signed(image, key=2), "", "not signed by a key that the chip takes"),
+        (lambda image: damaged(signed(image), 900 - 0x1000), "", "its CRC32 is wrong"),
+        (lambda image: signed(image, of=b"another"), "", "it was changed after it was signed"),
+        (signed, ",0x60008834:0x200000", "the eFuses hold no digest of a key"),
+    ],
+)
+def test_with_secure_boot_what_the_chip_would_reject_is_refused_by_every_command(
+    change: Callable[[bytes], bytes],
+    efuses: str,
+    words: str,
+    tmp_path: Path,
+    capsys: Capture,
+) -> None:
+    shape = idf(tmp_path, csv=OTA, bootloader=False)
+    image, loader = (tmp_path / "demo.bin").read_bytes(), tmp_path / "loader.bin"
+    desk = Desk(capsys, "esp32c3", efuse=key_burned(signed(image)) + efuses)
+    desk.load({**kept(), 0xF000: OTADATA_BLANK})
+    (tmp_path / "demo.bin").write_bytes(change(image))
+    assert words in desk.refused("flash", shape.path)
+    assert words in desk.refused("ota", "write", str(tmp_path / "demo.bin"))
+    loader.write_bytes(change(boot()))
+    assert words in desk.refused("write-flash", "0", str(loader))
+    assert words in desk("write-flash", "0x10000", str(tmp_path / "demo.bin"))
+    desk("flash", shape.path, "--force")
+    assert desk.flash(0x10000, 64) == image[:64]
 
 
 def test_a_build_without_boot_loader_on_a_blank_board_is_written_with_a_warning(

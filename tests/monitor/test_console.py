@@ -216,3 +216,13 @@ def test_keys_are_those_of_the_monitor_of_esp_idf() -> None:
         Wish.UNKNOWN,
     ]
     assert list(keys.take("\x1d")) == [Wish.EXIT]
+
+
+@pytest.mark.parametrize("text", [r"a\qb", "end\\", r"\x4", r"\xzz", "\\é"])
+def test_an_escape_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no escape that can be sent"):
+        sent(text, "\r")
+
+
+def test_escapes_are_bytes() -> None:
+    assert sent(r"é\xff\\n\0", "\n").data == b"\xc3\xa9\xff\\n\0\n"

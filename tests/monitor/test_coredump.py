@@ -98,6 +98,25 @@ def test_damage_anywhere_is_found(version: tuple[int, int], crash: Crash, app: P
             coredump.load(data[:size])
 
 
+@pytest.mark.parametrize("left", [1, 2, 9, 17, -30])
+def test_a_log_that_is_cut_is_told_as_a_log(
+    left: int, crash: Crash, app: Path, tmp_path: Path
+) -> None:
+    text = "boot\r\n" + as_console(made((1, 2), crash, app))
+    lines = text.split("\r\n")
+    cut = text[:left] if left < 0 else "\r\n".join(lines[: 1 + left])
+    cut = cut[:-40] if left < 0 else cut
+    (tmp_path / "log.txt").write_text(cut)
+    with pytest.raises(FatalError, match="log") as caught:
+        esptool.main(["coredump", "info", str(tmp_path / "log.txt")])
+    assert "CORE DUMP END" in str(caught.value)
+    assert "partition" not in str(caught.value)
+    if len(lines) > 10:
+        del lines[5]
+        with pytest.raises(coredump.CoreDumpError, match="log"):
+            coredump.load("\r\n".join(lines).encode())
+
+
 @pytest.mark.parametrize("data", [b"\xff" * 4096, bytes(4096), b"", b"just text"])
 def test_what_is_none_is_said_to_be_none(data: bytes) -> None:
     with pytest.raises(coredump.CoreDumpError, match=r"no core dump"):

@@ -13,6 +13,7 @@ from esptool.records import dataclass, replace
 from esptool.storage.otadata import SIZE as OTADATA_SIZE
 from esptool.storage.otadata import OtaData, slot_count
 from esptool.storage.partition import APP, PARTITION_TABLE, PRIMARY, TABLE_SIZE, Partition
+from esptool.storage.partition_csv import ALIGNMENT
 from esptool.storage.partitions import DEFAULT_OFFSET, LENGTH, PartitionTable, find_table
 
 #: The remedy where the place of an application is not known.
@@ -107,7 +108,8 @@ def placed(build: Build, chip: ChipSpec, table: Table | None, target: str | None
         target: where the application goes in place of where the build has it.
 
     Raises:
-        UsageError: it cannot be told where an image belongs, or the target is none.
+        UsageError: it cannot be told where an image belongs, or the target is none, or no place
+            for an application.
     """
     parts = [_placed(part, chip, table) for part in build.parts if part.role is not Role.APP]
     app = build.part(Role.APP)
@@ -116,7 +118,15 @@ def placed(build: Build, chip: ChipSpec, table: Table | None, target: str | None
             raise UsageError(
                 f"'{build.source}' has no application by itself that could go to '{target}'."
             )
-        offset, _ = target_of(target, None if table is None else table.table)
+        offset, slot = target_of(target, None if table is None else table.table)
+        page = ALIGNMENT[APP]
+        if slot is None and chip.image.extended_header and offset % page:
+            raise UsageError(
+                f"An application cannot begin at {target}: the boot loader maps flash in pages of "
+                f"{page:#x} bytes.",
+                remedy=f"Choose a multiple of {page:#x}. Other data are written by 'write-flash'.",
+                operands={"address": offset},
+            )
         app = replace(app, offset=offset)
     if app is not None:
         parts.append(_placed(app, chip, table))

@@ -20,6 +20,11 @@ CLKDIV_MASK = 0xFFFFF
 RTC_CALI_MASK, RTC_CALI_SHIFT = 0x1FFFFFF, 7
 #: The links of `Facts.usb_mode` that are USB, as people know them.
 USB_NAMES = {"usb_serial_jtag": "USB-Serial/JTAG", "usb_otg": "USB-OTG"}
+#: The key of ESP32's second secure boot stands in eFuse block 2, so far behind the first register.
+_ESP32_BLOCK2 = 0x58
+#: The first key's block stands behind BLOCK1 (6 words), BLOCK2 and BLOCK3 (8 words each).
+_KEY0_AFTER_BLOCK1 = 4 * (6 + 8 + 8)
+_DIGEST = "SECURE_BOOT_DIGEST"
 #: Measured crystal frequency in MHz: above the limit it is rounded to the value.
 NOMINAL_CRYSTALS = ((45, 48), (33, 40), (0, 26))
 
@@ -265,6 +270,41 @@ class Facts:
         fields = self._s.spec.security.purpose_fields
         self.words([p.address for p in fields])
         return tuple(assemble([p], self._words) for p in fields)
+
+    @property
+    def secure_boot_digests(self) -> tuple[bytes, ...]:
+        """The SHA-256 of each public key that secure boot version 2 takes, without revoked ones.
+
+        ESP32-C2 has room for the first 16 bytes only. What is protected against reading, which
+        the boot ROM cannot read either, is all zero.
+
+        Sources: the chips' reference manuals, "eFuse Controller" and "Secure Boot".
+        """
+        spec = self._s.spec
+        efuse, match_by = spec.efuse, spec.security.key_check
+        if efuse is None:
+            return ()
+        if match_by is KeyCheck.ESP32_BLK1:
+            return (self._key_bytes(efuse.rd_reg_base + _ESP32_BLOCK2, 8),)
+        if match_by is KeyCheck.C2_KEY0:
+            key = spec.registers["EFUSE_BLOCK_KEY0_REG"]
+            return (self._key_bytes(key + 16, 4),)
+        if efuse.block1 is None:
+            return ()
+        first = efuse.block1 + _KEY0_AFTER_BLOCK1
+        names = [efuse.key_purposes.get(code, "") for code in self.key_purposes]
+        return tuple(
+            self._key_bytes(first + 32 * block, 8)
+            for block, name in enumerate(names)
+            if name.startswith(_DIGEST) and not self._revoked(int(name[len(_DIGEST) :]))
+        )
+
+    def _revoked(self, number: int) -> bool:
+        return self._flag(SecurityFlag[f"SECURE_BOOT_KEY_REVOKE{number}"])
+
+    def _key_bytes(self, address: int, count: int) -> bytes:
+        words = self.words([address + 4 * n for n in range(count)])
+        return b"".join(word.to_bytes(4, "little") for word in words)
 
     @property
     def key_manager_holds_key(self) -> bool:

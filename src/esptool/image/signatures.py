@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notices secure-boot signatures behind an image. Whether they hold is `espsecure`'s business."""
+"""Notices secure-boot signatures behind an image: of which key, and for which contents.
+
+Whether the number in it is one that the key gives is `espsecure`'s business.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 
@@ -15,7 +19,10 @@ _MAGIC = 0xE7
 _CRC_AT = 1196
 _V1_LEN = 68
 _CURVES = {1: "ECDSA P-192", 2: "ECDSA P-256", 3: "ECDSA P-384"}
+_HASHES = {0: "sha256", 1: "sha384"}
 _CURVE_AT = {0: 36, 1: 52}  # by hash: SHA-256, SHA-384
+_CURVE_KEY_LEN = {0: 65, 1: 97}  # number of the curve and the point, by hash
+_RSA_KEY = slice(36, 812)  # modulus, exponent, and what the chip needs to work with them
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +30,17 @@ class SignatureBlock:
     """A signature that stands in the file.
 
     `offset` is from the start of the image; `scheme` names the algorithm; `intact` tells whether
-    the block's own CRC is right (always true for version 1, which has none).
+    the block's own CRC is right (always true for version 1, which has none). `key_digest` is the
+    SHA-256 of the public key as eFuses hold it, empty for version 1; `signs_this` tells that the
+    hash that was signed is that of the image with its padding (always true for version 1).
     """
 
     version: int
     offset: int
     scheme: str
     intact: bool
+    key_digest: bytes = b""
+    signs_this: bool = True
 
 
 def find_signatures(data: bytes, image_end: int, *, v1: bool) -> tuple[SignatureBlock, ...]:
@@ -46,8 +57,25 @@ def find_signatures(data: bytes, image_end: int, *, v1: bool) -> tuple[Signature
             break
         (crc,) = struct.unpack_from("<I", block, _CRC_AT)
         intact = zlib.crc32(block[:_CRC_AT]) == crc
-        found.append(SignatureBlock(2, at, _scheme(block), intact))
+        key = hashlib.sha256(_key(block)).digest()
+        found.append(
+            SignatureBlock(2, at, _scheme(block), intact, key, _is_hash_of(block, data[:sector]))
+        )
     return tuple(found)
+
+
+def _key(block: bytes) -> bytes:
+    """The public key in a block."""
+    at = None if block[1] == 2 else _CURVE_AT.get(block[2])
+    return block[_RSA_KEY] if at is None else block[at : at + _CURVE_KEY_LEN[block[2]]]
+
+
+def _is_hash_of(block: bytes, data: bytes) -> bool:
+    name = "sha256" if block[1] == 2 else _HASHES.get(block[2])
+    if name is None:
+        return False
+    hashed = hashlib.new(name, data).digest()
+    return block[4 : 4 + len(hashed)] == hashed
 
 
 def _scheme(block: bytes) -> str:

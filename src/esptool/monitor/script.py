@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from esptool.errors import UsageError
 from esptool.records import dataclass
 
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)")
-_CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "e": "\x1b", "\\": "\\"}
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.|$)", re.DOTALL)
+_CONTROLS = {"n": b"\n", "r": b"\r", "t": b"\t", "0": b"\0", "e": b"\x1b", "\\": b"\\"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,32 @@ def expected(text: str) -> Expect:
 
 
 def sent(text: str, ending: str) -> Send:
-    r"""A step that sends a text and what Enter sends. `\n`, `\r`, `\t`, `\xNN` stand for bytes."""
+    r"""A step that sends a text and what Enter sends.
 
-    def control(found: re.Match[str]) -> str:
-        name = found[1]
-        if name[0] == "x" and len(name) == 3:
-            return chr(int(name[1:], 16))
-        return _CONTROLS.get(name, found[0])
+    `\n`, `\r`, `\t`, `\0`, `\e` and `\xNN` stand for bytes, `\\` for a backslash.
 
-    return Send((_ESCAPE.sub(control, text) + ending).encode("utf-8"))
+    Raises:
+        UsageError: another escape, or a backslash at the end.
+    """
+
+    data, done = b"", 0
+    for found in _ESCAPE.finditer(text):
+        data += text[done : found.start()].encode("utf-8") + _escaped(found, text)
+        done = found.end()
+    return Send(data + (text[done:] + ending).encode("utf-8"))
+
+
+def _escaped(found: re.Match[str], text: str) -> bytes:
+    name = found[1]
+    if len(name) == 3:
+        return bytes.fromhex(name[1:])
+    if name not in _CONTROLS:
+        raise UsageError(
+            f"'{found[0]}' in '{text}' is no escape that can be sent.",
+            remedy=r"There are \n, \r, \t, \0, \e, \xNN, and \\ for a backslash.",
+            operands={"text": text, "escape": found[0]},
+        )
+    return _CONTROLS[name]
 
 
 class Script:

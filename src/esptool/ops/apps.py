@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec
@@ -19,6 +19,7 @@ from esptool.image.header import (
     ExtendedHeader,
 )
 from esptool.image.info import ImageInfo, examine
+from esptool.image.signatures import SignatureBlock
 from esptool.records import dataclass
 
 #: Enough for the headers and the description of an application.
@@ -87,12 +88,14 @@ class Demands:
         revision: major * 100 + minor.
         secure_version: the lowest that the chip accepts.
         secure_boot: images must be signed.
+        boot_keys: by one of these keys, as `SecurityState` has them.
     """
 
     chip: ChipSpec | None = None
     revision: int | None = None
     secure_version: int | None = None
     secure_boot: bool = False
+    boot_keys: tuple[bytes, ...] | None = None
 
 
 def refuse_unfit(data: bytes, name: str | None, demands: Demands, *, force: bool) -> ImageInfo:
@@ -148,3 +151,39 @@ def _unfit(info: ImageInfo, what: str, demands: Demands) -> Iterator[str]:
         )
     if demands.secure_boot and not info.signatures:
         yield f"{what} is not signed, and secure boot is on: the boot loader would reject it."
+    elif demands.boot_keys is not None:
+        reason = unfit_signatures(info.signatures, demands.boot_keys)
+        if reason is not None:
+            yield f"{what}: {reason}. The boot loader would reject it."
+
+
+def unfit_signatures(signatures: Sequence[SignatureBlock], keys: Sequence[bytes]) -> str | None:
+    """Why secure boot would take none of the signatures of an image; None where it takes one.
+
+    The number in a signature itself is not verified here.
+
+    Args:
+        signatures: those behind the image, at least one.
+        keys: digests of the keys that the chip takes.
+    """
+    if not keys:
+        return "secure boot is on, and the eFuses hold no digest of a key to verify images with"
+    reasons = [_unfit_signature(block, keys) for block in signatures]
+    return None if None in reasons else reasons[0]
+
+
+def _unfit_signature(block: SignatureBlock, keys: Sequence[bytes]) -> str | None:
+    if block.version != 2:
+        return f"it is signed for version {block.version} of secure boot, and version 2 is on"
+    if not block.intact:
+        return "its signature block is damaged, as its CRC32 is wrong"
+    if not block.signs_this:
+        return "it was changed after it was signed, as the signature is for another hash"
+    # A chip with little room holds the first bytes of a digest.
+    if not any(block.key_digest.startswith(key) for key in keys):
+        known = ", ".join(f"{key[:4].hex()}..." for key in keys)
+        return (
+            "it is not signed by a key that the chip takes: the digest of its key begins with "
+            f"{block.key_digest[:4].hex()}, in the eFuses is {known}"
+        )
+    return None

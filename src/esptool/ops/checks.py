@@ -15,6 +15,8 @@ from esptool.errors import (
     UsageError,
 )
 from esptool.image import app
+from esptool.image.info import examine
+from esptool.ops.apps import unfit_signatures
 from esptool.ops.bounds import Limit, require_inside
 from esptool.ops.model import Region, WriteOptions
 from esptool.ops.security import SecurityState
@@ -142,21 +144,25 @@ def refuse_encryption(
 
 
 def judge_images(
-    session: Session, regions: Sequence[Region], options: WriteOptions, report: Report
+    session: Session,
+    regions: Sequence[Region],
+    options: WriteOptions,
+    state: SecurityState,
+    report: Report,
 ) -> None:
-    """Compare chip and revision in image headers with the connected chip.
+    """Compare chip, revision and signatures of images with the connected chip.
 
     A wrong boot loader is refused; elsewhere the image may be data of another kind, or meant for
     another processor on the board, so there is only a note.
 
     Raises:
-        ImageError: the boot loader is for another chip or revision.
+        ImageError: the boot loader is for another chip or revision, or the ROM would reject it.
     """
     spec = session.spec
     if options.force or session.secure_download or not spec.image.extended_header:
         return
     for region in regions:
-        reason = _unfit(session, region)
+        reason = _unfit(session, region, state)
         if reason is None:
             continue
         if region.address == spec.flash.bootloader_offset:
@@ -164,7 +170,7 @@ def judge_images(
         report.note(reason)
 
 
-def _unfit(session: Session, region: Region) -> str | None:
+def _unfit(session: Session, region: Region, state: SecurityState) -> str | None:
     """Why the image in a region does not suit the chip; None also where there is no image."""
     try:
         program = app.load_for_ram(region.data, session.spec)
@@ -172,7 +178,22 @@ def _unfit(session: Session, region: Region) -> str | None:
         return None
     if program.extended is None:
         return None
-    return app.incompatibility(program.extended, session.spec, session.facts.revision, region.name)
+    reason = app.incompatibility(
+        program.extended, session.spec, session.facts.revision, region.name
+    )
+    return reason or _unsigned(session, region, state)
+
+
+def _unsigned(session: Session, region: Region, state: SecurityState) -> str | None:
+    """Why secure boot would reject the image in a region."""
+    if state.boot_keys is None:
+        return None
+    info = examine(bytes(region.data), session.spec, region.name)
+    what = f"'{region.name}'" if region.name else f"The image at {region.address:#x}"
+    if not info.signatures:
+        return f"{what} is not signed, and secure boot is on: the chip would reject it"
+    reason = unfit_signatures(info.signatures, state.boot_keys)
+    return None if reason is None else f"{what}: {reason}"
 
 
 def refuse_past_end(session: Session, regions: Sequence[Region], limit: Limit) -> None:

@@ -21,6 +21,7 @@ from esptool.events import Level
 from esptool.image import app as image_app
 from esptool.image.info import ImageInfo, find_images
 from esptool.image.regions import Region
+from esptool.ops.apps import unfit_signatures
 from esptool.ops.model import WriteOptions
 from esptool.ops.places import DeviceFlash
 from esptool.ops.security import SecurityState
@@ -154,6 +155,10 @@ def _unfit(
             f"{title} is not signed, and secure boot is on: {who} would reject it. Sign it with "
             "'espsecure sign-data'."
         )
+    elif state.boot_keys is not None:
+        reason = unfit_signatures(info.signatures, state.boot_keys)
+        if reason is not None:
+            problems.append(f"{title}: {reason}. Nothing was changed.")
     return problems
 
 

@@ -387,9 +387,11 @@ def _demands(flash: Flash) -> Demands:
     if not isinstance(flash, DeviceFlash):
         return Demands(flash.chip)
     session = flash.session
+    state = security_state(session)
     return Demands(
         session.spec,
         session.facts.revision,
         session.facts.secure_version,
-        security_state(session).secure_boot,
+        state.secure_boot,
+        state.boot_keys,
     )

@@ -208,7 +208,7 @@ def plan_write(
     state = security if security is not None else security_state(session)
     checks.refuse_insecure(regions, options, state)
     checks.refuse_encryption(session, regions, options, report)
-    checks.judge_images(session, regions, options, report)
+    checks.judge_images(session, regions, options, state, report)
     size_word, told = choose_flash_size(session, options.params.size, report)
     limit = bounds.flash_limit(session, size_word)
     checks.refuse_past_end(session, regions, limit)

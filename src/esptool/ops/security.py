@@ -28,6 +28,8 @@ class SecurityState:
         flash_encryption: the chip decrypts what it runs.
         encrypt_disabled: the loader may not encrypt while writing (production mode).
         key_manager: the flash encryption key comes from the key manager.
+        boot_keys: the digests of the public keys that secure boot (version 2) takes; None where
+            it is off, or where they are not told.
     """
 
     secure_download: bool = False
@@ -36,6 +38,7 @@ class SecurityState:
     flash_encryption: bool = False
     encrypt_disabled: bool = False
     key_manager: bool = False
+    boot_keys: tuple[bytes, ...] | None = None
 
     @property
     def active(self) -> bool:
@@ -50,12 +53,14 @@ def security_state(session: Session) -> SecurityState:
     boot = bool(facts.secure_boot_enabled)
     if session.secure_download:
         return SecurityState(True, boot, False, encryption, True, False)
+    first = boot and facts.secure_boot_v1_enabled
     return SecurityState(
         secure_boot=boot,
-        secure_boot_v1=boot and facts.secure_boot_v1_enabled,
+        secure_boot_v1=first,
         flash_encryption=encryption,
         encrypt_disabled=encryption and facts.manual_encryption_disabled,
         key_manager=encryption and facts.key_manager_holds_key,
+        boot_keys=facts.secure_boot_digests if boot and not first else None,
     )
 
 

@@ -26,11 +26,11 @@ def load(data: bytes) -> Core:
     if data.startswith(b"\x7fELF"):
         return read_core(data)
     text = from_text(data)
-    if text is not None and not data.startswith(b"\x7fELF"):
+    if text is not None:
         data = text
         if data.startswith(b"\x7fELF"):
             return read_core(data)
-    container = unwrap(data)
+    container = unwrap(data, of_console=text is not None)
     machine_of(container.chip_id)
     if not container.is_elf:
         return read_binary(container)

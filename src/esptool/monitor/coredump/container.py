@@ -31,6 +31,10 @@ _VERSIONS = {
     (1, 4): (3, True),
 }
 _TEXT_LINE = re.compile(rb"^[A-Za-z0-9+/]+={0,2}$")
+_CUT_LOG = (
+    "Record the log until the line CORE DUMP END; where the chip was reset too early, let it print "
+    "the core dump again."
+)
 _BLANK = (b"", b"\xff" * 16, b"\0" * 16)
 
 
@@ -74,7 +78,8 @@ def size_of(head: bytes) -> int | None:
 def from_text(data: bytes) -> bytes | None:
     """The bytes of what a console has printed in base64, line by line; None where it is none.
 
-    The lines around it, and what stands in front of and behind it, may be there.
+    The lines around it, and what stands in front of and behind it, may be there; a log that is
+    cut gives what is there.
     """
     lines = [line.strip() for line in data.splitlines()]
     begin = next((i for i, line in enumerate(lines) if CORE_DUMP_BEGIN.encode() in line), None)
@@ -84,21 +89,33 @@ def from_text(data: bytes) -> bytes | None:
         lines = lines[:end]
     lines = [line for line in lines if line]
     if begin is not None:
-        lines = [line for line in lines if _TEXT_LINE.match(line)]
+        # What is cut or damaged there is missed in the end, by size or checksum.
+        return b"".join(_decoded(line) or b"" for line in lines if _TEXT_LINE.match(line))
     if not lines or not all(_TEXT_LINE.match(line) for line in lines):
         return None
+    found = [_decoded(line) for line in lines]
+    return b"".join(part for part in found if part is not None) if None not in found else None
+
+
+def _decoded(line: bytes) -> bytes | None:
     try:
-        return b"".join(base64.b64decode(line, validate=True) for line in lines)
+        return base64.b64decode(line, validate=True)
     except binascii.Error:
         return None
 
 
-def unwrap(data: bytes) -> Container:
+def unwrap(data: bytes, *, of_console: bool = False) -> Container:
     """Take header and checksum off; what follows behind the dump is not looked at.
+
+    `of_console` tells that the bytes are of what a console printed, for the words of errors.
 
     Raises:
         CoreDumpError: it is none, it is cut, or its checksum is wrong.
     """
+    if of_console and len(data) < 16:
+        raise CoreDumpError(
+            f"The log ends {len(data)} bytes after the core dump in it began.", remedy=_CUT_LOG
+        )
     if len(data) < 16 or data[:16] in _BLANK:
         raise CoreDumpError(
             "There is no core dump: nothing was written there.",
@@ -115,15 +132,19 @@ def unwrap(data: bytes) -> Container:
     checksum_size = 32 if strong else 4
     if size < 4 * words + checksum_size or size > len(data):
         raise CoreDumpError(
-            f"The core dump says that it has {size} bytes, and {len(data)} are there.",
-            remedy="It was cut; read all of its partition.",
+            f"The core dump says that it has {size} bytes, and {len(data)} are "
+            f"{'in the log' if of_console else 'there'}.",
+            remedy=_CUT_LOG if of_console else "It was cut; read all of its partition.",
         )
     covered, stored = data[: size - checksum_size], data[size - checksum_size : size]
     made = hashlib.sha256(covered).digest() if strong else struct.pack("<I", zlib.crc32(covered))
     if made != stored:
         raise CoreDumpError(
             f"The core dump is damaged: its {'SHA-256' if strong else 'CRC32'} is {made.hex()}, "
-            f"and {stored.hex()} stands there."
+            f"and {stored.hex()} stands there.",
+            remedy="Lines of the log are missing or damaged: record it again."
+            if of_console
+            else None,
         )
     head = struct.unpack_from(f"<{words}I", data)
     return Container(

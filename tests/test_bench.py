@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def transfer(*args: str) -> None:
     command = [sys.executable, "-m", "bench.transfer", "--model", "--quick", *args]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=110)
 
 
 def test_a_run_in_pieces_adds_up_and_renews_only_the_tables_that_it_measured(

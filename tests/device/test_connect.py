@@ -159,10 +159,11 @@ def test_a_dead_line_is_given_up_with_advice(silent_port: str) -> None:
 
 
 def test_a_port_that_nobody_serves_is_a_port_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        number = server.getsockname()[1]
-    with pytest.raises(PortError, match="Could not open"):
-        call(f"socket://127.0.0.1:{number}")
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))  # nobody else gets the number meanwhile
+        number = kept.getsockname()[1]
+        with pytest.raises(PortError, match="Could not open"):
+            call(f"socket://127.0.0.1:{number}")
 
 
 def test_a_noisy_line_connects_all_the_same() -> None:

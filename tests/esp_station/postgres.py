@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,12 +22,6 @@ def tools() -> Path | None:
     return found[-1].parent if found else None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def served() -> Iterator[str]:
     """The URL of an empty database, for as long as it is served."""
@@ -42,37 +35,36 @@ def served() -> Iterator[str]:
         shutil.chown(folder, USER, USER)
         as_user |= {"user": USER, "group": USER, "extra_groups": []}
     data = os.path.join(folder, "data")
-    port = _free_port()
     try:
         subprocess.run(
             [where / "initdb", "-D", data, "-A", "trust", "-U", USER, "--no-sync"],
             check=True,
             **as_user,
         )
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        # A socket in its own folder: a number of TCP that was only seen to be free may be somebody
+        # else's by the time that the server is made.
+        options = f"-k {folder} -c listen_addresses= -c fsync=off"
         server = subprocess.Popen(
             [where / "postgres", "-D", data, *options.split()],
             **as_user,
         )
         try:
-            _wait(where, port, server)
-            yield f"postgresql+psycopg://{USER}@127.0.0.1:{port}/postgres"
+            _wait(where, folder, server)
+            yield f"postgresql+psycopg://{USER}@/postgres?host={folder}"
         finally:
             server.terminate()  # no more clients, and an end once these have gone
             try:
-                server.wait(5)
+                server.wait(30)
             except subprocess.TimeoutExpired:
                 server.kill()
-                server.wait(10)
+                server.wait(100)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait(where: Path, port: int, server: subprocess.Popen[bytes]) -> None:
+def _wait(where: Path, folder: str, server: subprocess.Popen[bytes]) -> None:
     for _ in range(4000):
-        ready = subprocess.run(
-            [where / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)], check=False
-        )
+        ready = subprocess.run([where / "pg_isready", "-q", "-h", folder], check=False)
         if ready.returncode == 0:
             return
         assert server.poll() is None, "the server has ended"

@@ -22,6 +22,7 @@ from esp_station.model import Slot
 from esp_station.records import FAIL, PASS
 from esptool.errors import FatalError, UsageError
 from esptool.virtual.server import Rfc2217Server
+from tests.support.addresses import own_loopback
 from tests.support.signals import interruptible
 
 from .support import Line, app_bytes, write_job, wrong_in_cells
@@ -96,7 +97,7 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((own_loopback(), port)) == 0
 
 
 #: What the coordinator keeps of its places: two, each with what one host exports.
@@ -120,8 +121,8 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     folder = tmp_path_factory.mktemp("grid")
     (folder / "places.yaml").write_text(PLACES.format("a") + PLACES.format("b"))
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        where = f"127.0.0.1:{probe.getsockname()[1]}"
+        probe.bind((own_loopback(), 0))
+        where = f"{own_loopback()}:{probe.getsockname()[1]}"
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("PATH", f"{TOOLS}{os.pathsep}{os.environ['PATH']}")

@@ -129,7 +129,7 @@ def cli(args: list[str], answer: str | None = None) -> subprocess.CompletedProce
         input=answer,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
         env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120"},
     )

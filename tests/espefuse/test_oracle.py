@@ -38,7 +38,7 @@ def public() -> Iterator[Any]:
 
     yield ask
     process.stdin.close()
-    process.wait(timeout=20)
+    process.wait(timeout=100)
 
 
 def summary_values(text: str) -> dict[str, Any]:

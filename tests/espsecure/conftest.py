@@ -110,7 +110,7 @@ class Oracle:
         assert self._process.stdout
         self._process.stdin.close()
         self._process.stdout.close()
-        self._process.wait(10)
+        self._process.wait(100)
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +147,7 @@ def openssl() -> Callable[..., subprocess.CompletedProcess[bytes]]:
     def call(*args: object) -> subprocess.CompletedProcess[bytes]:
         assert program
         return subprocess.run(
-            [program, *map(str, args)], capture_output=True, timeout=60, check=False
+            [program, *map(str, args)], capture_output=True, timeout=110, check=False
         )
 
     return call

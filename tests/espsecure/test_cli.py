@@ -141,7 +141,7 @@ def test_wrong_usage_ends_with_exit_code_2(line: list[str], run: Run) -> None:
 
 def process(*words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        words, capture_output=True, text=True, timeout=60, check=False, **options
+        words, capture_output=True, text=True, timeout=110, check=False, **options
     )
 
 

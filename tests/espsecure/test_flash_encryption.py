@@ -255,7 +255,7 @@ def test_data_goes_through_pipes_and_text_stays_out_of_it(tmp_path: Path) -> Non
         [*line, "-a", "0x1000", "-o", "-", "-"],
         input=data,
         capture_output=True,
-        timeout=60,
+        timeout=110,
         check=True,
     )
     assert done.stdout == encrypted(bytes(32), data, 0x1000, aes_xts=True)

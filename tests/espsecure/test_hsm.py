@@ -80,7 +80,7 @@ def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftHsm]:
     subprocess.run(
         ["softhsm2-util", "--init-token", "--free", "--label", "signing", "--pin", PIN,
          "--so-pin", "12345678"],
-        check=True, capture_output=True, timeout=30,
+        check=True, capture_output=True, timeout=110,
     )  # fmt: skip
     library = pkcs11.lib(module)
     library.reinitialize()

@@ -30,7 +30,7 @@ def scripts(tmp_path: Path) -> Path:
 
 def run(script: Path, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, script, *args], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, script, *args], capture_output=True, text=True, timeout=110, check=False
     )
 
 

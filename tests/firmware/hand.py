@@ -43,7 +43,7 @@ class Hand:
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.settimeout(20)
+        self._socket.settimeout(100)
         self._buffer = b""
 
     def close(self) -> None:

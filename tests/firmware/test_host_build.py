@@ -53,7 +53,7 @@ def hand(program: Path) -> Iterator[Hand]:
         yield client
     finally:
         client.close()
-        process.wait(10)
+        process.wait(100)
         assert process.stderr is not None
         complaints = process.stderr.read()
         process.stdout.close()

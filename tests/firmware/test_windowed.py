@@ -42,7 +42,7 @@ def test_windowed_functions_called_deep_leave_everything_in_place(tmp_path: Path
         ],
         check=True,
     )
-    done = subprocess.run([QEMU, "-cpu", "dc233c", program], timeout=30, check=False)
+    done = subprocess.run([QEMU, "-cpu", "dc233c", program], timeout=100, check=False)
     assert done.returncode == 42
 
 
@@ -82,7 +82,7 @@ def test_the_entry_takes_over_from_a_deep_windowed_rom_with_interrupts(tmp_path:
             "-kernel",
             program,
         ],
-        timeout=30,
+        timeout=100,
         check=False,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -24,7 +24,7 @@ def serving(url: str) -> Iterator[GdbServer]:
         yield server
     finally:
         server.close()
-        thread.join(10)
+        thread.join(100)
 
 
 def port_of(server: GdbServer) -> int:

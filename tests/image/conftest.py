@@ -83,7 +83,7 @@ class PublicTool:
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=100)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

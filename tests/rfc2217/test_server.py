@@ -38,7 +38,7 @@ def bridge() -> Iterator[Bridge]:
     thread.start()
     yield bridge
     bridge.stop()
-    thread.join(10)
+    thread.join(100)
     assert not thread.is_alive()
     bridge.close()
 
@@ -66,7 +66,7 @@ def test_a_reset_reaches_download_mode_over_50_ms_of_latency(bridge: Bridge, que
     try:
         far = open_port(f"rfc2217://127.0.0.1:{relay.port}{query}")
         reset.play(far, reset.classic())
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 100
         while not board.in_loader and time.monotonic() < deadline:
             time.sleep(0.01)
         assert board.in_loader
@@ -102,7 +102,7 @@ def test_a_port_without_lines_is_lent_too() -> None:
                 assert esp.read_mac()[0] == 0x60
         finally:
             bridge.stop()
-            thread.join(60)
+            thread.join(100)
             bridge.close()
 
 

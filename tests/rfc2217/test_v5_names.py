@@ -33,7 +33,7 @@ def lent(url: str) -> Iterator[str]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield f"rfc2217://127.0.0.1:{listener.getsockname()[1]}?ign_set_control"
-        thread.join(timeout=60)
+        thread.join(timeout=100)
         assert not thread.is_alive()
     port.close()
 
@@ -44,7 +44,7 @@ def lent(url: str) -> Iterator[str]:
 def test_a_chip_answers_through_a_redirector() -> None:
     with (
         lent("virtual://esp32c3") as url,
-        esptool.connect_esp(url, connect_attempts=2) as esp,
+        esptool.connect_esp(url) as esp,
     ):
         assert esp.CHIP_NAME == "ESP32-C3"
 

@@ -310,7 +310,7 @@ assert "esptool.virtual.board" not in sys.modules
 port = serial.serial_for_url("virtual://esp32c3", baudrate=115200)
 assert b"invalid header" in port.read(port.in_waiting)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=110)
 
 
 def test_the_flash_answers_once_it_is_attached() -> None:

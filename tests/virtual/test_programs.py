@@ -85,5 +85,5 @@ def test_reset_lines_reach_a_served_chip_that_computes_without_end() -> None:
         assert isinstance(server, Rfc2217Server)
         server.board.soc.slice_s = 0.02
         load(server.board, READS)
-        with esptool.connect_esp(port=server.url, chip="esp32c3", connect_attempts=3) as esp:
+        with esptool.connect_esp(port=server.url, chip="esp32c3") as esp:
             assert esp.read_mac() == (0x60, 0x55, 0xF9, 0x05, 0x00, 0x01)

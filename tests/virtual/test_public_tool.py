@@ -36,7 +36,7 @@ def process() -> Iterator[subprocess.Popen[str]]:
         yield child
         assert child.stdin is not None
         child.stdin.close()
-        child.wait(10)
+        child.wait(100)
 
 
 @pytest.fixture

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -83,11 +87,39 @@ def test_a_serial_number_is_no_command(serial: str) -> None:
         openocd.arguments(f"jtag://{serial}", "esp32c3")
 
 
+NO_ANSWER = "the chip behind it does not answer"
+#: Lines of OpenOCD as users have reported them or its program holds them, and what is told.
 SAID = {
     "Error: libusb_open() failed with LIBUSB_ERROR_ACCESS": "may not be opened by this user",
+    "Error: libusb_open() failed with LIBUSB_ERROR_NOT_SUPPORTED": "a driver that OpenOCD cannot",
+    "Error: libusb_claim_interface() failed with LIBUSB_ERROR_BUSY": "Another program has",
+    "Error: unable to claim interface": "Another program has",
+    "Error: esp_usb_jtag: error finding/claiming JTAG interface on device!": "Another program has",
     "Error: esp_usb_jtag: could not find or open device!": "No debugger was found",
-    "Error: JTAG scan chain interrogation failed: all ones": "the chip behind it does not answer",
+    "Error: esp_usb_jtag: device not found!": "No debugger was found",
+    "Error: unable to open ftdi device with description '*', serial '*' at bus location '*'": (
+        "No debugger was found"
+    ),
+    "Error: No J-Link device found": "No debugger was found",
+    "Error: No device matches the serial string": "No debugger was found",
+    "Error: Cannot find ARM-JTAG-EW Interface! Please check connection and permissions.": (
+        "may not be opened"
+    ),
+    "Debug: esp_usb_jtag: usb sent only 0 out of 42 bytes.": "is broken",
+    "Error: libusb_bulk_write error: LIBUSB_ERROR_PIPE": "is broken",
+    "Error: JTAG scan chain interrogation failed: all ones": NO_ANSWER,
+    "Error: JTAG scan chain interrogation failed: all zeroes": NO_ANSWER,
+    "Error: esp32.cpu0: IR capture error; saw 0x1f not 0x01": NO_ANSWER,
+    "Error: Unsupported DTM version: 14": NO_ANSWER,
+    "Error: 1125 1132 target.c:517 target_halt(): Target not examined yet": NO_ANSWER,
+    "Warn : JTAG tap: esp32c3.cpu       UNEXPECTED: 0x120034e5 (mfg: 0x272, part: 0x2003)": (
+        "is another one"
+    ),
+    "Error: JTAG tap: esp32c3.cpu  expected 1 of 1: 0x00005c25 (mfg: 0x612)": "is another one",
+    "embedded:startup.tcl:26: Error: Can't find board/none.cfg": "does not have the configuration",
     "Error: couldn't bind gdb to socket on port 3333: Address already in use": "cannot listen",
+    "Error: The specified adapter driver was not found (esp_usb_jtag)": "does not know the adapter",
+    "Error: Debug Adapter has to be specified, see 'adapter driver' command": "does not know",
     "Error: something else entirely": "something else entirely",
 }
 
@@ -123,3 +155,61 @@ def test_a_missing_openocd_is_told_with_how_to_get_it(monkeypatch: pytest.Monkey
     with pytest.raises(UsageError, match="no OpenOCD") as caught:
         openocd.find()
     assert "esptool[jtag]" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("Error: JTAG scan chain interrogation failed: all zeroes", NO_ANSWER),
+        ("Warn : JTAG tap: esp32c3.cpu       UNEXPECTED: 0x120034e5", "is another one"),
+    ],
+)
+def test_a_server_without_a_target_is_none(line: str, told: str) -> None:
+    """OpenOCD serves all the same where no chip answers."""
+    ready = "Info : Listening on port 4711 for gdb connections"
+    text = f"import time; print({line!r}); print({ready!r}, flush=True); time.sleep(600)"
+    with pytest.raises(PortError, match=told):
+        openocd.OpenOcd(program(text), None)
+
+
+def test_a_program_that_cannot_be_started_is_told() -> None:
+    with pytest.raises(PortError, match="OpenOCD cannot be started") as caught:
+        openocd.OpenOcd(["/nowhere/openocd"], None)
+    assert "esptool[jtag]" in str(caught.value.remedy)
+
+
+OWNER = """
+import sys
+from esptool.transport import openocd
+child = '''
+import socket, time
+kept = socket.create_connection(("127.0.0.1", NUMBER))
+kept.sendall(b"there")
+print("Info : Listening on port 4711 for gdb connections", flush=True)
+time.sleep(600)
+'''
+server = openocd.OpenOcd([sys.executable, "-c", child], None, 100.0)
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_left_behind_whatever_ends_this_program(number: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(100)
+        text = OWNER.replace("NUMBER", str(listener.getsockname()[1]))
+        with subprocess.Popen(
+            program(text), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as owner:
+            kept, _ = listener.accept()
+            with kept:
+                assert owner.stdout is not None
+                assert owner.stdout.readline() == b"ready\n"
+                owner.send_signal(number)
+                kept.settimeout(100)
+                assert kept.recv(5) == b"there"
+                # The connection ends with the program that has it.
+                with contextlib.suppress(ConnectionError):
+                    assert kept.recv(1) == b""

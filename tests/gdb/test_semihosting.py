@@ -116,7 +116,8 @@ def test_a_server_that_is_lost_is_waited_for(capsys: pytest.CaptureFixture[str])
         with pytest.raises(PortError, match="is closed"):
             console.receive(0)
         console.open()
-        assert console.receive(0) == b""
+        console.receive(0)
+        assert console.client.running
         console.close()
 
 

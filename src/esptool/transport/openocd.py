@@ -22,7 +22,7 @@ from esptool.errors import PortError, UsageError
 
 SCHEME = "jtag://"
 READY_S = 20.0
-_END_S = 3.0
+_END_S = 5.0
 _READY = re.compile(r"Listening on port (\d+) for gdb connections")
 #: OpenOCD's own lines begin so, all others are of the program behind it.
 _OWN_LINE = re.compile(r"(Error|Warn|Info|Debug|User)\s*:")
@@ -30,23 +30,48 @@ INSTALL = 'Install it: pip install "esptool[jtag]".'
 #: What OpenOCD says, and what helps. The first that fits counts.
 _ADVICE: tuple[tuple[str, str, str], ...] = (
     (
-        r"LIBUSB_ERROR_ACCESS|insufficient permissions|Permission denied|libusb_open\(\) failed",
+        r"LIBUSB_ERROR_BUSY|unable to claim interface|finding/claiming JTAG|could not claim",
+        "Another program has the USB debugger.",
+        "End the other OpenOCD or the debug session of an IDE, or use it: "
+        "--port gdb://localhost:3333.",
+    ),
+    (
+        r"LIBUSB_ERROR_ACCESS|insufficient permissions|Permission denied"
+        r"|check (?:device connections|connection) and permissions",
         "The USB debugger may not be opened by this user.",
         "On Linux install OpenOCD's udev rules (60-openocd.rules), then plug it in again.",
     ),
     (
-        r"could not find or open device|unable to open ftdi device|no device found"
-        r"|esp_usb_jtag: could not|LIBUSB_ERROR_NO_DEVICE|unable to open|No J-Link device found",
+        r"LIBUSB_ERROR_NOT_SUPPORTED",
+        "The USB debugger has a driver that OpenOCD cannot use.",
+        "On Windows give its JTAG interface the driver WinUSB, by Zadig or Espressif's installer.",
+    ),
+    (
+        r"LIBUSB_ERROR_(?:PIPE|IO|NO_DEVICE|TIMEOUT)|usb sent only|failed to (?:send|write) .*USB"
+        r"|failed to read USB reply|libusb_bulk_\w+ error",
+        "The connection to the USB debugger is broken.",
+        "Check the cable and its sockets, without a hub; plug it in again.",
+    ),
+    (
+        r"could not find or open device|unable to open \S+ device|no device found|device not found"
+        r"|No J-Link device found|No device matches|libusb_open\(\) failed|unable to find .*device",
         "No debugger was found on USB.",
         "Plug in the board's USB port that is named USB or JTAG, or the adapter (ESP-Prog), and "
         "check that no other OpenOCD uses it. An application may have taken the USB pins.",
     ),
     (
-        r"JTAG scan chain interrogation failed|all (?:ones|zeroes)|Invalid ACK|IR capture error"
-        r"|UNEXPECTED idcode",
+        r"\bUNEXPECTED\b|expected \d+ of \d+: 0x",
+        "The chip behind the debugger is another one.",
+        "Name the chip that it is by --chip, or its configuration: jtag://board/NAME.cfg.",
+    ),
+    (
+        r"JTAG scan chain interrogation failed|Invalid ACK|IR capture error"
+        r"|Unsupported DTM version|target examination failed|examination failed"
+        r"|Target not examined|Failed to read DTM|Unable to (?:reset|halt) target",
         "The debugger works, but the chip behind it does not answer.",
         "Check wiring and power. JTAG may be disabled by eFuse (DIS_PAD_JTAG, DIS_USB_JTAG, "
-        "SOFT_DIS_JTAG), or the configuration is for another chip.",
+        "SOFT_DIS_JTAG), or be at the USB instead of the pins (JTAG_SEL_ENABLE), or the "
+        "application has taken its pins.",
     ),
     (
         r"Can't find (\S+)",
@@ -58,7 +83,32 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         "OpenOCD cannot listen: another one runs.",
         "Use that one: --port gdb://localhost:3333.",
     ),
+    (
+        r"adapter driver was not found|interface driver .* not found"
+        r"|Debug Adapter has to be specified",
+        "This OpenOCD does not know the adapter.",
+        'Take Espressif\'s: pip install "esptool[jtag]".',
+    ),
+    (r"^OpenOCD cannot be started", "OpenOCD cannot be started.", INSTALL),
 )
+#: After these it serves all the same, a target that is not there.
+_NOT_THERE = _ADVICE[5:7]
+#: Ends the program when this process ends, however it ends, as its end of a pipe is closed then.
+#: A session of its own keeps Ctrl-C from the program while it is still needed.
+_GUARDIAN = """\
+import os, subprocess, sys, threading
+try:
+    p = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+except OSError as e:
+    sys.exit(f"OpenOCD cannot be started: {e.strerror or e}")
+threading.Thread(target=lambda: os._exit(p.wait() & 255), daemon=True).start()
+sys.stdin.buffer.read()
+p.terminate()
+try:
+    p.wait(2)
+except subprocess.TimeoutExpired:
+    p.kill()
+"""
 #: Configurations by chip: of USB-Serial/JTAG inside it, else of a common adapter.
 _BOARDS = {
     "esp32": "board/esp32-wrover-kit-3.3v.cfg",
@@ -149,12 +199,13 @@ class OpenOcd:
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         try:
             self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
+                _guarded(command),
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
+                start_new_session=True,
             )
         except OSError as e:
             raise UsageError(
@@ -195,14 +246,24 @@ class OpenOcd:
                 what, remedy = self._reason()
                 raise PortError(what, remedy=remedy)
             if found := _READY.search(line):
+                reason = self._said(_NOT_THERE)
+                if reason is not None:
+                    raise PortError(reason[0], remedy=reason[1])
                 self.port = int(found[1])
                 return
 
-    def _reason(self) -> tuple[str, str]:
-        for pattern, what, remedy in _ADVICE:
+    def _said(self, rows: tuple[tuple[str, str, str], ...]) -> tuple[str, str] | None:
+        """What is wrong and what helps, by the first of these rows that fits."""
+        for pattern, what, remedy in rows:
             for line in self.log:
                 if re.search(pattern, line, re.IGNORECASE):
                     return f"{what} (OpenOCD: {_plain(line)})", remedy
+        return None
+
+    def _reason(self) -> tuple[str, str]:
+        known = self._said(_ADVICE)
+        if known is not None:
+            return known
         last = next((line for line in reversed(self.log) if "Error" in line), "")
         last = last or next(iter(reversed(self.log)), "it said nothing")
         return f"OpenOCD has ended: {_plain(last)}", "Run with --trace to see all that it says."
@@ -220,17 +281,32 @@ class OpenOcd:
         """End it, whatever it does."""
         atexit.unregister(self.stop)
         process = self._process
-        if process.poll() is None:
+        if process.stdin is not None:
+            # The guardian ends it. Without one, this does.
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        if not _guardian():
             process.terminate()
-            try:
-                process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         self._reader.join(_END_S)
         with contextlib.suppress(OSError):
             if process.stdout is not None:
                 process.stdout.close()
+
+
+def _guardian() -> list[str]:
+    """The program that guards another; none where Python is packed into one of its own."""
+    if getattr(sys, "frozen", False) or not sys.executable:
+        return []
+    return [sys.executable, "-I", "-S", "-c", _GUARDIAN]
+
+
+def _guarded(command: list[str]) -> list[str]:
+    return [*_guardian(), *command]
 
 
 def _plain(line: str) -> str:

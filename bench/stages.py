@@ -54,7 +54,7 @@ def run(chip: str, way: str, fault: OneFault, options: str) -> tuple[str, Sessio
     """Upload with this fault: how it ended, and the session where the stub runs."""
     session = connect(f"virtual://{chip}?timing=virtual&latency=1&{options}")
     board = session.link.port.serial.board  # type: ignore[attr-defined]
-    setattr(board, "_noise_in" if way == "to chip" else "_noise_out", fault)
+    setattr(board.cable, "noise_in" if way == "to chip" else "noise_out", fault)
     try:
         session.run_stub(baud=BAUD)
     except FatalError as e:

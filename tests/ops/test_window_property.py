@@ -76,7 +76,7 @@ def test_any_fate_of_any_frame_ends_in_the_right_bytes_or_in_one_error(
             board = NAMED[name]
             if job == "read":
                 board.nor.cells.program(BASE, DATA)
-            board._noise_in, board._noise_out = Script(to_chip), Script(to_host)  # type: ignore[assignment]
+            board.cable.noise_in, board.cable.noise_out = Script(to_chip), Script(to_host)  # type: ignore[assignment]
             if by_bytes:
                 _one_by_one(s.link.port)
             try:

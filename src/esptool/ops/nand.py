@@ -12,10 +12,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from esptool.device.nand import MOST_MARKS, Tally
-from esptool.device.nand_parts import W25N01GV, NandPart
+from esptool.device.nand_parts import W25N01GV
 from esptool.errors import (
     FatalError,
     NANDEraseFailed,
@@ -27,6 +26,7 @@ from esptool.events import Level, Listener, Message, Progress
 from esptool.files import write_atomic
 from esptool.image.sources import ImageSource, read_source
 from esptool.ops.bounds import require_before
+from esptool.ops.nand_flash import NandFlash
 
 #: Those of the part that the documented names are about.
 BLOCK_COUNT = W25N01GV.blocks
@@ -40,48 +40,6 @@ ERASED = b"\xff"
 _NAMED = 16
 
 ProgressFn = Callable[[int, int, int], object]
-
-
-class NandFlash(Protocol):
-    """What a job asks of the flash; `esptool.device.nand.Nand` does it over a session."""
-
-    @property
-    def part(self) -> NandPart:
-        """Its geometry."""
-
-    @property
-    def page_step(self) -> int:
-        """Bytes that one `write` takes."""
-
-    def tally(self) -> Tally | None:
-        """What the error correction did since it was last asked; None: nobody knows."""
-
-    def digest(self, offset: int, size: int) -> bytes | None:
-        """The MD5 of flash as it lies there; None: it has to be read."""
-
-    def marked(self, first: int, count: int) -> list[bool] | None:
-        """Which of `count` blocks are marked bad; None: ask for each mark."""
-
-    def read_spare(self, page: int) -> int:
-        """The first word of a page's spare area."""
-
-    def write_spare(self, page: int, is_bad: int) -> int:
-        """Write the bad-block mark of a page."""
-
-    def read(self, offset: int, size: int) -> bytes:
-        """The bytes as they lie there."""
-
-    def begin_write(self, size: int, offset: int) -> object:
-        """Erase, and prepare to write whole blocks."""
-
-    def write(self, data: bytes, seq: int) -> object:
-        """Write the next bytes."""
-
-    def end_write(self) -> object:
-        """End a write."""
-
-    def erase(self, offset: int, size: int) -> object:
-        """Erase blocks."""
 
 
 class NandJobs:

@@ -7,20 +7,16 @@ It works while the host reads and writes, without a thread of its own, so that r
 from __future__ import annotations
 
 import math
-import random
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from esptool.errors import PortError, UsageError
+from esptool.errors import PortError
 from esptool.locking import FileLock
 from esptool.virtual import bootimage, bootlog, silicon
+from esptool.virtual.cable import Cable
 from esptool.virtual.clock import Clock, Timing
-from esptool.virtual.factory import burn_options
-from esptool.virtual.faults import LineNoise, RateLimit
-from esptool.virtual.inbound import Inbound
 from esptool.virtual.lines import AutoReset, UsbJtagReset
 from esptool.virtual.nor import BrownoutError, Nor
 from esptool.virtual.options import Options, parse_url
@@ -28,7 +24,7 @@ from esptool.virtual.parts import find
 from esptool.virtual.program import Silent
 from esptool.virtual.rom import RomLoader
 from esptool.virtual.soc import Soc
-from esptool.virtual.state import load_state, save_state
+from esptool.virtual.state import hold_state, save_state
 from esptool.virtual.watchdog import Watchdog
 
 #: Boards opened by name, shared within the process.
@@ -36,8 +32,6 @@ NAMED: dict[str, Board] = {}
 #: Names of boards that go by another one since their link was cut.
 GONE: set[str] = set()
 
-_BAUD_TOLERANCE = 0.04
-_BITS_A_BYTE = 10
 _BOOT_AGAIN_S = 0.5
 
 
@@ -95,26 +89,18 @@ class Board:
         self.soc.on_reboot = self._reboot
         self.soc.on_run_ram = self._run_ram
         self.soc.on_crash = self._crashed
-        self.host_baud = 115200
+        self.cable = Cable(options, self.clock, lambda: self.soc.baud)
         self.held = False
         self.lost = False
         #: Told, where no time is charged, that bytes have left; the chip may still be computing.
         self.on_output: Callable[[], None] | None = None
         self._strapped = False
-        self._noise_in = LineNoise(options.faults, "to chip")
-        self._noise_out = LineNoise(options.faults, "to host")
-        self._limit_in = RateLimit(options.faults, "to chip")
-        self._limit_out = RateLimit(options.faults, "to host")
-        self._garble = random.Random(0)
         self.moved = 0
         self._drops = sorted(options.faults.drop_at)
         self._resets = sorted(options.faults.reset_at)
         self._lost_at = 0.0
         #: The URL under which the host finds it, where it was opened by one.
         self.url: str | None = None
-        self._queue: deque[tuple[float, bytes]] = deque()
-        self._in_free = self._out_free = 0.0
-        self._inbound = Inbound()
         self.soc.line = self
         circuit = UsbJtagReset if options.link == "usb-jtag" else AutoReset
         self.lines = circuit(self._boot_by_strap, self._hold, slow_lines_s, self.moment)
@@ -127,7 +113,8 @@ class Board:
                 guards=options.link == "usb-jtag",
             )
             self.watchdog.attach(self.soc.bus)
-        self._lock: FileLock | None = None
+        #: Keeps the state file for this board.
+        self._state: FileLock | None = None
         self.hold_state()
         self._boot_by_strap(False)
 
@@ -278,22 +265,12 @@ class Board:
         self._settle()
         if "deaf" in self.options.faults.board:
             return
-        clock = self.clock
-        if self.options.link == "uart":
-            data = self._limit_in.apply(data, self.host_baud)
-        if not clock.charged:
-            self._arrive(self._noise_in.apply(data)[0], self.host_baud)
+        if not self.clock.charged:
+            self._arrive(self.cable.through(data), self.cable.host_baud)
             self._work_off()
             return
-        self._run_to(clock.host_now())
-        data, late = self._noise_in.apply(data)
-        start = max(clock.host_now(), self._in_free)
-        if late:
-            start += self.options.faults.delay_s
-        rate = _BITS_A_BYTE / self.options.line_bits(self.host_baud)
-        latency = self.options.latency_s
-        end = self._inbound.put(start + latency, rate, data, self.host_baud)
-        self._in_free = end - latency
+        self._run_to(self.clock.host_now())
+        self.cable.put(data)
 
     def _run_to(self, horizon: float, *, until_output: bool = False) -> None:
         """Let happen what happens on the board up to a moment, or until bytes reach the host.
@@ -305,20 +282,20 @@ class Board:
         while True:
             program = self.soc.program
             limit = horizon
-            if until_output and self._queue:
-                limit = min(limit, self._queue[0][0])
+            if until_output:
+                limit = min(limit, self.cable.next_output())
             works_at = program.next_work()
             if takes_bytes := program.takes_bytes:
-                comes_at = self._inbound.next_bytes()
+                comes_at = self.cable.inbound.next_bytes()
             else:
-                comes_at = self._inbound.next_frame()
+                comes_at = self.cable.inbound.next_frame()
             first = min(works_at, comes_at)
             if first > limit or first == math.inf:
                 return
             self.clock.advance_to(first)
             try:
                 if comes_at <= max(works_at, self.clock.now) and not takes_bytes:
-                    self._arrive(*self._inbound.take_frame())
+                    self._arrive(*self.cable.inbound.take_frame())
                 else:
                     program.work(limit)
             except BrownoutError:
@@ -336,23 +313,16 @@ class Board:
 
     def incoming(self) -> bytes:
         """For programs that take bytes as they come: what has arrived by the chip's clock."""
-        chunks = self._inbound.take_bytes(self.clock.now)
-        return b"".join(self._as_received(data, baud) for data, baud in chunks)
+        chunks = self.cable.inbound.take_bytes(self.clock.now)
+        return b"".join(self.cable.as_received(data, baud) for data, baud in chunks)
 
     def next_arrival(self) -> float:
         """When the next bytes worth waking for will have arrived."""
-        return self._inbound.next_bytes()
+        return self.cable.inbound.next_bytes()
 
     def leaves(self, data: bytes, moment: float) -> float:
-        """Bytes whose last one leaves the chip's UART at `moment`; when they reach the host."""
-        data = self._as_sent(data)
-        data, late = self._noise_out.apply(data)
-        self._out_free = max(self._out_free, moment)
-        if late:
-            self._out_free += self.options.faults.delay_s
-        there = self._out_free + self.options.latency_s
-        self._queue.append((there, data))
-        return there
+        """See `Cable.leaves`."""
+        return self.cable.leaves(data, moment)
 
     def _arrive(self, data: bytes, baud: int) -> None:
         """Hand what has arrived over to the program that runs."""
@@ -361,64 +331,24 @@ class Board:
         if self.options.link == "uart" and self.soc.baud == 0:
             self.soc.set_baud(baud)
         self.soc.program.hears(data, baud)
-        data = self._as_received(data, baud)
+        data = self.cable.as_received(data, baud)
         try:
             self.soc.program.receive(data)
         except BrownoutError:
             self._boot_after_brownout()
 
-    def _as_received(self, data: bytes, baud: int) -> bytes:
-        """What the chip's UART makes of bytes sent at this rate."""
-        if self.options.link != "uart" or self._same_rate(baud):
-            return data
-        return self._scramble(data)
-
-    def _as_sent(self, data: bytes) -> bytes:
-        """What the host's UART makes of bytes from the chip."""
-        if "mute" in self.options.faults.board:
-            return b""
-        if self.options.link != "uart":
-            return data
-        if self.soc.baud and not self._same_rate(self.host_baud):
-            return self._scramble(data)
-        return self._limit_out.apply(data, self.host_baud)
-
     def _boot_after_brownout(self) -> None:
         self._strapped = self.options.boot == "download"
         self._boot(self._strapped, bootlog.BROWNOUT)
-
-    def _same_rate(self, baud: int) -> bool:
-        return abs(self.soc.baud - baud) <= _BAUD_TOLERANCE * baud
-
-    def _scramble(self, data: bytes) -> bytes:
-        """What the other side makes of bytes at another rate: fewer or more, and other ones."""
-        ratio = self.soc.baud / self.host_baud
-        count = max(1, min(4 * len(data), round(len(data) * ratio)))
-        return bytes(self._garble.choice(b"\x00\x80\xf8\xfe\xff\x1c\xe0\x86") for _ in range(count))
 
     # --- chip to host ------------------------------------------------------------------------
 
     def _emit(self, data: bytes) -> None:
         if not data:
             return
-        data = self._as_sent(data)
-        data, late = self._noise_out.apply(data)
-        clock = self.clock
-        if late and self.options.faults.delay_s:
-            if clock.charged:
-                self._out_free = max(self._out_free, clock.now) + self.options.faults.delay_s
-            else:
-                self._queue.append((time.monotonic() + self.options.faults.delay_s, data))
-                return
-        if clock.charged:
-            start = max(clock.now, self._out_free)
-            bits = self.options.line_bits(self.soc.baud or self.host_baud)
-            self._out_free = start + len(data) * _BITS_A_BYTE / bits
-            self._queue.append((self._out_free + self.options.latency_s, data))
-        else:
-            self._queue.append((0.0, data))
-            if self.on_output is not None:
-                self.on_output()
+        self.cable.send(data)
+        if self.on_output is not None and not self.clock.charged:
+            self.on_output()
 
     def moment(self) -> float:
         """The clock by which bytes arrive and resets happen, in seconds."""
@@ -434,9 +364,9 @@ class Board:
         now = self.moment()
         if self.clock.charged:
             # What has come is handed out first: a program may take its time to start.
-            if not (self._queue and self._queue[0][0] <= now):
+            if self.cable.next_output() > now:
                 self._run_to(now)
-        elif not self._queue:
+        elif self.cable.next_output() == math.inf:
             self.soc.program.resume()
         return self.arrived()
 
@@ -446,11 +376,7 @@ class Board:
         Raises:
             LinkLostError: the link breaks here, by a fault that was asked for.
         """
-        now = self.moment()
-        out = []
-        while self._queue and self._queue[0][0] <= now:
-            out.append(self._queue.popleft()[1])
-        data = b"".join(out)
+        data = self.cable.arrived(self.moment())
         self._count(len(data))
         return data
 
@@ -466,8 +392,7 @@ class Board:
     def sleep_s(self) -> float:
         """Real seconds until `take` can give more, or until the board must be looked at."""
         if not self.clock.charged:
-            due = self._queue[0][0] - time.monotonic() if self._queue else self._pending_s()
-            return max(0.0, due)
+            return max(0.0, self._unhurried_s())
         if self.soc.program.cut:
             return 0.0
         due = min(self._next_event(), self.moment() + max(0.0, self._pending_s()))
@@ -481,25 +406,29 @@ class Board:
             horizon = min(horizon, self.moment() + max(0.0, self._pending_s()))
             self._run_to(horizon, until_output=True)
         if not self.clock.charged:
-            return self._queue[0][0] - self.moment() if self._queue else self._pending_s()
+            return self._unhurried_s()
         if self.soc.program.cut:
             return 0.0
         return min(self._next_event() - self.moment(), self._pending_s())
 
+    def _unhurried_s(self) -> float:
+        """Where no time is charged: seconds until bytes that are held back reach the host, else
+        until something happens on the board."""
+        due = self.cable.next_output()
+        return due - self.moment() if due < math.inf else self._pending_s()
+
     def _next_event(self) -> float:
         """When the next bytes reach the host; in real time, also when the board must go on."""
-        due = self._queue[0][0] if self._queue else math.inf
+        due = self.cable.next_output()
         if self.clock.timing is Timing.VIRTUAL:
             return due
-        return min(due, self._inbound.next_bytes(), self.soc.program.next_work())
+        return min(due, self.cable.inbound.next_bytes(), self.soc.program.next_work())
 
     def discard_input(self) -> None:
         """The host throws away what it has received so far."""
         self._settle()
         self._run_to(self.clock.host_now())
-        now = self.moment()
-        while self._queue and self._queue[0][0] <= now:
-            self._queue.popleft()
+        self.cable.arrived(self.moment())
 
     def _count(self, count: int) -> None:
         self.moved += count
@@ -525,52 +454,17 @@ class Board:
         Raises:
             FatalError: another board has it, it cannot be written, or is none of this chip.
         """
-        if not self.options.state or self._lock is not None:
-            return
-        lock = FileLock(self.options.state, "state file")
-        try:
-            path = Path(self.options.state)
-            made = path.exists()
-            load_state(self, path)
-            if made:
-                self._refuse_late_options(path)
-        except BaseException:
-            lock.release()
-            raise
-        self._lock = lock
-
-    def _refuse_late_options(self, path: Path) -> None:
-        """eFuses are burned where a board is made: one that is there already keeps its own.
-
-        Raises:
-            UsageError: the options ask for bits that are not burned.
-        """
-        efuse = self.soc.efuse
-        if efuse is None or not (self.options.secure_download or self.options.efuses):
-            return
-        kept = {index: bytes(bits) for index, bits in efuse.burned.items()}
-        checks = {index: bytearray(bits) for index, bits in efuse.check.items()}
-        burn_options(self.soc)
-        same = kept == {index: bytes(bits) for index, bits in efuse.burned.items()}
-        for index, bits in kept.items():
-            efuse.burned[index][:] = bits
-        efuse.check = checks
-        efuse.refresh()
-        if same:
-            return
-        raise UsageError(
-            f"{path} is a board whose eFuses are not as efuse= and secure_download= say.",
-            remedy="They count for a new board: name another file, or burn them with espefuse.",
-        )
+        if self.options.state and self._state is None:
+            self._state = hold_state(self, Path(self.options.state))
 
     def release(self) -> None:
         """Save, and let others have the state file."""
         try:
             self.save()
         finally:
-            if self._lock is not None:
-                self._lock.release()
-                self._lock = None
+            if self._state is not None:
+                self._state.release()
+                self._state = None
 
     def save(self) -> None:
         """Write flash and eFuses to the state file, when there is one."""

@@ -99,7 +99,7 @@ class PtyServer(Server):
         import termios
 
         speed = termios.tcgetattr(self._master)[5]
-        return _SPEEDS.get(speed, self.board.host_baud)
+        return _SPEEDS.get(speed, self.board.cable.host_baud)
 
     def serve(self) -> None:
         """Serve until `stop`; clients may come and go.
@@ -124,9 +124,9 @@ class PtyServer(Server):
             events = dict(poller.poll(1000 * _wait_s(board))).get(self._master, 0)
             if events & select.POLLIN:
                 data = os.read(self._master, _CHUNK)
-                board.host_baud = self._baud()
-                if board.soc.baud and board.soc.baud != board.host_baud:
-                    board.soc.set_baud(board.host_baud)
+                board.cable.host_baud = self._baud()
+                if board.soc.baud and board.soc.baud != board.cable.host_baud:
+                    board.soc.set_baud(board.cable.host_baud)
                 board.host_write(data)
             elif events & select.POLLHUP:
                 pending = b""
@@ -314,7 +314,7 @@ class TcpServer(_NetServer):
     def _before(self) -> None:
         if self.board.soc.baud:
             # Nobody says a rate over a plain socket, so there cannot be a wrong one.
-            self.board.host_baud = self.board.soc.baud
+            self.board.cable.host_baud = self.board.soc.baud
 
     def _serve_client(self, client: Client) -> None:
         self._bench.connect(client.send, client.hang_up)
@@ -366,7 +366,7 @@ class _BoardPort:
     def __init__(self, board: Board, bench: _Bench) -> None:
         self._board = board
         self._bench = bench
-        self._baud = board.host_baud
+        self._baud = board.cable.host_baud
         self._dtr = self._rts = False
 
     @property
@@ -378,7 +378,7 @@ class _BoardPort:
     def baudrate(self, value: int) -> None:
         if value != self._baud:
             self._baud = value
-            self._bench.do(partial(setattr, self._board, "host_baud", value))
+            self._bench.do(partial(setattr, self._board.cable, "host_baud", value))
 
     def _set_lines(self) -> None:
         self._bench.do(partial(self._board.set_lines, self._dtr, self._rts))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esptool.errors import UsageError
+from esptool.locking import FileLock
+from esptool.virtual.factory import burn_options
 
 if TYPE_CHECKING:
     from esptool.virtual.board import Board
@@ -16,6 +18,49 @@ if TYPE_CHECKING:
 
 _HEADER = 0x1000
 _FORMAT = "esptool virtual board 1"
+
+
+def hold_state(board: Board, path: Path) -> FileLock:
+    """Keep the file for this board alone until the lock is released, and take its state from it.
+
+    Raises:
+        FatalError: another board has it, it cannot be written, or is none of this chip.
+    """
+    lock = FileLock(str(path), "state file")
+    try:
+        made = path.exists()
+        load_state(board, path)
+        if made:
+            _refuse_late_options(board, path)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _refuse_late_options(board: Board, path: Path) -> None:
+    """eFuses are burned where a board is made: one that is there already keeps its own.
+
+    Raises:
+        UsageError: the options ask for bits that are not burned.
+    """
+    efuse = board.soc.efuse
+    if efuse is None or not (board.options.secure_download or board.options.efuses):
+        return
+    kept = {index: bytes(bits) for index, bits in efuse.burned.items()}
+    checks = {index: bytearray(bits) for index, bits in efuse.check.items()}
+    burn_options(board.soc)
+    same = kept == {index: bytes(bits) for index, bits in efuse.burned.items()}
+    for index, bits in kept.items():
+        efuse.burned[index][:] = bits
+    efuse.check = checks
+    efuse.refresh()
+    if same:
+        return
+    raise UsageError(
+        f"{path} is a board whose eFuses are not as efuse= and secure_download= say.",
+        remedy="They count for a new board: name another file, or burn them with espefuse.",
+    )
 
 
 def save_state(board: Board, path: Path) -> None:

@@ -47,7 +47,7 @@ class BoardChannel:
         if self.board.lost:
             self.sleep(self.board.away_s())
             self.board.replug()
-        self.board.host_baud = baud
+        self.board.cable.host_baud = baud
 
     def close(self) -> None:
         """See `Channel`; the board keeps its power."""
@@ -87,7 +87,7 @@ class BoardChannel:
 
     def set_rate(self, baud: int) -> None:
         """See `Channel`."""
-        self.board.host_baud = baud
+        self.board.cable.host_baud = baud
 
     def set_lines(self, dtr: bool, rts: bool) -> None:
         """See `Channel`."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from esptool.virtual.emulator.cpu import EngineError, engines
-from esptool.virtual.emulator.program import Program, can_run
+from esptool.virtual.emulator.loading import can_run
+from esptool.virtual.emulator.program import Program
 
 __all__ = ["EngineError", "Program", "can_run", "engines"]

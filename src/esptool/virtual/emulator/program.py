@@ -16,8 +16,9 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from esptool.errors import UsageError
+from esptool.virtual.emulator import loading
 from esptool.virtual.emulator.confined import Confined, wait_for_ended
-from esptool.virtual.emulator.cpu import PAGE, Cpu, CrashError, UnicornCpu, crash, engines
+from esptool.virtual.emulator.cpu import Cpu, CrashError, UnicornCpu, crash, engines
 from esptool.virtual.emulator.cpu_clock import ClockTree
 from esptool.virtual.emulator.printf import render
 from esptool.virtual.program import Program as Base
@@ -54,9 +55,6 @@ _FRAME_MARK = 0xC0
 #: A program that prints is let go on when so much of its text has passed the line.
 _PRINTED = 64
 _STRING = 1024
-#: `retw` and `retw.n`.
-_WINDOW_RETURNS = (b"\x90\0\0", b"\x1d\xf0")
-
 
 #: A ROM of which no function is known: none of these addresses is called.
 _NO_CALLS = RomCalls(attach=-1, restart=-1, delay=-1, encrypt=0, security=0, printf=0)
@@ -139,7 +137,7 @@ class Program(Base):
         self._go()
 
     def _load(self, box: dict[str, Any], engine: str | None) -> weakref.ref[Cpu]:
-        silicon, bus = self._soc.silicon, self._soc.bus
+        silicon = self._soc.silicon
         known = self.engines()
         wanted = engine or os.environ.get(ENGINE_VARIABLE) or next(iter(known))
         if wanted not in known:
@@ -147,18 +145,12 @@ class Program(Base):
                 f"There is no engine '{wanted}' here.", remedy=f"Choose one of: {', '.join(known)}."
             )
         cpu = box["cpu"] = known[wanted](silicon.arch, weakref.proxy(self))
-        done: list[tuple[int, int]] = []
-        parts = [(m.start, m.end) for m in silicon.memory if m.kind in ("iram", "dram")]
-        # Some code lies where the chip's map knows a cache.
-        parts += [(start, start + size) for start, size in self._soc.loaded]
-        for part in sorted(parts):
-            start = max(part[0] & -PAGE, done[-1][1] if done else 0)
-            end = (part[1] + PAGE - 1) & -PAGE
-            if start < end:
-                cpu.map(start, bus.read(start, end - start))
-                done.append((start, end))
+        bus = self._soc.bus
+        spans = loading.code_spans(self._soc)
+        for start, end in spans:
+            cpu.map(start, bus.read(start, end - start))
         if isinstance(cpu, UnicornCpu):
-            cpu.map_ports(_gaps(done))
+            cpu.map_ports(loading.gaps(spans))
         return weakref.ref(cpu)
 
     # --- the line -------------------------------------------------------------------------
@@ -212,7 +204,7 @@ class Program(Base):
         self._send()
         if crashed is not None:
             self._soc.remark(str(crashed))
-            self._soc.on_crash(exception_text(self._soc.silicon.arch, crashed))
+            self._soc.on_crash(loading.exception_text(self._soc.silicon.arch, crashed))
 
     def _charge(self, executed: int) -> None:
         """Let the time pass that the instructions up to this count have taken."""
@@ -509,38 +501,3 @@ def _run(box: dict[str, Any]) -> tuple[int, bool, CrashError | None]:
     except CrashError as e:
         return cpu.instructions, True, e.with_traceback(None)
     return cpu.instructions, cpu.stopped, None
-
-
-def exception_text(arch: Arch, crashed: CrashError) -> bytes:
-    """What the ROM's exception handler prints."""
-    if arch is Arch.RISCV:
-        text = f"mcause={crashed.cause}, mepc=0x{crashed.pc:08x}, mtval=0x{crashed.address:08x}"
-    else:
-        text = (
-            f"epc1=0x{crashed.pc:08x}, epc2=0x00000000, epc3=0x00000000, "
-            f"excvaddr=0x{crashed.address:08x}, depc=0x00000000"
-        )
-    return f"Fatal exception ({crashed.cause}): {crashed.name}\r\n{text}\r\n".encode()
-
-
-def can_run(soc: Soc) -> bool:
-    """The code in RAM can be executed: it does not return from a register window.
-
-    The engines know no windows. ROM functions have their own here, so that a program without
-    windowed functions that return, as one that only prints, is right all the same.
-    """
-    if soc.silicon.arch is not Arch.XTENSA:
-        return True
-    loaded = b"".join(soc.bus.read(start, size) for start, size in soc.loaded)
-    return not any(ending in loaded for ending in _WINDOW_RETURNS)
-
-
-def _gaps(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """(start, size) of the peripherals' part of the address space that no RAM takes."""
-    out, at = [], 0x20000000
-    for start, end in sorted(spans):
-        if start > at:
-            out.append((at, start - at))
-        at = max(at, end)
-    out.append((at, 0x70000000 - at))
-    return out

@@ -67,7 +67,7 @@ class Serial(SerialBase):
             raise SerialException(str(e)) from e
         self._input.clear()
         self.is_open = True
-        self.board.host_baud = self.baudrate or 115200
+        self.board.cable.host_baud = self.baudrate or 115200
 
     def close(self) -> None:
         """Save the board's state and let go of it."""
@@ -90,7 +90,7 @@ class Serial(SerialBase):
     def _reconfigure_port(self) -> None:
         if self.board is not None:
             with self._ready:
-                self.board.host_baud = self.baudrate or 115200
+                self.board.cable.host_baud = self.baudrate or 115200
 
     @property
     def remarks(self) -> tuple[Message, ...]:

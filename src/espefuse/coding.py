@@ -8,7 +8,7 @@ adds 12 to a block of 32. Data is handled as little-endian integers: bit 0 is th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from esptool.records import dataclass
 
 RS_DATA_BYTES = 32
 RS_PARITY_BYTES = 12

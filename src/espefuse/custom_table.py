@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
 
 from espefuse.schema import ChipTable, FieldDef
 from esptool.errors import FatalError
+from esptool.records import dataclass
 
 MAX_BLOCK_BITS = 256
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from espefuse.key_commands import commands_for
 from espefuse.reading import close_port
 from esptool.chips import normalize
 from esptool.errors import FatalError
+from esptool.records import dataclass
 
 if TYPE_CHECKING:
     from espefuse.virt import VirtualEfuses

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from espefuse.fields import Staged
 from espefuse.state import AbortedError as AbortedError
 from espefuse.state import BurnError as BurnError
 from espefuse.state import EfuseState
+from esptool.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

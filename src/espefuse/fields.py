@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from espefuse import coding
@@ -12,6 +11,7 @@ from espefuse.codecs import Value, bit_text, codec_of
 from espefuse.coding import CodingScheme
 from espefuse.schema import BlockDef, ChipTable, FieldDef
 from esptool.errors import FatalError
+from esptool.records import dataclass
 
 PROTECTION_FIELDS = ("WR_DIS", "RD_DIS")
 

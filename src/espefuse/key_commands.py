@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from espefuse import keys, output
@@ -15,6 +14,7 @@ from espefuse.commands import HIDDEN, BaseCommands, all_or_nothing
 from espefuse.fields import Block, Field
 from espefuse.schema import ChipTable, Purpose
 from esptool.errors import FatalError
+from esptool.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from esptool.errors import FatalError
 from esptool.files import write_atomic
@@ -25,7 +24,7 @@ class MemoryFile:
     """A file of eFuse memory, and what it held when this program used it last."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = os.fspath(path)
         self._known: bytes | None = None
 
     def load(self) -> bytes:
@@ -61,7 +60,10 @@ class MemoryFile:
 
     def _read(self) -> bytes:
         try:
-            return self.path.read_bytes() if self.path.exists() else b""
+            with open(self.path, "rb") as f:
+                return f.read()
+        except FileNotFoundError:
+            return b""
         except OSError as e:
             raise FatalError(f"Cannot read the eFuse file '{self.path}': {e.strerror or e}.") from e
 

@@ -13,16 +13,16 @@ it. `block` with `word` null means that the value is computed from other fields.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from esptool.chips import normalize
+from esptool.records import dataclass, field, replace
 
-TABLES = Path(__file__).parent / "tables"
+TABLES = os.path.join(os.path.dirname(__file__), "tables")
 
 #: Register, mask, and the value or one for each crystal (MHz).
 TimingRow = tuple[str, int, "int | dict[int, int]"]
@@ -238,11 +238,16 @@ def revision_rules(chip: str) -> frozenset[str]:
 
 @lru_cache(maxsize=8)
 def _raw(chip: str) -> dict[str, Any]:
-    path = TABLES / f"{chip}.json"
-    if not path.is_file():
-        raise KeyError(chip)
-    raw: dict[str, Any] = json.loads(path.read_bytes())
-    return raw
+    try:
+        return _document(chip)
+    except FileNotFoundError:
+        raise KeyError(chip) from None
+
+
+def _document(name: str) -> dict[str, Any]:
+    with open(os.path.join(TABLES, f"{name}.json"), "rb") as f:
+        document: dict[str, Any] = json.load(f)
+    return document
 
 
 def build(raw: dict[str, Any], texts: dict[str, str], revision: int | None) -> ChipTable:
@@ -349,8 +354,7 @@ def describe(name: str, texts: dict[str, str]) -> str:
 
 
 def _descriptions() -> dict[str, str]:
-    texts: dict[str, str] = json.loads((TABLES / "descriptions.json").read_bytes())
-    return texts
+    return _document("descriptions")
 
 
 def _block(row: list[Any], base: int, split: dict[int, tuple[int, ...]]) -> BlockDef:

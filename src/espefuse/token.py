@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from dataclasses import dataclass
 
 from espefuse.state import EfuseState
 from esptool.chips import normalize
 from esptool.errors import FatalError
+from esptool.records import dataclass
 
 READ = "EFSR"
 WRITE = "EFSW"

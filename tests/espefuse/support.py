@@ -19,7 +19,7 @@ from esptool.errors import FatalError
 from esptool.virtual import silicon
 from esptool.virtual.efuse import EfuseController
 
-CHIPS = sorted(path.stem for path in schema.TABLES.glob("esp32*.json"))
+CHIPS = sorted(path.stem for path in Path(schema.TABLES).glob("esp32*.json"))
 #: A user's table of fields, with what such tables may hold.
 CSV = """# name, block, start, count, comment
 MODULE_VERSION, EFUSE_BLK3, 56, 8, Module version

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -396,3 +398,18 @@ def test_a_lock_that_is_not_settled_is_not_offered() -> None:
     code, _out, err = run("--chip", "esp32h4", "--virt", "write-protect-efuse", "LOCK_KM_KEY")
     assert code == 2
     assert "'LOCK_KM_KEY' is not one of" in err
+
+
+def test_summary_starts_without_modules_that_it_has_no_use_for() -> None:
+    code = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import espefuse\n"
+        "espefuse.main(['--chip', 'esp32', '--virt', 'summary'])\n"
+        "heavy = {'cryptography', 'rich', 'rich_click', 'serial', 'pathlib', 'urllib.parse',\n"
+        "    'espefuse.recipe', 'espefuse.plan', 'esptool.device', 'esptool.ops'}\n"
+        "found = sorted(heavy & (set(sys.modules) - before))\n"
+        "sys.exit(f'loaded {found}' if found else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

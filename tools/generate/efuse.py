@@ -26,7 +26,7 @@ def outputs(facts: Path) -> dict[Path, str]:
     made: dict[Path, str] = {}
     placed: dict[int, str] = {}
     aliases: dict[str, str] = {}
-    texts = json.loads((schema.TABLES / "descriptions.json").read_bytes())
+    texts = json.loads((Path(schema.TABLES) / "descriptions.json").read_bytes())
     for key in chips(facts, "efuse"):
         raw = load(facts, key, "efuse")
         where = f"{key}/efuse.json"

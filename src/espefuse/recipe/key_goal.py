@@ -46,6 +46,15 @@ class KeyGoal(Goal):
         kind = "" if self.data is not None else ", its own for each board"
         return f"key {self.purpose}{kind}"
 
+    def _hides(self, purpose: Purpose | None) -> bool:
+        """Software cannot read the key. On ESP32, which has no purposes, that of secure boot V2 is
+        the one that it must read."""
+        return purpose.read_protect if purpose else self.purpose != "secure_boot_v2"
+
+    def _reverses(self, purpose: Purpose | None) -> bool:
+        """The key's bytes lie in their block in reverse order."""
+        return purpose.reverse if purpose else self.purpose != "secure_boot_v2"
+
     # --- what is there -------------------------------------------------------------------------
 
     def places(self, commands: BaseCommands) -> list[tuple[str, Purpose | None, int]]:
@@ -86,8 +95,7 @@ class KeyGoal(Goal):
             return self._judge_free(commands, purpose)
         target = commands.efuses[name]
         if not target.is_readable():
-            hides = purpose.read_protect if purpose else self.purpose != "secure_boot_v2"
-            if not hides:
+            if not self._hides(purpose):
                 return Verdict(State.CONFLICT, f"{name} is read-protected, but must be readable")
             return Verdict(State.DONE, f"{name} is hidden, so it cannot be compared")
         if not target.raw():
@@ -113,7 +121,7 @@ class KeyGoal(Goal):
         return Verdict(State.OPEN)
 
     def _protected(self, commands: BaseCommands, target: Efuse, purpose: Purpose | None) -> bool:
-        hides = purpose.read_protect if purpose else self.purpose != "secure_boot_v2"
+        hides = self._hides(purpose)
         block = commands.efuses.blocks[target.block]
         whole = not target.is_writeable() and (not hides or target.is_hidden_whole())
         if block.key_purpose_name is None:
@@ -126,7 +134,7 @@ class KeyGoal(Goal):
         """Whether what a readable place holds is this key, or this part of it."""
         size = target.bit_len // 8
         stored = target.raw().to_bytes(size, "little")
-        if purpose.reverse if purpose else self.purpose != "secure_boot_v2":
+        if self._reverses(purpose):
             stored = stored[::-1]
         if self.data is not None:
             return stored == self._as_stored(self.data)[first : first + size]
@@ -148,7 +156,7 @@ class KeyGoal(Goal):
             return False
         size = target.bit_len // 8
         wanted = self._as_stored(known)[first : first + size]
-        if purpose.reverse if purpose else self.purpose != "secure_boot_v2":
+        if self._reverses(purpose):
             wanted = wanted[::-1]
         return not target.raw() & ~int.from_bytes(wanted, "little")
 
@@ -298,8 +306,7 @@ class KeyGoal(Goal):
             target = commands.efuses[name]
             if target.is_readable() and self._matches(commands, target, purpose, first):
                 part = target.raw().to_bytes(target.bit_len // 8, "little")
-                reverse = purpose.reverse if purpose else self.purpose != "secure_boot_v2"
-                found[first // PIECE] = part[::-1] if reverse else part
+                found[first // PIECE] = part[::-1] if self._reverses(purpose) else part
         return found
 
     def _known_places(self, commands: BaseCommands) -> list[tuple[str, Purpose | None, int]]:

@@ -254,7 +254,18 @@ def apply(
         BurnError: a burn broke off; its text says what holds.
         AbortedError: the user did not confirm.
     """
-    job = Job(commands, recipe, identity, row)
+    return apply_job(Job(commands, recipe, identity, row), until, dry_run, told, burned)
+
+
+def apply_job(
+    job: Job,
+    until: Stage | None = None,
+    dry_run: bool = False,
+    told: Callable[[str], None] = output.emit,
+    burned: Callable[[str], None] = output.silence,
+) -> list[Line]:
+    """The same for a recipe and a board that were brought together already; see `apply`."""
+    commands = job.commands
     wanted = job.open(until)
     efuses = commands.efuses
     if not wanted:

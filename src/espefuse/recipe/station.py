@@ -14,7 +14,7 @@ from espefuse.recipe.goals import State
 from espefuse.recipe.key_goal import KeyGoal
 from espefuse.recipe.model import KeySource
 from espefuse.recipe.reader import read
-from espefuse.recipe.run import Job, apply, check
+from espefuse.recipe.run import Job, apply_job, check
 from espefuse.recipe.sealing import digest
 from espefuse.recipe.workflow import column
 from esptool.device import Session
@@ -106,7 +106,7 @@ def apply_recipe(
 
     with output.redirected(told), init_commands(esp=esp, do_not_confirm=True) as commands:
         job = Job(commands, recipe, row=row)
-        lines = apply(commands, recipe, row=row, told=told, burned=note)
+        lines = apply_job(job, told=told, burned=note)
         open_ = [line.text for line in lines if line.state != State.DONE.value]
         if open_:
             raise FatalError(f"The recipe is not complete on this board: {', '.join(open_)}.")

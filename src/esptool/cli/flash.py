@@ -243,7 +243,7 @@ command = Command(
             metavar="NAME",
             help="Erase this partition first; may be given several times.",
         ),
-        click.Option(["--erase-all", "-e"], is_flag=True, help="Erase the whole flash first."),
+        params.erase_all(),
         click.Option(
             ["--dry-run"], is_flag=True, help="Show what would be done, and write nothing."
         ),
@@ -257,12 +257,8 @@ command = Command(
             is_flag=True,
             help="Skip the checks of chip, revision and security; the chip may not boot.",
         ),
-        click.Option(["--no-progress", "-p"], is_flag=True, help="Show no progress bar."),
-        click.Option(
-            ["--retries"],
-            type=click.IntRange(0, 100),
-            help="How often in a row work may fail without getting any further.",
-        ),
+        params.no_progress(),
+        params.retries(),
         *build_options(),
         *params.flash_params(),
         params.spi_connection(),

@@ -439,6 +439,25 @@ def flash_params() -> list[click.Option]:
     ]
 
 
+def erase_all() -> click.Option:
+    """--erase-all."""
+    return click.Option(["--erase-all", "-e"], is_flag=True, help="Erase the whole flash first.")
+
+
+def no_progress() -> click.Option:
+    """--no-progress."""
+    return click.Option(["--no-progress", "-p"], is_flag=True, help="Show no progress bar.")
+
+
+def retries() -> click.Option:
+    """--retries."""
+    return click.Option(
+        ["--retries"],
+        type=click.IntRange(0, 100),
+        help="How often in a row work may fail without getting any further.",
+    )
+
+
 def flash_type() -> click.Option:
     """--flash-type."""
     return click.Option(

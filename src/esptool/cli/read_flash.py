@@ -46,7 +46,7 @@ command = Command(
         RangeArgument(["address"], behind=("size", "output")),
         click.Argument(["size"], type=Size(allow_all=True)),
         click.Argument(["output"], type=OutputFile()),
-        click.Option(["--no-progress", "-p"], is_flag=True, help="Show no progress bar."),
+        params.no_progress(),
         params.flash_size(),
         params.flash_type(),
         params.spi_connection(),

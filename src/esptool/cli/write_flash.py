@@ -164,8 +164,8 @@ command = Command(
     "partition may stand for an address. Intel HEX files bring their own addresses.",
     params=[
         PairsArgument(["addr_filename"], nargs=-1, required=True),
-        click.Option(["--erase-all", "-e"], is_flag=True, help="Erase the whole flash first."),
-        click.Option(["--no-progress", "-p"], is_flag=True, help="Show no progress bar."),
+        params.erase_all(),
+        params.no_progress(),
         click.Option(
             ["--force"],
             is_flag=True,
@@ -180,11 +180,7 @@ command = Command(
             is_flag=True,
             help="Send everything, also sectors that the chip says it has already.",
         ),
-        click.Option(
-            ["--retries"],
-            type=click.IntRange(0, 100),
-            help="How often in a row work may fail without getting any further.",
-        ),
+        params.retries(),
         click.Option(
             ["--preserve"],
             is_flag=True,

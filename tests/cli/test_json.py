@@ -47,6 +47,9 @@ MAINS = {"esptool": esptool.main, "espefuse": espefuse.main, "espsecure": espsec
 
 #: What reaches a board, and the files of the folder below.
 BOARD = "--port virtual://esp32c3?flash=1MB&timing=virtual"
+PLACE = BOARD.split()[1]
+NAND = "--port virtual://esp32s3?timing=virtual&nand=W25N01GV&nand_bad=3"
+PINS = "--spi-connection 12,13,11,9,10"
 DUMP = "--file dump.bin"
 VIRT = "--chip esp32c3 --virt --do-not-confirm"
 
@@ -119,9 +122,12 @@ ESPTOOL: dict[str, tuple[str | None, str | None]] = {
     "fs extract": (f"fs extract lfs into {DUMP}", f"fs extract nvs into {DUMP}"),
     "verify-sdc-certificate": (None, f"{BOARD} --no-stub verify-sdc-certificate text"),
     "read-sdc-chip-info": (None, f"{BOARD} read-sdc-chip-info out"),
-    "read-nand-spare": (None, f"{BOARD} read-nand-spare"),
-    "write-nand-spare": (None, f"{BOARD} write-nand-spare"),
-    "dump-bbm": (None, f"{BOARD} dump-bbm"),
+    "read-nand-spare": (f"{NAND} read-nand-spare 64 {PINS}", f"{NAND} read-nand-spare -1 {PINS}"),
+    "write-nand-spare": (
+        f"{NAND} write-nand-spare 192 1 {PINS}",
+        f"{NAND} write-nand-spare 64 2 {PINS}",
+    ),
+    "dump-bbm": (f"{NAND} dump-bbm out {PINS}", f"{BOARD} dump-bbm"),
 }
 ESPEFUSE: dict[str, tuple[str | None, str | None]] = {
     "summary": (f"{VIRT} summary", f"{VIRT} summary NO_SUCH"),
@@ -362,6 +368,33 @@ def test_a_failure_keeps_what_was_found_out_before_it(call: Call) -> None:
     assert [region["matches"] for region in document["regions"]] == [False, True]
     assert document["error"]["code"] == "verify"
     assert document["device"]["chip"] == "esp32c3"
+
+
+@pytest.mark.parametrize(
+    ("words", "operands"),
+    [
+        ("--port /dev/no-such-port chip-id", {"port": "/dev/no-such-port"}),
+        ("--bauds 3 chip-id", {"option": "--bauds"}),
+        ("--chip esp99 chip-id", {"option": "--chip"}),
+        (f"{BOARD} erase-region 0 0x1001", {"port": PLACE, "chip": "esp32c3"}),
+        ("image-info absent", {"argument": "filename"}),
+        (
+            f"{BOARD} read-flash 0 4 /no/where/out",
+            {"file": "/no/where/out", "reason": "No such file or directory"},
+        ),
+        (
+            f"{BOARD} write-flash 0xfffff text",
+            {"address": 0xFFFFF, "size": 9, "flash_size": 0x100000, "file": "text"},
+        ),
+        (f"ota boot 7 {DUMP}", {"partition": "7"}),
+        ("monitor --send \\q --expect x /dev/no-such-port", {"text": "\\q", "escape": "\\q"}),
+    ],
+)
+def test_an_error_tells_what_it_is_about(words: str, operands: dict[str, Any], call: Call) -> None:
+    code, out, _ = call("esptool", f"{words} --json")
+    assert code == 2
+    found = check(json.loads(out))["error"]
+    assert found["operands"].items() >= operands.items()
 
 
 def test_several_efuse_commands_have_a_result_each(call: Call) -> None:

@@ -34,7 +34,7 @@ from espefuse.efuses import AbortedError
 from esptool._version import __version__
 from esptool.chips import normalize
 from esptool.cli import machine
-from esptool.cli.common import machine_options
+from esptool.cli.common import at_fault, machine_options
 from esptool.cli.help import HelpMixin
 from esptool.errors import FatalError, UsageError
 from esptool.files import check_output
@@ -431,7 +431,7 @@ def _main(args: list[str], by_script: bool, esp: Any) -> None:
             raise SystemExit(e.exit_code) from None
     except click.ClickException as e:
         e.show()
-        raise machine.UsageMistake(e.format_message()) from None
+        raise machine.UsageMistake(e.format_message(), at_fault(e)) from None
     except AbortedError:
         raise SystemExit(2) from None  # "Aborting." has been said
     except (EOFError, click.Abort):

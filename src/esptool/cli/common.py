@@ -375,13 +375,27 @@ def _run(
         raise KeyboardInterrupt(str(cause) if cause is not None else "") from None
     except click.ClickException as e:
         show_usage_error(e)
-        raise machine.UsageMistake(e.format_message()) from None
+        raise machine.UsageMistake(e.format_message(), at_fault(e)) from None
     except BrokenPipeError as e:
         raise FatalError(f"The other end has gone: {e.strerror or e}.") from e
     if not argv and group.no_args_is_help:
         raise machine.UsageMistake("No command was named.")  # click before 8.2: a success
     if code:
         raise SystemExit(code)
+
+
+def at_fault(error: click.ClickException) -> dict[str, str]:
+    """The option or argument that a mistake of usage is about, by its name on a command line."""
+    if isinstance(error, click.NoSuchOption):
+        return {"option": error.option_name}
+    if isinstance(error, click.BadOptionUsage):
+        return {"option": error.option_name}
+    if isinstance(error, click.exceptions.BadParameter) and error.param is not None:
+        param = error.param
+        if isinstance(param, click.Option):
+            return {"option": max(param.opts, key=len)}
+        return {"argument": param.name or ""}
+    return {}
 
 
 def show_usage_error(error: click.ClickException) -> None:

@@ -28,6 +28,11 @@ RESERVED = frozenset(("schema", "program", "tool_version", "command", "ok", "err
 #: Progress is told at most so often, its end always.
 PROGRESS_PAUSE_S = 0.1
 
+#: So many causes behind an error are looked at.
+_DEPTH = 5
+#: Of the results, what an error on a connected board is about as well.
+_BOARD = ("port", "chip")
+
 OPTIONS = ("--json", "--events")
 
 
@@ -130,8 +135,15 @@ class Machine(TemplateLogger):
             "ok": error is None,
             **self.values,
             "messages": self._messages,
-            **({} if error is None else {"error": describe(error)}),
+            **({} if error is None else {"error": self._described(error)}),
         }
+
+    def _described(self, error: BaseException) -> dict[str, Any]:
+        """An error, and on which board it happened, as far as one was reached."""
+        device = self.values.get("device")
+        board = {name: device[name] for name in _BOARD if device and name in device}
+        found = describe(error)
+        return {**found, "operands": {**board, **found["operands"]}}
 
     def finish(self, error: BaseException | None = None) -> None:
         """Write the document."""
@@ -278,12 +290,17 @@ def describe(error: BaseException) -> dict[str, Any]:
             "code": error.error_code,
             "message": error.message,
             "remedy": error.remedy,
-            "operands": _all_plain(error.operands),
+            "operands": _all_plain(_operands(error)),
         }
     code, text = "internal", f"unexpected {type(error).__name__}: {error}"
     if isinstance(error, UsageMistake):
-        code, text = "usage", str(error)
-    elif isinstance(error, KeyboardInterrupt):
+        return {
+            "code": "usage",
+            "message": str(error),
+            "remedy": None,
+            "operands": dict(error.operands),
+        }
+    if isinstance(error, KeyboardInterrupt):
         code, text = "interrupted", str(error) or "Interrupted."
     elif isinstance(error, MemoryError):
         code, text = "out_of_memory", "There is not enough memory for this."
@@ -292,12 +309,30 @@ def describe(error: BaseException) -> dict[str, Any]:
     return {"code": code, "message": text, "remedy": None, "operands": {}}
 
 
-class UsageMistake(SystemExit):
-    """The command line is wrong, which has been shown; ends with exit code 2."""
+def _operands(error: FatalError) -> dict[str, Any]:
+    """Those of an error, and the file that the system refused where it was made of a refusal."""
+    # A port has a device's file, whose name is known already.
+    if "port" in error.operands:
+        return error.operands
+    seen: BaseException | None = error
+    for _ in range(_DEPTH):
+        seen = None if seen is None else seen.__cause__ or seen.__context__
+        if isinstance(seen, OSError) and isinstance(seen.filename, str):
+            return {"file": seen.filename, "reason": seen.strerror, **error.operands}
+    return error.operands
 
-    def __init__(self, text: str) -> None:
+
+class UsageMistake(SystemExit):
+    """The command line is wrong, which has been shown; ends with exit code 2.
+
+    Attributes:
+        operands: the option or argument that is at fault, as `--json` has it.
+    """
+
+    def __init__(self, text: str, operands: Mapping[str, str] | None = None) -> None:
         super().__init__(2)
         self.text = text
+        self.operands = dict(operands or {})
 
     def __str__(self) -> str:
         return self.text

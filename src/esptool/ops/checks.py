@@ -208,7 +208,13 @@ def refuse_past_end(session: Session, regions: Sequence[Region], limit: Limit) -
             raise UsageError(
                 f"{what} (length {len(region.data)}) at offset {region.address:#010x} "
                 f"will not fit in {limit.size} bytes of flash. "
-                "Change the flash_size argument or flashing address."
+                "Change the flash_size argument or flashing address.",
+                operands={
+                    "address": region.address,
+                    "size": len(region.data),
+                    "flash_size": limit.size,
+                    **({"file": region.name} if region.name else {}),
+                },
             )
         require_inside(session, region.address, len(region.data), limit)
 

@@ -201,6 +201,7 @@ def find_slot(table: PartitionTable, text: str) -> Partition:
     raise UsageError(
         f"There is no slot '{text}'.",
         remedy=f"There are: {', '.join(known)}." if known else "The table has no OTA slots.",
+        operands={"partition": text},
     )
 
 
@@ -360,7 +361,8 @@ def ota_write(
     what = "The image" if name is None else f"'{name}'"
     if len(image) > target.size:
         raise UsageError(
-            f"{what} ({len(image)} bytes) does not fit '{target.name}', which has {target.size}."
+            f"{what} ({len(image)} bytes) does not fit '{target.name}', which has {target.size}.",
+            operands={"partition": target.name, "size": len(image)},
         )
     if target == running and not force:
         raise UsageError(

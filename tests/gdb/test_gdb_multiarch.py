@@ -7,6 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.gdb.support import port_of, serving
 
 PROGRAM = """
@@ -34,7 +36,7 @@ START = """
     .global start
 start:
     .cfi_startproc
-    la sp, 0x3fcb0000
+    la sp, {stack}
     .cfi_undefined ra
     call main
     .cfi_endproc
@@ -43,10 +45,15 @@ LINKER = """
 ENTRY(start)
 SECTIONS
 {
-    .text 0x40390000 : { *(.start) *(.text*) *(.rodata*) }
-    .bss 0x3fca0000 : { *(.sbss*) *(.bss*) *(.data*) *(.sdata*) }
+    .text {text} : { *(.start) *(.text*) *(.rodata*) }
+    .bss {data} : { *(.sbss*) *(.bss*) *(.data*) *(.sdata*) }
 }
 """
+#: Places of code, data and stack.
+PLACES = {
+    "esp32c3": {"text": "0x40390000", "data": "0x3fca0000", "stack": "0x3fcb0000"},
+    "esp32p4": {"text": "0x4ff60000", "data": "0x4ff70000", "stack": "0x4ff80000"},
+}
 COMMANDS = """
 set pagination off
 set confirm off
@@ -71,8 +78,11 @@ detach
 """
 
 
-def test_a_program_is_debugged_from_load_to_watchpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", PLACES)
+def test_a_program_is_debugged_from_load_to_watchpoint(key: str, tmp_path: Path) -> None:
     for name, text in (("main.c", PROGRAM), ("start.S", START), ("link.ld", LINKER)):
+        for word, place in PLACES[key].items():
+            text = text.replace("{" + word + "}", place)
         (tmp_path / name).write_text(text)
     subprocess.run(
         "riscv64-unknown-elf-gcc -march=rv32imc -mabi=ilp32 -Og -g -ffreestanding -nostdlib "
@@ -81,7 +91,7 @@ def test_a_program_is_debugged_from_load_to_watchpoint(tmp_path: Path) -> None:
         check=True,
         cwd=tmp_path,
     )
-    with serving("virtual://esp32c3") as server:
+    with serving(f"virtual://{key}") as server:
         script = tmp_path / "commands"
         script.write_text(COMMANDS.format(port=port_of(server)))
         done = subprocess.run(

@@ -95,10 +95,20 @@ def slots_of(numbers: Iterable[int], name: str, more: str = "") -> list[Slot]:
     return [Slot(str(n), port=url_of(n, name, more)) for n in numbers]
 
 
+#: Boards on a clock of their own answer at once, or never.
+HASTY = Settings(connect_attempts=3)
+
+
 class Line:
     """A station in this process, with its records."""
 
-    def __init__(self, path: Path, slots: Sequence[Slot], station: str = "here") -> None:
+    def __init__(
+        self,
+        path: Path,
+        slots: Sequence[Slot],
+        station: str = "here",
+        settings: Settings = HASTY,
+    ) -> None:
         self.job: Job = read_job(str(path), slots)
         self.book = Records(self.job.records)
         self.events: list[events.Event] = []
@@ -108,7 +118,7 @@ class Line:
             name=station,
             listener=self.events.append,
             once=True,
-            settings=Settings(connect_attempts=3),
+            settings=settings,
         )
 
     def run(self) -> dict[str, Attempt]:

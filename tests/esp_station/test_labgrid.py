@@ -21,6 +21,7 @@ from esp_station.labgrid import BusyError, Place
 from esp_station.model import Slot
 from esp_station.records import FAIL, PASS
 from esptool.errors import FatalError, UsageError
+from esptool.transport.settings import Settings
 from esptool.virtual.server import Rfc2217Server
 from tests.support.addresses import own_loopback
 from tests.support.signals import interruptible
@@ -156,7 +157,8 @@ command = ["{sys.executable}", "kick.py"]
     )
     job = write_job(tmp_path, STEPS + hook)
     slots = [Slot("1", port=f"labgrid://{grid.where}/a"), Slot("2", port="labgrid://b")]
-    line = Line(job, slots)
+    # Boards that are served answer late on a busy machine.
+    line = Line(job, slots, settings=Settings(connect_attempts=20))
     done = line.run()
     line.close()
     assert done["1"].result == PASS, done["1"].reason

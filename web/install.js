@@ -221,7 +221,7 @@ async function done() {
     'done',
     'Installed',
     el('p', { className: 'good' }, `${name()} is on the board and was verified.`),
-    el('p', { id: 'result', 'data-sent': sent, 'data-size': size }, `${kib(size)} in ${took.toFixed(1)} seconds.${saved} The board has started it.`),
+    el('p', { id: 'result', 'data-sent': sent, 'data-size': size, 'data-seconds': took }, `${kib(size)} in ${took.toFixed(1)} seconds.${saved} The board has started it.`),
     rows(button('Another board', again, 'first')),
   );
 }

@@ -5,6 +5,9 @@
 /** The room for what arrives while the page is busy; the default of 255 bytes loses data. */
 const BUFFER = 1 << 16;
 
+/** A write ends when the browser has the bytes; before a port is closed, they are let go out. */
+const SENDING_MS = 2000;
+
 /** Errors of a line that leave the port usable. */
 const PASSING = new Set(['BufferOverrunError', 'FramingError', 'ParityError', 'BreakError']);
 
@@ -81,6 +84,10 @@ export class Link {
 
   async close() {
     if (!this.opened) return;
+    if (!this.gone) {
+      const sent = this.writer.close().catch(() => {});
+      await Promise.race([sent, new Promise((resolve) => setTimeout(resolve, SENDING_MS))]);
+    }
     this.opened = false;
     try {
       await this.reader?.cancel();

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server that shows a built page and lends it boards, behind a stand-in for `navigator.serial`.
 
-The stand-in (`stand_in.js`) has the interface of Web Serial; bytes, rates and lines go over HTTP to
-a port of ours that is opened here: a virtual board, or whatever a URL names.
+The stand-in (`stand_in.js`) has the interface of Web Serial; bytes go over a WebSocket, rates and
+lines over HTTP, to a port of ours that is opened here: a virtual board, or whatever a URL names.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -16,16 +17,22 @@ from typing import Any
 from esptool.errors import FatalError
 from esptool.transport import Port, open_port
 from esptool.web.serve import Handler, Server
+from tests.web.websocket import BINARY, CLOSE, TEXT, WebSocket, accept
 
 STAND_IN = Path(__file__).with_name("stand_in.js")
-_SLICE_S = 0.05
+#: How long a closed line may still be listened to.
+_SLICE_S = 0.02
 
 
 class Cable:
     """A port that the page may choose: the URL of a board, and how its USB device looks."""
 
-    def __init__(self, url: str, vid: int = 0x10C4, pid: int = 0xEA60) -> None:
+    def __init__(
+        self, url: str, vid: int = 0x10C4, pid: int = 0xEA60, *, reset_lines: bool = True
+    ) -> None:
         self.url = url
+        #: A pseudo-terminal has none; its board listens from the start.
+        self.reset_lines = reset_lines
         self.info = {"usbVendorId": vid, "usbProductId": pid}
         self.port: Port | None = None
         #: Rates and bytes to the board, for what a test wants to know.
@@ -63,7 +70,7 @@ class BoardHandler(Handler):
         try:
             answer = self._do(op, int(number), body)
         except FatalError as e:
-            if op in ("write", "lines"):
+            if op == "lines":
                 self.server.cables[int(number)].lost()
             answer = {"error": e.message}
         self._answer(answer)
@@ -79,12 +86,9 @@ class BoardHandler(Handler):
             cable.open(json.loads(body)["baud"])
         elif op == "close":
             cable.close()
-        else:
+        elif op == "lines":
             assert cable.port is not None
-            if op == "write":
-                cable.sent += len(body)
-                cable.port.send(body)
-            elif op == "lines":
+            if cable.reset_lines:
                 cable.port.set_lines(*json.loads(body))
         return None
 
@@ -96,39 +100,57 @@ class BoardHandler(Handler):
         self.wfile.write(data)
 
     def do_GET(self) -> None:
-        if not self.path.startswith("/-/read/"):
+        if not self.path.startswith("/-/line/"):
             self.server.asked.append(self.path.lstrip("/"))
             super().do_GET()
             return
-        # What the board says, as a stream that ends with the connection.
         cable = self.server.cables[int(self.path.split("/")[3])]
         self.close_connection = True
-        self.send_response(200)
-        self.send_header("Content-Type", "application/octet-stream")
-        self.send_header("Connection", "close")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", accept(self.headers["Sec-WebSocket-Key"]))
+        super(Handler, self).end_headers()
+        self.connection.settimeout(None)
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with suppress(OSError):
-            self._pump(cable)
+            self._carry(cable, WebSocket(self.rfile, self.connection))
 
-    def _pump(self, cable: Cable) -> None:
-        import select
+    def _carry(self, cable: Cable, page: WebSocket) -> None:
+        """Bytes both ways until the page closes the line or the board is gone."""
+        over = threading.Event()
+        heard = threading.Thread(target=self._hear, args=(cable, page, over), daemon=True)
+        heard.start()
+        try:
+            while (data := page.receive()) is not None:
+                cable.sent += len(data)
+                port = cable.port
+                assert port is not None
+                try:
+                    port.send(data)
+                except FatalError:
+                    cable.lost()
+                    break
+                # So that the page knows how much of its buffer is free again.
+                page.send(TEXT, str(len(data)).encode())
+        finally:
+            # No byte may go to a line that is closed while the next one is opened.
+            over.set()
+            heard.join()
+            page.send(CLOSE, b"")
 
-        self.connection.setblocking(True)
-        while True:
-            # The page hangs up when it closes the port.
-            if select.select([self.connection], [], [], 0)[0]:
-                return
-            port = cable.port
-            try:
-                data = port.receive(_SLICE_S) if port is not None else b""
-            except FatalError:
-                cable.lost()
-                self.wfile.write(b"0\r\n\r\n")
-                return
-            if data:
-                self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-                self.wfile.flush()
+    def _hear(self, cable: Cable, page: WebSocket, over: threading.Event) -> None:
+        with suppress(OSError):
+            while not over.is_set():
+                port = cable.port
+                try:
+                    data = port.receive(_SLICE_S) if port is not None else b""
+                except FatalError:
+                    cable.lost()
+                    page.send(TEXT, b"lost")
+                    return
+                if data:
+                    page.send(BINARY, data)
 
 
 class BoardServer(Server):

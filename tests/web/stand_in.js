@@ -18,33 +18,52 @@
 
     getInfo() { return this.info; }
 
-    async open({ baudRate }) {
+    async open({ baudRate, bufferSize = 255 }) {
       if (this.readable) throw new DOMException('The port is already open.', 'InvalidStateError');
       await ask('open', this.number, JSON.stringify({ baud: baudRate }));
-      const hangUp = this.hangUp = new AbortController();
-      const answer = await fetch(`/-/read/${this.number}`, { signal: hangUp.signal });
-      const reader = answer.body.getReader();
-      this.readable = new ReadableStream({
-        pull: async (controller) => {
-          try {
-            const { value, done } = await reader.read();
-            if (done) throw new Error('it has ended');
-            controller.enqueue(value);
-          } catch (error) {
-            if (hangUp.signal.aborted) return;
-            this.readable = null;
-            controller.error(new DOMException('The device has been lost.', 'NetworkError'));
-          }
-        },
-        cancel: () => hangUp.abort(),
+      const line = this.line = new WebSocket(`ws://${location.host}/-/line/${this.number}`);
+      line.binaryType = 'arraybuffer';
+      this.ended = new Promise((resolve) => { line.onclose = resolve; });
+      await new Promise((resolve, reject) => {
+        line.onopen = resolve;
+        line.onerror = () => reject(new DOMException('Failed to open serial port.', 'NetworkError'));
       });
+      const lost = () => new DOMException('The device has been lost.', 'NetworkError');
+      let incoming;
+      let outgoing;
+      // As in Chromium (serial_port_underlying_sink.cc), a write ends when its last byte is in the
+      // buffer, not when it is sent; closing the stream waits for what is left.
+      let waiting = 0;
+      let room = () => {};
+      const end = () => {
+        if (this.line !== line) return;
+        this.line = this.readable = this.writable = null;
+        try { incoming.error(lost()); } catch { /* it was cancelled */ }
+        outgoing.error(lost());
+        room();
+        line.close();
+      };
+      line.onmessage = ({ data }) => {
+        if (data === 'lost') end();
+        else if (typeof data === 'string') {
+          waiting -= Number(data);
+          room();
+        } else if (this.line === line) {
+          try { incoming.enqueue(new Uint8Array(data)); } catch { /* it was cancelled */ }
+        }
+      };
+      line.addEventListener('close', end);
+      this.readable = new ReadableStream({ start: (controller) => { incoming = controller; } });
       this.writable = new WritableStream({
+        start: (controller) => { outgoing = controller; },
         write: async (chunk) => {
-          try {
-            await ask('write', this.number, chunk);
-          } catch {
-            throw new DOMException('The device has been lost.', 'NetworkError');
-          }
+          line.send(chunk);
+          waiting += chunk.length;
+          while (waiting > bufferSize && this.line === line) await new Promise((resolve) => { room = resolve; });
+          if (this.line !== line) throw lost();
+        },
+        close: async () => {
+          while (waiting > 0 && this.line === line) await new Promise((resolve) => { room = resolve; });
         },
       });
     }
@@ -55,8 +74,10 @@
 
     async close() {
       if (this.readable?.locked || this.writable?.locked) throw new TypeError('Cannot close a locked stream');
-      this.hangUp?.abort();
-      this.readable = this.writable = null;
+      const line = this.line;
+      this.line = this.readable = this.writable = null;
+      line?.close();
+      await this.ended;
       await ask('close', this.number);
     }
   }

@@ -103,7 +103,7 @@ class _Loading:
                 "function: ets_flash_boot"
             )
         self._start = soc.silicon.loader.bootloader_offset
-        self._header = soc.nor.read(self._start, 24)
+        self._header = soc.read_program(self._start, 24)
 
     def run(self) -> None:
         """All of it."""
@@ -160,7 +160,7 @@ class _Loading:
     def _segments(self) -> list[_Segment]:
         out, at = [], self._start + 24
         for _ in range(self._header[1]):
-            address, length = struct.unpack("<II", self._soc.nor.read(at, 8))
+            address, length = struct.unpack("<II", self._soc.read_program(at, 8))
             out.append(_Segment(address, length, at + 8))
             if length >= _NO_LENGTH:
                 break
@@ -169,7 +169,7 @@ class _Loading:
 
     def _load(self) -> None:
         """Segments into RAM, with their sums."""
-        boot, lines, nor = self._boot, self._lines, self._soc.nor
+        boot, lines, read = self._boot, self._lines, self._soc.read_program
         esp32 = boot.loads is Loads.ESP32
         check, at = 0xEF, self._start + 24
         for segment in self._segments():
@@ -181,13 +181,13 @@ class _Loading:
                 lines.append(f"load:0x{segment.address:08x},len:{shown}")
             if length >= _NO_LENGTH:
                 raise _Refusal(self._no_segment(segment))
-            for byte in nor.read(segment.at, length):
+            for byte in read(segment.at, length):
                 check ^= byte
             at = segment.at + length
         if boot.loads is Loads.UNKNOWN:
             return
         end = (at - self._start | 15) + 1
-        image = nor.read(self._start, end + 32)
+        image = read(self._start, end + 32)
         stored = image[end - 1]
         if stored != check:
             if esp32:
@@ -224,7 +224,7 @@ class _Loading:
         return bool(self._boot.refusal and self._soc.secure_boot)
 
     def _verify(self) -> None:
-        boot, lines, nor = self._boot, self._lines, self._soc.nor
+        boot, lines, read = self._boot, self._lines, self._soc.read_program
         stops = f"{boot.refusal}\n{self._stops}"
         if boot.loads is Loads.ESP32:
             lines.append("secure boot v2 enabled")
@@ -240,12 +240,12 @@ class _Loading:
                 raise _Refusal(f"Invalid image block, can't verify.\n{stops}")
             at = segment.at + segment.length
         size = (at - self._start | 15) + 1
-        image = nor.read(self._start, size + 32)
+        image = read(self._start, size + 32)
         hashed = hashlib.sha256(image[:size]).digest()
         if boot.loads is not Loads.ESP32 and image[size:] != hashed:
             raise _Refusal(f"SHA-256 simple hash comparison failed.\n{stops}")
         signed = -(-(size + 32) // _SECTOR) * _SECTOR
-        found = nor.read(self._start + signed, 1)[0]
+        found = read(self._start + signed, 1)[0]
         if found != _SIGNATURE_MAGIC:
             raise _Refusal(f"{self._no_signature(found)}\n{stops}")
 

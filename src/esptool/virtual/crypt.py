@@ -49,12 +49,26 @@ def _c2_key(soc: Soc) -> bytes | None:
     return hashlib.sha256(block[:16][::-1]).digest()
 
 
-def encrypt(soc: Soc, key: bytes, address: int, data: bytes) -> bytes:
-    """What the flash gets for `data` at `address`, by the scheme of the chip."""
+def encrypt(soc: Soc, key: bytes, address: int, data: bytes, *, decrypting: bool = False) -> bytes:
+    """What the flash gets for `data` at `address`, by the scheme of the chip; or the way back.
+
+    The way back takes whole units: 128 bytes, on ESP32 32.
+    """
     if soc.silicon.flash_key is FlashKey.ESP32_BLOCK1:
         assert soc.efuse is not None
-        return _encrypt_esp32(key, address, data, soc.efuse.named("crypt_config"))
-    return _encrypt_xts(key, address, data)
+        return _esp32(key, address, data, soc.efuse.named("crypt_config"), decrypting)
+    return _xts(key, address, data, decrypting)
+
+
+def read_decrypted(soc: Soc, address: int, size: int) -> bytes:
+    """Flash as the cache shows it where flash encryption is on: with the key in the eFuses."""
+    key = find_key(soc)
+    before = address % _UNIT
+    stored = soc.nor.read(address - before, -(-(before + size) // _UNIT) * _UNIT)
+    if key is None:
+        return stored[before : before + size]
+    plain = encrypt(soc, key, address - before, stored, decrypting=True)
+    return plain[before : before + size]
 
 
 # --- ESP32 -------------------------------------------------------------------------------------
@@ -77,7 +91,7 @@ def _key_tweaks(config: int) -> list[int]:
     return masks
 
 
-def _encrypt_esp32(key: bytes, address: int, data: bytes, config: int) -> bytes:
+def _esp32(key: bytes, address: int, data: bytes, config: int, decrypting: bool) -> bytes:
     """AES-256 in its inverse direction on reversed blocks; every 32 bytes have a key of their own.
 
     Source: "Flash Encryption" chapter of the ESP32 technical reference manual.
@@ -95,7 +109,8 @@ def _encrypt_esp32(key: bytes, address: int, data: bytes, config: int) -> bytes:
             if (address - before + at) >> bit & 1:
                 tweak ^= masks[bit]
         tweaked = (base ^ tweak).to_bytes(32, "big")
-        worker = Cipher(algorithms.AES(tweaked), modes.ECB()).decryptor()
+        cipher = Cipher(algorithms.AES(tweaked), modes.ECB())
+        worker = cipher.encryptor() if decrypting else cipher.decryptor()
         for half in (at, at + 16):
             out += worker.update(padded[half : half + 16][::-1])[::-1]
     return bytes(out[before : before + len(data)])
@@ -104,7 +119,7 @@ def _encrypt_esp32(key: bytes, address: int, data: bytes, config: int) -> bytes:
 # --- later chips -------------------------------------------------------------------------------
 
 
-def _encrypt_xts(key: bytes, address: int, data: bytes) -> bytes:
+def _xts(key: bytes, address: int, data: bytes, decrypting: bool) -> bytes:
     """XTS over units of 128 bytes, each reversed before and after; the tweak is its address."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -117,22 +132,22 @@ def _encrypt_xts(key: bytes, address: int, data: bytes) -> bytes:
         unit = padded[at : at + _UNIT][::-1]
         if key[: len(key) // 2] == key[len(key) // 2 :]:
             # The library refuses such keys; the hardware takes also a block that was never burned.
-            out += xts_by_blocks(key, tweak, unit)[::-1]
+            out += xts_by_blocks(key, tweak, unit, decrypting)[::-1]
             continue
-        worker = Cipher(algorithms.AES(key), modes.XTS(tweak)).encryptor()
+        cipher = Cipher(algorithms.AES(key), modes.XTS(tweak))
+        worker = cipher.decryptor() if decrypting else cipher.encryptor()
         out += worker.update(unit)[::-1]
     return bytes(out[before : before + len(data)])
 
 
-def xts_by_blocks(key: bytes, tweak: bytes, data: bytes) -> bytes:
+def xts_by_blocks(key: bytes, tweak: bytes, data: bytes, decrypting: bool = False) -> bytes:
     """AES-XTS of whole blocks, by AES alone (IEEE 1619)."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     half = len(key) // 2
-    cipher, masker = (
-        Cipher(algorithms.AES(part), modes.ECB()).encryptor() for part in (key[:half], key[half:])
-    )
-    mask = int.from_bytes(masker.update(tweak), "little")
+    first, masker = (Cipher(algorithms.AES(part), modes.ECB()) for part in (key[:half], key[half:]))
+    cipher = first.decryptor() if decrypting else first.encryptor()
+    mask = int.from_bytes(masker.encryptor().update(tweak), "little")
     out = bytearray()
     for at in range(0, len(data), 16):
         block = int.from_bytes(data[at : at + 16], "little") ^ mask

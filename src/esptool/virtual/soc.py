@@ -309,6 +309,14 @@ class Soc:
             raise UsageError("Encrypted writing without a key.")
         return encrypt(self, key, address, data)
 
+    def read_program(self, address: int, size: int) -> bytes:
+        """Flash as the ROM reads a program from it: decrypted where flash encryption is on."""
+        if not self.flash_encryption:
+            return self.nor.read(address, size)
+        from esptool.virtual.crypt import read_decrypted
+
+        return read_decrypted(self, address, size)
+
     def attach_flash(self) -> None:
         """SPI_ATTACH: the controller's pins lead to the flash."""
         self.flash_attached = True

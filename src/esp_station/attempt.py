@@ -14,7 +14,7 @@ from esp_station import events, records
 from esp_station.board import Board, InterruptedWorkError
 from esp_station.clock import stamp
 from esp_station.job import Job
-from esp_station.records import Attempt, Records
+from esp_station.records import Attempt, Query, Records
 from esptool.errors import FatalError
 from esptool.transport.settings import Settings
 
@@ -181,6 +181,8 @@ class _Work:
         self._told = 0
         self._since = now()
         board.progress = self._progress
+        board.save = self._save
+        board.earlier = lambda: list(book.find(Query(text=board.attempt.mac)))
 
     def do(self, in_work: BoardsInWork) -> None:
         """All of it.
@@ -228,6 +230,10 @@ class _Work:
         attempt.log = self._board.log
         if result == "ok":
             self._book.update(attempt)
+
+    def _save(self) -> None:
+        self._board.attempt.log = self._board.log
+        self._book.update(self._board.attempt)
 
     def failed(self, result: str, message: str, remedy: str | None, code: str) -> None:
         """Note why it ended before its time."""

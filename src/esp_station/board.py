@@ -6,11 +6,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from esp_station import encrypted
 from esp_station.model import Identity, Images
 from esp_station.records import Attempt
 from esptool import device, ops
@@ -59,6 +60,9 @@ class Board:
         row: the data of this board, None where the job has none.
         written: what is in flash by the work of this attempt.
         progress: told how far a step is, 0 to 100.
+        save: puts what the attempt holds by now into the records.
+        earlier: the attempts on this board that are on record, this one among them.
+        cipher: what flash encryption makes of data, None where the key is not at hand.
     """
 
     def __init__(
@@ -78,6 +82,9 @@ class Board:
         self.row: Row | None = None
         self.written: list[Written] = []
         self.progress: Callable[[int], None] = lambda _percent: None
+        self.save: Callable[[], None] = lambda: None
+        self.earlier: Callable[[], Iterable[Attempt]] = tuple
+        self.cipher: encrypted.Cipher | None = None
         self._settings = settings or Settings()
         self._stop = stop or threading.Event()
         self._session: Session | None = None
@@ -151,6 +158,10 @@ class Board:
             with contextlib.suppress(FatalError):
                 ops.reset_chip(session)
             self.leave(session)
+
+    def call_anew(self) -> None:
+        """The next step resets the chip, so that it takes its eFuses as they are by now."""
+        self._close()
 
     def close(self) -> None:
         """Let go of the port."""
@@ -250,6 +261,10 @@ class Board:
         """
         session = self.loader()
         for region in regions:
+            if region.encrypted:
+                self._write_encrypted(session, encrypted.padded(region))
+        regions = [region for region in regions if not region.encrypted]
+        for region in regions:
             self._forget(region)
             self.written.append(Written(region))
         results = ops.write_flash(session, regions)
@@ -257,6 +272,14 @@ class Board:
             for item in self.written:
                 if item.region is region:
                     item.proven = result.verified
+
+    def _write_encrypted(self, session: Session, region: Region) -> None:
+        self._forget(region)
+        name = encrypted.proof_name(region)
+        known = {a.digests[name] for a in self.earlier() if name in a.digests}
+        stored = encrypted.bring(session, region, self.cipher, known)
+        self.written.append(Written(stored, proven=True))
+        self.attempt.digests[name] = encrypted.sha256(stored)
 
     def _forget(self, region: Region) -> None:
         """What a write covers is not there any more."""

@@ -15,7 +15,7 @@ from esp_station.images import Loader, chip_named
 from esp_station.model import DataSource, Identity, Images, Slot
 from esp_station.rows import Rows, open_rows
 from esp_station.steps import READERS
-from esp_station.steps.base import Env, Step
+from esp_station.steps.base import STAGES, Encryption, Env, Step
 from esp_station.tomlfile import Document, Table, did_you_mean
 from esptool.errors import FatalError, UsageError
 from esptool.protocol.rates import AUTO
@@ -315,14 +315,29 @@ def _steps(root: Table, env: Env) -> list[Step]:
         table.finish()
         if step is not None:
             found.append(step)
-    if env.encrypts and any(step.kind == "write" for step in found):
+    _judge_encryption(root, env)
+    return found
+
+
+def _judge_encryption(root: Table, env: Env) -> None:
+    """Note what would be written so that no board started once flash encryption is on."""
+    if env.encrypted and env.encryption is Encryption.KEY:
         root.wrong(
             "step",
-            "The recipe encrypts flash by a key of the board's own, and the job writes its images "
-            "in plain: no board would start.",
-            'With key = "on chip" the boot loader encrypts what is there at its first start.',
+            "The chip encrypts what is written, and no step turns flash encryption on: no board "
+            "would start.",
+            "Add a step 'recipe' without `until` behind it.",
         )
-    return found
+    plain = [name for name, seen in env.plain if seen or env.own_key]
+    if env.encryption is Encryption.NONE or not plain:
+        return
+    root.wrong(
+        "step",
+        f"The recipe's key decrypts flash, and the step '{plain[0]}' writes in plain: no board "
+        "would start.",
+        f'Put it between {STAGES}; `write` takes encrypt = true. Or say key = "on chip" in the '
+        "recipe: then the boot loader encrypts what is there at its first start.",
+    )
 
 
 def _try_rows(root: Table, rows: Rows, steps: Sequence[Step]) -> None:

@@ -288,7 +288,7 @@ LADDERS: dict[str, list[set[str]]] = {
     ],
     "esp_station": [
         {"clock", "database", "labgrid", "model", "schema", "tomlfile"},
-        {"events", "images", "records", "slots", "template"},
+        {"encrypted", "events", "images", "records", "slots", "template"},
         {"export", "rows", "status"},
         {"board"},
         {"steps.base"},
@@ -325,6 +325,7 @@ OTHER_PROGRAMS = {
     ("virtual", "esp_rfc2217_server"),
     ("web", "espefuse"),
     ("steps", "espefuse"),
+    ("steps", "espsecure"),
 }
 
 #: Circles that stand until somebody mends them; one that is gone has to leave this list.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from esp_station.model import Identity, Images
@@ -52,6 +53,20 @@ class Step:
         return False
 
 
+class Encryption(Enum):
+    """How far the steps so far have brought flash encryption with a key of a recipe."""
+
+    NONE = "none"
+    #: The key is burned: the chip encrypts what it is told to as it is written.
+    KEY = "key"
+    #: The chip decrypts what it runs, and may not encrypt any more.
+    ON = "on"
+
+
+#: What stands around a step whose data the chip encrypts, for remedies.
+STAGES = "a step 'recipe' with until = \"keys\" and a second one without"
+
+
 @dataclass(slots=True)
 class Env:
     """What a step is read with.
@@ -67,7 +82,11 @@ class Env:
             each place that speaks of a column.
         measured: names of the values that steps before this one take.
         writes: a step before this one writes to flash.
-        encrypts: a step has the chip decrypt flash by a key that nobody else has.
+        encryption: how far it is behind the step before this one.
+        own_key: its key is made for each board, so that nobody can have encrypted for it.
+        encrypted: a step before this one has the chip encrypt what it writes.
+        plain: names of steps that write plainly what is decrypted where encryption is on, and
+            whether that can be seen of it.
         files: other files that the job is made of, for its hash.
     """
 
@@ -80,13 +99,36 @@ class Env:
     rows_unread: bool = False
     measured: list[str] = field(default_factory=list)
     writes: bool = False
-    encrypts: bool = False
+    encryption: Encryption = Encryption.NONE
+    own_key: bool = False
+    encrypted: bool = False
+    plain: list[tuple[str, bool]] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
     def names(self) -> list[str]:
         """What templates may speak of."""
         rows = [f"row.{column}" for column in self.columns or ()]
         return [*BOARD_NAMES, *rows, *(f"value.{name}" for name in self.measured)]
+
+    def lies_encrypted(self, offset: int) -> bool:
+        """What begins there is decrypted by the chip, where flash encryption is on."""
+        if self.table is None or offset in (
+            self.table_offset, self.identity.chip.flash.bootloader_offset,
+        ):  # fmt: skip
+            return True
+        inside = self.table.at(offset)
+        return inside is not None and inside.always_encrypted
+
+    def writes_data(self, name: str, offset: int) -> bool:
+        """Note a step that writes data of a board; whether the chip is to encrypt them."""
+        self.writes = True
+        if not self.lies_encrypted(offset):
+            return False
+        if self.encryption is not Encryption.KEY:
+            self.plain.append((name, True))
+            return False
+        self.encrypted = True
+        return True
 
     def path(self, name: str) -> str:
         """A file that the job names, from its own folder on."""

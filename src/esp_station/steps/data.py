@@ -69,16 +69,21 @@ class NvsStep(Step):
     config: str | None
     key_span: Span | None
     measured: tuple[str, ...]
+    encrypted: bool
+    keys_encrypted: bool
 
     def run(self, board: Board) -> str | None:
         """See `Step.run`."""
         keys = NvsKeys.generate() if self.key_span is not None else None
         image = self.image(board.facts(), board.row, keys)
-        regions = [Region(self.span.offset, image, self.span.partition.name)]
+        regions = [
+            Region(self.span.offset, image, self.span.partition.name, encrypted=self.encrypted)
+        ]
         if keys is not None and self.key_span is not None:
             data = keys.to_partition(self.key_span.size)
             board.attempt.digests["NVS keys"] = hashlib.sha256(data[:64]).hexdigest()
-            regions.append(Region(self.key_span.offset, data, self.key_span.partition.name))
+            place, label = self.key_span.offset, self.key_span.partition.name
+            regions.append(Region(place, data, label, encrypted=self.keys_encrypted))
         board.attempt.digests[f"NVS {self.span.partition.name}"] = hashlib.sha256(image).hexdigest()
         board.write(regions)
         return self.span.label
@@ -139,8 +144,12 @@ def read_nvs(table: Table, env: Env, name: str) -> Step | None:
     key_span = env.span(table, "keys-partition", key_text) if key_text else None
     if span is None or (key_text and key_span is None) or (table.has("config") and config is None):
         return None
-    env.writes = True
-    return NvsStep("nvs", name, span, tuple(values), config, key_span, tuple(env.measured))
+    encrypted = env.writes_data(name, span.offset)
+    keys_encrypted = key_span is not None and env.writes_data(name, key_span.offset)
+    return NvsStep(
+        "nvs", name, span, tuple(values), config, key_span, tuple(env.measured),
+        encrypted, keys_encrypted,
+    )  # fmt: skip
 
 
 def _checked_config(table: Table, env: Env, path: str) -> str | None:
@@ -222,13 +231,14 @@ class FilesStep(Step):
     fixed: Mapping[str, bytes | None]
     texts: Mapping[str, Template]
     measured: tuple[str, ...]
+    encrypted: bool
 
     def run(self, board: Board) -> str | None:
         """See `Step.run`."""
         image = self.image(board.facts())
         name = self.span.partition.name
         board.attempt.digests[f"files {name}"] = hashlib.sha256(image).hexdigest()
-        board.write([Region(self.span.offset, image, name)])
+        board.write([Region(self.span.offset, image, name, encrypted=self.encrypted)])
         return f"{len(self.fixed) + len(self.texts)} files to {self.span.label}"
 
     def image(self, facts: Mapping[str, str]) -> bytes:
@@ -270,8 +280,9 @@ def read_files(table: Table, env: Env, name: str) -> Step | None:
     except FatalError as e:
         table.wrong(None, e.message, e.remedy)
         return None
-    env.writes = True
-    return FilesStep("files", name, span, system, shape, fixed, texts, tuple(env.measured))
+    encrypted = env.writes_data(name, span.offset)
+    measured = tuple(env.measured)
+    return FilesStep("files", name, span, system, shape, fixed, texts, measured, encrypted)
 
 
 def _folder(table: Table, env: Env, span: Span | None) -> dict[str, bytes | None] | None:

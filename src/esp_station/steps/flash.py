@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from esp_station.steps.base import Env, Step
+from esp_station.steps.base import STAGES, Encryption, Env, Step
 from esp_station.template import Template
 from esp_station.tomlfile import Table
 from esptool import ops
 from esptool.chips.nor import SECTOR
 from esptool.errors import VerifyError
 from esptool.files import write_atomic
+from esptool.image.header import IMAGE_MAGIC
+from esptool.image.regions import Region
 from esptool.storage.names import Span
+from esptool.storage.partition import MAGIC
 
 if TYPE_CHECKING:
     from esp_station.board import Board
@@ -59,17 +62,32 @@ def read_erase(table: Table, env: Env, name: str) -> Step | None:
 
 @dataclass(frozen=True, slots=True)
 class Write(Step):
-    """Writes the images of the job, each verified by a hash made on the chip."""
+    """Writes the images of the job, each verified by a hash made on the chip.
+
+    Attributes:
+        encrypted: offsets of those that the chip encrypts.
+    """
+
+    encrypted: frozenset[int] = frozenset()
 
     def run(self, board: Board) -> str | None:
         """See `Step.run`."""
-        regions = list(board.images.regions)
+        regions = [
+            replace(region, encrypted=region.address in self.encrypted)
+            for region in board.images.regions
+        ]
         board.write(regions)
         return f"{sum(len(r.data) for r in regions):,} bytes"
 
 
+def _is_plain(region: Region) -> bool:
+    """A program or a partition table that nobody has encrypted yet."""
+    head = bytes(region.data[: len(MAGIC)])
+    return head == MAGIC or head[:1] == bytes([IMAGE_MAGIC])
+
+
 def read_write(table: Table, env: Env, name: str) -> Step | None:
-    """The step `write`."""
+    """The step `write`: `encrypt`."""
     if not env.images.regions:
         table.wrong(
             None,
@@ -78,7 +96,28 @@ def read_write(table: Table, env: Env, name: str) -> Step | None:
         )
         return None
     env.writes = True
-    return Write("write", name)
+    inside = [r for r in env.images.regions if env.lies_encrypted(r.address)]
+    if not table.flag("encrypt"):
+        if inside:
+            seen = any(_is_plain(r) for r in inside)
+            env.plain.append((name, seen))
+        return Write("write", name)
+    if env.encryption is not Encryption.KEY:
+        table.wrong(
+            "encrypt",
+            "The chip can only encrypt between the key of flash encryption and the rest of a "
+            "recipe.",
+            f"Put it between {STAGES}.",
+        )
+        return None
+    align = env.identity.chip.flash.encrypted_write_align
+    for region in inside:
+        if region.address % align:
+            table.wrong(
+                "encrypt", f"{region.title} is at {region.address:#x}: not a multiple of {align}."
+            )
+    env.encrypted = True
+    return Write("write", name, frozenset(r.address for r in inside))
 
 
 @dataclass(frozen=True, slots=True)

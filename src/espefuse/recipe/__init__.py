@@ -15,6 +15,7 @@ from __future__ import annotations
 from espefuse.recipe.model import Recipe as Recipe
 from espefuse.recipe.reader import read as read
 from espefuse.recipe.run import Line as Line
+from espefuse.recipe.run import Watcher as Watcher
 from espefuse.recipe.run import apply as apply
 from espefuse.recipe.run import check as check
 from espefuse.recipe.run import status as status
@@ -26,6 +27,7 @@ __all__ = [
     "Line",
     "Recipe",
     "Stage",
+    "Watcher",
     "apply",
     "apply_recipe",
     "check",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from espefuse.commands import BaseCommands
 from espefuse.fields import Block
@@ -29,6 +29,7 @@ class KeyGoal(Goal):
         block: the key block that was asked for.
         mac: of the board, for its own keys.
         others: the other keys of the recipe.
+        staged: its bytes, once they were to be burned; a board's own are known in no other way.
     """
 
     purpose: str
@@ -39,12 +40,18 @@ class KeyGoal(Goal):
     mac: str
     stage: Stage = Stage.KEYS
     others: Sequence[KeyGoal] = ()
+    staged: bytes | None = field(default=None, repr=False)
 
     @property
     def text(self) -> str:  # type: ignore[override]
         """See `Goal`."""
         kind = "" if self.data is not None else ", its own for each board"
         return f"key {self.purpose}{kind}"
+
+    @property
+    def encrypts_flash(self) -> bool:
+        """It is the key of flash encryption."""
+        return self.purpose == "flash_encryption" or self.purpose.startswith("XTS_AES_")
 
     def _hides(self, purpose: Purpose | None) -> bool:
         """Software cannot read the key. On ESP32, which has no purposes, that of secure boot V2 is
@@ -189,7 +196,8 @@ class KeyGoal(Goal):
         self._stage(commands, b"\xff" * (self.bits // 8) if new else self._key(commands))
 
     def stage_in(self, commands: BaseCommands) -> None:
-        self._stage(commands, self._key(commands))
+        self.staged = self._key(commands)
+        self._stage(commands, self.staged)
 
     def _stage(self, commands: BaseCommands, data: bytes) -> None:
         table = commands.efuses.table

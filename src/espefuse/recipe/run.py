@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,19 @@ def mac_of(commands: BaseCommands) -> str:
     """The factory MAC of a board, in lower case."""
     raw: int = commands.efuses["MAC"].raw()
     return ":".join(f"{b:02x}" for b in raw.to_bytes(6, "big"))
+
+
+class Watcher:
+    """Is told of each burn before and after it. As it stands it does nothing."""
+
+    def burning(self, pieces: Sequence[str]) -> None:
+        """These pieces are burned next, at once: until `burned` nobody knows whether they hold.
+
+        An exception of it ends the run before the burn.
+        """
+
+    def burned(self, pieces: Sequence[str]) -> None:
+        """They are burned, and were read back."""
 
 
 class Job:
@@ -144,6 +157,54 @@ class Job:
                     burned=[],
                     remedy="Read 'espefuse summary', and run the recipe once more.",
                 )
+
+    def apply(
+        self,
+        until: Stage | None = None,
+        *,
+        dry_run: bool = False,
+        told: Callable[[str], None] = output.emit,
+        watcher: Watcher | None = None,
+    ) -> list[Line]:
+        """See the function `apply`."""
+        wanted = self.open(until)
+        efuses = self.commands.efuses
+        if not wanted:
+            told("Nothing is left to burn.")
+            return self.lines()
+        _show(self, wanted, told)
+        if dry_run:
+            told("Nothing was burned.")
+            return self.lines()
+        efuses.confirm("")
+        asked, efuses.do_not_confirm = efuses.do_not_confirm, True
+        try:
+            self._burn_stages(wanted, told, watcher or Watcher())
+        finally:
+            efuses.do_not_confirm = asked
+        if efuses.unproved:
+            told(
+                f"Burned, but {', '.join(efuses.unproved)} could not be read back and compared: "
+                "the chip is out of reach now."
+            )
+            left = [goal for goal in self.goals if goal not in wanted]
+            return [_line(goal, goal.judge(self.commands)) for goal in left] + [
+                Line(goal.stage.value, goal.text, State.DONE.value, "") for goal in wanted
+            ]
+        told("Successful.")
+        return self.lines()
+
+    def _burn_stages(
+        self, wanted: list[Goal], told: Callable[[str], None], watcher: Watcher
+    ) -> None:
+        for stage in Stage:
+            mine = [goal for goal in wanted if goal.stage is stage]
+            if mine:
+                told(f"\n=== {stage.value.capitalize()} ===")
+                pieces = [goal.text for goal in mine]
+                watcher.burning(pieces)
+                self.burn(mine)
+                watcher.burned(pieces)
 
 
 def _line(goal: Goal, verdict: Verdict) -> Line:
@@ -229,7 +290,7 @@ def apply(
     dry_run: bool = False,
     row: Mapping[str, str] | None = None,
     told: Callable[[str], None] = output.emit,
-    burned: Callable[[str], None] = output.silence,
+    watcher: Watcher | None = None,
 ) -> list[Line]:
     """Burn what is open of a recipe, stage by stage, each one read back before the next.
 
@@ -243,8 +304,7 @@ def apply(
         dry_run: show what would be burned, and burn nothing.
         row: the board's own data, for places like "{row.mac}".
         told: takes the text for a person.
-        burned: takes each piece in words as soon as it is burned. Where a burn breaks off, the
-            pieces of its stage come with "(not proven)", as some may hold.
+        watcher: told of each burn.
 
     Returns:
         All pieces as they stand then.
@@ -254,53 +314,8 @@ def apply(
         BurnError: a burn broke off; its text says what holds.
         AbortedError: the user did not confirm.
     """
-    return apply_job(Job(commands, recipe, identity, row), until, dry_run, told, burned)
-
-
-def apply_job(
-    job: Job,
-    until: Stage | None = None,
-    dry_run: bool = False,
-    told: Callable[[str], None] = output.emit,
-    burned: Callable[[str], None] = output.silence,
-) -> list[Line]:
-    """The same for a recipe and a board that were brought together already; see `apply`."""
-    commands = job.commands
-    wanted = job.open(until)
-    efuses = commands.efuses
-    if not wanted:
-        told("Nothing is left to burn.")
-        return job.lines()
-    _show(job, wanted, told)
-    if dry_run:
-        told("Nothing was burned.")
-        return job.lines()
-    efuses.confirm("")
-    asked, efuses.do_not_confirm = efuses.do_not_confirm, True
-    try:
-        for stage in Stage:
-            mine = [goal for goal in wanted if goal.stage is stage]
-            if mine:
-                told(f"\n=== {stage.value.capitalize()} ===")
-                mark = " (not proven)"
-                try:
-                    job.burn(mine)
-                    mark = ""
-                finally:
-                    for goal in mine:
-                        burned(goal.text + mark)
-    finally:
-        efuses.do_not_confirm = asked
-    if efuses.unproved:
-        told(
-            f"Burned, but {', '.join(efuses.unproved)} could not be read back and compared: the "
-            "chip is out of reach now."
-        )
-        return [_line(goal, goal.judge(commands)) for goal in job.goals if goal not in wanted] + [
-            Line(goal.stage.value, goal.text, State.DONE.value, "") for goal in wanted
-        ]
-    told("Successful.")
-    return job.lines()
+    job = Job(commands, recipe, identity, row)
+    return job.apply(until, dry_run=dry_run, told=told, watcher=watcher)
 
 
 def _show(job: Job, wanted: list[Goal], told: Callable[[str], None]) -> None:

@@ -32,7 +32,8 @@ class Ide:
             self.heard.append(json.loads(text))
 
     def close(self) -> None:
-        self.server.shutdown()
+        # Who has ended has closed its connection: to close it here would lose what is on its way.
+        self.server.shutdown(close_connections=False)
         self._thread.join()
 
 

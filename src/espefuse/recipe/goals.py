@@ -42,10 +42,14 @@ class Verdict:
 
 
 class Goal(ABC):
-    """One piece. `text` names it for a person."""
+    """One thing that a recipe wants of a chip."""
 
     stage: Stage
-    text: str
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """It in words, for a person."""
 
     @abstractmethod
     def judge(self, commands: BaseCommands) -> Verdict:
@@ -93,8 +97,7 @@ class FieldGoal(Goal):
     at_least: bool = False
 
     @property
-    def text(self) -> str:  # type: ignore[override]
-        """See `Goal`."""
+    def text(self) -> str:
         value = f"{int(self.value).bit_count()} bits" if self.at_least else self.value
         return f"{self.name} = {value}"
 
@@ -156,8 +159,7 @@ class MacGoal(Goal):
     mac: str
 
     @property
-    def text(self) -> str:  # type: ignore[override]
-        """See `Goal`."""
+    def text(self) -> str:
         return f"CUSTOM_MAC = {self.mac}"
 
     def judge(self, commands: BaseCommands) -> Verdict:
@@ -180,8 +182,7 @@ class ProtectGoal(Goal):
     name: str
 
     @property
-    def text(self) -> str:  # type: ignore[override]
-        """See `Goal`."""
+    def text(self) -> str:
         return f"{self.name} {self.kind}-protected"
 
     def judge(self, commands: BaseCommands) -> Verdict:

@@ -43,8 +43,7 @@ class KeyGoal(Goal):
     staged: bytes | None = field(default=None, repr=False)
 
     @property
-    def text(self) -> str:  # type: ignore[override]
-        """See `Goal`."""
+    def text(self) -> str:
         kind = "" if self.data is not None else ", its own for each board"
         return f"key {self.purpose}{kind}"
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -188,7 +188,7 @@ def build(name: str, spec: ChipSpec, work: Path) -> Built:
     _link(tools, objects, work)
     plugged = "PLUGIN_START" in (work / "chip.ld").read_text()
     if plugged:
-        _build_plugin(tools, spec, work)
+        _build_plugin(tools, work)
     made = _collect(name, spec, tools, work, plugged)
     return replace(made, mailbox=build_mailbox(name, spec, work))
 
@@ -243,25 +243,30 @@ def build_mailbox(name: str, spec: ChipSpec, work: Path) -> dict[str, Any]:
     }
 
 
-def _link(tools: Toolchain, objects: list[str], work: Path) -> None:
-    """Link `stub.elf`."""
+def _link(
+    tools: Toolchain,
+    objects: list[str],
+    work: Path,
+    name: str = "stub",
+    *options: str,
+    flags: Sequence[str] | None = None,
+    libgcc: bool = True,
+) -> None:
+    """Link objects by `name`.ld into `name`.elf."""
     _run(
         tools.prefix + "gcc",
-        *tools.flags,
+        *(tools.flags if flags is None else flags),
         "-nostdlib",
-        "-Wl,--gc-sections",
+        *(options or ("-Wl,--gc-sections",)),
         "-Wl,-z,max-page-size=4",
-        "-T",
-        "stub.ld",
-        "-o",
-        "stub.elf",
+        *("-T", f"{name}.ld", "-o", f"{name}.elf"),
         *objects,
-        *(("-lgcc",) if tools.prefix.startswith("riscv") else ()),
+        *(("-lgcc",) if libgcc and tools.prefix.startswith("riscv") else ()),
         cwd=work,
     )
 
 
-def _build_plugin(tools: Toolchain, spec: ChipSpec, work: Path) -> None:
+def _build_plugin(tools: Toolchain, work: Path) -> None:
     """Compile the NAND plug-in and link it against the stub."""
     gcc = tools.prefix + "gcc"
     shutil.copy(FIRMWARE / "plugin.ld", work)
@@ -271,21 +276,8 @@ def _build_plugin(tools: Toolchain, spec: ChipSpec, work: Path) -> None:
     sources = [source.name for source in files if source.suffix == ".c"]
     _run(gcc, *COMMON, *tools.flags, "-c", *sources, cwd=work)
     objects = [Path(s).stem + ".o" for s in sources]
-    _run(
-        gcc,
-        *tools.flags,
-        "-nostdlib",
-        "-Wl,-z,max-page-size=4",
-        "-Wl,--just-symbols=stub.elf",
-        "-Wl,-e,on_nand_attach",
-        "-T",
-        "plugin.ld",
-        "-o",
-        "plugin.elf",
-        *objects,
-        *(("-lgcc",) if spec.arch is Arch.RISCV else ()),
-        cwd=work,
-    )
+    own = "-Wl,--just-symbols=stub.elf", "-Wl,-e,on_nand_attach"
+    _link(tools, objects, work, "plugin", *own)
 
 
 def _section(tools: Toolchain, elf: str, part: str, work: Path) -> bytes:
@@ -379,19 +371,7 @@ def _first(
     gcc = tools.prefix + "gcc"
     _run(gcc, *COMMON, *tools.stage_flags, "-c", *sources, cwd=work)
     objects = [Path(s).stem + ".o" for s in sources]
-    _run(
-        gcc,
-        *tools.stage_flags,
-        "-nostdlib",
-        "-Wl,--gc-sections",
-        "-Wl,-z,max-page-size=4",
-        "-T",
-        "stage.ld",
-        "-o",
-        "stage.elf",
-        *objects,
-        cwd=work,
-    )
+    _link(tools, objects, work, "stage", flags=tools.stage_flags, libgcc=False)
     text, unpacker = (_section(tools, "stage.elf", part, work) for part in ("text", "unpack"))
     own = _symbols(tools, "stage.elf", work)
     deepest = stub_stack.read(work).deepest("stage")

@@ -13,7 +13,7 @@ from esptool.virtual.options import parse_url
 if TYPE_CHECKING:
     from esptool.events import Message
 
-#: What is slept at a stretch, so that a page stays responsive.
+#: The longest single sleep, so that a page stays responsive.
 _SLICE_S = 0.25
 
 

@@ -115,6 +115,9 @@ def never_again(efuses: EfuseState) -> Iterator[str]:
 
 # --- showing and saving ------------------------------------------------------------------------
 
+#: Columns that a plan keeps to.
+WIDTH = 80
+
 
 def text(plan: Plan) -> list[str]:
     """A plan for a person. Key bytes are only in the saved file."""
@@ -130,8 +133,18 @@ def text(plan: Plan) -> list[str]:
     ):
         if part:
             lines.append(title)
-            lines += [f"  {line}" for line in part]
+            lines += [piece for line in part for piece in _folded(line)]
     return lines
+
+
+def _folded(text: str) -> list[str]:
+    """A long line for a terminal; no name is broken."""
+    from textwrap import wrap
+
+    return wrap(
+        text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def show_or_save(efuses: EfuseState, path: str | None) -> bool:

@@ -271,7 +271,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"efuse_interface"},
         {"efuse.base_fields", "efuse.base_operations", "efuse.emulate_efuse_controller_base"},
         {"efuse"},
-        {"recipe.model", "recipe.stages"},
+        {"recipe.key_source", "recipe.model", "recipe.stages"},
         {"recipe.sealing"},
         {"recipe.reader", "recipe.goals"},
         {"recipe.key_goal"},
@@ -326,6 +326,7 @@ OTHER_PROGRAMS = {
     ("web", "espefuse"),
     ("steps", "espefuse"),
     ("steps", "espsecure"),
+    ("recipe", "espsecure"),
 }
 
 #: Circles that stand until somebody mends them; one that is gone has to leave this list.

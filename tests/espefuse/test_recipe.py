@@ -351,6 +351,8 @@ WRONG = [
     ("recipe = 1\n[secure-boot]\ndigests = []", 3, "1 to 3 digests, not 0", None),
     ('recipe = 1\n[secure-boot]\ndigests = ["odd.bin"]', 3, "'odd.bin'", None),
     ('recipe = 1\n[secure-boot]\ndigests = ["hmac.bin", "hmac.bin"]', 3, "twice", None),
+    ('recipe = 1\n[secure-boot]\ndigests = [{ hms = "hsm.ini" }]', 3, "no public key", "{ hsm"),
+    ('recipe = 1\n[secure-boot]\ndigests = [{ hsm = "none.ini" }]', 3, "none.ini", None),
     ("recipe = 1\n[secure-boot]\nversion = 3", 3, "no secure boot version 3", None),
     ('recipe = 1\n[[keys]]\nkey = "hmac.bin"', 2, "'purpose' is missing", None),
     ('recipe = 1\ncustom-mac = "01:00:00:00:00:00"', 2, "unicast", None),
@@ -431,6 +433,7 @@ def test_the_command_line_from_owner_key_to_a_locked_board(tmp_path: Path, folde
     assert run("recipe", "check", path)[0] == 0
     code, out, _ = run(*port, "recipe", "plan", path)
     assert (code, "Nothing was burned." in out) == (0, True)
+    assert [line for line in out.splitlines() if len(line) > 80 and str(tmp_path) not in line] == []
     code, out, err = run(*port, "--do-not-confirm", "recipe", "apply", path)
     assert code == 0, err
     assert "The recipe is complete." in out

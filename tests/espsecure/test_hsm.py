@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 import espsecure
 from espsecure import hsm, keys, sdc, signers
+from esptool.errors import FatalError
 from tests.espsecure.conftest import Run
 
 PIN = "471108"
@@ -295,3 +297,52 @@ def test_without_the_package_the_error_says_what_to_install(
     config.write_text("[hsm_config]\npkcs11_lib = /x\nslot = 1\nlabel = a\n")
     result = refused("sign-data", "-v", "2", "--hsm", "--hsm-config", config, data)
     assert "pip install 'esptool[hsm]'" in result.err
+
+
+# --- recipes of espefuse --------------------------------------------------------------------------
+
+SIGNER = """
+import sys
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives import hashes, serialization
+key = serialization.load_pem_private_key(open(sys.argv[1], "rb").read(), None)
+digest = sys.stdin.buffer.read()
+sys.stdout.buffer.write(key.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256()))))
+"""
+
+
+def recipe_digests(path: Path, entries: str) -> tuple[bytes, ...]:
+    """The digests of a recipe with these entries."""
+    from espefuse.recipe import read
+
+    path.write_text(f"recipe = 1\n[secure-boot]\ndigests = [{entries}]\n")
+    found = read(path).secure_boot
+    assert found is not None
+    return found.digests
+
+
+def test_a_recipe_takes_digests_from_an_hsm(softhsm: SoftHsm, ok: Run, tmp_path: Path) -> None:
+    wanted = []
+    for name in ("rsa3072", "ecdsa256"):
+        softhsm.config(name, tmp_path / f"{name}.ini", credentials=None)
+        public, out = public_file(softhsm, name, tmp_path / "key.pem"), tmp_path / "digest"
+        ok("digest-sbv2-public-key", "--keyfile", public, "--output", out)
+        wanted.append(out.read_bytes())
+    entries = '{ hsm = "rsa3072.ini" }, { hsm = "ecdsa256.ini" }'
+    assert recipe_digests(tmp_path / "product.toml", entries) == tuple(wanted)
+
+
+def test_a_recipe_has_a_signer_sign_before_boards_trust_its_key(ok: Run, tmp_path: Path) -> None:
+    (tmp_path / "sign.py").write_text(SIGNER)
+    for name in ("one", "other"):
+        private, public = tmp_path / f"{name}.pem", tmp_path / f"{name}.pub"
+        ok("generate-signing-key", "-v", "2", "-s", "ecdsa256", private)
+        ok("extract-public-key", "-v", "2", "-k", private, public)
+    ok("digest-sbv2-public-key", "--keyfile", tmp_path / "one.pub", "-o", tmp_path / "digest")
+    command = f"{sys.executable} {tmp_path / 'sign.py'} {tmp_path / 'one.pem'}"
+    entry = f'{{ signer = "{command}", public-key = "NAME.pub" }}'
+    path = tmp_path / "product.toml"
+    wanted = (tmp_path / "digest").read_bytes()
+    assert recipe_digests(path, entry.replace("NAME", "one")) == (wanted,)
+    with pytest.raises(FatalError, match=r"product\.toml:3: .* does not verify"):
+        recipe_digests(path, entry.replace("NAME", "other"))

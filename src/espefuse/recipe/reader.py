@@ -275,24 +275,16 @@ class _Reader:
                 self._fail((here, "key"), "The key of secure boot version 1 comes from a file.")
             return SecureBoot(1, (), False, key, False, False)
         self._known(values, ("version", "digests", "revoke-unused", "aggressive-revoke"), here)
-        digests, sha384 = [], False
-        names = self._texts(values, "digests", here)
-        if not 1 <= len(names) <= MOST_DIGESTS:
+        given = self._get(values, "digests", list, [], here)
+        found = [one for entry in given for one in self._digests(entry)]
+        if not 1 <= len(found) <= MOST_DIGESTS:
             self._fail(
                 (here, "digests"),
-                f"Secure boot takes 1 to {MOST_DIGESTS} digests, not {len(names)}.",
+                f"Secure boot takes 1 to {MOST_DIGESTS} digests, not {len(found)}.",
                 "Name a public key (PEM) or a file of 32 bytes for each.",
             )
-        for name in names:
-            data = self._file(name, (here, "digests"), "public key")
-            if len(data) == DIGEST_BYTES:
-                digests.append(data)
-                continue
-            try:
-                digests.append(key_files.secure_boot_digest(data))
-            except FatalError as e:
-                self._fail((here, "digests"), f"'{name}': {e.message}")
-            sha384 = sha384 or key_files.is_p384(data)
+        digests = [data for data, _ in found]
+        sha384 = any(wide for _, wide in found)
         if len(set(digests)) != len(digests):
             self._fail((here, "digests"), "The same key stands there twice.")
         return SecureBoot(
@@ -300,6 +292,27 @@ class _Reader:
             self._get(values, "revoke-unused", bool, True, here),
             self._get(values, "aggressive-revoke", bool, False, here),
         )  # fmt: skip
+
+    def _digests(self, entry: Any) -> list[tuple[bytes, bool]]:
+        """The digests that an entry of the list means, and whether each is of a P-384 key."""
+        from espefuse.recipe import key_source
+
+        place = ("secure-boot", "digests")
+        if isinstance(entry, str):
+            data = self._file(entry, place, "public key")
+            if len(data) == DIGEST_BYTES:
+                return [(data, False)]
+            keys, named = [data], f"'{entry}': "
+        else:
+            named = ""
+            try:
+                keys = key_source.public_keys(entry, self._folder)
+            except FatalError as e:
+                self._fail(place, e.message, e.remedy)
+        try:
+            return [(key_files.secure_boot_digest(k), key_files.is_p384(k)) for k in keys]
+        except FatalError as e:
+            self._fail(place, f"{named}{e.message}")
 
     def _keys(self, top: Mapping[str, Any]) -> tuple[Key, ...]:
         found = []

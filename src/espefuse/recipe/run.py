@@ -326,9 +326,7 @@ def _show(job: Job, wanted: list[Goal], told: Callable[[str], None]) -> None:
         if mine:
             told(f"  {stage.value}:")
             for goal in mine:
-                new = (
-                    " (made now, and sealed for its owner)" if goal.makes_key(job.commands) else ""
-                )
+                new = " (made now, and sealed)" if goal.makes_key(job.commands) else ""
                 told(f"    {goal.text}{new}")
     efuses = job.commands.efuses
     before = efuses.checkpoint()

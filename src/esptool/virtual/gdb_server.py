@@ -276,8 +276,8 @@ class Conversation:
                 self._continue(b"")
                 return None
         if text.startswith(b"Kill"):
-            self._send(b"OK")
             self._kill(b"")
+            self._send(b"OK")
             return None
         return b""
 
@@ -285,8 +285,9 @@ class Conversation:
         return b"OK"
 
     def _detach(self, _text: bytes) -> None:
-        self._send(b"OK")
+        # Who hears of it finds it so.
         self._target.running = self._ended = True
+        self._send(b"OK")
 
     def _kill(self, _text: bytes) -> None:
         self._target.reset()

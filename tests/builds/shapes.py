@@ -30,9 +30,13 @@ PLACES = {
     "esp32s2": (0x1000, XTENSA, 0x40024000, 0x3FFD0000, 0x3F000020, 0x40080020),
     "esp32s3": (0x0, XTENSA, 0x40374000, 0x3FC90000, 0x3C020020, 0x42000020),
     "esp32c3": (0x0, RISCV, 0x40380000, 0x3FC90000, 0x3C020020, 0x42000020),
+    "esp32c2": (0x0, RISCV, 0x4037C000, 0x3FCA8000, 0x3C000020, 0x42000020),
     "esp32c6": (0x0, RISCV, 0x40800000, 0x40820000, 0x42000020, 0x42010020),
+    "esp32h2": (0x0, RISCV, 0x40800000, 0x40820000, 0x42000020, 0x42010020),
     "esp32p4": (0x2000, RISCV, 0x4FF00000, 0x4FF40000, 0x40000020, 0x40010020),
 }
+#: Of the flash, where it is not 40 MHz.
+FREQUENCIES = {"esp32c2": "60m", "esp32c6": "80m", "esp32h2": "48m"}
 
 
 def description(project: str, version: str, secure_version: int = 0) -> bytes:
@@ -157,8 +161,7 @@ def idf(
         place = made[name]
         files[name] = (place.offset, f"{name}.bin", place.encrypted)
     flash = {"flash_mode": "dio", "flash_size": size, "flash_freq": "40m"}
-    chip_freq = "80m" if chip in ("esp32c6",) else "40m"
-    flash["flash_freq"] = chip_freq
+    flash["flash_freq"] = FREQUENCIES.get(chip, "40m")
     flasher: dict[str, Any] = {
         "write_flash_args": [w for k, v in flash.items() for w in (f"--{k}", v)],
         "flash_settings": flash,

@@ -205,7 +205,9 @@ class StationLock:
         Raises:
             FatalError: another process is that station.
         """
+        self._engine, self._station = engine, station
         self._release: Callable[[], None]
+        self._answers: Callable[[], object] = bool
         end = time.monotonic() + wait_s
         while True:
             try:
@@ -239,6 +241,7 @@ class StationLock:
             connection.close()
 
         self._release = release
+        self._answers = lambda: connection.execute(text("SELECT 1"))
 
     def _lock_file(self, engine: Engine, station: str) -> None:
         from esptool.locking import FileLock
@@ -251,6 +254,25 @@ class StationLock:
                 raise _taken(station) from None
             raise
         self._release = lock.release
+
+    def keep(self) -> None:
+        """Take the lock again where the network has ended the connection that held it.
+
+        Whoever looks into the records meanwhile takes the boards in work for interrupted, so this
+        is to be called every few seconds, always from one thread.
+
+        Raises:
+            StationTakenError: another process has become the station.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            self._answers()
+        except SQLAlchemyError:
+            self._release()
+            # A server that is not back yet is asked again the next time.
+            with contextlib.suppress(SQLAlchemyError):
+                self._lock_postgresql(self._engine, self._station)
 
     def release(self) -> None:
         """Let another process be the station."""

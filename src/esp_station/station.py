@@ -25,6 +25,8 @@ from esptool.transport.settings import Settings
 
 #: How often ports are looked at, and a fixed port is called for the next board.
 LOOK_S, CALL_S = 0.3, 2.0
+#: How often it is seen to that this process is still the station.
+KEEP_S = 1.0
 #: Who looks into the records may have the station's lock for a moment.
 LOCK_S = 3.0
 #: A place that is not free is asked for again after so long.
@@ -142,7 +144,7 @@ class Station:
             self.run_number = self.book.begin_run(
                 self.name, self.job.identity.product, self.job.path, self.job.hash
             )
-            self._run(poll)
+            self._run(poll, lock)
             self.book.end_run(self.run_number)
             self._tell(events.StationEnded(self.run_number))
         finally:
@@ -150,7 +152,7 @@ class Station:
         if self._failure is not None:
             raise self._failure
 
-    def _run(self, poll: Callable[[], None]) -> None:
+    def _run(self, poll: Callable[[], None], lock: StationLock) -> None:
         slots = self.job.slots
         names = tuple(slot.name for slot in slots)
         self._tell(
@@ -165,10 +167,13 @@ class Station:
         for thread in threads:
             thread.start()
         deadline: float | None = None
-        looked = 0.0
+        looked = kept = 0.0
         try:
             while any(thread.is_alive() for thread in threads):
                 poll()
+                if time.monotonic() - kept >= KEEP_S:
+                    kept = time.monotonic()
+                    lock.keep()
                 if self._watch.needed and time.monotonic() - looked >= LOOK_S:
                     looked = time.monotonic()
                     self._watch.look()

@@ -48,6 +48,11 @@ export class Engine extends EventTarget {
     return this.post({ site });
   }
 
+  /** Loads what works with boards, so that the first wish of it need not wait. */
+  prepare() {
+    return this.post({ prepare: true });
+  }
+
   /** A method of the engine by its name. Typed arrays among the arguments go over as they are. */
   call(name, args = {}) {
     const blobs = [];

@@ -7,6 +7,10 @@ import { Link } from './serial.js';
 import { NO_ANSWER, NO_PORT, support } from './support.js';
 
 const BAUD = 921600;
+/** How long firmware that is on the board may take to say by Improv what it is. */
+const IMPROV_BEFORE_S = 1;
+/** A question to firmware that may be starting; the page can go on to another board between. */
+const IMPROV_SLICE_S = 1;
 const step = byId('step');
 const engine = new Engine();
 const state = { site: null, manifest: null, text: null, base: null, taken: null, facts: null, link: null };
@@ -153,11 +157,21 @@ async function call(port) {
     await ready;
     if (state.link) engine.lend(state.link);
     state.port = port;
+    state.same = await isSame();
     state.facts = await engine.call('connect', { port, baud: BAUD });
     await offer();
   } catch (error) {
     await failed(error, ['ConnectError', 'LinkTimeoutError'].includes(error.kind) ? NO_ANSWER : []);
   }
+}
+
+/** Whether the firmware on the board says by Improv that it is the one of the manifest. */
+async function isSame() {
+  if (!state.link || !state.manifest?.improv.length) return false;
+  await engine.call('wifi.open', { port: state.port });
+  const found = await engine.call('wifi.ask', { wait_s: IMPROV_BEFORE_S });
+  await engine.call('wifi.close');
+  return found?.firmware === state.manifest.name;
 }
 
 async function offer() {
@@ -169,8 +183,10 @@ async function offer() {
     ['Flash', facts.flash_size],
     ['MAC address', facts.mac],
   ].filter(([, value]) => value);
-  const erase = el('input', { type: 'radio', name: 'how', value: 'erase' });
-  const keep = el('input', { type: 'radio', name: 'how', value: 'keep', checked: true });
+  // As in ESP Web Tools: what is new on a board erases it, unless its manifest leaves the choice.
+  const anew = Boolean(state.manifest) && !state.manifest.ask_erase && !state.same;
+  const erase = el('input', { type: 'radio', name: 'how', value: 'erase', checked: anew });
+  const keep = el('input', { type: 'radio', name: 'how', value: 'keep', checked: !anew });
   show(
     'offer',
     `Install ${name()}?`,
@@ -224,6 +240,84 @@ async function done() {
     el('p', { id: 'result', 'data-sent': sent, 'data-size': size, 'data-seconds': took }, `${kib(size)} in ${took.toFixed(1)} seconds.${saved} The board has started it.`),
     rows(button('Another board', again, 'first')),
   );
+  if (state.link && state.manifest?.improv.includes(state.facts.chip)) await lookForWifi();
+}
+
+/** Waits for the new firmware to speak Improv, for as long as its manifest says. */
+async function lookForWifi() {
+  const looking = state.looking = {};
+  const end = performance.now() + state.manifest.improv_wait_s * 1000;
+  try {
+    await engine.call('wifi.open', { port: state.port });
+    while (state.looking === looking && performance.now() < end) {
+      const found = await engine.call('wifi.ask', { wait_s: IMPROV_SLICE_S });
+      if (state.looking !== looking) return;
+      if (found) {
+        step.append(...wifiOffer(found));
+        return;
+      }
+    }
+    if (state.looking === looking) await engine.call('wifi.close');
+  } catch (error) {
+    log(error.message);
+  }
+}
+
+function visit(address) {
+  const safe = /^https?:/.test(address);
+  return safe && el('p', {}, el('a', { href: address, target: '_blank', rel: 'noreferrer' }, 'Open the page of the board'));
+}
+
+/** What follows on "Installed" where the firmware can be given Wi-Fi settings. */
+function wifiOffer({ state: now, address }) {
+  if (now === 'locked') return [el('p', { id: 'wifi' }, 'To set up Wi-Fi, press the button on the board that allows it, and connect again.')];
+  const connected = now === 'connected';
+  return [
+    el('p', { id: 'wifi' }, connected ? 'The board is connected to Wi-Fi.' : 'The board can be connected to Wi-Fi now.'),
+    connected && visit(address),
+    rows(button(connected ? 'Change Wi-Fi' : 'Set up Wi-Fi', askWifi)),
+  ].filter(Boolean);
+}
+
+async function askWifi() {
+  show('wifi-search', 'Looking for networks', el('progress', { ariaLabel: 'Looking for networks' }));
+  try {
+    wifiForm(await engine.call('wifi.networks'), '', '');
+  } catch (error) {
+    wifiForm([], '', [error.message, error.remedy].join(' '));
+  }
+}
+
+function wifiForm(networks, chosen, why) {
+  const network = el('input', { type: 'text', id: 'network', required: true, autocomplete: 'off', value: chosen || networks[0]?.name || '' });
+  network.setAttribute('list', 'networks');
+  const password = el('input', { id: 'password', type: 'password', autocomplete: 'off' });
+  const join = async (event) => {
+    event.preventDefault();
+    const name_ = network.value;
+    show('wifi-joining', `Connecting to ${name_}`, el('progress', { ariaLabel: 'Connecting' }));
+    try {
+      const address = await engine.call('wifi.join', { name: name_, password: password.value });
+      await engine.call('wifi.close');
+      show('wifi-done', 'Connected', el('p', { className: 'good' }, `The board is connected to ${name_}.`), visit(address), rows(button('Another board', again, 'first')));
+    } catch (error) {
+      log(error.message);
+      wifiForm(networks, name_, [error.message, error.remedy].join(' '));
+    }
+  };
+  show(
+    'wifi',
+    'Set up Wi-Fi',
+    why && el('p', { className: 'bad', id: 'failure' }, why),
+    el(
+      'form',
+      { onsubmit: join },
+      el('label', { className: 'field', htmlFor: 'network' }, 'Network', network),
+      el('datalist', { id: 'networks' }, ...networks.map((each) => el('option', { value: each.name }))),
+      el('label', { className: 'field', htmlFor: 'password' }, 'Password', password),
+      rows(el('button', { type: 'submit', className: 'first' }, 'Connect to Wi-Fi'), button('Not now', again)),
+    ),
+  );
 }
 
 async function failed(error, advice) {
@@ -266,7 +360,9 @@ async function leave() {
   intro();
 }
 
-function again() {
+async function again() {
+  state.looking = null;
+  await engine.call('wifi.close');
   state.facts = state.link = state.port = null;
   intro();
 }
@@ -291,6 +387,7 @@ async function begin() {
   byId('version').textContent = `esptool ${version}.`;
   intro();
   performance.mark('usable');
+  engine.prepare().then(() => performance.mark('loaded'), () => {}); // the first wish tells what is wrong
   navigator.serviceWorker?.register('sw.js').catch(() => {});
 }
 

@@ -122,6 +122,7 @@ async function begin() {
   byId('connection').hidden = false;
   say(known.why || 'No board is connected.');
   document.body.dataset.ready = 'yes';
+  engine.prepare().catch(() => {}); // the first wish tells what is wrong
   navigator.serviceWorker?.register('sw.js').catch(() => {});
 }
 

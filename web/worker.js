@@ -135,13 +135,19 @@ async function start(site) {
   python.runPython("import sys; sys.path.insert(0, '/engine')");
   const post = (event) => postMessage({ event: JSON.parse(event) });
   glue = python.pyimport('esptool.web.glue').Glue(post, port);
-  return glue.engine.version();
+  return glue.version();
 }
 
 async function call({ name, text, blobs }) {
   const answer = await glue.call.callPromising(name, text, blobs);
   const [json, bytes] = answer;
   return { ...JSON.parse(json), ...(bytes ? { result: bytes } : {}) };
+}
+
+async function wish(data) {
+  if (data.site) return { result: await start(data.site) };
+  if (data.prepare) return { result: glue.prepare() };
+  return call(data);
 }
 
 self.onmessage = ({ data }) => {
@@ -156,7 +162,7 @@ self.onmessage = ({ data }) => {
   // One wish after the other: the engine is one chip's, and Python is not to be entered twice.
   work = work.then(async () => {
     try {
-      const answer = data.site ? { result: await start(data.site) } : await call(data);
+      const answer = await wish(data);
       postMessage({ id: data.id, ...answer });
     } catch (error) {
       postMessage({ id: data.id, error: String(error.message ?? error), kind: 'Unforeseen' });

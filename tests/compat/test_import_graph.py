@@ -191,7 +191,8 @@ LADDERS: dict[str, list[set[str]]] = {
         {""},
     ],
     "esptool.web": [
-        {"", "board", "console", "core", "manifest", "pack", "values"},
+        {"", "board", "console", "core", "improv", "manifest", "pack", "values"},
+        {"first", "wifi"},
         {"engine"},
         {"build", "glue"},
         {"serve"},

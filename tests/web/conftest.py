@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -48,7 +49,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{chip}.bin").write_bytes(firmware(chip))
         parts = [{"path": f"{chip}.bin", "offset": APP_AT}]
         builds.append({"chipFamily": FAMILIES[chip], "parts": parts})
-    manifest = {"name": "Demo", "version": "1.0", "builds": builds}
+    manifest = {
+        "name": "Demo",
+        "version": "1.0",
+        "new_install_prompt_erase": True,
+        "builds": builds,
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
@@ -132,6 +138,16 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
         member = archive.extractfile("package/axe.min.js")
         assert member is not None
         return member.read().decode()
+
+
+def serious(page: Page, axe: str) -> list[Any]:
+    """What axe finds on the page as it is."""
+    page.evaluate(f"{axe}\n;0")
+    found: list[Any] = page.evaluate(
+        "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
+        ".map(v => [v.id, v.impact, v.nodes.map(n => n.html.slice(0, 200))])"
+    )
+    return found
 
 
 @pytest.fixture

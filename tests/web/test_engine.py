@@ -12,6 +12,7 @@ import pytest
 from esptool.errors import FatalError, ImageError, PortError, UsageError
 from esptool.storage.partitions import PartitionTable
 from esptool.transport.browser import BrowserPort
+from esptool.web import first
 from esptool.web.board import BoardChannel
 from esptool.web.engine import Cancelled, Engine
 from tests.support.apps import app
@@ -174,4 +175,4 @@ MANIFEST_FAULTS = {
 @pytest.mark.parametrize(("text", "told"), MANIFEST_FAULTS.items())
 def test_a_manifest_that_is_wrong_is_told_where(text: str, told: str) -> None:
     with pytest.raises(ImageError, match=told):
-        engine().manifest(text)
+        first.manifest(text)

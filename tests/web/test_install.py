@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from tests.web.bridge import BoardServer, Cable
-from tests.web.conftest import APP_AT, CHIPS, firmware
+from tests.web.conftest import APP_AT, CHIPS, firmware, serious
+from tests.web.improv_model import ADDRESS, Firmware, ImprovPort
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(900)]
 HTML = "text/html"
@@ -114,8 +116,8 @@ def test_a_virtual_board_in_the_page_needs_no_server(page: Page) -> None:
     assert [url.rsplit("/", 1)[1] for url in asked] == ["esp32c6.bin"]
 
 
-def test_a_page_of_esp_web_tools_changes_one_line_and_its_button_opens_the_installer(
-    context: BrowserContext, server: BoardServer
+def test_a_page_of_esp_web_tools_changes_one_line_and_its_button_installs(
+    context: BrowserContext, server: BoardServer, flash_of: ReadFlash
 ) -> None:
     text = """<!doctype html><title>Demo</title>
     <script type="module" src="install-button.js"></script>
@@ -132,10 +134,64 @@ def test_a_page_of_esp_web_tools_changes_one_line_and_its_button_opens_the_insta
         installer.get_by_role("button", name="Connect", exact=True).click()
         installer.get_by_role("heading", name="Install Demo 1.0?").wait_for()
         assert "ESP32-S3" in installer.locator("#step").inner_text()
+        installer.get_by_role("button", name="Install").click()
+        installer.get_by_role("heading", name="Installed", exact=True).wait_for()
+        wanted = firmware("esp32s3")
+        assert flash_of("web-button", APP_AT, len(wanted)) == wanted
         page.get_by_role("button", name="Close").click()
         page.locator("dialog").wait_for(state="detached")
     finally:
         page.close()
+
+
+def test_wifi_is_set_up_after_an_installation_and_an_update_is_known_by_its_name(
+    page: Page, server: BoardServer, axe: str
+) -> None:
+    cable = server.offer(Cable("virtual://esp32c3?name=web-improv"))
+    cable.open(115200)
+    lamp = Firmware(name="Something else")
+    cable.port = ImprovPort(cable.port, lamp)
+    connect(page)
+    lamp.name = "Demo"  # as what is installed says
+    page.get_by_role("button", name="Install").click()
+    step(page, "done")
+    page.get_by_role("button", name="Set up Wi-Fi").click()
+    step(page, "wifi")
+    assert serious(page, axe) == []
+    assert page.get_by_label("Network").input_value() == "home"
+    page.get_by_label("Password").fill("wrong")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#failure:has-text('could not connect to this network')")
+    page.get_by_label("Password").fill("secret")
+    page.get_by_role("button", name="Connect to Wi-Fi").click()
+    step(page, "wifi-done")
+    assert serious(page, axe) == []
+    link = page.get_by_role("link", name="Open the page of the board")
+    assert link.get_attribute("href") == ADDRESS
+    page.get_by_role("button", name="Another board").click()
+
+
+@pytest.mark.parametrize(("running", "erased"), [("Demo", False), ("Another", True)])
+def test_what_is_new_on_a_board_erases_it_unless_the_manifest_leaves_the_choice(
+    page: Page, server: BoardServer, site: Path, running: str, erased: bool
+) -> None:
+    served = site / "firmware" / "manifest.json"
+    before = served.read_text()
+    found = json.loads(before)
+    del found["new_install_prompt_erase"]
+    served.write_text(json.dumps(found))
+    try:
+        page.reload()
+        page.wait_for_selector("body[data-step=intro]")
+        cable = server.offer(Cable(f"virtual://esp32c3?name=web-new-{running}"))
+        cable.open(115200)
+        cable.port = ImprovPort(cable.port, Firmware(name=running))
+        connect(page)
+        assert page.get_by_label("Erase everything first").is_checked() is erased
+    finally:
+        served.write_text(before)
+        page.reload()
+        page.wait_for_selector("body[data-step=intro]")
 
 
 def test_the_page_has_had_nothing_to_complain_of(page: Page) -> None:

@@ -16,6 +16,7 @@ from esptool.storage.partitions import PartitionTable
 from esptool.virtual.board import open_board
 from tests.support.apps import app
 from tests.web.bridge import BoardServer, Cable
+from tests.web.conftest import serious
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(900)]
 
@@ -113,15 +114,6 @@ def test_efuses_images_and_the_terminal(board: Page, tmp_path: Path) -> None:
     board.get_by_role("button", name="Stop", exact=True).last.click()
     board.wait_for_selector("text=No board is connected.")
     assert board.complaints == []  # type: ignore[attr-defined]
-
-
-def serious(page: Page, axe: str) -> list[Any]:
-    page.evaluate(f"{axe}\n;0")
-    found: list[Any] = page.evaluate(
-        "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
-        ".map(v => [v.id, v.impact, v.nodes.map(n => n.html.slice(0, 200))])"
-    )
-    return found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from esptool import chips, device, ops
-from esptool._version import __version__
 from esptool.builds.find import Found, find_build
 from esptool.errors import FatalError, NotSupportedError, UsageError
 from esptool.events import Connecting, Event
@@ -24,6 +23,7 @@ from esptool.transport.browser import BrowserPort, Channel
 from esptool.web import manifest as manifests
 from esptool.web.console import Terminal
 from esptool.web.values import Registers, as_data, written
+from esptool.web.wifi import Wifi
 
 if TYPE_CHECKING:
     from esptool.ops.flash_build import BuildPlan
@@ -53,6 +53,7 @@ class Engine:
         self._port: BrowserPort | None = None
         self._terminal: Terminal | None = None
         self._session: device.Session | None = None
+        self.wifi = Wifi(self.disconnect)
         self.stopped = False
 
     def _listen(self, event: Event) -> None:
@@ -62,14 +63,6 @@ class Engine:
         if self.stopped and not isinstance(event, Connecting):
             self.stopped = False
             raise Cancelled("Stopped, as you wished.", remedy="What was begun is not complete.")
-
-    def version(self) -> str:
-        """Version of the tool."""
-        return __version__
-
-    def virtual_chips(self) -> list[tuple[str, str]]:
-        """Chips that a virtual board can have: key and name."""
-        return [(key, chips.get(key).name) for key in chips.KEYS]
 
     # --- connecting ----------------------------------------------------------------------------
 
@@ -124,6 +117,7 @@ class Engine:
         """Let go of the port; the chip is left as it is."""
         session, self._session = self._session, None
         port, self._port = self._port, None
+        self.wifi.close()
         if session is not None:
             session.close()
         if port is not None:
@@ -186,23 +180,6 @@ class Engine:
         }
 
     # --- installing ----------------------------------------------------------------------------
-
-    def manifest(self, text: str | bytes) -> dict[str, Any]:
-        """A manifest of ESP Web Tools as plain values.
-
-        Raises:
-            ImageError: it is none.
-        """
-        found = manifests.parse(text)
-        return {
-            "name": found.name,
-            "version": found.version,
-            "ask_erase": found.ask_erase,
-            "improv_wait_s": found.improv_wait_s,
-            "remarks": list(found.remarks),
-            "families": [build.family for build in found.builds],
-            "chips": [build.chip for build in found.builds],
-        }
 
     def parts_for_chip(self, text: str | bytes) -> list[dict[str, Any]]:
         """What a manifest puts on the connected chip: offset and path of each file.

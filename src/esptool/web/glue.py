@@ -8,17 +8,19 @@ call of the engine waits for the page's promise, and the worker goes on meanwhil
 from __future__ import annotations
 
 import json
+import operator
 import time
 from typing import TYPE_CHECKING, Any
 
 from esptool.errors import FatalError
-from esptool.web.engine import Engine
+from esptool.web import first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esptool.events import Message
     from esptool.web.board import BoardChannel
+    from esptool.web.engine import Engine
 
 _MS = 1000
 
@@ -95,17 +97,36 @@ class Glue:
     def __init__(self, post: Callable[[str], None], page: Any) -> None:
         self._page = page
         self._boards: dict[str, BoardChannel] = {}
-        self.engine = Engine(lambda event: post(json.dumps(event)))
+        self._post = post
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """All that works with a board, loaded when it is first asked for."""
+        if self._engine is None:
+            from esptool.web.engine import Engine
+
+            self._engine = Engine(lambda event: self._post(json.dumps(event)))
+        return self._engine
+
+    def prepare(self) -> None:
+        """Load the engine while the visitor still looks at the page."""
+        _ = self.engine
+
+    def version(self) -> str:
+        """Version of the tool."""
+        return first.version()
 
     def stop(self) -> None:
         """End the present work at its next step."""
-        self.engine.stopped = True
+        if self._engine is not None:
+            self._engine.stopped = True
 
     def call(self, name: str, text: str, blobs: Any) -> Any:
         """Do one wish.
 
         Args:
-            name: of the engine's method.
+            name: of the engine's method, or that of a part of it: "wifi.ask".
             text: its keyword arguments as JSON; {"$blob": 0} stands for the first of `blobs`.
             blobs: typed arrays.
 
@@ -117,9 +138,10 @@ class Glue:
 
         arguments = json.loads(text, object_hook=lambda found: _whole(found, blobs))
         try:
-            if name in ("connect", "console", "diagnose"):
+            if name in ("connect", "console", "diagnose", "wifi.open"):
                 arguments["channel"] = self._channel(arguments.pop("port"))
-            found = getattr(self.engine, name)(**arguments)
+            place = first if name in first.WISHES else self.engine
+            found = operator.attrgetter(name)(place)(**arguments)
         except FatalError as e:
             # What is said of options of the command line helps nobody here.
             remedy = [line for line in (e.remedy or "").splitlines() if "--" not in line]

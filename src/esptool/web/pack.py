@@ -26,10 +26,21 @@ ROOMS = (
     *("monitor", "transfer", "transport", "virtual"),
 )
 #: Of the page's own room, what runs inside it.
-PAGE = ("__init__", "board", "console", "engine", "glue", "manifest", "values")
-#: Inside the rooms, what needs other programs or libraries. LittleFS is compiled code.
+PAGE = (
+    "__init__",
+    "board",
+    "console",
+    "engine",
+    "first",
+    "glue",
+    "improv",
+    "manifest",
+    "values",
+    "wifi",
+)
+#: Inside the rooms, what needs other programs, libraries, or debuggers. LittleFS is compiled code.
 LEFT_OUT = (
-    *("esptool/stubs/public", "esptool/virtual/genuine"),
+    *("esptool/stubs/public", "esptool/stubs/data/mailbox", "esptool/virtual/genuine"),
     *("esptool/virtual/handlers", "esptool/virtual/server", "espefuse/cli", "espefuse/efuse"),
 )
 #: Of the standard library, what nothing in a page imports.

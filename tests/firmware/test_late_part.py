@@ -112,18 +112,19 @@ def test_a_bad_line_gets_it_whole_or_not_at_all(side: str, chance: float, seeds:
     for seed in range(seeds):
         with running("esp32c3", side) as session:
             faults = session.link.port.serial.board  # type: ignore[attr-defined]
-            noise = type(faults._noise_in)
+            noise = type(faults.cable.noise_in)
             rates = dict.fromkeys(("flip", "lose", "repeat"), chance / 3)
             made = FaultPlan(rates=rates)
             made.seed = seed
-            faults._noise_in, faults._noise_out = noise(made, "to chip"), noise(made, "to host")
+            faults.cable.noise_in = noise(made, "to chip")
+            faults.cable.noise_out = noise(made, "to host")
             try:
                 session.complete_stub()
             except LineLossError:
                 assert session.late_missing
                 continue
             whole += 1
-            faults._noise_in = faults._noise_out = noise(FaultPlan(), "to chip")
+            faults.cable.noise_in = faults.cable.noise_out = noise(FaultPlan(), "to chip")
             session.link.sleep(0.5)
             session.link.discard_input()
             assert ops.read_flash(session, 0, 0x100) == b"\xff" * 0x100

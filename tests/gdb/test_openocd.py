@@ -179,8 +179,10 @@ def test_a_program_that_cannot_be_started_is_told() -> None:
 
 
 OWNER = """
-import sys
+import signal, sys
 from esptool.transport import openocd
+# A suite that a shell has started in the background inherits SIGINT as ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 child = '''
 import socket, time
 kept = socket.create_connection(("127.0.0.1", NUMBER))

@@ -202,6 +202,26 @@ def test_a_sync_without_data_is_answered_too(chip: str) -> None:
 
 
 @pytest.mark.parametrize("chip", ALL)
+def test_a_request_that_is_too_short_is_filled_up_by_the_one_before(chip: str) -> None:
+    """As all ROMs that could be run answered (`make test-roms`)."""
+    c = client(chip)
+    c.sync()
+    ram = next(r.start for r in c.board.silicon.memory if r.kind == "dram") + 0x10000
+    c.ask(0x09, ram, 0x11223344, 0xFFFFFFFF, 0)
+    assert c.ask(0x0A, ram)[0] == c.ask(0x0A)[0] == 0x11223344
+    assert c.ask(0x08)[0] == ram
+    assert c.ask(0x08, data=b"\x07\x07")[0] == ram & ~0xFFFF | 0x0707
+    assert c.ask(0x06, 1, 0, 0)[1][:2] == b"\x01\x05"  # too long
+    for words in ((1, 0), (0x80, 0), (1,), ()):
+        assert c.ask(0x06, *words)[1][0] == 0
+        assert c.board.in_loader
+    assert c.ask(0x0B, 0, 4 << 20, 0, 0, 0, 0, 0)[1][:2] == b"\x01\x05"
+    c.ask(0x0A, 0x40000000)  # its lowest byte is 0: now an end without data does not stay
+    c.send(0x06)
+    assert not c.board.in_loader
+
+
+@pytest.mark.parametrize("chip", ALL)
 def test_blocks_are_counted_also_when_damaged_as_the_genuine_loader_does(chip: str) -> None:
     """The statuses are those that the ROMs of ESP32 and ESP32-C3 gave under full emulation."""
     c = client(chip)

@@ -4,7 +4,8 @@
 It knows which commands each ROM has, their lengths and limits, and what it does with nonsense.
 Oddities are those of the genuine ROMs, executed (`make test-roms`): a block counts even when it
 arrives damaged, an answer keeps what it does not set of the one before, and requests are hardly
-checked: any SYNC is one, and registers are written as far as there are whole records.
+checked: any SYNC is one, registers are written as far as there are whole records, and a request
+that is too short is filled up by what the one before left in the buffer.
 """
 
 from __future__ import annotations
@@ -90,6 +91,8 @@ class RomLoader(Program):
         self._last = _SYNC
         self._value = 0
         self._reason = 0
+        # The first two words of the buffer for requests: a short one leaves the rest as it was.
+        self._left = bytes(8)
         loader = soc.silicon.loader
         self._handlers: dict[int, Callable[[bytes, int], Result]] = {
             0x02: self._flash_begin,
@@ -140,6 +143,8 @@ class RomLoader(Program):
     def _request(self, frame: bytes) -> None:
         # The length in the header is not looked at.
         _, op, _length, checksum = struct.unpack_from("<BBHI", frame)
+        first = frame[8:16]
+        self._left = first + self._left[len(first) :]
         handler = self._handlers.get(op)
         if handler is None:
             self._unknown()
@@ -185,12 +190,12 @@ class RomLoader(Program):
 
     # --- basics ------------------------------------------------------------------------------
 
-    def _sync(self, data: bytes, _checksum: int) -> Result:
+    def _sync(self, _data: bytes, _checksum: int) -> Result:
         # Any will do, also one without data.
-        return words(data, 1)[0] if len(data) >= 4 else self._value, b""
+        return words(self._left, 1)[0], b""
 
-    def _read_reg(self, data: bytes, _checksum: int) -> Result:
-        address = int.from_bytes(data[:4], "little")
+    def _read_reg(self, _data: bytes, _checksum: int) -> Result:
+        address = words(self._left, 1)[0]
         return self._soc.bus.read_word(address), b""
 
     def _write_reg(self, data: bytes, _checksum: int) -> Result:
@@ -237,9 +242,12 @@ class RomLoader(Program):
         return 0, b""
 
     def _mem_end(self, data: bytes, _checksum: int) -> Result:
-        stay, entry = words(data, 2)
+        if len(data) > 8:
+            raise Refused(INVALID)
+        stay, entry = words(self._left, 2)
         self._mode = ""
-        if not stay:
+        # Only the lowest byte is looked at.
+        if not stay & 0xFF:
             self._soc.defer(lambda: self._soc.run_ram(entry))
         return 0, b""
 
@@ -252,6 +260,8 @@ class RomLoader(Program):
         return 0, b""
 
     def _set_params(self, data: bytes, _checksum: int) -> Result:
+        if len(data) != 24:
+            raise Refused(INVALID)
         self._flash_size = words(data, 6)[1]
         return 0, b""
 

@@ -303,6 +303,20 @@ def test_the_group_of_commands_stays_and_knows_its_commands() -> None:
     assert done.stdout.split()[-5:] == ["True", "Group", "False", "True", "write-flash"]
 
 
+@pytest.mark.parametrize("before", ["", "import esptool.cli.write_flash\n"])
+def test_the_group_is_run_by_the_runner_of_click(before: str) -> None:
+    probe = (
+        "import esptool\n" + before + "from click.testing import CliRunner\n"
+        "print(esptool.cli.name)\n"
+        "done = CliRunner().invoke(esptool.cli, ['--chip', 'esp32', 'write-flash'])\n"
+        "print(done.exit_code, 'Missing argument' in done.output)\n"
+        "esptool.cli(['version'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[:3] == ["esptool", "2", "True"]
+    assert done.stdout.split()[-1] == esptool.__version__
+
+
 def test_a_program_adds_a_command_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     import click
 

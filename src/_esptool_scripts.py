@@ -37,7 +37,7 @@ def _end_quietly_while_loading() -> None:
 
     `esptool.cli.ending` takes over once the program runs.
     """
-    import _signal  # type: ignore[import-not-found]
+    import _signal
 
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)

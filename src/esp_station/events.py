@@ -117,18 +117,9 @@ class StationEnded:
     run: int
 
 
-Event = (
-    StationStarted
-    | SlotWaiting
-    | AttemptStarted
-    | BoardKnown
-    | StepStarted
-    | StepProgress
-    | AttemptEnded
-    | Counts
-    | StationStopping
-    | StationEnded
-)
+#: What happens in one slot.
+SlotEvent = SlotWaiting | AttemptStarted | BoardKnown | StepStarted | StepProgress | AttemptEnded
+Event = StationStarted | SlotEvent | Counts | StationStopping | StationEnded
 Listener = Callable[[Event], None]
 
 #: The word for each kind in JSON.

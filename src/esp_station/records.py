@@ -20,7 +20,7 @@ from esptool._version import __version__
 from esptool.errors import FatalError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, Row, Select
+    from sqlalchemy import CursorResult, Engine, Row, Select
 
 _WHAT = "records"
 RUNNING, PASS, FAIL, INTERRUPTED = "running", "PASS", "FAIL", "INTERRUPTED"
@@ -138,7 +138,7 @@ class Records:
         }
         with database.writing(self.engine, _WHAT) as connection:
             done = connection.execute(self._runs.insert().values(values))
-            return int(done.inserted_primary_key[0])  # type: ignore[index]
+            return _number(done)
 
     def end_run(self, run: int) -> None:
         """Note that a station has ended."""
@@ -153,7 +153,7 @@ class Records:
         del values["id"]
         with database.writing(self.engine, _WHAT) as connection:
             done = connection.execute(self._attempts.insert().values(values))
-            attempt.id = int(done.inserted_primary_key[0])  # type: ignore[index]
+            attempt.id = _number(done)
 
     def update(self, attempt: Attempt) -> None:
         """Write down how far it is.
@@ -262,6 +262,13 @@ class Records:
             order = order.where(or_(c.ended >= query.since, c.started >= query.since))
         order = order.order_by(c.id.desc() if query.latest_first else c.id)
         return order if query.limit is None else order.limit(query.limit)
+
+
+def _number(done: CursorResult[Any]) -> int:
+    """The number that the database gave to a row."""
+    key = done.inserted_primary_key
+    assert key is not None, "a single row was inserted"
+    return int(key[0])
 
 
 def _as_mac(word: str) -> str:

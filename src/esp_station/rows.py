@@ -84,10 +84,6 @@ class Claims:
 
     def take(self, connection: Connection, key: str, mac: str) -> bool:
         """Claim a row; False where it, or another row for this board, is claimed already."""
-        if connection.dialect.name == "postgresql":
-            from sqlalchemy.dialects.postgresql import insert
-        else:
-            from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
         values = {
             "pool": self.pool,
             "row_key": key,
@@ -95,7 +91,7 @@ class Claims:
             "station": self._station,
             "claimed": stamp(),
         }
-        order = insert(self._table).values(values).on_conflict_do_nothing()
+        order = _insert(connection, self._table).values(values).on_conflict_do_nothing()
         # How many rows an INSERT made is not told by every driver; what it made is.
         made = connection.execute(order.returning(self._table.c.row_key))
         return made.scalar() is not None
@@ -361,6 +357,17 @@ class SqlRows(Rows):
 
 def _text(value: Any) -> str:
     return bytes(value).hex() if isinstance(value, bytes | memoryview) else str(value)
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    """An INSERT that leaves what is there: both databases know such a one, plain SQL does not."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)
 
 
 def no_row_left(source: str) -> NoRowError:

@@ -76,9 +76,8 @@ class Status:
         with self._lock:
             if isinstance(event, events.StationStopping):
                 self.stopping = True
-            slot = getattr(event, "slot", None)
-            if slot in self._slots:
-                self._slots[slot] = _after(self._slots[slot], event)
+            if isinstance(event, events.SlotEvent) and event.slot in self._slots:
+                self._slots[event.slot] = _after(self._slots[event.slot], event)
             if isinstance(event, events.AttemptEnded):
                 self._counts = None
                 self._results[event.result] += 1

@@ -77,6 +77,20 @@ class OnLine(Protocol):
         """The live chip underneath."""
 
 
+class Closable(Protocol):
+    """A port, as far as it can be closed."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+@runtime_checkable
+class HasPort(Protocol):
+    """A program's own device over a port, by the name that loader objects have for it."""
+
+    _port: Closable
+
+
 @runtime_checkable
 class Lockable(Protocol):
     """A device that can tell that registers are out of reach."""

@@ -12,7 +12,7 @@ from typing import IO, Any, ClassVar, TextIO, TypeVar
 from weakref import WeakKeyDictionary
 
 from espefuse import output, schema
-from espefuse.device import Lockable, RegisterAccess
+from espefuse.device import HasPort, Lockable, OnLine, RegisterAccess
 from espefuse.efuses import Efuses
 from esptool.chips import normalize
 from esptool.errors import FatalError
@@ -126,14 +126,10 @@ def close_port(esp: Any, external_esp: bool = False) -> None:
     """Close the port of a real chip that this program opened."""
     if external_esp:
         return
-    session = getattr(esp, "session", None)
-    if session is not None and getattr(session, "debugger", None) is not None:
-        # There is no pyserial object behind a debugger.
-        session.close()
-        return
-    port = getattr(esp, "_port", None)
-    if port is not None:
-        port.close()
+    if isinstance(esp, OnLine):
+        esp.session.close()
+    elif isinstance(esp, HasPort):
+        esp._port.close()
 
 
 class ReadCommands:

@@ -8,13 +8,14 @@ the raw public point. All cryptography comes from the `cryptography` package, im
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from espsecure.streams import write_private
 from esptool.errors import FatalError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
     PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -135,7 +136,7 @@ def load_private(data: bytes, name: str = "key file") -> PrivateKey:
     """
     key = _parse_private(data, name)
     require_v2(key)
-    return key
+    return cast("PrivateKey", key)  # as `require_v2` has seen
 
 
 def load_public(data: bytes, name: str = "key file") -> PublicKey:
@@ -159,7 +160,7 @@ def load_public(data: bytes, name: str = "key file") -> PublicKey:
     except Exception as e:
         raise FatalError(f"Error loading public key from '{name}': {e}") from e
     require_v2(key)
-    return key  # type: ignore[return-value]
+    return cast("PublicKey", key)  # as `require_v2` has seen
 
 
 def load_private_ecdsa(data: bytes, name: str = "key file") -> ec.EllipticCurvePrivateKey:
@@ -251,7 +252,7 @@ class _LockedKeyError(FatalError):
     """The private key is protected by a password."""
 
 
-def _parse_private(data: bytes, name: str) -> PrivateKey:
+def _parse_private(data: bytes, name: str) -> PrivateKeyTypes:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -262,7 +263,7 @@ def _parse_private(data: bytes, name: str) -> PrivateKey:
             remedy="Signing needs the private key in PEM form.",
         )
     try:
-        return load_pem_private_key(data, password=None)  # type: ignore[return-value]
+        return load_pem_private_key(data, password=None)
     except TypeError as e:
         raise _LockedKeyError(
             f"Error loading private key: '{name}' is encrypted with a password.",

@@ -299,7 +299,9 @@ def signature_info(data: IO[bytes], listener: Listener = ignore) -> Report:
 
 
 def _curve(key: PublicKey) -> str | None:
-    return getattr(getattr(key, "curve", None), "name", None)
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else None
 
 
 # --- keys and digests ------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, Any, TypeGuard
 
 from esptool.errors import FatalError, FileError, UsageError
 
@@ -104,6 +104,11 @@ def check_output(path: str | os.PathLike[str]) -> None:
             raise FileError(f"Cannot write '{target}': File name too long.")
     except OSError as e:
         raise _cannot(target, e) from e
+
+
+def is_open_file(source: object) -> TypeGuard[IO[bytes]]:
+    """Whether a source of bytes is an open file, or what a program has in place of one."""
+    return hasattr(source, "read")
 
 
 def name_of(file: object) -> str | None:

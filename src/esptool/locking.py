@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 
 from esptool.errors import FileError
@@ -67,29 +68,30 @@ class FileLock:
             self.release()
 
 
-def _taken(fd: int) -> bool:
-    """The lock is ours; also where the file system knows no locks."""
-    try:
-        import fcntl
-    except ImportError:
-        return _taken_on_windows(fd)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
+if sys.platform == "win32":
+
+    def _taken(fd: int) -> bool:
+        import msvcrt
+
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
         return True
-    return True
 
+else:
 
-def _taken_on_windows(fd: int) -> bool:
-    import msvcrt
+    def _taken(fd: int) -> bool:
+        """The lock is ours; also where the file system knows no locks."""
+        import fcntl
 
-    try:
-        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    except OSError:
-        return False
-    return True
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
 
 
 def _is_named(fd: int, path: str) -> bool:

@@ -15,7 +15,7 @@ from esptool.errors import FatalError as FatalError
 from esptool.errors import NANDEraseFailed as NANDEraseFailed
 from esptool.errors import NANDProgramFailed as NANDProgramFailed
 from esptool.errors import UnsupportedCommandError as UnsupportedCommandError
-from esptool.files import name_of
+from esptool.files import is_open_file, name_of
 from esptool.lazily import borrowed as borrowed
 from esptool.sizes import flash_size
 
@@ -135,7 +135,7 @@ def get_bytes(input: ImageSource) -> tuple[bytes, str | None]:
             raise FatalError(f"Cannot read '{input}': {e.strerror or e}.") from e
     if isinstance(input, bytes | bytearray | memoryview):
         return bytes(input), None
-    if hasattr(input, "read"):
+    if is_open_file(input):
         data = input.read()
         if isinstance(data, bytes):
             return data, name_of(input)

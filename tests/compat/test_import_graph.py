@@ -103,7 +103,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"send"},
     ],
     "esptool.cli": [
-        {"completion", "ending", "help", "machine"},
+        {"completion", "ending", "help", "kinds", "machine"},
         {"stdio"},
         {"words"},
         {"common", "connection"},

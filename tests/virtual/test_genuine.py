@@ -21,6 +21,7 @@ import serial
 
 from esptool.virtual import silicon
 from esptool.virtual.genuine.cache import Window
+from esptool.virtual.genuine.core import Trap
 from esptool.virtual.genuine.machine import Machine
 from esptool.virtual.genuine.memory import Memory
 from esptool.virtual.genuine.report import missing, register_name
@@ -42,7 +43,7 @@ class Nothing:
     def watched(self, address: int, size: int, pc: int) -> None:
         raise AssertionError(f"store to {address:#x}")
 
-    def trapped(self, trap: object) -> None:
+    def trapped(self, trap: Trap) -> None:
         raise AssertionError(trap)
 
 

@@ -10,7 +10,7 @@ import struct
 
 import pytest
 
-from esptool.virtual.genuine.core import Core
+from esptool.virtual.genuine.core import Core, Trap
 from esptool.virtual.genuine.memory import Memory
 from esptool.virtual.genuine.xtensa import LX106, Config, Xtensa
 from esptool.virtual.genuine.xtensa import WINDOWED as WINDOWS
@@ -35,8 +35,8 @@ class Nothing:
     def watched(self, address: int, size: int, pc: int) -> None:
         raise AssertionError(f"store to {address:#x}")
 
-    def trapped(self, trap: object) -> None:
-        self.traps.append(trap.cause)  # type: ignore[attr-defined]
+    def trapped(self, trap: Trap) -> None:
+        self.traps.append(trap.cause)
 
 
 def wide(op0: int, t: int = 0, s: int = 0, r: int = 0, op1: int = 0, op2: int = 0) -> bytes:

@@ -12,6 +12,7 @@ from espefuse import output
 from espefuse.cli.words import Choice, Groups, MacType, PairsType, file, pairs
 from espefuse.schema import ChipTable, FieldDef
 from esptool.cli import machine
+from esptool.cli.kinds import StrChoice
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 Runner = Callable[[Any, dict[str, Any]], None]
@@ -52,7 +53,7 @@ command = EfuseCommand
 
 def names_with(
     table: ChipTable, test: Callable[[FieldDef], bool], present: set[str] | None
-) -> click.Choice:  # type: ignore[type-arg]
+) -> StrChoice:
     """A choice of field names; `present` are those that exist on the connected chip."""
     names: dict[str, None] = {}
     for field in table.fields:

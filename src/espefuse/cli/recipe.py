@@ -12,6 +12,7 @@ import click
 
 from espefuse import output
 from espefuse._index import CHIP_ALIASES
+from espefuse.device import Lockable
 from espefuse.efuse_interface import get_esp, init_commands
 from espefuse.recipe.model import Recipe
 from espefuse.recipe.reader import read
@@ -122,7 +123,8 @@ def _on_board(
             group["port"], group["baud"], group["before"], group["chip"], False, group["virt"],
             group["debug"], group["path_efuse_file"], group["token"],
         )  # fmt: skip
-    if getattr(esp, "secure_download_mode", False):
+    locked = isinstance(esp, Lockable) and esp.secure_download_mode
+    if locked:
         chip = normalize(esp.CHIP_NAME)
         try:
             lines = status_of_locked(chip, seen_of(chip, esp.get_security_info()), recipe)

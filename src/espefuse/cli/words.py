@@ -12,9 +12,10 @@ import click
 from espefuse import output
 from espefuse._index import CHIP_ALIASES, CHIP_NAMES
 from esptool.chips import normalize
+from esptool.cli.kinds import AnyType, StrChoice
 
 
-class ModeChoice(click.Choice):  # type: ignore[type-arg]
+class ModeChoice(StrChoice):
     """A choice of dashed words that still takes underscores, with a note."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -32,14 +33,14 @@ class ModeChoice(click.Choice):  # type: ignore[type-arg]
         return super().convert(text, param, ctx)
 
 
-class ChipType(click.Choice):  # type: ignore[type-arg]
+class ChipType(StrChoice):
     """A chip's name in any case, with or without dashes."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(normalize(str(value)), param, ctx)
 
 
-class Choice(click.ParamType):  # type: ignore[type-arg]
+class Choice(AnyType):
     """One of some words, any of which may also be the name of a command."""
 
     name = "choice"
@@ -95,7 +96,7 @@ class Groups(click.Argument):
         ]
 
 
-class PairsType(click.ParamType):  # type: ignore[type-arg]
+class PairsType(AnyType):
     """The raw words of NAME VALUE pairs."""
 
     name = "name value pairs"
@@ -125,7 +126,7 @@ def _known(name: str, known: Any, ctx: click.Context, param: click.Parameter) ->
     raise click.BadParameter(str(unknown_field(known, name)), ctx=ctx, param=param)
 
 
-class MacType(click.ParamType):  # type: ignore[type-arg]
+class MacType(AnyType):
     """A MAC address as text; the command checks it."""
 
     name = "MAC AA:BB:CC:DD:EE:FF"

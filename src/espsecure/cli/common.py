@@ -15,6 +15,7 @@ import click
 
 from espsecure.cli.report import Reporter
 from esptool.cli import common, machine
+from esptool.cli.kinds import AnyType
 from esptool.cli.params import OutputFile
 from esptool.files import atomic_writer
 
@@ -22,7 +23,7 @@ from esptool.files import atomic_writer
 OUTPUT = OutputFile(allow_dash=True)
 
 
-class HsmConfigFile(click.ParamType):  # type: ignore[type-arg] # older ones take none
+class HsmConfigFile(AnyType):
     """The text of the file that says which HSM and which key."""
 
     name = "file"

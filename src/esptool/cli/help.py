@@ -6,12 +6,16 @@ Short help lines of commands come from the group's table, so that help loads no 
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from esptool.chips.spec import ChipSpec
+    from esptool.cli.common import Entry
 
 #: Where a context keeps the chip that the command line names.
 CHIP_META = "esptool.chip"
@@ -28,7 +32,13 @@ class Sectioned(click.Option):
 
 
 class HelpMixin(click.Command):
-    """Draws options in sections, choices below the option, and commands in sections."""
+    """Draws options in sections, choices below the option, and commands in sections.
+
+    Attributes:
+        entries: commands that need not be loaded to be listed, by name.
+    """
+
+    entries: Mapping[str, Entry] = MappingProxyType({})
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -45,7 +55,7 @@ class HelpMixin(click.Command):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by section."""
         sections: dict[str, list[tuple[str, str]]] = {}
-        entries = getattr(self, "entries", {})
+        entries = self.entries
         assert isinstance(self, click.Group)
         for name in self.list_commands(ctx):
             entry = entries.get(name)

@@ -9,22 +9,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from esptool.cli import stdio
 from esptool.cli.help import Sectioned
+from esptool.cli.kinds import AnyType, IntType, StrChoice, StrType
 from esptool.errors import FatalError
-
-if TYPE_CHECKING:  # older versions of click cannot be subscripted
-    _IntType = click.ParamType[int]
-    _StrType = click.ParamType[str]
-    _AnyType = click.ParamType[Any]
-    _StrChoice = click.Choice[str]
-else:
-    _IntType = _StrType = _AnyType = click.ParamType
-    _StrChoice = click.Choice
 
 #: Rates are 32-bit numbers for operating systems and chips.
 FASTEST = (1 << 32) - 1
@@ -43,7 +35,7 @@ class FiniteRange(click.FloatRange):
         return found
 
 
-class AnyInt(_IntType):
+class AnyInt(IntType):
     """A number in decimal, or with 0x, 0o or 0b in front of it; '_' may group its digits."""
 
     name = "integer"
@@ -65,7 +57,7 @@ class AnyInt(_IntType):
         return f"'{value}' is not a valid integer."
 
 
-class Size(_AnyType):
+class Size(AnyType):
     """A number of bytes, with an optional suffix k (KiB) or M (MiB); or 'ALL'."""
 
     name = "size"
@@ -91,7 +83,7 @@ class Size(_AnyType):
         return size
 
 
-class Baud(_AnyType):
+class Baud(AnyType):
     """A baud rate: a positive decimal number; or "auto" for the best that the line bears."""
 
     name = "baud rate"
@@ -116,7 +108,7 @@ class Baud(_AnyType):
         return [CompletionItem(b) for b in known if b.startswith(incomplete)]
 
 
-class Port(_StrType):
+class Port(StrType):
     """A serial port: a device name, or a URL that pyserial or this tool opens."""
 
     name = "serial port"
@@ -137,7 +129,7 @@ class Port(_StrType):
         return [CompletionItem(d, help=h) for d, h in ports if d.startswith(incomplete)]
 
 
-class Chip(_StrChoice):
+class Chip(StrChoice):
     """A chip name in any case, with or without hyphens."""
 
     name = "chip"
@@ -148,7 +140,7 @@ class Chip(_StrChoice):
         return super().convert(normalize(str(value)), param, ctx)
 
 
-class OldSpellingChoice(_StrChoice):
+class OldSpellingChoice(StrChoice):
     """A choice of hyphenated words that also takes them with underscores, noting that once."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -162,7 +154,7 @@ class OldSpellingChoice(_StrChoice):
         return super().convert(value, param, ctx)
 
 
-class SpiConnection(_AnyType):
+class SpiConnection(AnyType):
     """Where the flash is wired: SPI, HSPI, or five pin numbers CLK,Q,D,HD,CS."""
 
     name = "spi connection"
@@ -190,7 +182,7 @@ class SpiConnection(_AnyType):
         return tuple(pins)
 
 
-class DiffFile(_AnyType):
+class DiffFile(AnyType):
     """A file that holds the former content of flash, or the word 'skip' (gives None)."""
 
     name = "file or skip"
@@ -205,7 +197,7 @@ class DiffFile(_AnyType):
         return str(value)
 
 
-class FlashAddress(_AnyType):
+class FlashAddress(AnyType):
     """A flash offset, or the name of a partition with or without a slice (as a string)."""
 
     name = "address"
@@ -339,7 +331,7 @@ class RangeArgument(click.Argument):
         return super().handle_parse_result(ctx, opts, args)
 
 
-class ReadableFile(_StrType):
+class ReadableFile(StrType):
     """The path of a file that can be read; "-" is standard input."""
 
     name = "file"
@@ -361,7 +353,7 @@ class ReadableFile(_StrType):
         return [CompletionItem(incomplete, type="file")]
 
 
-class OutputFile(_StrType):
+class OutputFile(StrType):
     """The path of a file to write. Where none can be written, that is said before work begins.
 
     "-" is standard output. With `allow_dash` it stays that word, for a command that writes there

@@ -184,12 +184,13 @@ class Debugger:
                 f"This chip is {found.name}, not {expected.name}. Wrong chip argument?",
                 code="wrong_chip",
             )
-        if found is None and expected is None:
+        chip = found or expected
+        if chip is None:
             raise ConnectError(
                 f"The debugger's target is no chip that is known ({', '.join(seen)}).",
                 remedy="Name it with --chip, if its ROM is a newer one.",
             )
-        return found or expected  # type: ignore[return-value]
+        return chip
 
     def _pc_register(self) -> int:
         with contextlib.suppress(NoAnswerError, IndexError):

@@ -80,7 +80,7 @@ class ImageSegment:
             self.addr,
             self.data,
             self.file_offs,
-            getattr(self, "name", ""),
+            self.name if isinstance(self, ELFSection) else "",
             self.flags,
             self.align,
             self.include_in_checksum,
@@ -141,7 +141,7 @@ class ELFFile:
             ValueError: there is none.
         """
         for section in self.sections:
-            if getattr(section, "name", None) == section_name:
+            if isinstance(section, ELFSection) and section.name == section_name:
                 return section
         raise ValueError(f"No section {section_name} in ELF file")
 

@@ -11,7 +11,7 @@ from typing import IO
 
 from esptool.chips.nor import SECTOR
 from esptool.errors import ImageError, UsageError
-from esptool.files import name_of
+from esptool.files import is_open_file, name_of
 from esptool.image.content import Data, FileContent, large_rest, open_large
 from esptool.image.content import joined as joined_data
 from esptool.image.regions import Region, in_order
@@ -78,7 +78,7 @@ def read_source(source: ImageSource) -> tuple[bytes, str | None]:
         if len(data) > LARGEST:
             raise ImageError(_too_large(name, LARGEST))
         return data, name
-    if hasattr(source, "read"):
+    if is_open_file(source):
         return _read_open_file(source)
     raise ImageError(f"Invalid input type {type(source)}")
 

@@ -13,7 +13,7 @@ from esptool.errors import ImageError, UsageError
 
 try:
     # Twice as fast as OpenSSL's on such short chunks.
-    from _md5 import md5 as _new_md5  # type: ignore[import-not-found]
+    from _md5 import md5 as _new_md5
 except ImportError:  # pragma: no cover - some builds leave it out
     from hashlib import md5 as _new_md5
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from esptool.chips.nor import SECTOR
 from esptool.errors import UsageError
 from esptool.events import Event, Message
+from esptool.files import is_open_file
 from esptool.image import app
 from esptool.image.content import joined
 from esptool.image.regions import refuse_overlap
@@ -168,9 +169,8 @@ def rewound(
 ) -> list[tuple[A, ImageSource]]:
     """The pairs, with open files at their beginning: one file may be named twice."""
     for _address, source in addr_data:
-        seek = getattr(source, "seek", None)
-        if seek is not None:
-            seek(0)
+        if is_open_file(source):
+            source.seek(0)
     return list(addr_data)
 
 

@@ -65,8 +65,9 @@ def reason(e: BaseException) -> str:
 class SerialPort(Adapted):
     """Any pyserial object, reached by nothing but its documented interface."""
 
-    def __init__(self, serial: Serial) -> None:
-        self._serial = serial
+    def __init__(self, serial: Serial | VirtualSerial) -> None:
+        #: A virtual port does all that is asked of it here, though its class is not pyserial's.
+        self._serial = cast("Serial", serial)
         #: See `Port`; a simulated line has a clock of its own.
         self.now: Callable[[], float] = time.monotonic
         self.sleep: Callable[[float], None] = time.sleep
@@ -310,6 +311,11 @@ class SpyingPort(SerialPort):
         set_both(self._serial, dtr, rts)
 
 
+def _inside(serial: Serial) -> Any:
+    """The object with what only its own classes are meant to touch, which has no types."""
+    return serial
+
+
 def set_both(serial: Serial, dtr: bool, rts: bool) -> None:
     """Both lines of a local device in one system call, so that nothing sees a step between."""
     import fcntl
@@ -321,7 +327,8 @@ def set_both(serial: Serial, dtr: bool, rts: bool) -> None:
         bits = bits | flag if on else bits & ~flag
     fcntl.ioctl(fd, termios.TIOCMSET, struct.pack("I", bits))
     # pyserial writes its own idea of the lines on a reopen: keep it in step.
-    serial._dtr_state, serial._rts_state = dtr, rts  # type: ignore[attr-defined]
+    inside = _inside(serial)
+    inside._dtr_state, inside._rts_state = dtr, rts
 
 
 def _refusal_in(data: bytes) -> str:
@@ -335,7 +342,7 @@ class _BoundedPort(SerialPort):
 
     def prepare(self) -> None:
         """Put our own way of discarding in place of pyserial's."""
-        self._serial.reset_input_buffer = self._begin_empty  # type: ignore[method-assign]
+        _inside(self._serial).reset_input_buffer = self._begin_empty
 
     def _begin_empty(self) -> None:
         if not self.keeps_all:
@@ -364,7 +371,7 @@ class SocketPort(_BoundedPort, _DescriptorPort):
 
     @property
     def _socket(self) -> socket.socket:
-        found: socket.socket = self._serial._socket  # type: ignore[attr-defined]
+        found: socket.socket = _inside(self._serial)._socket
         return found
 
     def _take(self, fd: int) -> bytes:
@@ -394,13 +401,13 @@ class Rfc2217Port(_BoundedPort):
     """`rfc2217://`: pyserial's client, which reads in a thread."""
 
     def _opened(self) -> None:
-        self._serial._read_buffer.maxsize = _MOST_KEPT  # type: ignore[attr-defined]
+        _inside(self._serial)._read_buffer.maxsize = _MOST_KEPT
 
     def limit_sending(self, seconds: float) -> None:
         """Nothing: this client has no such limit, and fails ever after when one is set."""
 
     def _refusal(self) -> str:
-        kept: Any = getattr(self._serial, "_read_buffer", None)
+        kept = _inside(self._serial)._read_buffer
         return (
             "" if kept is None else _refusal_in(b"".join(b for b in list(kept.queue)[:_TAIL] if b))
         )
@@ -408,7 +415,7 @@ class Rfc2217Port(_BoundedPort):
     def _discard(self) -> None:
         from serial import rfc2217
 
-        client: Any = self._serial
+        client = _inside(self._serial)
         client.rfc2217_send_purge(rfc2217.PURGE_RECEIVE_BUFFER)
         kept = client._read_buffer
         for _ in range(kept.qsize()):
@@ -421,7 +428,7 @@ class VirtualPort(SerialPort):
     """`virtual://`: a simulated board with its own clock and USB identity."""
 
     def __init__(self, serial: VirtualSerial) -> None:
-        super().__init__(serial)  # type: ignore[arg-type]
+        super().__init__(serial)
         self._virtual = serial
         self.now, self.sleep = serial.now, serial.sleep
 

@@ -354,7 +354,7 @@ class Engine:
                 }
                 for e in nvs.entries()
             ],
-            "problems": [p.to_json() if hasattr(p, "to_json") else str(p) for p in nvs.problems],
+            "problems": [str(p) for p in nvs.problems],
         }
 
     def files(self, partition: str) -> dict[str, Any]:

@@ -289,12 +289,12 @@ class Unit:
 
     def address_of(self, pair: tuple[int, Value] | None) -> int | None:
         """The address that a value stands for."""
-        if pair is None or not isinstance(pair[1], int):
+        if pair is None:
             return None
         form, value = pair
-        if form in _INDEXED_ADDRESSES:
-            return self.address_by_number(value)  # type: ignore[arg-type]
-        return value  # type: ignore[return-value]
+        if not isinstance(value, int):
+            return None
+        return self.address_by_number(value) if form in _INDEXED_ADDRESSES else value
 
     def address_by_number(self, number: int) -> int:
         """An entry of the unit's table of addresses."""

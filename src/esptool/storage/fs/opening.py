@@ -8,7 +8,7 @@ Defaults as public sources have them: ESP-IDF (`Kconfig` of SPIFFS, FATFS and we
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from esptool.errors import UsageError
@@ -127,9 +127,9 @@ def detect(image: bytes | Image) -> str | None:
     from esptool.storage.fs.spiffs_layout import looks_like_spiffs
     from esptool.storage.fs.wear import find_wear
 
-    def found(look: object) -> bool:
+    def found(look: Callable[[Image], object]) -> bool:
         try:
-            return bool(look(held))  # type: ignore[operator]
+            return bool(look(held))
         except DamagedError as e:
             return "is no " not in e.message
 

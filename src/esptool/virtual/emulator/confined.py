@@ -10,8 +10,9 @@ import atexit
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 _Job = tuple[Callable[[dict[str, Any]], Any], "SimpleQueue[tuple[Any, BaseException | None]]"]
 
 #: What a thread may take to drop an engine.
@@ -27,15 +28,16 @@ class Confined:
         self._thread = threading.Thread(target=_work, args=(self._jobs,), daemon=True)
         self._thread.start()
 
-    def do(self, job: Callable[[dict[str, Any]], Any]) -> Any:
+    def do(self, job: Callable[[dict[str, Any]], T]) -> T:
         """Result of `job`; what it raises is raised here."""
         if threading.current_thread() is self._thread:
             raise RuntimeError("A job may not wait for another of its own thread.")
         answer: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self._jobs.put((job, answer))
-        result, error = answer.get()
+        found, error = answer.get()
         if error is not None:
             raise error
+        result: T = found
         return result
 
     def end(self) -> None:

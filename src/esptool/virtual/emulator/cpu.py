@@ -8,7 +8,7 @@ call of the ROM, and answered by a Python function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -366,7 +366,7 @@ class UnicornCpu(Cpu):
                 self._pc = self._uc.reg_read(r.UC_RISCV_REG_RA)
 
 
-def engines() -> dict[str, Callable[[Arch, Ports], Cpu]]:
+def engines() -> Mapping[str, Callable[[Arch, Ports], Cpu]]:
     """The engines that are installed, best first."""
     from importlib.util import find_spec
 

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from esptool.virtual.emulator.cpu import PAGE, CrashError, IcicleCpu, Ports, engines
 from esptool.virtual.emulator.program import Program
 from esptool.virtual.silicon.spec import Arch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from esptool.virtual.soc import Soc
+
+T = TypeVar("T")
 
 #: Kinds of watchpoints, by the numbers of the remote protocol.
 WATCH_WRITE, WATCH_READ, WATCH_ACCESS = 2, 3, 4
@@ -240,14 +242,14 @@ class DebugProgram(Program):
     """Code in RAM that a debugger starts and stops."""
 
     @staticmethod
-    def engines() -> dict[str, Callable[[Arch, Ports], DebugCpu]]:  # type: ignore[override]
+    def engines() -> Mapping[str, Callable[[Arch, Ports], DebugCpu]]:
         """The engine that a debugger can be on; none where it is not installed."""
         return {"icicle": DebugCpu} if "icicle" in engines() else {}
 
     def __init__(self, soc: Soc, entry: int) -> None:
         super().__init__(soc, entry, "icicle", skip_shim=False)
 
-    def do(self, job: Callable[[DebugCpu], Any]) -> Any:
+    def do(self, job: Callable[[DebugCpu], T]) -> T:
         """Result of a job with the processor."""
         return self._engine.do(lambda box: job(box["cpu"]))
 
@@ -266,7 +268,7 @@ class DebugProgram(Program):
         crashed, executed = self.do(go)
         self._charge(executed)
         self._send()
-        return crashed  # type: ignore[no-any-return]
+        return crashed
 
     def single(self) -> CrashError | None:
         """One instruction."""
@@ -280,4 +282,4 @@ class DebugProgram(Program):
 
         crashed = self.do(go)
         self._send()
-        return crashed  # type: ignore[no-any-return]
+        return crashed

@@ -51,6 +51,9 @@ class Outside(Protocol):
     def watched(self, address: int, size: int, pc: int) -> None:
         """Code in RAM stores to a watched place."""
 
+    def trapped(self, trap: Trap) -> None:
+        """The processor is about to take an exception."""
+
 
 class Core:
     """What instruction sets share: memory, the loop over blocks, and the search for waits.

@@ -86,7 +86,7 @@ class RiscV(Core):
         if trap.cause < 0:
             trap.cause = ILLEGAL if self.memory.holds(trap.pc) else FETCH_FAULT
             trap.value = trap.value or (trap.pc if trap.cause == FETCH_FAULT else 0)
-        self.outside.trapped(trap)  # type: ignore[attr-defined]
+        self.outside.trapped(trap)
         target = self._enter(trap.pc, trap.cause, trap.value) & ~3
         if not self.memory.holds(target):
             self.halted = True

@@ -243,7 +243,7 @@ class Xtensa(Core):
         if trap.cause < 0:
             trap.cause = ILLEGAL if self.memory.holds(trap.pc) else FETCH_ERROR
             trap.value = trap.value or (trap.pc if trap.cause == FETCH_ERROR else 0)
-        self.outside.trapped(trap)  # type: ignore[attr-defined]
+        self.outside.trapped(trap)
         return self._except(trap.pc, trap.cause, trap.value)
 
     def _except(self, pc: int, cause: int, value: int | None = None) -> int:

@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
+import serial
 
 import esptool
 from esptool import config
 from esptool.config import load_config_file, load_settings
+from esptool.errors import FatalError
 from esptool.transport.settings import Settings
 
 
@@ -165,3 +167,38 @@ def test_an_argument_file_that_cannot_be_read_is_an_error(
 def test_a_name_with_a_zero_byte_is_an_error() -> None:
     with pytest.raises(esptool.FatalError, match="Cannot read the argument file"):
         esptool.main(["@a\0b"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["monitor", "--reset", "--timeout", "0"],
+        ["doctor"],
+        ["read-mac"],
+    ],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize("key", ["custom_reset_sequence", "custom_hard_reset_sequence"])
+def test_who_ever_resets_a_board_takes_the_users_own_sequences(
+    words: list[str], key: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "esptool.cfg").write_text(f"[esptool]\n{key} = F0|R1\n")
+    try:
+        esptool.main(["--port", "virtual://esp32c3?timing=virtual", *words])
+    except FatalError as e:
+        said = str(e)
+    else:
+        said = capsys.readouterr().out
+    assert "Invalid custom reset sequence option format:" in said
+
+
+def test_a_probe_of_all_ports_takes_the_users_own_sequences(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "esptool.cfg").write_text("[esptool]\ncustom_reset_sequence = F0|R1\n")
+    with serial.serial_for_url("virtual://esp32c3?name=sequences&serial=S-9&fault=rename"):
+        pass
+    esptool.main(["ports", "--probe", "--json"])
+    ports = json.loads(capsys.readouterr().out)["ports"]
+    [own] = [p for p in ports if p["serial"] == "S-9"]
+    assert "Invalid custom reset sequence option format:" in own["probe"]["error"]

@@ -329,7 +329,10 @@ class Station:
 
     def _call(self, port: str) -> str | None:
         """The MAC address of the chip that answers, None where none does."""
-        with contextlib.suppress(FatalError), device.connect(port, attempts=1) as session:
+        with (
+            contextlib.suppress(FatalError),
+            device.connect(port, attempts=1, settings=self._settings) as session,
+        ):
             mac = "?" if session.secure_download else format_mac(session.facts.macs.base)
             # The program of a board that is done goes on.
             ops.reset_chip(session)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 WRITE_REG, READ_REG = 0x09, 0x0A
 READS_IN_FLIGHT = 6
 WRITES_IN_FLIGHT = 4
-ANSWER_TIMEOUT_S = 3.0
 DRAIN_S = 0.05
 
 
@@ -157,7 +156,7 @@ def _in_flight(session: Session, opcode: int, requests: Sequence[bytes]) -> list
             session.link.send_request(opcode, data)
         values = []
         for _ in requests:
-            answer = session.link.read_response(opcode, ANSWER_TIMEOUT_S)
+            answer = session.link.read_response(opcode, session.settings.timeout)
             session.checked("access registers", opcode, answer.data)
             values.append(answer.value)
     except FatalError:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from espefuse.device import read_many, write_many
 from esptool.device import Session, connect, ext
 from esptool.errors import FatalError, LinkTimeoutError
 from esptool.loader import ESPLoader
@@ -102,3 +103,23 @@ def test_each_request_waits_as_long_as_the_settings_say(session: Session) -> Non
                 assert waited(session, ask) == pytest.approx(seconds), name
         finally:
             session.link.read_response = read  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_efuse_registers_that_are_reached_together_wait_as_long(
+    write: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(url("esp32c3", timing="virtual"), chip="esp32c3", settings=SETTINGS) as s:
+        esp = ESPLoader.from_session(s)
+        read, waits = s.link.read_response, []
+
+        def note(opcode: Any, timeout_s: float) -> Any:
+            waits.append(timeout_s)
+            return read(opcode, timeout_s)
+
+        monkeypatch.setattr(s.link, "read_response", note)
+        if write:
+            write_many(esp, [(0x3FC80000 + 4 * i, i) for i in range(3)])
+        else:
+            read_many(esp, [0x3FC80000 + 4 * i for i in range(3)])
+    assert waits == [SETTINGS.timeout] * 3

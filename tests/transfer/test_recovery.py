@@ -176,6 +176,25 @@ def test_a_stub_that_is_never_uploaded_costs_the_budget_once(
         assert not s.tries.job
 
 
+def test_blocks_that_arrive_damaged_take_from_the_budget_of_the_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, sent = Log(), Counter[int]()
+    with opened(log, flash="1MB") as s:
+        s.settings = replace(s.settings, write_block_attempts=1000)
+        monkeypatch.setattr(type(s), "can", lambda *_: False)
+
+        def damaged(_data: bytes, seq: int, _timeout: float) -> None:
+            sent[seq] += 1
+            raise refusal(0xC100)
+
+        monkeypatch.setattr(s.flash, "block", damaged)
+        monkeypatch.setattr(s.flash, "deflated_block", damaged)
+        with pytest.raises(FatalError, match="Writing stopped"):
+            ops.write_flash(s, [Region(BASE, DATA)], WriteOptions(retries=2))
+    assert TRY * 2 < sum(sent.values()) <= 1 + TRY * 2 + SPARE + 2
+
+
 def test_what_got_through_in_the_end_costs_nothing() -> None:
     tries = Tries(2)
     before = tries.left

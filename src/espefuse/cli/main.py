@@ -289,14 +289,15 @@ def _choose_board(params: dict[str, Any]) -> None:
     serial, mac = params["serial"], params["mac"]
     if serial is None and mac is None:
         return
+    from esptool.config import load_settings
     from esptool.ops.ports import find_board, plain_mac, probe
 
     if params["port"] is None:
-        params["port"] = find_board(serial=serial, mac=mac)
+        params["port"] = find_board(serial=serial, mac=mac, settings=load_settings())
         return
     if serial is not None:
         raise UsageError("--serial chooses a port, and --port names one: leave one away.")
-    found = probe(params["port"])
+    found = probe(params["port"], load_settings())
     if found.error is not None and not found.mac:
         raise FatalError(found.error, code=found.error_code)
     if not found.mac or plain_mac(found.mac) != plain_mac(mac):

@@ -117,6 +117,7 @@ def chosen_port(options: Mapping[str, Any]) -> str | None:
     serial, mac = options.get("serial"), options.get("mac")
     if serial is None and mac is None:
         return port
+    from esptool.config import load_settings
     from esptool.ops.ports import find_board, plain_mac
     from esptool.transport.discovery import parse_port_filters
 
@@ -127,7 +128,7 @@ def chosen_port(options: Mapping[str, Any]) -> str | None:
             raise UsageError("--serial chooses a port, and --port names one: leave one away.")
         return port
     wanted = parse_port_filters(options.get("port_filter") or ())
-    return find_board(serial=serial, mac=mac, port_filter=wanted)
+    return find_board(serial=serial, mac=mac, port_filter=wanted, settings=load_settings())
 
 
 def _refuse_other_board(session: Session, mac: str) -> None:

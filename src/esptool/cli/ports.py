@@ -24,6 +24,7 @@ _INDENT = "    "
 
 @click.pass_obj
 def _run(state: Globals, /, probe: bool, watch: bool) -> None:
+    from esptool.config import load_settings
     from esptool.ops.ports import probed
 
     run = machine.active()
@@ -33,7 +34,7 @@ def _run(state: Globals, /, probe: bool, watch: bool) -> None:
     if not reports and not watch:
         _refuse_none(state)
     if probe:
-        reports = probed(reports)
+        reports = probed(reports, load_settings())
     machine.result({"ports": [report.to_json() for report in reports]})
     _show(reports)
     if watch:
@@ -80,6 +81,7 @@ def _refuse_none(state: Globals) -> None:
 
 
 def _watch(state: Globals, reports: list[PortReport], probe: bool) -> None:
+    from esptool.config import load_settings
     from esptool.ops.ports import probed
 
     known = {r.info: r for r in reports}
@@ -91,7 +93,7 @@ def _watch(state: Globals, reports: list[PortReport], probe: bool) -> None:
             for info in known.keys() - now.keys():
                 _tell("removed", known[info])
             new = [now[info] for info in now if info not in known]
-            for report in probed(new) if probe else new:
+            for report in probed(new, load_settings()) if probe else new:
                 _tell("added", report)
                 now[report.info] = report
             known = now

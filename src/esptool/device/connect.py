@@ -55,9 +55,7 @@ def connect(
         ConnectError: nothing answered, or another chip than expected.
     """
     settings = settings or Settings()
-    for sequence in (settings.custom_reset_sequence, settings.custom_hard_reset_sequence):
-        if sequence:
-            reset.parse_custom(sequence)  # a mistake is not to show after the work is done
+    reset.check_custom(settings)
     expected = None if chip in (None, "auto") else _spec(chip)
     if isinstance(port, str) and port.startswith(DEBUGGERS):
         return _by_debugger(port, expected, before, trace, settings, listener)

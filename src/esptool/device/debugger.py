@@ -25,6 +25,7 @@ from esptool.device.spi_bus import SpiBus
 from esptool.errors import (
     ConnectError,
     FatalError,
+    LineLossError,
     LinkTimeoutError,
     NoAnswerError,
     NotSupportedError,
@@ -381,7 +382,7 @@ class Debugger:
         try:
             if client.is_open:
                 self._halt()
-        except (NoAnswerError, PortError):
+        except LineLossError:
             client.close()
         if not client.is_open:
             self._connect_again()
@@ -398,7 +399,7 @@ class Debugger:
                 self.client.open()
                 self._halt()
                 return
-            except (PortError, NoAnswerError) as e:
+            except LineLossError as e:
                 self.client.close()
                 if time.monotonic() > deadline:
                     raise DebuggerGoneError(

@@ -88,11 +88,7 @@ class LineRate:
         if baud == self.link.baud:
             return True
         self._measure_round_trip()
-        try:
-            self._switch(baud)
-        except (ValueError, PortError):
-            if not self.link.port.is_open:
-                raise
+        if not self._switch(baud):
             return False
         # Nothing is chosen here: a rate that was asked for is not refused for being slow to answer.
         if self._patterns(Trial(baud, ASKED_FRAMES, SHORT, 1), ANSWER_S):
@@ -132,13 +128,8 @@ class LineRate:
 
     def _tried(self, trial: Trial) -> Heard:
         began = self.link.now()
-        try:
-            new = trial.rate != self.link.baud
-            if new:
-                self._switch(trial.rate)
-        except (ValueError, PortError):
-            if not self.link.port.is_open:
-                raise
+        new = trial.rate != self.link.baud
+        if new and not self._switch(trial.rate):
             return Heard(0, self.link.now() - began, refused=True)
         # A chip gives a new rate up in the middle of a first pattern that is long.
         heard = not new or trial.size <= SHORT or self._patterns(Trial(trial.rate, 1, SHORT, 1))
@@ -152,17 +143,28 @@ class LineRate:
     def _settled(self, baud: int) -> bool:
         """Chip and port are at `baud`, and a pattern passes."""
         for _ in range(2):
-            try:
-                if baud != self.link.baud:
-                    self._switch(baud)
-                if self._patterns(Trial(baud, 2, SHORT, 1)):
-                    return True
-            except (ValueError, PortError):
+            if baud != self.link.baud and not self._switch(baud):
                 break
+            if self._patterns(Trial(baud, 2, SHORT, 1)):
+                return True
             self._home(heard=True)
         return False
 
-    def _switch(self, baud: int) -> None:
+    def _switch(self, baud: int) -> bool:
+        """Go to `baud`; False where the port, or the chip's UART, cannot go at that rate.
+
+        Raises:
+            PortError: the port is gone.
+        """
+        try:
+            self._go_together(baud)
+        except (ValueError, PortError):
+            if not self.link.port.is_open:
+                raise
+            return False
+        return True
+
+    def _go_together(self, baud: int) -> None:
         """Have the chip go to `baud`, and follow it, also where it was not heard to agree.
 
         Raises:

@@ -282,15 +282,10 @@ class Power:
         if uses_usb is None:
             uses_usb = rules.usb_delay == mode
         self._r.note("Hard resetting via RTS pin...", Level.INFO)
-        custom = self._r.settings.custom_hard_reset_sequence
-        if custom:
-            sequence = reset.parse_custom(custom)
-        elif reset.flow_control_bridge(self._r.link.port):
-            sequence = reset.hard_flow_control()
-        else:
-            sequence = reset.hard(uses_usb)
+        port = self._r.link.port
+        sequence = reset.hard_strategy(port, self._r.settings, uses_usb)
         try:
-            reset.play(self._r.link.port, sequence, sleep=self._r.link.sleep)
+            reset.play(port, sequence, sleep=self._r.link.sleep)
         except reset.NoLinesError as e:
             self._r.note(e.message)
             return False

@@ -22,7 +22,6 @@ from esptool.device.spi_bus import SpiBus
 from esptool.errors import (
     FatalError,
     LineLossError,
-    NoAnswerError,
     NotSupportedError,
     RateError,
 )
@@ -217,7 +216,8 @@ class Session(Requester):
         self._left_rates.append(old)
         try:
             self.power.change_baud(lower)
-        except (RateError, NoAnswerError) as e:
+        except LineLossError as e:
+            # A port that is gone shows at the next request, which may be tried again.
             if isinstance(e, RateError) and e.lost and self.may_reset and self.recover is not None:
                 self.recover(self)
         self.note(

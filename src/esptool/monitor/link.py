@@ -12,12 +12,13 @@ from esptool.transport.discovery import ESPRESSIF_VID, find_again, usb_device
 from esptool.transport.port import NoLinesError, Port, PortClosedError
 from esptool.transport.reset import (
     LineStep,
+    check_custom,
     download_strategies,
     flow_control_bridge,
-    hard,
-    hard_flow_control,
+    hard_strategy,
     play,
 )
+from esptool.transport.settings import Settings
 
 _PAUSE_S = 0.2
 #: Pieces shorter than this are waited on for a moment, so that fewer of them are dealt with.
@@ -27,6 +28,13 @@ _GATHER_S = 0.004
 
 class Link:
     """The way to a chip that is listened to.
+
+    Args:
+        settings: reset sequences and pauses.
+        restart: resets the chip, where that is not done by the port's lines.
+
+    Raises:
+        UsageError: a reset sequence of the settings is none.
 
     Attributes:
         on_lost: told why, when the port vanishes.
@@ -39,8 +47,11 @@ class Link:
         *,
         on_lost: Callable[[str], None] = lambda _why: None,
         on_back: Callable[[str], None] = lambda _name: None,
+        settings: Settings | None = None,
         restart: Callable[[], None] | None = None,
     ) -> None:
+        self._settings = settings or Settings()
+        check_custom(self._settings)
         self._port = port
         self._restart = restart
         self._place = usb_device(port.url)
@@ -138,8 +149,8 @@ class Link:
             return
         usb = self._port.usb
         native = usb is not None and usb.vid == ESPRESSIF_VID
-        flow = flow_control_bridge(self._port)
-        self._play(hard_flow_control() if flow else hard(native), flow)
+        sequence = hard_strategy(self._port, self._settings, native)
+        self._play(sequence, flow_control_bridge(self._port))
 
     def to_boot_loader(self) -> None:
         """Put the chip into download mode.
@@ -150,7 +161,10 @@ class Link:
         usb = self._port.usb
         native = usb is not None and usb.vid == ESPRESSIF_VID
         sequences = download_strategies(
-            url=self._port.url, usb_jtag=native, delay_s=None, custom=None
+            url=self._port.url,
+            usb_jtag=native,
+            delay_s=self._settings.reset_delay,
+            custom=self._settings.custom_reset_sequence,
         )
         self._play(sequences[0], flow_control_bridge(self._port))
 

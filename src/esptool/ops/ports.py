@@ -18,6 +18,7 @@ from esptool.transport.discovery import PortInfo
 
 if TYPE_CHECKING:
     from esptool.device import Session
+    from esptool.transport.settings import Settings
 
 #: A port on which nothing answers is not called for long.
 PROBE_ATTEMPTS = 2
@@ -128,27 +129,27 @@ def list_ports(
     return [look(info) for info in discovery.list_ports(port_filter, ports)]
 
 
-def probed(reports: Sequence[PortReport]) -> list[PortReport]:
+def probed(reports: Sequence[PortReport], settings: Settings | None = None) -> list[PortReport]:
     """The ports with what the board behind each says; each board is reset by that."""
     if not reports:
         return []
     with ThreadPoolExecutor(min(_AT_ONCE, len(reports))) as pool:
-        return list(pool.map(_with_probe, reports))
+        return list(pool.map(lambda report: _with_probe(report, settings), reports))
 
 
-def _with_probe(report: PortReport) -> PortReport:
+def _with_probe(report: PortReport, settings: Settings | None) -> PortReport:
     if report.permitted is False:
         error = f"Opening {report.info.device} is not permitted."
         return replace(report, probe=Probe(error=error, error_code="port_permission"))
-    return replace(report, probe=probe(report.info.device))
+    return replace(report, probe=probe(report.info.device, settings))
 
 
-def probe(device: str) -> Probe:
+def probe(device: str, settings: Settings | None = None) -> Probe:
     """Connect to a port, ask who is there, and start its application again."""
     from esptool.device.connect import connect
 
     try:
-        session = connect(device, attempts=PROBE_ATTEMPTS, listener=ignore)
+        session = connect(device, attempts=PROBE_ATTEMPTS, settings=settings, listener=ignore)
     except FatalError as e:
         return Probe(error=e.message, error_code=e.error_code)
     try:
@@ -223,6 +224,7 @@ def find_board(
     serial: str | None = None,
     mac: str | None = None,
     port_filter: discovery.PortFilter | None = None,
+    settings: Settings | None = None,
 ) -> str:
     """The port of one board.
 
@@ -233,6 +235,7 @@ def find_board(
         serial: USB serial number, in any case, whole.
         mac: MAC address of the chip.
         port_filter: which ports count.
+        settings: of the connections, where boards are asked.
 
     Raises:
         UsageError: `mac` is none.
@@ -251,7 +254,7 @@ def find_board(
         others = [p for p in ports if not (bridges.is_chip(p.vid) and _is_mac(p.serial_number))]
         found = [
             r.info
-            for r in probed([look(p) for p in others])
+            for r in probed([look(p) for p in others], settings)
             if r.probe is not None and r.probe.mac and plain_mac(r.probe.mac) == digits
         ]
     return _only(found, f"with the MAC address {mac}", ports)

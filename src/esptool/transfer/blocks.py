@@ -116,15 +116,15 @@ class BlockWrite:
             session.settings.erase_write_timeout_per_mb, produced + SECTOR
         )
         send = session.flash.deflated_block if deflated else session.flash.block
+        budget = session.tries.left
         for left in reversed(range(max(1, attempts))):
             try:
                 send(data, seq, timeout)
+                session.tries.got_through(budget)
                 return
-            except DamagedRequestError:
-                if not left:
-                    raise
-            except UnsupportedCommandError:
-                if not left:
+            except (DamagedRequestError, UnsupportedCommandError):
+                # What a stub does not know arrived damaged, too.
+                if not left or not session.tries.resend():
                     raise
             self.resends += 1
 

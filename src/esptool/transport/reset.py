@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from esptool.errors import PortError, UsageError
 from esptool.transport.port import NoLinesError as NoLinesError
 from esptool.transport.port import Port
+from esptool.transport.settings import Settings
 
 DEFAULT_RESET_DELAY_S = 0.05
 EXTRA_RESET_DELAY_S = DEFAULT_RESET_DELAY_S + 0.5
@@ -150,6 +151,24 @@ def hard(uses_usb: bool = False) -> Sequence:
 def hard_flow_control() -> Sequence:
     """Reset on bridges whose lines drive flow control: RTS alone would not reach EN."""
     return (Dtr(False), Rts(True), Wait(0.1), Dtr(True), Wait(0.1), Rts(False))
+
+
+def hard_strategy(port: Port, settings: Settings, uses_usb: bool) -> Sequence:
+    """How to reset into the application: as the user wants it, else as the port needs it."""
+    if settings.custom_hard_reset_sequence:
+        return parse_custom(settings.custom_hard_reset_sequence)
+    return hard_flow_control() if flow_control_bridge(port) else hard(uses_usb)
+
+
+def check_custom(settings: Settings) -> None:
+    """Refuse sequences that are none, as a mistake is not to show after the work is done.
+
+    Raises:
+        UsageError: one of the settings' own sequences cannot be understood.
+    """
+    for sequence in (settings.custom_reset_sequence, settings.custom_hard_reset_sequence):
+        if sequence:
+            parse_custom(sequence)
 
 
 def parse_custom(text: str) -> Sequence:

@@ -12,6 +12,7 @@ from esptool.cli.ending import output_is_lost
 from esptool.cli.monitor.keyboard import HELP, Keyboard, Keys, Wish
 from esptool.cli.monitor.screen import Screen
 from esptool.cli.monitor.settings import Settings
+from esptool.config import load_settings
 from esptool.errors import FatalError, PortError
 from esptool.monitor.builds import Builds
 from esptool.monitor.console import Console
@@ -100,7 +101,13 @@ class _Monitor:
         self._settings, self._screen, self._again = settings, screen, flash_again
         if port.baud != settings.baud:
             port.baud = settings.baud
-        self.link = Link(port, on_lost=self._lost, on_back=self._back, restart=restart)
+        self.link = Link(
+            port,
+            on_lost=self._lost,
+            on_back=self._back,
+            settings=load_settings(),
+            restart=restart,
+        )
         self._outcome = _Outcome()
 
     def prepare(self, decoder: Decoder, steps: list[Step], shown: Filter) -> None:

@@ -111,7 +111,8 @@ class Examiner:
             try:
                 uses_usb = usb_ids(port)[0] == 0x303A
                 # A system may open a port with DTR asserted, which keeps RTS from the chip.
-                reset.play(port, (reset.Dtr(False), *reset.hard(uses_usb)))
+                sequence = reset.hard_strategy(port, self.settings, uses_usb)
+                reset.play(port, (reset.Dtr(False), *sequence))
             except NoLinesError:
                 self.lines = False
         return self._heard()
@@ -206,7 +207,10 @@ class Examiner:
             port.discard_received()
             if self.lines:
                 sequences = reset.download_strategies(
-                    url=port.url, usb_jtag=False, delay_s=None, custom=None
+                    url=port.url,
+                    usb_jtag=False,
+                    delay_s=self.settings.reset_delay,
+                    custom=self.settings.custom_reset_sequence,
                 )
                 reset.play(port, sequences[0])
             return read_log(self._heard())

@@ -2,7 +2,8 @@
 """The commands as methods, by their documented v5 names: what `espefuse.init_commands` gives.
 
 Each method stages what it is asked for and burns it, or leaves it staged in batch mode. Texts go
-to the logger; nothing here asks for a key press except through `confirm`.
+to the listener of the commands, or to the logger; nothing here asks for a key press except through
+`confirm`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def all_or_nothing(method: Callable[P, T]) -> Callable[P, T]:
         assert isinstance(commands, ReadCommands)
         before = commands.efuses.checkpoint()
         try:
-            return method(*args, **kwargs)
+            with output.told_to(commands.listener):
+                return method(*args, **kwargs)
         except BaseException:
             commands.efuses.restore(before)
             raise

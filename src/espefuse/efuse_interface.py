@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, TypedDict
 
 from espefuse import schema
 from espefuse._index import CHIP_ALIASES, CHIP_NAMES
@@ -14,10 +14,30 @@ from espefuse.key_commands import commands_for
 from espefuse.reading import close_port
 from esptool.chips import normalize
 from esptool.errors import FatalError
+from esptool.faces.options import checked
 from esptool.records import dataclass
+from esptool.render import to_log
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from espefuse.virt import VirtualEfuses
+    from esptool.events import Listener
+
+
+class CommandKeywords(TypedDict, total=False):
+    """The keyword options of `init_commands`; see there."""
+
+    skip_connect: bool
+    virt: bool
+    debug: bool
+    virt_efuse_file: str | None
+    do_not_confirm: bool
+    postpone: bool
+    extend_efuse_table: TextIO | str | None
+    batch_mode: bool
+    token: str | None
+
 
 SUPPORTED_BURN_COMMANDS = [
     "read_protect_efuse",
@@ -105,6 +125,8 @@ def get_esp(
     debug: bool = False,
     virt_efuse_file: str | None = None,
     token: str | None = None,
+    *,
+    listener: Listener = to_log,
 ) -> Any:
     """Connect to a chip, or make a virtual one.
 
@@ -114,6 +136,7 @@ def get_esp(
         skip_connect: only make the loader object.
         virt_efuse_file: where the virtual chip keeps its eFuses.
         token: fill the virtual chip from an eFuse token.
+        listener: told what goes on at the line, now and later.
     """
     key = CHIP_ALIASES.get(normalize(chip), normalize(chip))
     if key not in ("auto", *CHIP_NAMES):
@@ -128,7 +151,7 @@ def get_esp(
         from serial import Serial
 
         return _loader_class("esp32" if key == "auto" else key)(Serial())
-    return _connect(port, baud, before, key, debug)
+    return _connect(port, baud, before, key, debug, listener)
 
 
 def _loader_class(key: str) -> Any:
@@ -137,7 +160,9 @@ def _loader_class(key: str) -> Any:
     return CHIP_DEFS[key]
 
 
-def _connect(port: str | None, baud: int, before: str, key: str, trace: bool) -> Any:
+def _connect(
+    port: str | None, baud: int, before: str, key: str, trace: bool, listener: Listener
+) -> Any:
     if port is None:
         raise FatalError(
             "No serial port was given.",
@@ -146,12 +171,12 @@ def _connect(port: str | None, baud: int, before: str, key: str, trace: bool) ->
     if key == "auto":
         from esptool.cmds import detect_chip
 
-        return detect_chip(port, baud, before, trace, 7)
+        return detect_chip(port, baud, before, trace, 7, listener=listener)
     if port.startswith(("gdb://", "jtag://")):
         from esptool.connecting import open_loader
 
-        return open_loader(port, chip=key, before=before, trace=trace)
-    esp = _loader_class(key)(port, baud, trace)
+        return open_loader(port, chip=key, before=before, trace=trace, listener=listener)
+    esp = _loader_class(key)(port, baud, trace, listener=listener)
     try:
         esp.connect(before)
     except BaseException:
@@ -190,18 +215,26 @@ def init_commands(
     before: str = "default-reset",
     chip: str = "auto",
     esp: Any = None,
-    **kwargs: Any,
+    *,
+    listener: Listener | None = None,
+    **kwargs: Unpack[CommandKeywords],
 ) -> BaseCommands:
     """Connect to a chip and load its eFuse commands.
 
     Args:
         esp: a chip that is already connected; its port is left open at the end.
+        listener: told what the commands say (and the line, where it is opened here), so that
+            several boards in threads keep apart; None prints.
         kwargs: skip_connect, virt, debug, virt_efuse_file, do_not_confirm, postpone,
             extend_efuse_table, batch_mode, token.
 
     Returns:
         The commands, to be used in a `with` block.
+
+    Raises:
+        FatalError: no chip answers, its eFuses cannot be read, or there is no such keyword.
     """
+    checked("init_commands", kwargs, CommandKeywords.__annotations__, listener or to_log)
     external = esp is not None
     if esp is None:
         esp = get_esp(
@@ -214,10 +247,12 @@ def init_commands(
             kwargs.get("debug", False),
             kwargs.get("virt_efuse_file"),
             kwargs.get("token"),
+            listener=listener or to_log,
         )
     commands = _get_command_class(esp.CHIP_NAME)
     commands.esp = esp
     commands.external_esp = external
+    commands.listener = listener
     extend = kwargs.get("extend_efuse_table")
     if isinstance(extend, str):
         extend = StringIO(extend)

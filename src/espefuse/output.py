@@ -1,53 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where text goes: to esptool's logger, so that `log.set_logger` redirects eFuse commands too."""
+"""Where text goes: to the listener of the commands that run, else to esptool's logger.
+
+What goes to the logger is redirected by `log.set_logger`, as for esptool's own functions.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from esptool.cli import machine
 from esptool.cli.ending import output_is_lost
+from esptool.events import Level, Listener, Message, Result
 from esptool.logger import log
 
-Sink = Callable[[str], object]
-
-#: Takes text in place of the logger, for whatever runs in this context (each thread has its own).
-_sink: ContextVar[Sink | None] = ContextVar("espefuse sink", default=None)
+#: Is told in place of the logger, for whatever runs in this context (each thread has its own).
+_listener: ContextVar[Listener | None] = ContextVar("espefuse listener", default=None)
 
 
 def emit(text: str = "") -> None:
-    """Print a line (tabs widened to 8 columns) through whatever logger is set now."""
-    sink = _sink.get()
-    (log.print if sink is None else sink)(text.expandtabs(8))
+    """Tell a line (tabs widened to 8 columns): print it, where nobody else listens."""
+    listener, text = _listener.get(), text.expandtabs(8)
+    if listener is None:
+        log.print(text)
+    else:
+        listener(Message(text))
 
 
 def result(**values: Any) -> None:
     """What a program wants to know of the outcome, by the names of the schema of `--json`."""
-    machine.result(values)
+    listener = _listener.get()
+    if listener is None:
+        machine.result(values)
+    else:
+        listener(Result(values))
 
 
 def warn(text: str) -> None:
-    """Print a warning on standard error."""
-    sink = _sink.get()
-    (log.warning if sink is None else sink)(text)
+    """Tell a warning: on standard error, where nobody else listens."""
+    listener = _listener.get()
+    if listener is None:
+        log.warning(text)
+    else:
+        listener(Message(text, Level.WARNING))
 
 
 @contextmanager
-def redirected(sink: Sink) -> Iterator[None]:
-    """Text of this context goes to `sink` meanwhile, a line a call, without its end."""
-    token = _sink.set(sink)
+def told_to(listener: Listener | None) -> Iterator[None]:
+    """What is told in this context goes to `listener` meanwhile; None changes nothing."""
+    if listener is None:
+        yield
+        return
+    token = _listener.set(listener)
     try:
         yield
     finally:
-        _sink.reset(token)
-
-
-def silence(_text: str) -> None:
-    """A sink for `redirected` that drops everything."""
+        _listener.reset(token)
 
 
 def ask(question: str) -> bool:

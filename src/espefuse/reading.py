@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all commands share, and those that only read. Texts go to the logger.
+"""What all commands share, and those that only read. Texts go to a listener or the logger.
 
 A chip's table and its eFuses are read once for all commands that work on the same chip.
 """
@@ -7,8 +7,9 @@ A chip's table and its eFuses are read once for all commands that work on the sa
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import IO, Any, ClassVar, TextIO, TypeVar
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import IO, TYPE_CHECKING, Any, ClassVar, ParamSpec, TextIO, TypeVar
 from weakref import WeakKeyDictionary
 
 from espefuse import output, schema
@@ -18,6 +19,9 @@ from esptool.chips import normalize
 from esptool.errors import FatalError
 from esptool.files import name_of
 from esptool.textfile import decode_text
+
+if TYPE_CHECKING:
+    from esptool.events import Listener
 
 SECURE_DOWNLOAD_REMEDY = (
     "In Secure Download Mode registers cannot be reached. An application on the chip can print an "
@@ -132,6 +136,23 @@ def close_port(esp: Any, external_esp: bool = False) -> None:
         esp._port.close()
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def telling(method: Callable[P, T]) -> Callable[P, T]:
+    """Let what a command says go to the listener of its commands, where there is one."""
+
+    @wraps(method)
+    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+        commands = args[0]
+        assert isinstance(commands, ReadCommands)
+        with output.told_to(commands.listener):
+            return method(*args, **kwargs)
+
+    return told
+
+
 class ReadCommands:
     """One chip's eFuse commands; a context manager that closes the port it opened.
 
@@ -139,6 +160,8 @@ class ReadCommands:
         esp: the chip (`ESPLoader` or the virtual one).
         efuses: the engine; `efuses["NAME"].get()` reads a field.
         external_esp: the caller owns `esp`: it stays open.
+        listener: told what the commands say; None is whoever listens in this context, in the end
+            esptool's logger.
     """
 
     CHIP_NAME: ClassVar[str] = ""
@@ -146,6 +169,7 @@ class ReadCommands:
     def __init__(self) -> None:
         self.esp: Any = None
         self.external_esp = False
+        self.listener: Listener | None = None
         self._efuses: Efuses | None = None
 
     @property
@@ -171,6 +195,7 @@ class ReadCommands:
         """The v5 name of `close_port`."""
         close_port(esp, external_esp)
 
+    @telling
     def get_efuses(
         self,
         skip_connect: bool = False,
@@ -189,15 +214,18 @@ class ReadCommands:
         """Only stage from now on; `burn_all` burns. Calls may be nested."""
         self.efuses.use_batch_mode()
 
+    @telling
     def burn_all(self, check_batch_mode: bool = False) -> bool:
         """Burn all that is staged (in nested batch mode: once the outermost asks for it)."""
         return self.efuses.burn_all(check_batch_mode)
 
+    @telling
     def finish(self) -> None:
         """Burn what is staged unless batch mode is on, and say that it worked."""
         if self.burn_all(check_batch_mode=True):
             self.tell_success()
 
+    @telling
     def tell_success(self) -> None:
         """Say that a burn worked, or what of it could not be read back."""
         unproved = self.efuses.unproved
@@ -209,6 +237,7 @@ class ReadCommands:
 
     # --- reading -------------------------------------------------------------------------------
 
+    @telling
     def summary(
         self,
         efuses_to_show: Sequence[str] = (),
@@ -256,10 +285,12 @@ class ReadCommands:
         if found:
             output.warn("Coding scheme has encoding bit error warnings")
 
+    @telling
     def get_error_summary(self) -> bool:
         """Say which blocks have errors; True if there are any."""
         return self.efuses.get_coding_scheme_warnings()
 
+    @telling
     def dump(self, format: str = "default", file_name: str | None = None) -> None:
         """Show or save the raw blocks: words, one file a block, one file, or a token."""
         from espefuse import token
@@ -289,6 +320,7 @@ class ReadCommands:
                 output.emit(f"Dump eFuse block{block.id} -> {name}")
                 write_atomic(name, block.get_raw())
 
+    @telling
     def get_custom_mac(self) -> None:
         """Show the MAC address that the user burned."""
         if "MAC_VERSION" not in self.efuses:
@@ -301,6 +333,7 @@ class ReadCommands:
             mac = self.efuses["CUSTOM_MAC"].get()
             output.emit(f"Custom MAC Address version {version}: {mac}")
 
+    @telling
     def adc_info(self) -> None:
         """Show the calibration values of the ADC."""
         from espefuse import adc
@@ -308,6 +341,7 @@ class ReadCommands:
         for line in adc.report(self.efuses):
             output.emit(line)
 
+    @telling
     def check_error(self, recovery: bool = False, do_not_confirm: bool = False) -> None:
         """Tell of coding errors, and with `recovery` try to mend them.
 
@@ -326,6 +360,7 @@ class ReadCommands:
             raise FatalError("Error(s) were detected in eFuses.")
         output.emit("No errors detected.")
 
+    @telling
     def recover(self, do_not_confirm: bool = False) -> None:
         """Burn the blocks that have coding errors once more, to mend weak bits."""
         from espefuse.recovery import recover

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The names and signatures of the v5 Python interface, as thin faces over the operations.
 
-They take open files, print as the commands do, and write to a given path in place, since callers
-hold such files open. Prefer `espsecure.operations` in new programs.
+They take open files, print as the commands do unless a `listener` is given, and write to a given
+path in place, since callers hold such files open. Prefer `espsecure.operations` in new programs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from espsecure.signatures_v2 import SECTOR_SIZE as SECTOR_SIZE
 from espsecure.signatures_v2 import VERSION_ECDSA as SIG_BLOCK_VERSION_ECDSA
 from espsecure.signatures_v2 import VERSION_RSA as SIG_BLOCK_VERSION_RSA
 from espsecure.signatures_v2 import RsaPrimitives as Primitives
-from esptool.events import Level, Message
+from esptool.events import Level, Listener, Message
 from esptool.files import atomic_writer
 
 if TYPE_CHECKING:
@@ -87,10 +87,6 @@ __all__ = [
 ]
 
 
-def _say(text: str) -> None:
-    speak(Message(text))
-
-
 # --- signing ---------------------------------------------------------------------------------
 
 
@@ -105,6 +101,8 @@ def sign_data(
     signature: Sequence[IO[bytes]] | None,
     datafile: IO[bytes],
     skip_padding: bool = False,
+    *,
+    listener: Listener = speak,
 ) -> None:
     """Sign `datafile` into `output`, or in place."""
     signing = operations.choose_signers(
@@ -115,7 +113,7 @@ def sign_data(
         use_hsm=hsm,
         hsm_config=hsm_config,
         ask_pin=ask_pin,
-        listener=speak,
+        listener=listener,
     )
     operations.sign_file(
         str(version),
@@ -124,7 +122,7 @@ def sign_data(
         output,
         append=append_signatures,
         skip_padding=skip_padding,
-        listener=speak,
+        listener=listener,
     )
 
 
@@ -135,9 +133,13 @@ def sign_secure_boot_v1(
     pub_key: Sequence[IO[bytes]] | None,
     signatures: Sequence[IO[bytes]] | None,
     datafile: IO[bytes],
+    *,
+    listener: Listener = speak,
 ) -> None:
     """Sign for secure boot v1."""
-    sign_data("1", keyfile, output, False, hsm, None, pub_key, signatures, datafile)
+    sign_data(
+        "1", keyfile, output, False, hsm, None, pub_key, signatures, datafile, listener=listener
+    )
 
 
 def sign_secure_boot_v2(
@@ -150,6 +152,8 @@ def sign_secure_boot_v2(
     signature: Sequence[IO[bytes]] | None,
     datafile: IO[bytes],
     skip_padding: bool = False,
+    *,
+    listener: Listener = speak,
 ) -> None:
     """Sign for secure boot v2."""
     sign_data(
@@ -163,6 +167,7 @@ def sign_secure_boot_v2(
         signature,
         datafile,
         skip_padding,
+        listener=listener,
     )
 
 
@@ -173,6 +178,8 @@ def verify_signature(
     keyfile: IO[bytes] | None,
     datafile: IO[bytes],
     skip_padding: bool = False,
+    *,
+    listener: Listener = speak,
 ) -> None:
     """Check a signed file; raises `FatalError` where it is not signed by the key."""
     operations.verify_file(
@@ -183,13 +190,15 @@ def verify_signature(
         hsm_config=hsm_config,
         skip_padding=skip_padding,
         ask_pin=ask_pin,
-        listener=speak,
+        listener=listener,
     )
 
 
-def verify_signature_v1(keyfile: IO[bytes], datafile: IO[bytes]) -> None:
+def verify_signature_v1(
+    keyfile: IO[bytes], datafile: IO[bytes], *, listener: Listener = speak
+) -> None:
     """Check a file that is signed for secure boot v1."""
-    verify_signature("1", False, None, keyfile, datafile)
+    verify_signature("1", False, None, keyfile, datafile, listener=listener)
 
 
 def verify_signature_v2(
@@ -198,17 +207,21 @@ def verify_signature_v2(
     keyfile: IO[bytes] | None,
     datafile: IO[bytes],
     skip_padding: bool = False,
+    *,
+    listener: Listener = speak,
 ) -> None:
     """Check a file that is signed for secure boot v2."""
-    verify_signature("2", hsm, hsm_config, keyfile, datafile, skip_padding)
+    verify_signature("2", hsm, hsm_config, keyfile, datafile, skip_padding, listener=listener)
 
 
-def signature_info_v2(datafile: IO[bytes]) -> None:
+def signature_info_v2(datafile: IO[bytes], *, listener: Listener = speak) -> None:
     """Print the signature blocks of a file."""
-    operations.signature_info(datafile, speak)
+    operations.signature_info(datafile, listener)
 
 
-def validate_signature_block(image_content: bytes, sig_blk_num: int) -> bytes | None:
+def validate_signature_block(
+    image_content: bytes, sig_blk_num: int, *, listener: Listener = speak
+) -> bytes | None:
     """A block of a signed file's content, or None where it is absent or damaged."""
     start = len(image_content) - SECTOR_SIZE + sig_blk_num * SIG_BLOCK_SIZE
     if start < 0:
@@ -216,7 +229,7 @@ def validate_signature_block(image_content: bytes, sig_blk_num: int) -> bytes | 
     block = signatures_v2.read_block(image_content[start : start + SIG_BLOCK_SIZE])
     if block is None:
         return None
-    _say(f"Signature block {sig_blk_num} is valid ({block.kind}).")
+    listener(Message(f"Signature block {sig_blk_num} is valid ({block.kind})."))
     return block.raw
 
 
@@ -278,32 +291,40 @@ def extract_pubkey_from_hsm(config: Mapping[str, str]) -> list[IO[bytes]]:
 # --- keys ------------------------------------------------------------------------------------
 
 
-def generate_signing_key(version: str, scheme: str | None, keyfile: str) -> None:
+def generate_signing_key(
+    version: str, scheme: str | None, keyfile: str, *, listener: Listener = speak
+) -> None:
     """Make a private key; the file must not exist."""
     kind = keys.write_signing_key(str(version), scheme, keyfile)
-    _say(f'{kind} private key in PEM format written to "{keyfile}".')
+    listener(Message(f'{kind} private key in PEM format written to "{keyfile}".'))
 
 
-def generate_flash_encryption_key(keylen: int, key_file: IO[bytes]) -> None:
+def generate_flash_encryption_key(
+    keylen: int, key_file: IO[bytes], *, listener: Listener = speak
+) -> None:
     """Write random bytes to an open file."""
-    _say(f'Writing {keylen} random bits to key file "{streams.name_of(key_file)}".')
+    listener(Message(f'Writing {keylen} random bits to key file "{streams.name_of(key_file)}".'))
     key_file.write(operations.random_key(keylen))
 
 
-def extract_public_key(version: str, keyfile: IO[bytes], public_keyfile: IO[bytes]) -> None:
+def extract_public_key(
+    version: str, keyfile: IO[bytes], public_keyfile: IO[bytes], *, listener: Listener = speak
+) -> None:
     """Write the public part of a private key: raw for version 1, PEM for version 2."""
     source, target = streams.name_of(keyfile), streams.name_of(public_keyfile)
     streams.require_different(source, target)
     public_keyfile.write(operations.extract_public_key(str(version), keyfile))
     public_keyfile.flush()
-    _say(f'"{source}" public key extracted to "{target}".')
+    listener(Message(f'"{source}" public key extracted to "{target}".'))
 
 
-def digest_sbv2_public_key(keyfile: IO[bytes], output: str) -> None:
+def digest_sbv2_public_key(keyfile: IO[bytes], output: str, *, listener: Listener = speak) -> None:
     """Write what eFuses hold of a public key."""
     streams.require_different(streams.name_of(keyfile), output)
     digest = operations.public_key_digest(keyfile)
-    _say(f'Writing the public key digest of "{streams.name_of(keyfile)}" to "{output}".')
+    listener(
+        Message(f'Writing the public key digest of "{streams.name_of(keyfile)}" to "{output}".')
+    )
     with atomic_writer(output) as out:
         out.write(digest)
 
@@ -311,14 +332,16 @@ def digest_sbv2_public_key(keyfile: IO[bytes], output: str) -> None:
 digest_rsa_public_key = digest_sbv2_public_key
 
 
-def digest_private_key(keyfile: IO[bytes], keylen: int, digest_file: IO[bytes]) -> None:
+def digest_private_key(
+    keyfile: IO[bytes], keylen: int, digest_file: IO[bytes], *, listener: Listener = speak
+) -> None:
     """Write the secure boot v1 key that is made from a signing key."""
     source, target = streams.name_of(keyfile), streams.name_of(digest_file)
     streams.require_different(source, target)
     digest_file.write(operations.private_key_digest(keyfile, keylen))
     digest_file.flush()
     cut = "" if keylen == 256 else f" (truncated to {keylen} bits)"
-    _say(f'SHA-256 digest of private key "{source}"{cut} written to "{target}".')
+    listener(Message(f'SHA-256 digest of private key "{source}"{cut} written to "{target}".'))
 
 
 def load_ecdsa_signing_key(keyfile: IO[bytes]) -> ec.EllipticCurvePrivateKey:
@@ -341,9 +364,11 @@ def encrypt_flash_data(
     flash_crypt_conf: int | None,
     aes_xts: bool | None,
     plaintext_file: IO[bytes],
+    *,
+    listener: Listener = speak,
 ) -> None:
     """Encrypt an open file into another."""
-    _crypt(keyfile, output, address, flash_crypt_conf, aes_xts, plaintext_file, False)
+    _crypt(keyfile, output, address, flash_crypt_conf, aes_xts, plaintext_file, False, listener)
 
 
 def decrypt_flash_data(
@@ -353,9 +378,11 @@ def decrypt_flash_data(
     flash_crypt_conf: int | None,
     aes_xts: bool | None,
     encrypted_file: IO[bytes],
+    *,
+    listener: Listener = speak,
 ) -> None:
     """Decrypt an open file into another."""
-    _crypt(keyfile, output, address, flash_crypt_conf, aes_xts, encrypted_file, True)
+    _crypt(keyfile, output, address, flash_crypt_conf, aes_xts, encrypted_file, True, listener)
 
 
 def _crypt(
@@ -366,9 +393,10 @@ def _crypt(
     aes_xts: bool | None,
     source: IO[bytes],
     decrypting: bool,
+    listener: Listener,
 ) -> None:
     streams.require_different(streams.name_of(source), streams.name_of(output))
-    key = _load_hardware_key(keyfile, True, bool(aes_xts))
+    key = _load_hardware_key(keyfile, True, bool(aes_xts), listener=listener)
     run = flash_encryption.decrypt if decrypting else flash_encryption.encrypt
     run(
         key,
@@ -377,26 +405,31 @@ def _crypt(
         address,
         aes_xts=bool(aes_xts),
         crypt_conf=flash_crypt_conf,
-        listener=speak,
+        listener=listener,
     )
     output.flush()
 
 
 def digest_secure_bootloader(
-    keyfile: IO[bytes], output: str | None, iv_file: IO[bytes] | None, image: IO[bytes]
+    keyfile: IO[bytes],
+    output: str | None,
+    iv_file: IO[bytes] | None,
+    image: IO[bytes],
+    *,
+    listener: Listener = speak,
 ) -> None:
     """Write a keyed digest and the bootloader behind it."""
     name = streams.name_of(image)
     target = output or f"{os.path.splitext(name)[0]}-digest-0x0000.bin"
     streams.require_different(name, target)
     if iv_file is not None:
-        speak(Message("--iv argument is for TESTING PURPOSES ONLY", Level.WARNING))
-    key = _load_hardware_key(keyfile, False)
+        listener(Message("--iv argument is for TESTING PURPOSES ONLY", Level.WARNING))
+    key = _load_hardware_key(keyfile, False, listener=listener)
     iv = None if iv_file is None else streams.small(iv_file)
     result = digests.digested_bootloader(key, image, iv)
     with atomic_writer(target) as out:
         out.write(result)
-    _say(f'Digest + image written to "{target}"')
+    listener(Message(f'Digest + image written to "{target}"'))
 
 
 # --- small helpers that programs have come to use ----------------------------------------------
@@ -418,11 +451,15 @@ def get_chunks(source: bytes, chunk_len: int) -> list[bytes]:
 
 
 def _load_hardware_key(
-    keyfile: IO[bytes], is_flash_encryption_key: bool, aes_xts: bool = False
+    keyfile: IO[bytes],
+    is_flash_encryption_key: bool,
+    aes_xts: bool = False,
+    *,
+    listener: Listener = speak,
 ) -> bytes:
     return flash_encryption.load_key(
         streams.small(keyfile),
-        speak,
+        listener,
         flash_encryption=is_flash_encryption_key,
         aes_xts=aes_xts,
         name=streams.name_of(keyfile),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from esptool import cmds_nand, ops
 from esptool.errors import UsageError
@@ -15,7 +15,10 @@ from esptool.render import without_progress
 from esptool.util import ImageSource
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from esptool.events import Listener
+    from esptool.faces.keywords import WriteKeywords
     from esptool.loader import ESPLoader
     from esptool.ops.addresses import Names
 
@@ -221,7 +224,7 @@ def write_flash(
     flash_type: str = "nor",
     *,
     listener: Listener | None = None,
-    **kwargs: Any,
+    **kwargs: Unpack[WriteKeywords],
 ) -> None:
     """Write sources to flash and verify them.
 

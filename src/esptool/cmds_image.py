@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from esptool.faces.options import checked
 from esptool.image import jobs
@@ -13,7 +13,10 @@ from esptool.image.sources import ImageSource
 from esptool.render import to_log
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from esptool.events import Listener
+    from esptool.faces.keywords import ElfKeywords, MergeKeywords
     from esptool.image.regions import Region
 
 __all__ = ["elf2image", "image_info", "merge_bin"]
@@ -33,7 +36,7 @@ def elf2image(
     flash_size: str = "1MB",
     *,
     listener: Listener = to_log,
-    **kwargs: Any,
+    **kwargs: Unpack[ElfKeywords],
 ) -> bytes | tuple[bytes | None, bytes] | None:
     """Make a firmware image of an ELF file.
 
@@ -78,7 +81,7 @@ def merge_bin(
     format: str = "raw",
     *,
     listener: Listener = to_log,
-    **kwargs: Any,
+    **kwargs: Unpack[MergeKeywords],
 ) -> bytes | None:
     """Join sources for several flash offsets into one file.
 

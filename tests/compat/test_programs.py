@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +287,21 @@ def test_every_function_on_a_chip_takes_a_listener() -> None:
 
     for name in set(cmds.__all__) - {"detect_flash_size"}:  # it says nothing
         assert "listener" in inspect.signature(getattr(cmds, name)).parameters, name
+
+
+def test_type_checkers_are_told_the_keywords_that_are_taken() -> None:
+    from esptool.cmds_image import _WITHOUT_EFFECT
+    from esptool.faces import keywords
+    from esptool.image.convert import ElfOptions
+    from esptool.image.merge import MergeOptions
+    from esptool.ops.planning import OPTIONS
+
+    named = {"flash_mode", "flash_freq", "flash_size", "format"}
+    elf = {f.name for f in fields(ElfOptions)} - named
+    merge = {f.name for f in fields(MergeOptions)} - named | {*_WITHOUT_EFFECT}
+    assert set(keywords.WriteKeywords.__annotations__) == OPTIONS
+    assert set(keywords.ElfKeywords.__annotations__) == elf
+    assert set(keywords.MergeKeywords.__annotations__) == merge
 
 
 # --- the command line ----------------------------------------------------------------------------

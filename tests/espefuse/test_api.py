@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import espefuse
+import espsecure
 from espefuse import plan, schema
+from espefuse.efuse_interface import SUPPORTED_COMMANDS
 from espefuse.virt import VirtualEfuses
 from esptool import FatalError
+from esptool.errors import UsageError
+from esptool.events import Event, Message
 from tests.espefuse.support import CHIPS, ControllerDevice, commands_on, quietly
 
 KEY = bytes(range(32))
@@ -152,3 +158,78 @@ def test_skip_connect_opens_no_port(port: str | None) -> None:
     commands = espefuse.init_commands(port=port, chip="esp32c3", skip_connect=True)
     assert commands.esp.CHIP_NAME == "ESP32-C3"
     assert any(field.name == "DIS_ICACHE" for field in commands.efuses.efuses)
+
+
+def listened(said: list[str]) -> Any:
+    def listen(event: Event) -> None:
+        if isinstance(event, Message):
+            said.append(event.text)
+
+    return listen
+
+
+#: A call of each command that prints something.
+CALLS: dict[str, Callable[[Any, Path], object]] = {
+    "read_protect_efuse": lambda c, _: c.read_protect_efuse(["BLOCK_SYS_DATA2"]),
+    "write_protect_efuse": lambda c, _: c.write_protect_efuse(["WDT_DELAY_SEL"]),
+    "burn_efuse": lambda c, _: c.burn_efuse({"DIS_TWAI": 1}),
+    "burn_block_data": lambda c, _: c.burn_block_data(["BLOCK3"], [io.BytesIO(KEY)]),
+    "burn_bit": lambda c, _: c.burn_bit("BLOCK3", [7]),
+    "burn_key": lambda c, _: c.burn_key(["BLOCK_KEY0"], [io.BytesIO(KEY)], ["USER"]),
+    "burn_key_digest": lambda c, path: c.burn_key_digest(
+        ["BLOCK_KEY1"], [(path / "key.pem").open("rb")], ["SECURE_BOOT_DIGEST0"]
+    ),
+    "burn_custom_mac": lambda c, _: c.burn_custom_mac("aa:cd:ef:11:22:33"),
+    "set_flash_voltage": lambda c, _: c.set_flash_voltage("3.3V"),
+    "summary": lambda c, _: c.summary(),
+    "dump": lambda c, _: c.dump(),
+    "get_custom_mac": lambda c, _: c.get_custom_mac(),
+    "adc_info": lambda c, _: c.adc_info(),
+    "check_error": lambda c, _: c.check_error(),
+}
+
+
+def test_each_command_speaks_to_its_listener_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert set(CALLS) == set(SUPPORTED_COMMANDS)
+    espsecure.generate_signing_key("2", "rsa3072", str(tmp_path / "key.pem"))
+    capsys.readouterr()
+    for name, call in CALLS.items():
+        said: list[str] = []
+        chip = "esp32s3" if name == "set_flash_voltage" else "esp32c3"
+        with espefuse.init_commands(
+            chip=chip, virt=True, do_not_confirm=True, listener=listened(said)
+        ) as commands:
+            said.clear()
+            call(commands, tmp_path)
+        assert said, name
+        assert capsys.readouterr() == ("", ""), name
+
+
+def test_boards_in_threads_speak_to_their_own_listeners(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work(bit: int) -> list[str]:
+        said: list[str] = []
+        with espefuse.init_commands(
+            "virtual://esp32c3?stub=model&timing=virtual",
+            do_not_confirm=True,
+            listener=listened(said),
+        ) as commands:
+            commands.burn_bit("BLOCK3", [bit])
+            commands.summary()
+        return said
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(work, range(4)))
+    assert capsys.readouterr() == ("", "")
+    for bit, said in enumerate(found):
+        assert f"BLOCK 3   : 0x{1 << bit:064x}" in said
+        assert said.count("Successful.") == 1
+        assert any(line.startswith("Detecting chip type...") for line in said)
+
+
+def test_a_mistyped_keyword_is_refused_before_a_chip_is_called() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'do_not_confirm'"):
+        espefuse.init_commands("/dev/nothing", do_not_confrim=True)  # type: ignore[call-arg]

@@ -18,6 +18,7 @@ from espefuse.recipe.stages import Stage
 from espefuse.recipe.workflow import NO_BOARD, goals
 from espefuse.state import BurnError
 from esptool.errors import FatalError
+from esptool.events import ignore
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Job:
         before = efuses.checkpoint()
         finished = False
         try:
-            with output.redirected(output.silence):
+            with output.told_to(ignore):
                 self.stage(wanted)
             self.commands.burn_all()
             finished = True
@@ -331,7 +332,7 @@ def _show(job: Job, wanted: list[Goal], told: Callable[[str], None]) -> None:
     efuses = job.commands.efuses
     before = efuses.checkpoint()
     try:
-        with output.redirected(output.silence):
+        with output.told_to(ignore):
             job.stage(wanted, to_show=True)
         for line in text(make(efuses)):
             told(line)

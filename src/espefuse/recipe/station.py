@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from espefuse import output
 from espefuse.efuse_interface import SUPPORTED_CHIPS, init_commands
 from espefuse.recipe.goals import State
 from espefuse.recipe.key_goal import KeyGoal
@@ -20,7 +19,7 @@ from espefuse.recipe.stages import Stage
 from espefuse.recipe.workflow import column
 from esptool.device import Session
 from esptool.errors import FatalError
-from esptool.events import Level, Listener, Message
+from esptool.events import Event, Level, Listener, Message
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,11 @@ def apply_recipe(
         if listener is not None and text.strip():
             listener(Message(text, Level.DEBUG))
 
-    with output.redirected(told), init_commands(esp=esp, do_not_confirm=True) as commands:
+    def heard(event: Event) -> None:
+        if isinstance(event, Message):
+            told(event.text)
+
+    with init_commands(esp=esp, do_not_confirm=True, listener=heard) as commands:
         job = Job(commands, recipe, row=row)
         last = max(stage.position for stage in Stage) if until is None else until.position
         open_ = [

@@ -314,6 +314,8 @@ class Board:
     def incoming(self) -> bytes:
         """For programs that take bytes as they come: what has arrived by the chip's clock."""
         chunks = self.cable.inbound.take_bytes(self.clock.now)
+        if not chunks:
+            return b""
         return b"".join(self.cable.as_received(data, baud) for data, baud in chunks)
 
     def next_arrival(self) -> float:

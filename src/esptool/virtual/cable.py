@@ -28,6 +28,7 @@ class Cable:
         host_baud: the rate of the host's UART, in bits per second.
         noise_in, noise_out: faults on the way to the chip and to the host.
         inbound: bytes on their way to the chip.
+        in_free: when the last of them has left the host.
     """
 
     def __init__(self, options: Options, clock: Clock, chip_baud: Callable[[], int]) -> None:
@@ -43,7 +44,7 @@ class Cable:
         self._limit_out = RateLimit(options.faults, "to host")
         self._garble = random.Random(0)
         self._outbound: deque[tuple[float, bytes]] = deque()
-        self._in_free = self._out_free = 0.0
+        self.in_free = self._out_free = 0.0
 
     # --- host to chip ------------------------------------------------------------------------
 
@@ -54,13 +55,13 @@ class Cable:
     def put(self, data: bytes) -> None:
         """The host sends bytes now; they go on their way behind those sent before."""
         data, late = self.noise_in.apply(self._limited(data))
-        start = max(self._clock.host_now(), self._in_free)
+        start = max(self._clock.host_now(), self.in_free)
         if late:
             start += self._options.faults.delay_s
         byte_s = _BITS_A_BYTE / self._options.line_bits(self.host_baud)
         latency = self._options.latency_s
         end = self.inbound.put(start + latency, byte_s, data, self.host_baud)
-        self._in_free = end - latency
+        self.in_free = end - latency
 
     def as_received(self, data: bytes, baud: int) -> bytes:
         """What the chip's UART makes of bytes sent at this rate."""

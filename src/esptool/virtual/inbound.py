@@ -8,8 +8,6 @@ from collections import deque
 from dataclasses import dataclass
 
 _FRAME_MARK = b"\xc0"
-#: A program that sleeps is woken when its FIFO holds so much, or at the end of a frame.
-_WAKE = 64
 
 
 @dataclass(slots=True)
@@ -26,9 +24,17 @@ class _Chunk:
         """When so many of its bytes have arrived."""
         return self.start + count * self.byte_s
 
+    def there(self, now: float) -> int:
+        """How many would have arrived by then if it had no end."""
+        # A hair more, so that the moment of a byte counts as arrived.
+        return int((now - self.start) / self.byte_s + 1e-6)
+
 
 class Inbound:
     """The host's end puts bytes in; the chip takes them whole frames at a time, or as they come."""
+
+    #: A program that sleeps is woken when its FIFO holds so much, or at the end of a frame.
+    WAKE = 64
 
     def __init__(self) -> None:
         self._chunks: deque[_Chunk] = deque()
@@ -52,7 +58,7 @@ class Inbound:
         if not self._chunks:
             return math.inf
         first = self._chunks[0]
-        return first.moment(min(len(first.data), first.taken + _WAKE))
+        return first.moment(min(len(first.data), first.taken + self.WAKE))
 
     def take_frame(self) -> tuple[bytes, int]:
         """The next chunk, and the rate it was sent at."""
@@ -64,8 +70,7 @@ class Inbound:
         out: list[tuple[bytes, int]] = []
         while self._chunks:
             first = self._chunks[0]
-            # A hair more, so that the moment of a byte counts as arrived.
-            count = int((now - first.start) / first.byte_s + 1e-6)
+            count = first.there(now)
             if count <= first.taken:
                 break
             out.append((first.data[first.taken : count], first.baud))

@@ -49,6 +49,21 @@ class Confined:
         self._jobs.put(None)
 
 
+class Here:
+    """The same in the caller's thread: the only one that lives on in a copy of a process."""
+
+    def __init__(self) -> None:
+        self._things: dict[str, Any] = {}
+
+    def do(self, job: Callable[[dict[str, Any]], Any]) -> Any:
+        """Result of `job`."""
+        return job(self._things)
+
+    def end(self) -> None:
+        """Drop what the dictionary holds."""
+        self._things.clear()
+
+
 def wait_for_ended() -> None:
     """Wait until the threads that were told to end have dropped what they held."""
     while _ENDING:

@@ -163,6 +163,8 @@ class IcicleCpu(Cpu):
         self._i = icicle
         self._vm = icicle.Icicle("riscv32" if arch is Arch.RISCV else "xtensa", jit=True)
         self._pause = False
+        #: By address: the length of what is stepped over, and the register that it would set.
+        self._stepped: dict[int, tuple[int, str | None]] = {}
         e = icicle.ExceptionCode
         self._loads = (e.ReadUnmapped, e.ReadPerm)
         self._stores = (e.WriteUnmapped, e.WritePerm)
@@ -229,7 +231,7 @@ class IcicleCpu(Cpu):
                 access = self._decoded.get(pc) or self.access_at(pc)
                 value = load(vm.exception_value, access.size)
                 if access.reg != "zero":
-                    vm.reg_write(access.reg, _value(access, value))
+                    vm.reg_write(access.reg, _value(access, value) if access.signed else value)
                 vm.pc = pc + access.length
             elif code in stores:
                 pc = vm.pc
@@ -266,11 +268,15 @@ class IcicleCpu(Cpu):
         """
         vm = self._vm
         pc = vm.pc
-        code = self.read(pc, 4)
-        length = decode.harmless(self.arch, code)
-        if not length:
-            raise crash(self.arch, "illegal", pc)
-        if (reg := decode.interrupt_level(self.arch, code)) is not None:
+        known = self._stepped.get(pc)
+        if known is None:
+            code = self.read(pc, 4)
+            length = decode.harmless(self.arch, code)
+            if not length:
+                raise crash(self.arch, "illegal", pc)
+            known = self._stepped[pc] = length, decode.interrupt_level(self.arch, code)
+        length, reg = known
+        if reg is not None:
             vm.reg_write(reg, 0)
         vm.pc = pc + length
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from esptool.errors import UsageError
 from esptool.virtual.emulator import loading
-from esptool.virtual.emulator.confined import Confined, wait_for_ended
+from esptool.virtual.emulator.confined import Confined, Here, wait_for_ended
 from esptool.virtual.emulator.cpu import Cpu, CrashError, UnicornCpu, crash, engines
 from esptool.virtual.emulator.cpu_clock import ClockTree
 from esptool.virtual.emulator.printf import render
@@ -68,6 +68,8 @@ class Program(Base):
     """A running stub. `soc.program` of a chip whose RAM code is executed."""
 
     engines = staticmethod(engines)
+    #: What keeps an engine; `confined.Here` in a process that forks.
+    room: type[Confined] | type[Here] = Confined
 
     def __init__(
         self, soc: Soc, entry: int, engine: str | None = None, *, skip_shim: bool = True
@@ -115,7 +117,7 @@ class Program(Base):
             wait_for_ended()
         _ALIVE.add(self)
         # The engine lives in a thread of its own, and this end of it holds nothing but a way there.
-        self._engine = Confined()
+        self._engine = self.room()
         weakref.finalize(self, self._engine.end)
         self._cpu: weakref.ref[Cpu] = self._engine.do(lambda box: self._load(box, engine))
         self._engine.do(lambda _box: self.cpu.start(entry + shim))
@@ -228,16 +230,15 @@ class Program(Base):
 
     def _fetch(self, line: Line) -> None:
         """Take in what has arrived by now."""
-        now = self.cpu.instructions
-        self._charge(now)
-        clock = self._soc.clock
+        cpu, clock = self.cpu, self._soc.clock
+        self._charge(cpu.instructions)
         if came := line.incoming():
             self._in += came
             if self._uart and len(self._in) > _FIFO_DEPTH:
                 self.overrun += len(self._in) - _FIFO_DEPTH
                 del self._in[_FIFO_DEPTH:]
         if clock.now >= self._until:
-            self.cpu.pause()
+            cpu.pause()
 
     def _wait(self) -> None:
         """The code does nothing but look: let time pass to when it finds something."""
@@ -247,8 +248,11 @@ class Program(Base):
             self._idles = True
             self.cpu.pause()
             return
+        # Below that the FIFO only runs empty: nothing happens before that, or before bytes come.
         wake = self._tx_free - _TX_WAKE * self._byte_s
-        clock.advance_to(min(self._attention(), wake if wake > clock.now else self._tx_free))
+        wake = wake if wake > clock.now else self._tx_free
+        assert self._line is not None
+        clock.advance_to(min(self._line.next_arrival(), self._until, wake))
         self._looks = 0
         if clock.now >= self._until:
             self.cpu.pause()
@@ -286,7 +290,7 @@ class Program(Base):
 
     def load(self, address: int, size: int) -> int:
         """A load from outside of RAM."""
-        if time.monotonic() > self._slice_end and not self.cut:
+        if self._slice_end < math.inf and time.monotonic() > self._slice_end and not self.cut:
             self.cut = True
             self.cpu.pause()
         self._accesses += 1
@@ -309,8 +313,9 @@ class Program(Base):
         sending = 0
         if self._line is not None:
             self._fetch(self._line)
-            left = (self._tx_free - self._soc.clock.now) / self._byte_s
-            sending = min(_RX_DEPTH, math.ceil(left - 1e-6)) if left > 0 else 0
+            if self._tx_free > self._soc.clock.now:
+                left = (self._tx_free - self._soc.clock.now) / self._byte_s
+                sending = min(_RX_DEPTH, math.ceil(left - 1e-6))
         waiting = min(len(self._in), _RX_DEPTH)
         if waiting:
             self._looks = 0

@@ -38,6 +38,8 @@ BAUD = 921_600
 OPTIONS = "stub=emulated"
 #: Faults by which the engine gets to know the code before it is copied.
 TRIED = 15
+#: What does not pay for a few runs.
+FEW = 500
 
 
 def _upload(session: Session) -> None:
@@ -124,7 +126,7 @@ def length(chip: str, way: str, options: str, what: str = "stub") -> int:
     return fault.seen
 
 
-def keep_engine(chip: str, options: str, what: str) -> dict[str, int]:
+def keep_engine(chip: str, options: str, what: str, tried: int = TRIED) -> dict[str, int]:
     """Have all virtual chips of this process executed by one engine, which has seen the code.
 
     Returns how many bytes are sent each way.
@@ -141,8 +143,8 @@ def keep_engine(chip: str, options: str, what: str) -> dict[str, int]:
     sizes = {}
     for way in WAYS:
         size = sizes[way] = length(chip, way, options, what)
-        for number in range(TRIED):
-            fault = Fault(KINDS[number % len(KINDS)], number * size // TRIED)
+        for number in range(tried):
+            fault = Fault(KINDS[number % len(KINDS)], number * size // tried)
             run(chip, way, OneFault(fault), options, what)
     return sizes
 
@@ -223,7 +225,7 @@ def main() -> int:
     args = parser.parse_args()
     bad = 0
     for chip in args.chips.split(","):
-        sizes = keep_engine(chip, args.options, args.what)
+        sizes = keep_engine(chip, args.options, args.what, 1 if args.step > FEW else TRIED)
         for way in args.ways.split(","):
             bad += _sweep_one(chip, way, sizes[way], args)
     return 1 if bad else 0

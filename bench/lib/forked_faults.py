@@ -242,6 +242,10 @@ class _Watched(Inbound):
         """See `Inbound.next_bytes`."""
         return self._with(min(self._line.of_frame(), self.WAKE)).next_bytes()
 
+    def next_byte(self) -> float:
+        """See `Inbound.next_byte`."""
+        return self._with(min(self._line.of_frame(), 1)).next_byte()
+
     def take_frame(self) -> tuple[bytes, int]:
         """See `Inbound.take_frame`."""
         count = self._line.of_frame()

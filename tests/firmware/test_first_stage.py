@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from bench.stages import KINDS, WAYS, OneFault, run
+from bench.lib.forked_faults import Fault, OneFault
+from bench.stages import KINDS, WAYS, run
 
 from esptool import chips, stubs
 from esptool.device import Session, connect, first_stage, stub_loader
@@ -170,7 +171,7 @@ def test_a_damaged_byte_ends_in_a_running_stub(name: str, seed: int) -> None:
     kind, way = rng.choice(KINDS), rng.choice(WAYS)
     at = rng.randrange(340 if way == "to host" else 2600)
     options = url(name, "emulated").partition("?")[2]
-    end, _ = run(name.partition("-")[0], way, OneFault(kind, at), options)
+    end, _ = run(name.partition("-")[0], way, OneFault(Fault(kind, at)), options)
     assert end.startswith("runs")
 
 

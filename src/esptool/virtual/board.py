@@ -322,6 +322,10 @@ class Board:
         """When the next bytes worth waking for will have arrived."""
         return self.cable.inbound.next_bytes()
 
+    def next_byte(self) -> float:
+        """When the next byte will have arrived."""
+        return self.cable.inbound.next_byte()
+
     def leaves(self, data: bytes, moment: float) -> float:
         """See `Cable.leaves`."""
         return self.cable.leaves(data, moment)

@@ -8,6 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 
 _FRAME_MARK = b"\xc0"
+#: Of a byte: so much more, so that its moment counts as arrived.
+_HAIR = 1e-6
 
 
 @dataclass(slots=True)
@@ -26,8 +28,7 @@ class _Chunk:
 
     def there(self, now: float) -> int:
         """How many would have arrived by then if it had no end."""
-        # A hair more, so that the moment of a byte counts as arrived.
-        return int((now - self.start) / self.byte_s + 1e-6)
+        return int((now - self.start) / self.byte_s + _HAIR)
 
 
 class Inbound:
@@ -59,6 +60,11 @@ class Inbound:
             return math.inf
         first = self._chunks[0]
         return first.moment(min(len(first.data), first.taken + self.WAKE))
+
+    def next_byte(self) -> float:
+        """When one more byte has arrived; infinity when none is on its way."""
+        first = self._chunks[0] if self._chunks else None
+        return math.inf if first is None else first.start + (first.taken + 1 - _HAIR) * first.byte_s
 
     def take_frame(self) -> tuple[bytes, int]:
         """The next chunk, and the rate it was sent at."""

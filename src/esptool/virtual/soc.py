@@ -40,6 +40,9 @@ class Line(Protocol):
     def next_arrival(self) -> float:
         """When there will be more worth waking for."""
 
+    def next_byte(self) -> float:
+        """When there will be any more."""
+
     def leaves(self, data: bytes, moment: float) -> float:
         """Bytes of which the last one leaves the UART at `moment`; when the host has them."""
 

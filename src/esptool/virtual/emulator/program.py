@@ -102,6 +102,7 @@ class Program(Base):
         self._line = soc.line if soc.clock.charged else None
         self._idles = False
         self._until = math.inf
+        self._comes = 0.0
         self._tx_free = 0.0
         #: Bytes that came when the receive FIFO was full.
         self.overrun = 0
@@ -198,6 +199,8 @@ class Program(Base):
         if self._ended:
             return
         self._looks = self._printed = 0
+        # The host may have sent something meanwhile.
+        self._comes = 0.0
         self.cut = False
         if self._soc.slice_s:
             self._slice_end = time.monotonic() + self._soc.slice_s
@@ -232,8 +235,9 @@ class Program(Base):
         """Take in what has arrived by now."""
         cpu, clock = self.cpu, self._soc.clock
         self._charge(cpu.instructions)
-        if came := line.incoming():
-            self._in += came
+        if clock.now >= self._comes:
+            self._in += line.incoming()
+            self._comes = line.next_byte()
             if self._uart and len(self._in) > _FIFO_DEPTH:
                 self.overrun += len(self._in) - _FIFO_DEPTH
                 del self._in[_FIFO_DEPTH:]

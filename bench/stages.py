@@ -106,8 +106,7 @@ def _whole(session: Session) -> bool:
     parts = [(stub.text_start, text), *stub.segments]
     if session.loaded is not None and session.loaded.staged:
         parts.append((first.image.unpacker_at, first.image.unpacker))
-    cpu = program.cpu
-    return all(cpu.read(address, len(code)) == code for address, code in parts)
+    return all(program.ram(address, len(code)) == code for address, code in parts)
 
 
 def run(

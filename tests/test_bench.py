@@ -44,33 +44,49 @@ def test_the_parts_of_a_session_add_up_to_it() -> None:
     assert all(row[name] > 0 for name in loop.PHASES)
 
 
+def stages(*args: str) -> str:
+    """Output of a sweep that found nothing bad."""
+    command = [sys.executable, "-m", "bench.stages", "--jobs=1", *args]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs copies of a process")
 @pytest.mark.parametrize(
     ("chip", "options", "what", "step"),
     [
-        ("esp32c3", "stub=emulated", "stub", 1500),
-        ("esp8266", "stub=emulated", "late", 4000),
-        ("esp32s3", "stub=emulated&link=usb-jtag", "stub", 4000),
+        ("esp32c3", "stub=emulated", "stub", 3000),
+        ("esp32c3", "stub=emulated", "late", 9000),
+        ("esp32s3", "stub=emulated&link=usb-jtag", "stub", 5000),
         ("esp32", "stub=model", "stub", 450),
     ],
 )
 def test_a_fault_in_a_copy_of_a_run_ends_as_in_a_run_from_the_start(
-    chip: str, options: str, what: str, step: int, tmp_path: Path
+    chip: str, options: str, what: str, step: int
 ) -> None:
-    """How all end, to the last digit of the clock; and a second call has nothing left to do."""
+    """How all end, to the last digit of the clock."""
     if "emulated" in options:
         pytest.importorskip("icicle")
-    results = tmp_path / "runs.jsonl"
-    command = [sys.executable, "-m", "bench.stages", f"--chips={chip}", f"--options={options}"]
-    command += [f"--what={what}", f"--step={step}", "--jobs=1", f"--results={results}"]
-    first = subprocess.run(
-        [*command, "--check=1"], cwd=ROOT, capture_output=True, text=True, timeout=110
+    out = stages(
+        *(f"--chips={chip}", f"--options={options}", f"--what={what}", f"--step={step}"),
+        "--check=1",
     )
-    assert first.returncode == 0, first.stdout + first.stderr
-    compared = re.findall(r"(\d+) of them compared, 0 differ", first.stdout)
-    runs = len(results.read_text().splitlines())
-    assert runs == sum(map(int, compared)) > 0
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert len(results.read_text().splitlines()) == runs
-    assert again.stdout.count(" 0 of them now") == 2
+    runs = [int(count) for count in re.findall(r": (\d+) runs", out)]
+    compared = [int(count) for count in re.findall(r"(\d+) of them compared, 0 differ", out)]
+    assert runs == compared
+    assert len(runs) == 2
+    assert min(runs) > 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs copies of a process")
+def test_a_sweep_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    results = tmp_path / "runs.jsonl"
+    sweep = "--chips=esp8266", "--options=stub=model", "--ways=to host", f"--results={results}"
+    stages(*sweep, "--step=200")
+    some = results.read_text().splitlines()
+    out = stages(*sweep, "--step=100")
+    more = results.read_text().splitlines()
+    assert f"{len(more)} runs, {len(more) - len(some)} of them now" in out
+    assert more[: len(some)] == some
+    assert len(more) == len(set(more)) > len(some)

@@ -22,6 +22,7 @@ from esptool.errors import FatalError, NotSupportedError
 from esptool.protocol import slip, stage
 from esptool.protocol.stage import StageOp
 from esptool.stubs.first import FirstStage
+from esptool.virtual.emulator import Program as Emulated
 
 STUBS = [name for key in chips.KEYS for name in chips.get(key).stub.layouts]
 SIDES = ("emulated", "model")
@@ -243,6 +244,26 @@ def test_a_rate_that_the_line_does_not_carry_at_all_is_given_up_by_bytes_at_the_
         assert not LineRate(here, False).go(2_000_000)
         assert session.link.baud == 115_200
         assert here.hello(1)
+
+
+def test_an_emulated_chip_looks_seldom_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for bytes, or for its FIFO to run empty, time jumps: looks cost the host some."""
+    pytest.importorskip("icicle")
+    looks = 0
+    load = Emulated.load
+
+    def counted(program: Emulated, address: int, size: int) -> int:
+        nonlocal looks
+        looks += 1
+        return load(program, address, size)
+
+    monkeypatch.setattr(Emulated, "load", counted)
+    with connect(url("esp32c3", "emulated")) as session:
+        before = session.link.port.serial.board.moved  # type: ignore[attr-defined]
+        session.run_stub(baud=921_600)
+        moved = session.link.port.serial.board.moved - before  # type: ignore[attr-defined]
+    # One for the status and one for each byte, and few beside them.
+    assert 1.5 * moved < looks < 3 * moved
 
 
 def test_a_rate_beyond_the_divider_is_not_tried() -> None:

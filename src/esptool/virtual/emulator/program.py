@@ -135,6 +135,11 @@ class Program(Base):
         """What the processor runs at."""
         return self._clock.hz
 
+    def ram(self, address: int, length: int) -> bytes:
+        """Contents of RAM, as the code sees it; from any thread."""
+        found: bytes = self._engine.do(lambda _box: self.cpu.read(address, length))
+        return found
+
     def begin(self) -> None:
         """Run to where the program waits for the host."""
         self._go()

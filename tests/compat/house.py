@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+from esptool import chips
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -30,8 +33,8 @@ def _for_types_only(node: ast.AST) -> bool:
 def imported(tree: ast.AST, known: set[str]) -> Iterator[str]:
     """Names of `known` modules that `tree` imports at run time.
 
-    A string that is the dotted name of a module counts too: it is how tables for late imports are
-    written.
+    A string that names a module (`package.module`, `package.module:attribute`) counts too, as it
+    is how tables for late imports are written; so does one with a gap, for all that fit it.
     """
     if _for_types_only(tree):
         return
@@ -43,11 +46,28 @@ def imported(tree: ast.AST, known: set[str]) -> Iterator[str]:
                 full = f"{node.module}.{alias.name}"
                 if full in known or node.module in known:
                     yield full if full in known else node.module
+        elif isinstance(node, ast.JoinedStr):
+            yield from _fitting(node, known)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if "." in node.value and node.value in known:
-                yield node.value
+            name, colon, _attribute = node.value.partition(":")
+            if name in known and ("." in name or colon):
+                yield name
         else:
             yield from imported(node, known)
+
+
+def _fitting(text: ast.JoinedStr, known: set[str]) -> Iterator[str]:
+    """Modules of a room that an f-string can name, as `esptool.cli.{name}:command` does."""
+    pattern = "".join(map(_pattern, text.values)).partition(":")[0]
+    if re.match(r"esp\w*\\\.\w+\\\.", pattern):
+        yield from (name for name in known if re.fullmatch(pattern, name))
+
+
+def _pattern(part: ast.expr) -> str:
+    if isinstance(part, ast.Constant):
+        return re.escape(str(part.value))
+    of_a_chip = isinstance(part, ast.FormattedValue) and ast.unparse(part.value) == "key"
+    return f"({'|'.join(chips.KEYS)})" if of_a_chip else r"[a-z]\w*"
 
 
 @cache

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
+
+#: RAM that no loader of these chips uses.
+RAM = 0x3FFE8000
 
 
 def plain(value: Any) -> Any:
@@ -79,6 +83,28 @@ def calls(esp: Any, cmds: Any) -> dict[str, Callable[[], object]]:
         "cmds.verify_flash": lambda: cmds.verify_flash(esp, [(0x9000, data)]),
         "cmds.verify_flash differs": lambda: cmds.verify_flash(esp, [(0x9000, data[::-1])]),
         "cmds.merge_bin": lambda: cmds.merge_bin([(0, b"ab"), (8, b"cd")], "esp32"),
+        "cmds.merge_bin to a file": lambda: cmds.merge_bin([(0, b"ab")], "esp32", os.devnull),
+        "cmds.version": cmds.version,
+        "cmds.attach_flash": lambda: cmds.attach_flash(esp),
+        "cmds.chip_id": lambda: cmds.chip_id(esp),
+        "cmds.flash_id": lambda: cmds.flash_id(esp),
+        "cmds.read_mac": lambda: cmds.read_mac(esp),
+        "cmds.get_security_info": lambda: cmds.get_security_info(esp),
+        "cmds.write_mem": lambda: cmds.write_mem(esp, RAM, 5),
+        "cmds.read_flash_status": lambda: cmds.read_flash_status(esp),
+        "cmds.write_flash_status": lambda: cmds.write_flash_status(esp, 0),
+        "cmds.read_flash_sfdp": lambda: cmds.read_flash_sfdp(esp, 0, 4),
+        "cmds.read_flash to a file": lambda: cmds.read_flash(
+            esp, 0x8000, 64, os.devnull, no_progress=True
+        ),
+        "cmds.dump_mem to a file": lambda: cmds.dump_mem(esp, word, 8, os.devnull),
+        "cmds.erase_region": lambda: cmds.erase_region(esp, 0x8000, 0x1000),
+        "cmds.erase_region odd": lambda: cmds.erase_region(esp, 0x8001, 0x1000),
+        "cmds.erase_flash": lambda: cmds.erase_flash(esp),
+        "cmds.image_info of none": lambda: cmds.image_info(b"no image"),
+        "cmds.elf2image of none": lambda: cmds.elf2image(b"no program", "esp32"),
+        "cmds.load_ram of none": lambda: cmds.load_ram(esp, b"no image"),
+        "cmds.reset_chip none": lambda: cmds.reset_chip(esp, "no such"),
         "get_baud": esp.get_baud,
     }
     for name in (

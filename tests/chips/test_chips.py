@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from esptool import chips, targets
-from esptool.chips.spec import ChipSpec, Field
-from esptool.device.facts import Facts
+from esptool.chips.spec import ChipSpec
 from esptool.errors import FatalError
 from tests.chips import constants
 from tests.support import oracle
+from tests.support.registers import Registers
 
 CHIPS = [chips.get(k) for k in chips.KEYS]
 by_key = pytest.mark.parametrize("chip", CHIPS, ids=chips.KEYS)
@@ -52,31 +52,8 @@ def test_chip_data_cannot_be_changed() -> None:
 # --- compared with the public tool -----------------------------------------------------------
 
 
-class FakeSession:
-    """Registers out of a table: what `Facts` needs of a session."""
-
-    secure_download = False
-    is_stub = False
-
-    def __init__(self, spec: ChipSpec, words: dict[int, int]) -> None:
-        self.spec = spec
-        self.table = words
-
-    def read_reg(self, address: int) -> int:
-        return self.table.get(address, 0)
-
-    def read_regs(self, addresses: list[int]) -> list[int]:
-        return [self.read_reg(a) for a in addresses]
-
-    def read_field(self, parts: Field) -> int:
-        value = 0
-        for p in parts:
-            value |= (self.read_reg(p.address) >> p.shift & (1 << p.width) - 1) << p.out_shift
-        return value
-
-
 def ours(spec: ChipSpec, words: dict[int, int]) -> dict[str, Any]:
-    facts = Facts(FakeSession(spec, words))  # type: ignore[arg-type]
+    facts = Registers(spec, words).facts
     asked = {
         "description": lambda: facts.description,
         "features": lambda: facts.features,

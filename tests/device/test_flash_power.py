@@ -5,46 +5,18 @@ from __future__ import annotations
 
 import json
 import random
-import struct
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from esptool import chips
-from esptool.device.power import Power
-from esptool.device.requests import Requester
-from esptool.protocol.opcodes import Cmd
 from tests.support import oracle
+from tests.support.registers import Registers
 
 P4 = chips.get("esp32p4")
 REVISIONS = (0, 100, 103, 300, 301, 302, 303)
-
-
-class Registers:
-    """Registers in a table, and what is done with them: what `Power` needs of a session."""
-
-    spec = P4
-    is_stub = False
-    secure_download = False
-    run_steps = Requester.run_steps
-
-    def __init__(self, words: dict[int, int]) -> None:
-        self.words = dict(words)
-        self.done: list[list[Any]] = []
-        self.link = SimpleNamespace(sleep=lambda s: self.done.append(["sleep", round(s * 1e6)]))
-
-    def read_reg(self, address: int) -> int:
-        return self.words.get(address, 0)
-
-    def request(self, _what: str, opcode: int, data: bytes) -> None:
-        assert opcode == Cmd.WRITE_REG
-        for address, value, mask, delay_us in struct.iter_unpack("<4I", data):
-            assert not delay_us
-            self.words[address] = (self.read_reg(address) & ~mask) | (value & mask)
-            self.done.append([address, self.words[address]])
 
 
 def cases() -> list[tuple[int, dict[int, int]]]:
@@ -58,10 +30,10 @@ def cases() -> list[tuple[int, dict[int, int]]]:
 
 
 def ours(revision: int, words: dict[int, int]) -> list[list[Any]]:
-    registers = Registers(words)
-    facts = SimpleNamespace(revision=revision, usb_mode="")
-    Power(registers, facts, None).prepare()  # type: ignore[arg-type]
-    return registers.done
+    session = Registers(P4, words)
+    session.facts.revision, session.facts.usb_mode = revision, ""
+    session.power.prepare()
+    return session.done
 
 
 @pytest.mark.oracle

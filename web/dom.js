@@ -12,6 +12,27 @@ export function el(tag, properties = {}, ...children) {
   return made;
 }
 
+export const button = (text, act, kind = '') => el('button', { type: 'button', className: kind, onclick: act }, text);
+export const row = (...children) => el('div', { className: 'row' }, ...children);
+export const field = (label, input) => el('label', { className: 'field' }, label, input);
+
+export function table(caption, heads, rows) {
+  return el(
+    'div',
+    { className: 'scroll', tabIndex: 0, role: 'region', ariaLabel: caption },
+    el(
+      'table',
+      {},
+      el('thead', {}, el('tr', {}, ...heads.map((head) => el('th', { scope: 'col' }, head)))),
+      el('tbody', {}, ...rows.map((cells) => el('tr', {}, ...cells.map((cell) => el('td', {}, cell ?? ''))))),
+    ),
+  );
+}
+
+export async function bytesOf(file) {
+  return new Uint8Array(await file.arrayBuffer());
+}
+
 export const byId = (id) => document.getElementById(id);
 
 export function kib(bytes) {

@@ -43,14 +43,15 @@ export class Engine extends EventTarget {
     });
   }
 
-  /** Loads Python and the package; gives the version. */
+  /** Loads Python and the package; gives the version, and whether memory of a visit before was used. */
   start(site) {
+    this.site = site;
     return this.post({ site });
   }
 
   /** Loads what works with boards, so that the first wish of it need not wait. */
   prepare() {
-    return this.post({ prepare: true });
+    return this.post({ prepare: this.site });
   }
 
   /** A method of the engine by its name. Typed arrays among the arguments go over as they are. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The installer: one step at a time, each with one thing to do.
 
-import { byId, el, hex, kib, logLine, seconds } from './dom.js';
+import { button, byId, bytesOf, el, hex, kib, logLine, row as rows, seconds } from './dom.js';
 import { Engine } from './engine.js';
 import { Link } from './serial.js';
 import { NO_ANSWER, NO_PORT, support } from './support.js';
@@ -44,11 +44,6 @@ function show(name, title, ...content) {
   state.begun = true;
 }
 
-function button(text, act, kind = '') {
-  return el('button', { type: 'button', className: kind, onclick: act }, text);
-}
-
-const rows = (...children) => el('div', { className: 'row' }, ...children);
 const items = (texts) => el('ul', {}, ...texts.map((text) => el('li', {}, text)));
 
 // --- where the firmware comes from ---------------------------------------------------------------
@@ -111,7 +106,7 @@ function fileChooser() {
   async function take(files) {
     state.taken = null;
     try {
-      const whole = await Promise.all([...files].map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())]));
+      const whole = await Promise.all([...files].map(async (file) => [file.name, await bytesOf(file)]));
       if (whole.length) state.taken = await engine.call('take', { files: whole });
       say('');
     } catch (error) {
@@ -379,14 +374,14 @@ async function begin() {
   ready = engine.start(state.site);
   ready.catch(() => {});
   await loadManifest();
-  const version = await ready;
+  const { version, remembered } = await ready;
   state.virtual = await engine.call('virtual_chips');
   if (state.text) state.manifest = await engine.call('manifest', { text: state.text });
   for (const remark of state.manifest?.remarks ?? []) log(remark);
   document.title = byId('title').textContent = `Install ${name()}`;
   byId('version').textContent = `esptool ${version}.`;
   intro();
-  performance.mark('usable');
+  performance.mark('usable', { detail: { remembered } });
   engine.prepare().then(() => performance.mark('loaded'), () => {}); // the first wish tells what is wrong
   navigator.serviceWorker?.register('sw.js').catch(() => {});
 }

@@ -1,29 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tabs of the workbench. Each is made of the bench and gives {id, title, body, shown}.
 
-import { download, el, hex, kib } from './dom.js';
+import { bytesOf, button, download, el, field, hex, kib, row, table } from './dom.js';
+import { efuses } from './efuses.js';
 import { terminal } from './terminal.js';
-
-const button = (text, act, kind = '') => el('button', { type: 'button', className: kind, onclick: act }, text);
-const row = (...children) => el('div', { className: 'row' }, ...children);
-const field = (label, input) => el('label', { className: 'field' }, label, input);
-
-function table(caption, heads, rows) {
-  return el(
-    'div',
-    { className: 'scroll', tabIndex: 0, role: 'region', ariaLabel: caption },
-    el(
-      'table',
-      {},
-      el('thead', {}, el('tr', {}, ...heads.map((head) => el('th', { scope: 'col' }, head)))),
-      el('tbody', {}, ...rows.map((cells) => el('tr', {}, ...cells.map((cell) => el('td', {}, cell ?? ''))))),
-    ),
-  );
-}
-
-async function bytesOf(file) {
-  return new Uint8Array(await file.arrayBuffer());
-}
 
 /** A number in any base, or null. */
 function number(text) {
@@ -182,28 +162,6 @@ function flash(bench) {
     row(button('Erase everything', erase, 'danger')),
   );
   return { id: 'flash', title: 'Flash', body };
-}
-
-function efuses(bench) {
-  const list = el('div', {});
-  async function look() {
-    const found = await bench.run('Reading eFuses', 'efuses');
-    if (!found) return;
-    const groups = Map.groupBy(found.fields, (f) => f.category);
-    list.replaceChildren(...[...groups].map(([category, fields]) => el(
-      'div',
-      {},
-      el('h3', {}, category),
-      table(`eFuses: ${category}`, ['Name', 'Value', 'Meaning of the field', 'Access'], fields.map((f) => [
-        el('span', { className: 'mono' }, f.name),
-        el('span', { className: 'mono' }, String(f.value)),
-        f.description,
-        `${f.readable ? 'read' : 'hidden'}${f.writeable ? ', write' : ', locked'}`,
-      ])),
-    )));
-  }
-  const body = el('div', {}, el('h2', {}, 'eFuses'), el('p', {}, 'They are only read here. What burns them, for good, is espefuse on a computer.'), row(button('Read all', look, 'first')), list);
-  return { id: 'efuses', title: 'eFuses', body };
 }
 
 function image(bench) {

@@ -3,8 +3,10 @@
 // nothing and a page is never made of two builds. Firmware is always asked for anew.
 
 const BUILD = /* build */ {};
-const CACHE = `esptool-${BUILD.id}`;
 const HERE = new URL('./', self.location.href).href;
+/** Several such folders may be on one site: each has to do with its own caches alone. */
+const OURS = `esptool ${new URL(HERE).pathname} `;
+const CACHE = OURS + BUILD.id;
 
 self.addEventListener('install', (event) => {
   event.waitUntil((async () => {
@@ -21,7 +23,7 @@ self.addEventListener('install', (event) => {
 self.addEventListener('activate', (event) => {
   event.waitUntil((async () => {
     for (const key of await caches.keys()) {
-      if (key.startsWith('esptool-') && key !== CACHE) await caches.delete(key);
+      if (key.startsWith(OURS) && key !== CACHE) await caches.delete(key);
     }
     await self.clients.claim();
   })());

@@ -10,7 +10,7 @@ import { makeTabs } from './tabs.js';
 
 const engine = new Engine();
 /** What the panels share. `run` is their way to the engine: it shows progress and failures. */
-const bench = { engine, run, say, fail, facts: null, port: null, link: null, changed: () => {}, letGo };
+const bench = { engine, run, say, fail, facts: null, port: null, link: null, changed: () => {}, letGo, burning: false };
 let known;
 let busy = 0;
 
@@ -109,7 +109,8 @@ async function begin() {
     return;
   }
   const site = await (await fetch('site.json')).json();
-  const version = await engine.start(site);
+  bench.burning = site.burning;
+  const { version } = await engine.start(site);
   byId('version').textContent = `esptool ${version}.`;
   for (const [key, name] of await engine.call('virtual_chips')) byId('virtual').append(new Option(name, key));
   byId('virtual').value = 'esp32c3';

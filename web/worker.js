@@ -109,33 +109,121 @@ function turn() {
 }
 
 const port = new Port();
+let python;
 let glue;
 let work = Promise.resolve();
 
 async function fetched(site, name) {
   const answer = await fetch(name, { integrity: site.integrity[name] });
   if (!answer.ok) throw new Error(`${name}: ${answer.status} ${answer.statusText}`);
-  return answer.arrayBuffer();
+  return answer;
 }
 
-async function start(site) {
-  const archive = fetched(site, 'engine.zip');
-  const stdlib = fetched(site, 'core/python_stdlib.zip');
+/** The package's files: a table of names and sizes on the first line, then their contents. */
+async function unpacked(answer) {
+  const plain = answer.body.pipeThrough(new DecompressionStream('gzip'));
+  const bytes = new Uint8Array(await new Response(plain).arrayBuffer());
+  let at = bytes.indexOf(10) + 1;
+  const table = JSON.parse(new TextDecoder().decode(bytes.subarray(0, at)));
+  return table.map(([name, size]) => [name, bytes.subarray(at, at += size)]);
+}
+
+// --- Python's memory, kept between visits ------------------------------------------------------
+// To start Python and import the package takes seconds; to copy what memory holds after that, a
+// tenth. It is made on the first visit and kept by the browser that made it, as it depends on what
+// that browser can do. All that is asked of it is to be fast: without it everything works as well.
+
+const MEMORIES = `esptool-memory ${new URL('./', self.location.href).pathname}`;
+/** Memory that has grown cannot be put back: this is what Python has when it starts. */
+let room = 0;
+let remembered = false;
+
+function memoryName(site) {
+  return new URL(`core/memory?${site.start}&${encodeURIComponent(navigator.userAgent)}`, self.location.href).href;
+}
+
+async function recalled(site) {
+  try {
+    const answer = await (await caches.open(MEMORIES)).match(memoryName(site));
+    return answer && await answer.arrayBuffer();
+  } catch {
+    return undefined; // no cache here
+  }
+}
+
+/** Keeps what Python's memory holds now; nobody waits until it is stored. */
+function remember(site) {
+  if (python._module.HEAPU8.length !== room) return;
+  const store = async (memory) => {
+    const cache = await caches.open(MEMORIES);
+    for (const other of await cache.keys()) await cache.delete(other);
+    await cache.put(memoryName(site), new Response(memory));
+  };
+  const slow = (error) => console.info(`The next visit starts as slowly as this one: ${error.message}`);
+  try {
+    store(python.makeMemorySnapshot()).catch(slow);
+  } catch (error) {
+    slow(error);
+  }
+}
+
+async function loaded(site, files, stdLibURL, memory) {
   const { loadPyodide } = await import('./core/pyodide.mjs');
-  const stdLibURL = URL.createObjectURL(new Blob([await stdlib]));
-  const python = await loadPyodide({
+  const made = await loadPyodide({
     indexURL: new URL('core/', self.location.href).href,
     stdLibURL,
     lockFileContents: site.lock,
     env: { HOME: '/home/pyodide', ESPTOOL_ADAPTERS: 'off' },
     stdout: () => {},
+    fsInit: async (FS) => {
+      const folders = new Set();
+      for (const [name, content] of await files) {
+        const path = `/engine/${name}`;
+        const folder = path.slice(0, path.lastIndexOf('/'));
+        if (!folders.has(folder)) FS.mkdirTree(folder);
+        folders.add(folder);
+        FS.writeFile(path, content, { canOwn: true });
+      }
+    },
+    ...(memory ? { _loadSnapshot: memory } : { _makeSnapshot: true }),
   });
+  if (!memory) made.runPython("import sys; sys.path.insert(0, '/engine')");
+  return made;
+}
+
+async function start(site) {
+  const files = fetched(site, 'engine.bin').then(unpacked);
+  const stdlib = fetched(site, 'core/python_stdlib.zip').then((answer) => answer.blob());
+  const memory = await recalled(site);
+  const stdLibURL = URL.createObjectURL(await stdlib);
+  try {
+    python = await loaded(site, files, stdLibURL, memory);
+    remembered = Boolean(memory);
+  } catch (error) {
+    if (!memory) throw error;
+    await caches.delete(MEMORIES);
+    python = await loaded(site, files, stdLibURL, undefined);
+  }
   URL.revokeObjectURL(stdLibURL);
-  python.unpackArchive(await archive, 'zip', { extractDir: '/engine' });
-  python.runPython("import sys; sys.path.insert(0, '/engine')");
+  room = python._module.HEAPU8.length;
+  meet();
+  return { version: glue.version(), remembered };
+}
+
+function meet() {
   const post = (event) => postMessage({ event: JSON.parse(event) });
   glue = python.pyimport('esptool.web.glue').Glue(post, port);
-  return glue.version();
+}
+
+/** Loads what works with boards. What is kept for the next visit must not know this page. */
+function prepare(site) {
+  if (!remembered) {
+    glue.destroy();
+    python.runPython('import esptool.web.engine, gc; gc.collect()');
+    remember(site);
+    meet();
+  }
+  glue.prepare();
 }
 
 async function call({ name, text, blobs }) {
@@ -146,7 +234,7 @@ async function call({ name, text, blobs }) {
 
 async function wish(data) {
   if (data.site) return { result: await start(data.site) };
-  if (data.prepare) return { result: glue.prepare() };
+  if (data.prepare) return { result: prepare(data.prepare) };
   return call(data);
 }
 

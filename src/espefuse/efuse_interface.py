@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO, TypedDict
 
-from espefuse import schema
 from espefuse._index import CHIP_ALIASES, CHIP_NAMES
 from espefuse.commands import BaseCommands
-from espefuse.key_commands import commands_for
+from espefuse.key_commands import command_type
 from espefuse.reading import close_port
 from esptool.chips import normalize
 from esptool.errors import FatalError
@@ -64,7 +63,7 @@ class DefChip:
     @property
     def efuse_lib(self) -> type[BaseCommands]:
         """Class of the commands for this chip."""
-        return _command_type(self.name)
+        return command_type(self.name)
 
     @property
     def chip_class(self) -> Any:
@@ -94,13 +93,6 @@ class _SupportedChips(Mapping[str, DefChip]):
 SUPPORTED_CHIPS = _SupportedChips()
 
 
-def _command_type(chip: str) -> type[BaseCommands]:
-    table = schema.load(chip)
-    base = commands_for(table)
-    name = f"{chip.upper()}Commands"
-    return type(name, (base,), {"CHIP_NAME": table.chip, "__doc__": base.__doc__})
-
-
 def _get_command_class(chip_name: str) -> BaseCommands:
     """The commands of a chip, not yet connected to one.
 
@@ -112,7 +104,7 @@ def _get_command_class(chip_name: str) -> BaseCommands:
         raise FatalError(
             f"get_efuses: Unsupported chip ({chip_name}). Supported: {', '.join(CHIP_NAMES)}."
         )
-    return _command_type(key)()
+    return command_type(key)()
 
 
 def get_esp(

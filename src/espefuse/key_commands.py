@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
-from espefuse import keys, output
+from espefuse import keys, output, schema
 from espefuse.codecs import bit_text
 from espefuse.commands import HIDDEN, BaseCommands, all_or_nothing
 from espefuse.fields import Block, Field
@@ -474,3 +474,11 @@ def commands_for(table: ChipTable) -> type[BaseCommands]:
     if "purpose_targets" in table.rules:
         return HalvesCommands
     return PurposeCommands if table.purposes else DirectCommands
+
+
+def command_type(chip: str) -> type[BaseCommands]:
+    """The command class of one chip, by our key for it: it knows the chip's name."""
+    table = schema.load(chip)
+    base = commands_for(table)
+    name = f"{chip.upper()}Commands"
+    return type(name, (base,), {"CHIP_NAME": table.chip, "__doc__": base.__doc__})

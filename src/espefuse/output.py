@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where text goes: to the listener of the commands that run, else to esptool's logger.
 
-What goes to the logger is redirected by `log.set_logger`, as for esptool's own functions.
+What goes to the logger is redirected by `log.set_logger`, as for esptool's own functions. Logger
+and command line are imported where they are used: a page in a browser has neither.
 """
 
 from __future__ import annotations
@@ -12,10 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from esptool.cli import machine
-from esptool.cli.ending import output_is_lost
 from esptool.events import Level, Listener, Message, Result
-from esptool.logger import log
 
 #: Is told in place of the logger, for whatever runs in this context (each thread has its own).
 _listener: ContextVar[Listener | None] = ContextVar("espefuse listener", default=None)
@@ -25,6 +23,8 @@ def emit(text: str = "") -> None:
     """Tell a line (tabs widened to 8 columns): print it, where nobody else listens."""
     listener, text = _listener.get(), text.expandtabs(8)
     if listener is None:
+        from esptool.logger import log
+
         log.print(text)
     else:
         listener(Message(text))
@@ -34,6 +34,8 @@ def result(**values: Any) -> None:
     """What a program wants to know of the outcome, by the names of the schema of `--json`."""
     listener = _listener.get()
     if listener is None:
+        from esptool.cli import machine
+
         machine.result(values)
     else:
         listener(Result(values))
@@ -43,6 +45,8 @@ def warn(text: str) -> None:
     """Tell a warning: on standard error, where nobody else listens."""
     listener = _listener.get()
     if listener is None:
+        from esptool.logger import log
+
         log.warning(text)
     else:
         listener(Message(text, Level.WARNING))
@@ -63,6 +67,10 @@ def told_to(listener: Listener | None) -> Iterator[None]:
 
 def ask(question: str) -> bool:
     """Ask on the terminal; True for the word BURN. The end of input is no answer (EOFError)."""
+    from esptool.cli import machine
+    from esptool.cli.ending import output_is_lost
+    from esptool.logger import log
+
     machine.show_question(question)
     log.print(question)
     if output_is_lost() or sys.stdin is None:
@@ -75,4 +83,6 @@ def ask(question: str) -> bool:
 
 def deprecated(text: str) -> None:
     """Note an old spelling on standard error."""
+    from esptool.logger import log
+
     log.warning(f"Deprecated: {text}")

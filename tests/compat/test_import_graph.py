@@ -193,7 +193,7 @@ LADDERS: dict[str, list[set[str]]] = {
     ],
     "esptool.web": [
         {"", "board", "console", "core", "improv", "manifest", "pack", "values"},
-        {"first", "wifi"},
+        {"burning", "first", "wifi"},
         {"engine"},
         {"build", "glue"},
         {"serve"},

@@ -61,9 +61,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def site(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As the guide says: the command that makes the page."""
+    """As the guide says: the command that makes the page, with all that it can have."""
     folder = tmp_path_factory.mktemp("site") / "flasher"
-    esptool.main(["web", "build", str(folder), "--manifest", str(project / "manifest.json")])
+    manifest = str(project / "manifest.json")
+    esptool.main(["web", "build", str(folder), "--manifest", manifest, "--with-burning"])
     return folder
 
 
@@ -113,6 +114,19 @@ def tab(context: BrowserContext, server: BoardServer) -> Page:
     page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
     page.complaints = complaints  # type: ignore[attr-defined]
     page.goto(server.url)
+    return page
+
+
+@pytest.fixture(scope="session")
+def bench(context: BrowserContext, server: BoardServer) -> Page:
+    """The workbench, loaded once; complaints as those of `tab`."""
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.complaints = complaints  # type: ignore[attr-defined]
+    page.goto(f"{server.url}workbench.html")
+    page.wait_for_selector("body[data-ready]")
     return page
 
 

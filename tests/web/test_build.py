@@ -81,7 +81,7 @@ def test_what_is_no_page_is_not_served(tmp_path: Path) -> None:
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A site of firmware alone: what else belongs into it is the same for every site."""
 
-    def fill(made: Path, core_from: str, listener: object) -> bool:
+    def fill(made: Path, core_from: str, burning: bool, listener: object) -> bool:
         (made / "core").mkdir()
         (made / "core" / "lock.json").write_text("{}")
         return False

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The workbench in a browser; what of it and of the installer people with a keyboard or a screen
-reader get; and what a second visit loads."""
+reader get."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Page
 
 from esptool.storage import nvs
 from esptool.storage.fs import build_image
@@ -24,18 +24,6 @@ TABLE = PartitionTable.from_csv(
     "nvs,data,nvs,0x9000,0x4000\nfactory,app,factory,0x10000,64K\nwww,data,spiffs,,64K\n"
 )
 ROWS = ["key,type,encoding,value", "store,namespace,,", "name,data,string,kitchen"]
-
-
-@pytest.fixture(scope="module")
-def bench(context: BrowserContext, server: BoardServer) -> Page:
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    page.complaints = complaints  # type: ignore[attr-defined]
-    page.goto(f"{server.url}workbench.html")
-    page.wait_for_selector("body[data-ready]")
-    return page
 
 
 @pytest.fixture
@@ -150,14 +138,3 @@ def test_an_installation_by_keyboard_alone_with_nothing_that_axe_finds(
     assert page.evaluate("document.activeElement.id") == "step-title"
     press("Install")
     reached("done")
-
-
-def test_a_second_visit_loads_nothing_of_the_page_from_the_server(
-    context: BrowserContext, server: BoardServer, page: Page
-) -> None:
-    # Firmware is asked for anew, and whether there is a newer build.
-    page.evaluate("async () => { await navigator.serviceWorker.ready; }")
-    del server.asked[:]
-    page.reload()
-    page.wait_for_selector("body[data-step=intro]")
-    assert set(server.asked) <= {"firmware/manifest.json", "sw.js"}

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -61,6 +62,7 @@ def build(
     chip: str | None = None,
     title: str | None = None,
     core_from: str = core.NPM,
+    burning: bool = False,
     listener: Listener = ignore,
 ) -> Site:
     """Make a site in `folder`, which is new, empty, or one made before.
@@ -71,6 +73,7 @@ def build(
         chip: our key for the chip that `regions` are for.
         title: name of the firmware; that of the manifest where it is not given.
         core_from: see `core.found`.
+        burning: the workbench can burn eFuses; without it nothing that could is in the page.
         listener: told what goes on.
 
     Raises:
@@ -88,9 +91,9 @@ def build(
     except OSError as e:
         raise FatalError(f"Cannot write in '{parent}': {e.strerror}.") from None
     try:
-        compiled = _fill(made, core_from, listener)
+        compiled = _fill(made, core_from, burning, listener)
         offered = _firmware(made, manifest_file, regions, chip, title)
-        _finish(made, offered, title)
+        _finish(made, offered, title, burning)
         os.chmod(made, 0o755)
         _swap(made, target)
     except OSError as e:
@@ -141,7 +144,7 @@ def sources() -> Path:
     return found
 
 
-def _fill(made: Path, core_from: str, listener: Listener) -> bool:
+def _fill(made: Path, core_from: str, burning: bool, listener: Listener) -> bool:
     for path in sources().iterdir():
         if path.is_file():
             shutil.copyfile(path, made / path.name)
@@ -157,9 +160,13 @@ def _fill(made: Path, core_from: str, listener: Listener) -> bool:
         stdlib = made / "core" / "python_stdlib.zip"
         stdlib.write_bytes(pack.library(files["pyodide/python_stdlib.zip"]))
         engine = made / "engine.zip"
-        engine.write_bytes(pack.engine(Path(__file__).parents[2]))
+        engine.write_bytes(pack.engine(Path(__file__).parents[2], burning=burning))
         compiled = _compile(files["pyodide/pyodide.mjs"].parent, [stdlib, engine], listener)
-    (made / "vendor" / "NOTICES.txt").write_text(core.notices())
+        (made / "engine.bin").write_bytes(pack.folded(engine.read_bytes()))
+        engine.unlink()
+    (made / "vendor" / "NOTICES.txt").write_text(
+        core.notices(*(pack.CODES_NOTICE,) if burning else ())
+    )
     return compiled
 
 
@@ -177,19 +184,25 @@ def _compile(core_folder: Path, archives: Sequence[Path], listener: Listener) ->
         return False
     listener(Message("Compiling..."))
     script = str(Path(__file__).with_name("compile.mjs"))
-    try:
-        done = subprocess.run(
-            [node, script, str(core_folder), *map(str, archives)],
+
+    def compiled(archive: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [node, script, str(core_folder), str(archive)],
             capture_output=True,
             text=True,
             timeout=_PATIENCE_S,
             stdin=subprocess.DEVNULL,
         )
+
+    try:
+        with ThreadPoolExecutor() as at_once:
+            runs = list(at_once.map(compiled, archives))
     except (OSError, subprocess.TimeoutExpired) as e:
         raise FatalError(f"Node.js failed to compile the page's Python: {e}.") from None
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["it gave no reason"]
-        raise FatalError(f"Node.js failed to compile the page's Python: {said[-1]}")
+    for done in runs:
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or ["it gave no reason"]
+            raise FatalError(f"Node.js failed to compile the page's Python: {said[-1]}")
     return True
 
 
@@ -285,7 +298,9 @@ def policy(import_map: str, *, styled: bool = False) -> str:
     )
 
 
-def _finish(made: Path, offered: manifest.Manifest | None, title: str | None) -> None:
+def _finish(
+    made: Path, offered: manifest.Manifest | None, title: str | None, burning: bool
+) -> None:
     """Hashes of all files, and what the page is told of itself."""
     lock = (made / "core" / "lock.json").read_text()
     (made / "core" / "lock.json").unlink()
@@ -303,12 +318,21 @@ def _finish(made: Path, offered: manifest.Manifest | None, title: str | None) ->
         "version": __version__,
         "title": title or (offered.name if offered is not None else None),
         "manifest": None if offered is None else f"{FIRMWARE}/manifest.json",
+        "burning": burning,
         "lock": lock,
+        "start": _start_of(hashes),
         "integrity": hashes,
     }
     (made / MARK).write_text(json.dumps(site, indent=1))
     with suppress(FileNotFoundError):
         _worker_of_cache(made)
+
+
+def _start_of(hashes: dict[str, str]) -> str:
+    """What Python's memory depends on when the page has started."""
+    of = ("core/", "engine.bin", "worker.js")
+    parts = [digest for name, digest in sorted(hashes.items()) if name.startswith(of)]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
 def _page(text: str, hashes: dict[str, str], import_map: str, styled: bool) -> str:

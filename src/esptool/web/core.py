@@ -199,8 +199,8 @@ def _unpack(package: Package, scratch: Path) -> None:
             target.write_bytes(member.read())
 
 
-def notices() -> str:
-    """What a page says of the work of others in it."""
+def notices(*more: str) -> str:
+    """What a page says of the work of others in it; `more` are lines of further packages."""
     lines = ["This page is made by esptool (Apache-2.0) and contains, unchanged unless said:", ""]
     for package in PACKAGES:
         changed = " (library trimmed and compiled)" if package.name == "pyodide" else ""
@@ -208,5 +208,6 @@ def notices() -> str:
             f"{package.name} {package.version}{changed}, {package.licence}, "
             f"https://www.npmjs.com/package/{package.name}/v/{package.version}"
         )
+    lines += more
     lines += ["pyodide contains CPython, PSF-2.0, https://docs.python.org/3/license.html", ""]
     return "\n".join(lines)

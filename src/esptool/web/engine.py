@@ -27,6 +27,7 @@ from esptool.web.wifi import Wifi
 
 if TYPE_CHECKING:
     from esptool.ops.flash_build import BuildPlan
+    from esptool.web.burning import Burning
 
 #: The ROM is called at this rate.
 CALL_BAUD = 115200
@@ -54,6 +55,7 @@ class Engine:
         self._terminal: Terminal | None = None
         self._session: device.Session | None = None
         self.wifi = Wifi(self.disconnect)
+        self._burning: Burning | None = None
         self.stopped = False
 
     def _listen(self, event: Event) -> None:
@@ -406,6 +408,24 @@ class Engine:
         notes: list[str] = []
         efuses = Efuses(table, Registers(session), emit=notes.append, warn=notes.append)
         return {"fields": [summary.entry(f) for f in efuses], "notes": notes}
+
+    @property
+    def burning(self) -> Burning:
+        """What burns eFuses.
+
+        Raises:
+            NotSupportedError: the page is made without it.
+        """
+        if self._burning is None:
+            try:
+                from esptool.web.burning import Burning
+            except ImportError:
+                raise NotSupportedError(
+                    "This page only reads eFuses: it is made without what burns them.",
+                    remedy="Burn them with espefuse on a computer.",
+                ) from None
+            self._burning = Burning(lambda: self.session)
+        return self._burning
 
     # --- console -------------------------------------------------------------------------------
 

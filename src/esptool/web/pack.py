@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import files
 from pathlib import Path
 
 #: Rooms of `esptool` that work in a page: no command line, no terminal, no socket, no thread.
@@ -29,6 +32,7 @@ ROOMS = (
 PAGE = (
     "__init__",
     "board",
+    "burning",
     "console",
     "engine",
     "first",
@@ -42,7 +46,14 @@ PAGE = (
 LEFT_OUT = (
     *("esptool/stubs/public", "esptool/stubs/data/mailbox", "esptool/virtual/genuine"),
     *("esptool/virtual/handlers", "esptool/virtual/server", "espefuse/cli", "espefuse/efuse"),
+    *("espefuse/recipe", "espefuse/virt", "espefuse/custom_table"),
+    *("espefuse/apply", "espefuse/recovery", "espefuse/efuse_interface"),
 )
+#: What burns eFuses: only in pages that are made with it.
+BURNING = (*("esptool/web/burning", "espefuse/burn", "espefuse/commands", "espefuse/key_commands"),)
+#: Makes the check words of eFuse blocks; taken as it is installed here.
+CODES = "reedsolo"
+CODES_NOTICE = "reedsolo, Unlicense or MIT-0, https://pypi.org/project/reedsolo/"
 #: Of the standard library, what nothing in a page imports.
 _NEVER = frozenset(
     (
@@ -63,27 +74,46 @@ _NEVER = frozenset(
 )
 
 
-def engine(source: Path) -> bytes:
+def engine(source: Path, *, burning: bool = False) -> bytes:
     """The archive of our modules below `source`, a folder with `esptool` and `espefuse`."""
-    return _zipped((name, path.read_bytes()) for name, path in _ours(source))
+    out = LEFT_OUT if burning else (*LEFT_OUT, *BURNING)
+    parts = [*_ours(source, out), *(_installed(CODES) if burning else ())]
+    return _zipped((name, path.read_bytes()) for name, path in parts)
 
 
-def _ours(source: Path) -> Iterator[tuple[str, Path]]:
+def _installed(name: str) -> Iterator[tuple[str, Path]]:
+    """The modules of an installed package that is Python alone."""
+    for file in files(name) or ():
+        if file.suffix == ".py" and ".." not in file.parts:
+            yield file.as_posix(), Path(str(file.locate()))
+
+
+def _ours(source: Path, out: Sequence[str]) -> Iterator[tuple[str, Path]]:
     for package in ("esptool", "espefuse"):
         for path in sorted((source / package).rglob("*")):
             name = path.relative_to(source).as_posix()
-            if path.suffix in (".py", ".json") and path.is_file() and _belongs(name):
+            if path.suffix in (".py", ".json") and path.is_file() and _belongs(name, out):
                 yield name, path
 
 
-def _belongs(name: str) -> bool:
+def _belongs(name: str, left_out: Sequence[str]) -> bool:
     plain = name.removesuffix(".py")
-    if any(plain == out or plain.startswith(f"{out}/") for out in LEFT_OUT):
+    if any(plain == out or plain.startswith(f"{out}/") for out in left_out):
         return False
     parts = plain.split("/")
     if parts[0] != "esptool":
         return True
     return parts[1] in ROOMS or (parts[1] == "web" and len(parts) == 3 and parts[2] in PAGE)
+
+
+def folded(archive: bytes) -> bytes:
+    """The files of a zip archive as the page unpacks them in one go: compressed as a whole, a table
+    of names and sizes on the first line, then the contents."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as given:
+        parts = [(entry.filename, given.read(entry)) for entry in given.infolist()]
+    table = json.dumps([(name, len(data)) for name, data in parts], separators=(",", ":"))
+    whole = b"\n".join((table.encode(), b"".join(data for _name, data in parts)))
+    return gzip.compress(whole, 9, mtime=0)
 
 
 def library(archive: Path) -> bytes:

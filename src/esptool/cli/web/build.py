@@ -27,6 +27,7 @@ def _run(
     manifest: str | None,
     title: str | None,
     core: str,
+    with_burning: bool,
     **where: Any,
 ) -> None:
     if manifest is not None and addr_filename:
@@ -44,6 +45,7 @@ def _run(
         chip=chip or _chip_of(regions),
         title=title,
         core_from=core,
+        burning=with_burning,
         listener=to_log,
     )
     machine.result({"folder": site.folder, "file_count": len(site.files), "size": site.size})
@@ -117,6 +119,12 @@ command = Command(
             metavar="FOLDER|npm",
             help="Where Python for the browser comes from: the npm client, or a node_modules "
             "folder that has pyodide, @xterm/xterm and web-serial-polyfill.",
+        ),
+        click.Option(
+            ["--with-burning"],
+            is_flag=True,
+            help="Let the workbench burn eFuses, after a plan and the word BURN. Without this "
+            "option what burns is not part of the page.",
         ),
         *table_options(),
     ],

@@ -28,7 +28,7 @@ from esptool.device.stub_loader import stub_name
 from esptool.errors import FatalError
 from esptool.stubs.first import first_stage
 from esptool.virtual.board import Board
-from esptool.virtual.emulator import Program
+from esptool.virtual.emulator import Program, engines
 from esptool.virtual.emulator.confined import Here
 
 CHIPS = ("esp32c3", "esp32", "esp8266")
@@ -177,12 +177,17 @@ def sweep(
 def differing(
     chip: str, way: str, endings: Sequence[Ending], options: str, what: str
 ) -> list[tuple[Ending, str]]:
-    """Those that ended otherwise, or at another moment, than the same run from the start does."""
+    """Those that ended otherwise, or at another moment, than the same run from the start does.
+
+    That run has an engine of its own.
+    """
     out = []
+    kept_engines, Program.engines = Program.engines, staticmethod(engines)
     for ending in endings:
         how, session = run(chip, way, OneFault(ending.fault), options, what)
         if how[:400] != ending.how or session.link.now() != ending.seconds:
             out.append((ending, f"{how} at {session.link.now()}"))
+    Program.engines = staticmethod(kept_engines)
     return out
 
 

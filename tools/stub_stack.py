@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How deep a stub's stack can get, from the call graphs that the compiler writes (`*.ci`).
 
-It also proves that nothing recurses. Code in the ROM is not seen: what is left of the stack is its.
+It also proves that nothing recurses, and that no files call each other in a circle. Code in the ROM
+is not seen: what is left of the stack is its.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+
+#: Bytes of a stub's stack, what is kept of it for functions of the ROM, and of a first stage's.
+STACK, ROM_STACK, STAGE_STACK = 2048, 768, 512
 
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')
 _USE = re.compile(r"(\d+) bytes \(")
@@ -26,6 +30,7 @@ _BY_POINTER = {
 }
 _BY_LINK = re.compile(r"(uart|usb|otg|mailbox)_(available|read|room|write|flush)$")
 _INDIRECT = "__indirect_call"
+_INCLUDES = re.compile(r'^#include "(\w+)\.h"', re.MULTILINE)
 #: Their pointers lead into the ROM, and to code that was sent and that takes no more.
 _LEAVES = ("rom_call", "late.c:call_sent")
 
@@ -36,6 +41,8 @@ class Graph:
 
     use: dict[str, int] = field(default_factory=dict)
     calls: dict[str, set[str]] = field(default_factory=dict)
+    #: Stems of the files that functions stand in.
+    files: dict[str, str] = field(default_factory=dict)
 
     def deepest(self, function: str, above: tuple[str, ...] = ()) -> int:
         """Bytes from `function` down.
@@ -76,8 +83,51 @@ def read(folder: Path) -> Graph:
             found = _USE.search(label)
             if found:
                 graph.use[name] = int(found[1])
+                graph.files[name] = path.stem
         for caller, called in _EDGE.findall(text):
             if caller in _LEAVES:
                 continue
             graph.calls.setdefault(caller, set()).add(called)
     return graph
+
+
+def deepest(folder: Path, function: str, what: str) -> int:
+    """Bytes from `function` down, in a stub or a first stage that lies in a build folder.
+
+    Raises:
+        SystemExit: there is not so much stack.
+    """
+    depth = read(folder).deepest(function)
+    if depth > (STAGE_STACK if function == "stage" else STACK - ROM_STACK):
+        raise SystemExit(f"{what}: the stack may get {depth} bytes deep.")
+    return depth
+
+
+def refuse_circles(folder: Path) -> None:
+    """No files call each other in a circle, by way of others or not, nor include each other so.
+
+    Raises:
+        SystemExit: some do.
+    """
+    graph = read(folder)
+    calls: dict[str, set[str]] = {}
+    for caller, called in graph.calls.items():
+        there = {graph.files[name] for name in called if name in graph.files}
+        calls.setdefault(graph.files[caller], set()).update(there)
+    includes: dict[str, set[str]] = {}
+    for path in folder.glob("*.[ch]"):
+        includes.setdefault(path.stem, set()).update(_INCLUDES.findall(path.read_text()))
+    for what, below in (("calls", calls), ("includes", includes)):
+        for file in below:
+            if file in _reached(below, file):
+                raise SystemExit(f"{file}.c {what} others in a circle.")
+
+
+def _reached(below: dict[str, set[str]], file: str) -> set[str]:
+    """What a file reaches, itself only by way of others."""
+    seen: set[str] = set()
+    todo = below[file] - {file}
+    while todo:
+        seen |= todo
+        todo = {at for name in todo for at in below.get(name, ()) if at != name} - seen
+    return seen

@@ -1,43 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Entry on the windowed Xtensa chips, for code of the call0 convention.
  *
- * The assembler is that of a core without register windows, so the few instructions that it lacks
- * stand here as bytes. The ROM's frames are given up: the stub never returns.
+ * The ROM's frames are given up: the stub never returns.
  * An emulator without register windows begins at `start` + 64. */
-    .macro rsr_windowbase reg      /* rsr a\reg, 72 */
-    .byte \reg << 4, 72, 0x03
-    .endm
-    .macro wsr_windowstart reg     /* wsr a\reg, 73 */
-    .byte \reg << 4, 73, 0x13
-    .endm
-    .macro callx8_a8
-    .byte 0xE0, 0x08, 0x00
-    .endm
+#include "xtensa.inc"
 
-    .section .start, "ax"
-    .align 4
-    .global start
-start:
-    j 1f
-    .align 4
-    .literal_position
-1:
-    /* Windows on, user mode, no exception, interrupts off. */
+    begin_at_start
 #ifdef MAILBOX
     /* Debuggers stop a program below the level of their own interrupt only. */
-    movi a2, 0x40025
+    begin_windows 5
 #else
-    movi a2, 0x4002F
+    begin_windows 15
 #endif
-    wsr.ps a2
-    rsync
-    /* Only this frame's registers count. */
-    rsr_windowbase 3
-    ssl a3
-    movi a2, 1
-    sll a2, a2
-    wsr_windowstart 2
-    rsync
     j plain
 
     .org 64

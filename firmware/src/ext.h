@@ -3,14 +3,9 @@
 #ifndef EXT_H
 #define EXT_H
 
+#include "ext_opcodes.h"
 #include "request.h"
 #include "slip.h"
-
-enum {
-    EXT_INFO = 0xE0, EXT_BATCH, EXT_WRITE_BEGIN, EXT_WRITE_DATA, EXT_WRITE_STATUS, EXT_WRITE_END,
-    EXT_HASHES, EXT_BLANK, EXT_READ_BEGIN, EXT_READ_FRAME, EXT_READ_ACK, EXT_ERASE,
-    EXT_LOAD, EXT_CALL,
-};
 
 enum {
     EXT_BLOCK = 0x1000,      /* largest data of a write block, and of a read frame */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A state machine that can be left at any bit for want of input. Huffman codes are decoded by a
- * table of the first bits; longer codes go on bit by bit in canonical order. */
+/* A state machine that can be left at any bit for want of input. */
 #include "inflate.h"
 
-enum { LITERALS = 288, DISTANCES = 30, LENGTH_CODES = 19, MAX_BITS = 15 };
+#include "adler32.h"
+#include "huffman.h"
+
+enum { LITERALS = 288, DISTANCES = 30, LENGTH_CODES = 19 };
 enum { LITERAL_BITS = 10, DISTANCE_BITS = 8 };
 /* So often, in bytes of output, is it offered: whoever takes it serves the receive FIFO, which 128
  * bytes fill in 0.4 ms at 3 M baud. */
@@ -15,18 +17,6 @@ enum { BACKLOG = 0x2000 };
 enum { BREATHE = 64 };
 
 u8 inflate_window[INFLATE_WINDOW] __attribute__((aligned(4)));
-
-/* A code: `fast` is indexed by the next bits; an entry is symbol << 4 | length, LONG_CODE for a
- * longer code or none. `first`, `count` and `sorted` describe the canonical code. */
-#define ENTRY(symbol) ((symbol) << 4)
-enum { LONG_CODE = ENTRY(256) };
-
-struct code {
-    u16 *fast;
-    u32 fast_bits;
-    u16 count[MAX_BITS + 1];
-    u16 *sorted;
-};
 
 enum state {
     ZLIB_HEADER, BLOCK_HEADER, STORED_LENGTH, STORED, TABLE_SIZES, CODE_LENGTHS, LENGTHS, REPEAT,
@@ -43,7 +33,6 @@ static struct {
     u32 bits, bit_count;         /* bits read from the input and not used, lowest first */
     u32 at, flushed;             /* positions in the window, both counted up without end */
     u32 look_at;                 /* the position at which output is offered again */
-    u32 adler_a, adler_b, summed;
     u32 symbols, distances, codes; /* sizes of the tables that are being read */
     u32 index, value;            /* where a loop was left */
     u32 run, back;               /* a copy: how long, how far back */
@@ -51,6 +40,8 @@ static struct {
     bool last;
     inflate_sink sink;
 } z;
+
+static struct adler32 sum;
 
 static const u8 code_order[LENGTH_CODES] = {
     16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
@@ -67,58 +58,6 @@ static const u16 distance_base[DISTANCES] = {
     193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577,
 };
 
-/* --- codes ------------------------------------------------------------------------------- */
-
-/* The low 15 bits the other way round. */
-static u32 mirrored(u32 v)
-{
-    v = (v >> 1 & 0x5555) | (v & 0x5555) << 1;
-    v = (v >> 2 & 0x3333) | (v & 0x3333) << 2;
-    v = (v >> 4 & 0x0F0F) | (v & 0x0F0F) << 4;
-    return (v >> 8 | v << 8) & 0xFFFF;
-}
-
-/* False: more codes than fit (a set that leaves codes unused is taken only if it has one code). */
-static bool build(struct code *code, const u8 *length, u32 symbols)
-{
-    u16 offset[MAX_BITS + 2], next[MAX_BITS + 2];
-    u32 total = 0, value = 0;
-    int room = 1;
-
-    memset(code->count, 0, sizeof(code->count));
-    for (u32 i = 0; i < 1u << code->fast_bits; i++)
-        code->fast[i] = LONG_CODE;
-    for (u32 i = 0; i < symbols; i++)
-        code->count[length[i]]++;
-    code->count[0] = 0;
-    for (u32 n = 1; n <= MAX_BITS; n++) {
-        room = room * 2 - code->count[n];
-        if (room < 0)
-            return false;
-        offset[n] = (u16)total;
-        next[n] = (u16)value;
-        total += code->count[n];
-        value = (value + code->count[n]) << 1;
-    }
-    if (room > 0 && total > 1)
-        return false;
-    for (u32 i = 0; i < symbols; i++) {
-        u32 n = length[i], reversed, canonical;
-        if (i % BREATHE == 0)
-            breathe();
-        if (!n)
-            continue;
-        code->sorted[offset[n]++] = (u16)i;
-        canonical = next[n]++;
-        if (n > code->fast_bits)
-            continue;
-        reversed = mirrored(canonical) >> (16 - n);
-        for (u32 at = reversed; at < 1u << code->fast_bits; at += 1u << n)
-            code->fast[at] = (u16)(i << 4 | n);
-    }
-    return true;
-}
-
 static bool build_fixed(void)
 {
     memset(lengths, 8, 144);
@@ -126,80 +65,8 @@ static bool build_fixed(void)
     memset(lengths + 256, 7, 24);
     memset(lengths + 280, 8, 8);
     memset(lengths + LITERALS, 5, 32);
-    return build(&literal_code, lengths, LITERALS)
-        && build(&distance_code, lengths + LITERALS, 32);
-}
-
-/* The symbol at the head of the bits, its length in *used; -1 when more bits are needed, -2 when
- * there is no such code. */
-static int decode_long(const struct code *code, u32 *used)
-{
-    int value = 0, first = 0, index = 0;
-    u32 bits = z.bits;
-
-    for (u32 n = 1; n <= MAX_BITS; n++) {
-        if (n > z.bit_count)
-            return -1;
-        value |= bits & 1;
-        bits >>= 1;
-        if (value - code->count[n] < first) {
-            *used = n;
-            return code->sorted[index + (value - first)];
-        }
-        index += code->count[n];
-        first = (first + code->count[n]) << 1;
-        value <<= 1;
-    }
-    return -2;
-}
-
-static int decode(const struct code *code, u32 *used)
-{
-    u32 entry = code->fast[z.bits & ((1u << code->fast_bits) - 1)];
-
-    if (entry != LONG_CODE && (entry & 15) <= z.bit_count) {
-        *used = entry & 15;
-        return (int)(entry >> 4);
-    }
-    return decode_long(code, used);
-}
-
-/* --- output ------------------------------------------------------------------------------ */
-
-/* The sums grow for so many bytes before they are reduced: `b` stays below 2^32. */
-enum { MOST_SUMMED = 5552, PRIME = 65521 };
-
-static void reduce(void)
-{
-    z.adler_a %= PRIME;
-    z.adler_b %= PRIME;
-    z.summed = 0;
-}
-
-static HOT void checksum(const u8 *data, u32 length)
-{
-    while (length) {
-        u32 n = min32(length, MOST_SUMMED - z.summed), a = z.adler_a, b = z.adler_b;
-
-        length -= n;
-        z.summed += n;
-        for (; n >= 8; n -= 8, data += 8) {
-            b += a += data[0];
-            b += a += data[1];
-            b += a += data[2];
-            b += a += data[3];
-            b += a += data[4];
-            b += a += data[5];
-            b += a += data[6];
-            b += a += data[7];
-        }
-        for (; n; n--)
-            b += a += *data++;
-        z.adler_a = a;
-        z.adler_b = b;
-        if (z.summed == MOST_SUMMED)
-            reduce();
-    }
+    return code_build(&literal_code, lengths, LITERALS)
+        && code_build(&distance_code, lengths + LITERALS, 32);
 }
 
 /* Not a part of its callers: the stack is reckoned by who calls through a pointer.
@@ -215,7 +82,7 @@ static APART bool hand_on(bool all)
             return false;
         if (!taken)
             break;
-        checksum(inflate_window + from, taken);
+        adler32_add(&sum, inflate_window + from, taken);
         z.flushed += taken;
     }
     return true;
@@ -232,44 +99,18 @@ static inline bool looked(void)
     return hand_on(false);
 }
 
-static HOT void copy(u32 run)
+/* A copy that `fast_symbols` has left over: there are few. */
+static void copy(u32 run)
 {
-    u32 to = z.at % INFLATE_WINDOW, from = (z.at - z.back) % INFLATE_WINDOW;
-
-    z.at += run;
-    if (to + run <= INFLATE_WINDOW && from + run <= INFLATE_WINDOW) {
-        const u8 *s = inflate_window + from;
-        u8 *d = inflate_window + to, *end = d + run;
-        while (end - d >= 4) {
-            u8 a = s[0];
-            d[0] = a;
-            a = s[1];
-            d[1] = a;
-            a = s[2];
-            d[2] = a;
-            a = s[3];
-            d[3] = a;
-            d += 4;
-            s += 4;
-        }
-        while (d < end)
-            *d++ = *s++;
-        return;
-    }
-    for (; run; run--) {
-        inflate_window[to] = inflate_window[from];
-        to = (to + 1) % INFLATE_WINDOW;
-        from = (from + 1) % INFLATE_WINDOW;
-    }
+    for (; run; run--, z.at++)
+        inflate_window[z.at % INFLATE_WINDOW] = inflate_window[(z.at - z.back) % INFLATE_WINDOW];
 }
-
-/* --- the machine ------------------------------------------------------------------------- */
 
 void inflate_start(inflate_sink sink)
 {
     memset(&z, 0, sizeof(z));
     z.sink = sink;
-    z.adler_a = 1;
+    adler32_start(&sum);
     literal_code.fast = literal_fast;
     literal_code.fast_bits = LITERAL_BITS;
     literal_code.sorted = literal_sorted;
@@ -399,7 +240,7 @@ static enum inflate_result code_lengths(void)
             return INFLATE_MORE;
         lengths[code_order[z.index]] = (u8)take_bits(3);
     }
-    if (!build(&literal_code, lengths, LENGTH_CODES))
+    if (!code_build(&literal_code, lengths, LENGTH_CODES))
         return INFLATE_BAD;
     memset(lengths, 0, sizeof(lengths));
     z.index = 0;
@@ -421,9 +262,9 @@ static enum inflate_result read_lengths(void)
         if (z.state == LENGTHS) {
             int symbol;
             fill();
-            symbol = decode(&literal_code, &used);
+            symbol = code_symbol(&literal_code, z.bits, z.bit_count, &used);
             if (symbol < 0)
-                return symbol == -1 ? INFLATE_MORE : INFLATE_BAD;
+                return symbol == NEEDS_MORE ? INFLATE_MORE : INFLATE_BAD;
             take_bits(used);
             if (symbol < 16) {
                 lengths[z.index++] = (u8)symbol;
@@ -449,8 +290,8 @@ static enum inflate_result read_lengths(void)
     }
     z.index = 0;
     z.state = SYMBOL;
-    if (!lengths[256] || !build(&distance_code, lengths + z.symbols, z.distances)
-        || !build(&literal_code, lengths, z.symbols))
+    if (!lengths[256] || !code_build(&distance_code, lengths + z.symbols, z.distances)
+        || !code_build(&literal_code, lengths, z.symbols))
         return INFLATE_BAD;
     return INFLATE_DONE;
 }
@@ -563,9 +404,9 @@ static enum inflate_result symbols(void)
         switch (z.state) {
         case SYMBOL:
             fill();
-            symbol = decode(&literal_code, &used);
+            symbol = code_symbol(&literal_code, z.bits, z.bit_count, &used);
             if (symbol < 0)
-                return symbol == -1 ? INFLATE_MORE : INFLATE_BAD;
+                return symbol == NEEDS_MORE ? INFLATE_MORE : INFLATE_BAD;
             take_bits(used);
             if (symbol < 256) {
                 inflate_window[z.at++ % INFLATE_WINDOW] = (u8)symbol;
@@ -588,9 +429,9 @@ static enum inflate_result symbols(void)
             /* fall through */
         case DISTANCE:
             fill();
-            symbol = decode(&distance_code, &used);
+            symbol = code_symbol(&distance_code, z.bits, z.bit_count, &used);
             if (symbol < 0)
-                return symbol == -1 ? INFLATE_MORE : INFLATE_BAD;
+                return symbol == NEEDS_MORE ? INFLATE_MORE : INFLATE_BAD;
             take_bits(used);
             z.value = (u32)symbol;
             z.state = DISTANCE_EXTRA;
@@ -640,8 +481,7 @@ static enum inflate_result check(void)
     }
     if (!hand_on(true))
         return INFLATE_STOP;
-    reduce();
-    if (z.checksum_at != (z.adler_b << 16 | z.adler_a))
+    if (z.checksum_at != adler32_end(&sum))
         return INFLATE_BAD;
     z.state = FINISHED;
     return INFLATE_DONE;

@@ -2,7 +2,7 @@
 #include "late.h"
 
 #include "answer.h"
-#include "ext.h"
+#include "ext_opcodes.h"
 #include "hal.h"
 
 /* Not among what is zeroed: the stub's file says 0. */

@@ -16,7 +16,10 @@ from esptool.virtual.parts import PARTS, FlashPart
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 
-FLASH_C = (Path(__file__).parents[2] / "firmware/src/flash.c").read_text(encoding="utf-8")
+FLASH_C, FLASH_WRITE_C = (
+    (Path(__file__).parents[2] / "firmware/src" / name).read_text(encoding="utf-8")
+    for name in ("flash.c", "flash_write.c")
+)
 
 
 def c_function(name: str) -> str:
@@ -58,7 +61,7 @@ def test_a_bus_without_a_flash_has_no_size(size_of_id: ctypes._NamedFuncPointer)
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_the_stub_sends_on_four_lines_to_no_part_that_does_not_take_it(part: FlashPart) -> None:
-    found = re.search(r"quad_makes\[\] = {([^}]*)}", FLASH_C)
+    found = re.search(r"quad_makes\[\] = {([^}]*)}", FLASH_WRITE_C)
     assert found is not None
     makes = {int(word, 0) for word in found[1].split(",")}
     # Makes of which no sheet was read are left out: one line works with every part.

@@ -17,6 +17,18 @@ GCC, QEMU, MACHINE = "xtensa-lx106-elf-gcc", "qemu-xtensa", "qemu-system-xtensa"
 ARCH = Path(__file__).resolve().parents[2] / "firmware" / "arch"
 
 
+def link(program: Path, text: int, *sources: Path, options: str = "") -> None:
+    """Compile and link for the core without windows, whose compiler makes our call0 code."""
+    subprocess.run(
+        [
+            *(GCC, "-mlongcalls", "-mtext-section-literals", "-nostdlib", f"-I{ARCH}"),
+            *(f"-Wl,--no-relax,-Ttext={text:#x},-e,_start{options}", "-o", program),
+            *sources,
+        ],
+        check=True,
+    )
+
+
 @pytest.mark.skipif(
     not (shutil.which(GCC) and shutil.which(QEMU)), reason=f"needs {GCC} and {QEMU}"
 )
@@ -27,21 +39,7 @@ def test_windowed_functions_called_deep_leave_everything_in_place(tmp_path: Path
         "stack_top = 0\nbss_start = 0\nbss_end = 0\n" + shim, encoding="utf-8"
     )
     program = tmp_path / "program"
-    subprocess.run(
-        [
-            GCC,
-            "-mlongcalls",
-            "-mtext-section-literals",
-            "-nostdlib",
-            "-Wl,--no-relax",
-            "-Wl,-Ttext=0x1000000,-e,_start",
-            "-o",
-            program,
-            Path(__file__).with_name("windowed_call.S"),
-            tmp_path / "shim.S",
-        ],
-        check=True,
-    )
+    link(program, 0x1000000, Path(__file__).with_name("windowed_call.S"), tmp_path / "shim.S")
     done = subprocess.run([QEMU, "-cpu", "dc233c", program], timeout=100, check=False)
     assert done.returncode == 42
 
@@ -51,20 +49,12 @@ def test_windowed_functions_called_deep_leave_everything_in_place(tmp_path: Path
 )
 def test_the_entry_takes_over_from_a_deep_windowed_rom_with_interrupts(tmp_path: Path) -> None:
     program = tmp_path / "program"
-    subprocess.run(
-        [
-            GCC,
-            "-mlongcalls",
-            "-mtext-section-literals",
-            "-nostdlib",
-            "-Wl,--no-relax",
-            "-Wl,-Ttext=0x10000,-e,_start,--section-start=.reset=0xFE000000",
-            "-o",
-            program,
-            Path(__file__).with_name("windowed_entry.S"),
-            ARCH / "xtensa.S",
-        ],
-        check=True,
+    link(
+        program,
+        0x10000,
+        Path(__file__).with_name("windowed_entry.S"),
+        ARCH / "xtensa.S",
+        options=",--section-start=.reset=0xFE000000",
     )
     done = subprocess.run(
         [

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import re
 import struct
-from pathlib import Path
 
 import pytest
 
@@ -131,22 +129,6 @@ def test_times_are_ordered_and_the_size_follows_from_the_id(part: FlashPart) -> 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_the_tool_reads_the_size_of_every_part_from_its_id(part: FlashPart) -> None:
     assert nor.bytes_of(int.from_bytes(part.jedec, "little")) == part.size
-
-
-def quad_makes() -> set[int]:
-    """Manufacturers whose flash the stub programs by 0x32, as its source lists them."""
-    source = (Path(__file__).parents[2] / "firmware/src/flash.c").read_text(encoding="utf-8")
-    found = re.search(r"quad_makes\[\] = \{([^}]*)\}", source)
-    assert found is not None
-    return {int(word, 16) for word in found[1].split(",")}
-
-
-def test_the_stub_programs_on_four_lines_only_where_every_part_of_the_make_can() -> None:
-    makes = quad_makes()
-    assert makes & {part.jedec[0] for part in PARTS}
-    for part in PARTS:
-        if part.jedec[0] in makes:
-            assert 0x32 in part.programs, part.name
 
 
 @pytest.mark.parametrize(("name", "takes"), [("W25Q64JV", True), ("MX25L6433F", False)])

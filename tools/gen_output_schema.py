@@ -20,7 +20,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from esptool.cli.machine import SCHEMA_VERSION
 from esptool.events import STAGES
-from output_fields import COMMANDS, ENVELOPE, ERROR_CODES, EVENTS, FIELDS, OBJECTS, Kind
+from output_fields import Kind
+from output_fields.events import ERROR_CODES, EVENTS
+from output_fields.objects import ENVELOPE, OBJECTS
+from output_fields.results import COMMANDS, FIELDS
 
 ROOT = Path(__file__).parents[1]
 PACKAGED = ROOT / "src" / "esptool" / "cli" / "output.schema.json"

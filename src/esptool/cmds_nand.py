@@ -28,7 +28,7 @@ NAND_TOTAL_SIZE = nand.TOTAL_SIZE
 
 
 class _Flash:
-    """See `esptool.ops.nand.NandFlash`."""
+    """See `esptool.ops.nand_flash.NandFlash`."""
 
     def __init__(self, esp: ESPLoader) -> None:
         self._esp = esp

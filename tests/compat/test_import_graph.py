@@ -158,7 +158,7 @@ LADDERS: dict[str, list[set[str]]] = {
     ],
     "esptool.virtual": [
         {"bus", "clock", "efuse_coding", "faults", "framing", "inbound", "lines", "parts"},
-        {"sfdp"},
+        {"sfdp", "silicon.shape"},
         {"nand_parts"},
         {"nand"},
         {"stage_stream"},
@@ -166,7 +166,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {f"silicon.{key}" for key in chips.KEYS},
         {"silicon", "silicon.check", "bootimage", "bootlog", "crypt", "efuse", "factory", "nor"},
         {"options"},
-        {"cable", "gpspi", "state"},
+        {"cable", "gpspi", "restless", "state"},
         {"rom", "spi_mem", "stub_ext", "uart", "usb_jtag", "watchdog"},
         {"stub_nand"},
         {"soc", "stage_model", "stub_model"},

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs on SPI NAND flash: whole blocks, and around those that are bad.
 
-A block whose first page has another mark than 0xFF is bad: data that should lie there lies in the
-next good block.
+Data that should lie in a bad block lies in the next good one.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from esptool.device.nand import MOST_MARKS, Tally
 from esptool.device.nand_parts import W25N01GV
 from esptool.errors import (
     FatalError,
@@ -22,101 +20,27 @@ from esptool.errors import (
     UsageError,
     VerifyError,
 )
-from esptool.events import Level, Listener, Message, Progress
+from esptool.events import Level, Message
 from esptool.files import write_atomic
 from esptool.image.sources import ImageSource, read_source
 from esptool.ops.bounds import require_before
-from esptool.ops.nand_flash import NandFlash
+from esptool.ops.nand_blocks import GOOD, NandBlocks, pages
 
 #: Those of the part that the documented names are about.
 BLOCK_COUNT = W25N01GV.blocks
 TOTAL_SIZE = W25N01GV.size
-GOOD = 0xFF
 #: As a size: all that follows.
 ALL = -1
 NAND = "NAND flash"
 ERASED = b"\xff"
-#: Bad blocks that a line names one by one.
-_NAMED = 16
 
 ProgressFn = Callable[[int, int, int], object]
 
 
-class NandJobs:
-    """Jobs on one flash, each telling `listener` what it does."""
+class NandJobs(NandBlocks):
+    """Jobs on one flash, each telling the listener what it does."""
 
-    def __init__(self, flash: NandFlash, listener: Listener) -> None:
-        self._flash = flash
-        self._listener = listener
-        self._part = flash.part
-        self._block = self._part.block
-        #: What is known of blocks by their numbers: marked bad, or good.
-        self._bad: dict[int, bool] = {}
-
-    def _line(self, text: str) -> None:
-        self._listener(Message(text))
-
-    def _warning(self, text: str) -> None:
-        self._listener(Message(text, Level.WARNING))
-
-    def _step(self, action: str, address: int, done: int, total: int, unit: str) -> None:
-        self._listener(Progress(action, address, done, total, f"{done}/{total} {unit}"))
-
-    # --- geometry --------------------------------------------------------------------------------
-
-    def _blocks(self, start: int, end: int) -> Iterator[int]:
-        return iter(range(start, end, self._block))
-
-    def _first_page(self, address: int) -> int:
-        return address // self._block * self._part.pages
-
-    def _checked_end(self, end: int | None) -> int:
-        """The end address; the flash's own where none is given."""
-        if end is None:
-            return self._part.size
-        if not 0 <= end <= self._part.size:
-            raise UsageError(
-                f"The NAND end address {end:#x} lies past the flash's end ({self._part.size:#x})."
-            )
-        return end
-
-    def _existing_page(self, page: int) -> None:
-        pages = self._part.blocks * self._part.pages
-        if not 0 <= page < pages:
-            raise UsageError(f"There is no page {page}: the NAND flash has {pages} of them.")
-
-    def _whole_blocks(self, what: str, value: int) -> None:
-        if value % self._block:
-            raise UsageError(f"{what} must be a multiple of the NAND block size ({self._block}).")
-
-    # --- bad blocks ------------------------------------------------------------------------------
-
-    def is_good(self, address: int) -> bool:
-        """Whether the block at `address` carries no bad-block mark."""
-        number = address // self._block
-        if number not in self._bad:
-            count = min(MOST_MARKS, self._part.blocks - number)
-            marks = self._flash.marked(number, count)
-            if marks is None:
-                mark = self._flash.read_spare(self._first_page(address)) & 0xFF
-                marks = [mark != GOOD]
-            for i, bad in enumerate(marks):
-                self._bad.setdefault(number + i, bad)
-        return not self._bad[number]
-
-    def mark_bad(self, address: int, why: str) -> None:
-        """Mark the block bad; where even that fails, there is no more to be done."""
-        self._warning(f"{why} at {address:#010x}: the block is marked bad.")
-        self._bad[address // self._block] = True
-        try:
-            self._flash.write_spare(self._first_page(address), 1)
-        except FatalError as e:
-            self._warning(f"The block at {address:#010x} could not be marked bad: {e}")
-
-    def _tell_skipped(self, skipped: list[int]) -> None:
-        """Say once more, at the end, which blocks a job went around."""
-        if skipped:
-            self._line(f"Bad blocks skipped: {len(skipped)} ({_named(skipped)}).")
+    # --- marks -----------------------------------------------------------------------------------
 
     def show_spare(self, page: int) -> int:
         """Show the first word of a page's spare area; also returned."""
@@ -168,36 +92,6 @@ class NandJobs:
         self._line(f"Written to '{output}' ({blocks} bytes, 0x00=good 0x01=bad).")
         return bytes(marks)
 
-    # --- bit errors ------------------------------------------------------------------------------
-
-    def _forget_errors(self) -> None:
-        self._flash.tally()
-
-    def _tell_errors(self) -> Tally | None:
-        """Say what the flash's error correction had to do since the job began."""
-        found = self._flash.tally()
-        if found is None:
-            return None
-        if found.corrected:
-            limit = f", {found.at_limit} of them at its limit" if found.at_limit else ""
-            self._listener(
-                Message(
-                    f"The flash's error correction put {_pages(found.corrected)} right{limit} "
-                    f"(first: page {found.first_corrected}, "
-                    f"at {found.first_corrected * self._part.page:#010x}).",
-                    Level.WARNING if found.at_limit else Level.NOTE,
-                )
-            )
-        if found.lost:
-            self._warning(self._lost(found))
-        return found
-
-    def _lost(self, found: Tally) -> str:
-        return (
-            f"The flash's error correction could not put {_pages(found.lost)} right "
-            f"(first: page {found.first_lost}, at {found.first_lost * self._part.page:#010x})."
-        )
-
     # --- reading and comparing -------------------------------------------------------------------
 
     def read(
@@ -245,7 +139,7 @@ class NandJobs:
         errors = self._tell_errors()
         if errors is not None and errors.lost:
             raise FatalError(
-                f"{_pages(errors.lost).capitalize()} of the NAND flash cannot be read any more "
+                f"{pages(errors.lost).capitalize()} of the NAND flash cannot be read any more "
                 f"(first: page {errors.first_lost}); nothing is kept of what was read.",
                 remedy="Read around their block, or write it anew from another source.",
             )
@@ -495,17 +389,8 @@ class NandJobs:
         return False
 
 
-def _named(addresses: list[int]) -> str:
-    more = ", ..." if len(addresses) > _NAMED else ""
-    return ", ".join(f"{at:#010x}" for at in addresses[:_NAMED]) + more
-
-
 def _quoted(name: str | None) -> str:
     return "input bytes" if name is None else f"'{name}'"
-
-
-def _pages(count: int) -> str:
-    return "1 page" if count == 1 else f"{count} pages"
 
 
 def _took(begun: float, size: int) -> str:

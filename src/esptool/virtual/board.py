@@ -22,6 +22,7 @@ from esptool.virtual.nor import BrownoutError, Nor
 from esptool.virtual.options import Options, parse_url
 from esptool.virtual.parts import find
 from esptool.virtual.program import Silent
+from esptool.virtual.restless import LOOPS, Restless
 from esptool.virtual.rom import RomLoader
 from esptool.virtual.soc import Soc
 from esptool.virtual.state import hold_state, save_state
@@ -32,37 +33,9 @@ NAMED: dict[str, Board] = {}
 #: Names of boards that go by another one since their link was cut.
 GONE: set[str] = set()
 
-_BOOT_AGAIN_S = 0.5
-
 
 class LinkLostError(Exception):
     """The link was cut on purpose."""
-
-
-_PANIC = (
-    b"Guru Meditation Error: Core  0 panic'ed (Illegal instruction). "
-    b"Exception was unhandled.\r\nRebooting...\r\n"
-)
-#: What an application says before it is started anew, and the cause that the ROM gives then.
-_LOOPS = {
-    "reset-loop": (b"", bootlog.WATCHDOG),
-    "brownout-loop": (b"\r\nBrownout detector was triggered\r\n\r\n", bootlog.BROWNOUT),
-    "panic-loop": (_PANIC, bootlog.SOFTWARE),
-}
-
-
-class _Restless(Silent):
-    """A ROM that finds no program, or an application that does not get far: it starts anew, again
-    and again."""
-
-    def __init__(self, board: Board, cause: bootlog.Cause = bootlog.WATCHDOG) -> None:
-        self.cause = cause
-        self._now = board.moment
-        self._due = self._now() + _BOOT_AGAIN_S
-
-    def pending_s(self) -> float:
-        """Seconds until the next start."""
-        return self._due - self._now()
 
 
 class Board:
@@ -163,7 +136,7 @@ class Board:
     def _settle(self) -> None:
         """Let happen what is due by now: EN has risen, the watchdog bites."""
         self.lines.settle()
-        if isinstance(program := self.soc.program, _Restless) and program.pending_s() <= 0:
+        if isinstance(program := self.soc.program, Restless) and program.pending_s() <= 0:
             self._boot(self._strap(False), program.cause)
         if self.watchdog is not None:
             self.watchdog.settle()
@@ -204,12 +177,12 @@ class Board:
 
     def _start_application(self) -> None:
         verdict = bootimage.load(self.soc)
-        for fault, (text, cause) in _LOOPS.items():
+        for fault, (text, cause) in LOOPS.items():
             if fault in self.options.faults.board:
-                self.soc.program = _Restless(self, cause)
+                self.soc.program = Restless(self.moment, cause)
                 self._emit(verdict.text + text)
                 return
-        self.soc.program = _Restless(self) if verdict.again else Silent()
+        self.soc.program = Restless(self.moment) if verdict.again else Silent()
         self._emit(verdict.text)
         if self.options.execute and verdict.runs:
             from esptool.virtual.ramcode import start_from_flash
@@ -235,7 +208,7 @@ class Board:
         self._emit(text)
         if self.options.execute:
             # It would crash again at once, for ever and in no time.
-            self.soc.program = _Restless(self)
+            self.soc.program = Restless(self.moment)
         else:
             self._watchdog_bites()
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+#: A longer text is none.
+_LONGEST = 1024
 _CONVERSION = re.compile(rb"%(0?)(-?\d*)l{0,2}([%a-zA-Z])")
 
 
@@ -43,3 +45,22 @@ def render(text: bytes, values: Iterable[int], string_at: Callable[[int], bytes]
         return shown.rjust(size, b"0" if zeros else b" ")
 
     return _CONVERSION.sub(fill, text).replace(b"\n", b"\r\n")
+
+
+def string_at(
+    address: int, memory: Callable[[int, int], bytes], other: Callable[[int, int], bytes]
+) -> bytes:
+    """The string at an address of a processor's memory, or of what `other` reads; the head of one
+    that is longer than any that is meant to be printed."""
+    out = bytearray()
+    while len(out) < _LONGEST:
+        at = address + len(out)
+        try:
+            piece = memory(at, 64 - at % 64)
+        except Exception:  # each engine has its own for what is not its memory
+            piece = other(at, 64 - at % 64)
+        end = piece.find(b"\0")
+        if end >= 0:
+            return bytes(out + piece[:end])
+        out += piece
+    return bytes(out)

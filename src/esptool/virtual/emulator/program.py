@@ -20,7 +20,7 @@ from esptool.virtual.emulator import loading
 from esptool.virtual.emulator.confined import Confined, Here, wait_for_ended
 from esptool.virtual.emulator.cpu import Cpu, CrashError, UnicornCpu, crash, engines
 from esptool.virtual.emulator.cpu_clock import ClockTree
-from esptool.virtual.emulator.printf import render
+from esptool.virtual.emulator.printf import render, string_at
 from esptool.virtual.program import Program as Base
 from esptool.virtual.silicon.spec import Arch, RomCalls
 
@@ -54,7 +54,6 @@ _USB_PACKET = 64
 _FRAME_MARK = 0xC0
 #: A program that prints is let go on when so much of its text has passed the line.
 _PRINTED = 64
-_STRING = 1024
 
 #: A ROM of which no function is known: none of these addresses is called.
 _NO_CALLS = RomCalls(attach=-1, restart=-1, delay=-1, encrypt=0, security=0, printf=0)
@@ -486,18 +485,7 @@ class Program(Base):
             self.cpu.pause()
 
     def _string(self, address: int) -> bytes:
-        out = bytearray()
-        while len(out) < _STRING:
-            at = address + len(out)
-            try:
-                piece = self.cpu.read(at, 64 - at % 64)
-            except Exception:  # each engine has its own for what is not its memory
-                piece = self._soc.bus.read(at, 64 - at % 64)
-            end = piece.find(b"\0")
-            if end >= 0:
-                return bytes(out + piece[:end])
-            out += piece
-        return bytes(out)
+        return string_at(address, self.cpu.read, self._soc.bus.read)
 
     def _encrypt(self, address: int, source: int, length: int) -> int:
         soc = self._soc

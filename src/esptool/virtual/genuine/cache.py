@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from esptool.virtual.bus import Registers
 
 if TYPE_CHECKING:
-    from esptool.virtual.silicon.spec import Mmu
+    from esptool.virtual.silicon.shape import Mmu
 
 #: Offsets of the registers where the table is reached entry by entry.
 _CONTENT, _INDEX = 0x7C, 0x80

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from esptool.records import dataclass
 from esptool.virtual.bus import Peripheral, Registers
-from esptool.virtual.silicon.spec import UartKind
+from esptool.virtual.silicon.shape import UartKind
 
 _FIFO, _RAW, _ST, _ENA, _CLR, _CLKDIV, _STATUS, _CONF0, _CONF1 = (
     0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x1C, 0x20, 0x24,

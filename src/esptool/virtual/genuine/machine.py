@@ -18,7 +18,8 @@ from esptool.virtual.genuine.riscv import RiscV
 from esptool.virtual.genuine.romfile import RomFile
 from esptool.virtual.genuine.sha import CONTINUE, START, Sha
 from esptool.virtual.genuine.xtensa import LX106, WINDOWED, Xtensa
-from esptool.virtual.silicon.spec import Answer, Arch, IntcKind
+from esptool.virtual.silicon.shape import Answer, IntcKind
+from esptool.virtual.silicon.spec import Arch
 
 if TYPE_CHECKING:
     from esptool.virtual.soc import Soc

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from esptool.virtual.genuine.machine import Machine, Missing
-    from esptool.virtual.silicon.spec import Shape
+    from esptool.virtual.silicon.shape import Shape
 
 #: No block of registers is longer.
 _BLOCK = 0x1000

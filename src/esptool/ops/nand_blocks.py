@@ -131,4 +131,5 @@ def _named(addresses: list[int]) -> str:
 
 
 def pages(count: int) -> str:
+    """How many pages, in words."""
     return "1 page" if count == 1 else f"{count} pages"

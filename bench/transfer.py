@@ -27,11 +27,11 @@ from bench.lib import realtime, simulated
 from bench.lib.page import renew
 from esptool.errors import FatalError
 
-LINES = [(b, ms) for b in (115200, 921600, 2_000_000, 3_000_000, 12_000_000) for ms in (1, 16)]
-#: The public tool would need minutes of real time at 115200 baud.
-PUBLIC_LINES = LINES[2:]
-#: A rate that only USB has in practice: the same over the chip's own port.
+LINES = [(b, ms) for b in (115200, 921600, 2_000_000, 3_000_000) for ms in (1, 16)]
+#: A rate that no UART bridge has: that of the chip's own port.
 USB_LINES = [(12_000_000, ms, "usb-jtag") for ms in (1, 16)]
+#: The public tool would need minutes of real time at 115200 baud.
+PUBLIC_LINES = [*LINES[2:], *USB_LINES]
 RATES = {0.0: 1, 1e-6: 3, 1e-5: 3, 1e-4: 5}
 #: The arguments of each table's rows.
 ROWS: dict[str, list[tuple[Any, ...]]] = {
@@ -42,7 +42,7 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
     "erase": [(0,), (1,), (20,)],
     "faults": [(rate, seed) for rate, seeds in RATES.items() for seed in range(seeds)],
     "public-requests": [("own",), ("public",), ("rom",)],
-    "public-lines": [*PUBLIC_LINES],
+    "public-lines": PUBLIC_LINES,
     "public-delta": [("dirty",), ("1",)],
     "public-erase": [(0,), (1,), (20,)],
     "fallback": [("public", 1), ("public", 16), ("rom", 1), ("rom", 16)],

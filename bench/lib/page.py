@@ -85,7 +85,7 @@ def _transfers(figures: Figures, table: str, stub: str, chip: str = CHIP) -> lis
         if "error" in row:
             rows.append([_line(of), "", "failed", *[""] * 8])
             continue
-        public = beside.get(f"{chip} real {' '.join(of[:2])}", {}).get("public", {})
+        public = beside.get(f"{chip} real {' '.join(of)}", {}).get("public", {})
         rows.append(
             [
                 _line(of),

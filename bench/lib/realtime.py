@@ -63,6 +63,7 @@ def _timed(
     *jobs: str,
     side: str = "own",
     old: tuple[tuple[int, bytes], ...] = (),
+    link: str = "uart",
 ) -> Row:
     """Seconds of the jobs by one tool; an error or too much time is a row, too."""
     stub = "public" if side == "public" else "model"
@@ -74,7 +75,7 @@ def _timed(
             board.nor.cells.program(address, content)
         board.release()
         settings = [f"part={PART}", f"state={state}", f"latency={latency_ms}ms", f"stub={stub}"]
-        with _terminal(chip, baud, "timing=real", *settings) as port:
+        with _terminal(chip, baud, "timing=real", f"link={link}", *settings) as port:
             loader = "rom" if side == "rom" else "stub"
             done = tools.run([*_client(tool), port, str(baud), str(file), loader, *jobs], LIMIT_S)
     if done.code:
@@ -83,10 +84,10 @@ def _timed(
     return figures
 
 
-def line(chip: str, baud: int, latency_ms: int) -> Row:
+def line(chip: str, baud: int, latency_ms: int, link: str = "uart") -> Row:
     """1 MiB of firmware written to blank flash and read back by both tools."""
     jobs = ("write", f"read:{MB}")
-    return {t: _timed(t, chip, baud, latency_ms, firmware(MB), *jobs) for t in TOOLS}
+    return {t: _timed(t, chip, baud, latency_ms, firmware(MB), *jobs, link=link) for t in TOOLS}
 
 
 def delta(chip: str, what: str) -> Row:

@@ -17,7 +17,7 @@ from bench.lib.data import MB, changed, dirty, firmware, half_empty
 from bench.soak import placeholder
 from esptool import ops
 from esptool.chips.nor import SECTOR
-from esptool.device import Session, connect
+from esptool.device import Session, connect, late
 from esptool.protocol.packets import BITS_A_BYTE
 from esptool.transfer.pace import program_seconds
 from esptool.transfer.segments import Segment
@@ -35,9 +35,18 @@ _names = count()
 
 @contextmanager
 def session_on(
-    chip: str, model: bool, baud: int, latency_ms: float, old: bytes = b"", **options: object
+    chip: str,
+    model: bool,
+    baud: int,
+    latency_ms: float,
+    old: bytes = b"",
+    whole: bool = True,
+    **options: object,
 ) -> Iterator[tuple[Session, Board]]:
-    """A session with our stub at `baud`, flash attached, `old` in flash from `BASE` on."""
+    """A session with our stub at `baud`, flash attached, `old` in flash from `BASE` on.
+
+    Without `whole`, the late part of the stub comes when it is first needed.
+    """
     name = f"bench-{next(_names)}"
     more = "".join(f"&{k}={v}" for k, v in options.items())
     kind = "model" if model else "emulated"
@@ -53,6 +62,8 @@ def session_on(
             if baud != 115200:
                 session.power.change_baud(baud)
             ops.attach_flash(session)
+            if whole:
+                late.load(session)
             yield session, board
     finally:
         NAMED.pop(name, None)
@@ -160,7 +171,7 @@ def fault(chip: str, model: bool, rate: float, seed: int) -> Row:
 
 def requests(chip: str, model: bool) -> Row:
     """Requests for `flash-id`, and before the first data block of a write."""
-    with session_on(chip, model, 115200, 0) as (session, _board):
+    with session_on(chip, model, 115200, 0, whole=False) as (session, _board):
         facts = session.facts
         _ = facts.description, facts.features, facts.crystal_mhz, facts.macs
         ready = session.link.requests

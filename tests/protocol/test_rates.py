@@ -26,16 +26,37 @@ class Line:
     def tried(self, trial: Trial) -> Heard:
         self.trials.append(trial)
         chance = self.chance(trial.rate)
-        whole = (1 - chance) ** (2 * (trial.size + AROUND))
-        good = lost = 0
-        while good + lost < trial.frames and lost < 2:
-            if self.rng.random() < whole:
-                good += 1
+        took, good, lost = 0.006 + self.round_trip_s, 0, 0
+        # Before long patterns comes a short one.
+        if trial.size > rates.SHORT:
+            for _ in range(2 if trial.thorough else 1):
+                took += self.round_trip_s + 0.001
+                if self.passes(chance, rates.SHORT):
+                    break
+                took += self.round_trip_s + 0.008
             else:
-                lost += 1
-        trips = 2 + (trial.frames if trial.window == 1 else 0)
-        took = 0.004 + trips * self.round_trip_s + trial.line_s * (good + lost) / trial.frames
-        return Heard(good, took + (0.03 if lost else 0.0))
+                lost = trial.frames
+        while good + lost < trial.frames and lost < 2 and not (lost and took > trial.patience_s):
+            took += trial.line_s / trial.frames
+            if trial.window == 1:
+                took += self.round_trip_s
+            if self.passes(chance, trial.size):
+                good += 1
+                continue
+            if trial.window == 1 or not lost:
+                took += self.round_trip_s + 0.01
+            lost += 1
+        if good < trial.frames - 1:
+            took += 1.5 * self.round_trip_s + 0.012
+        return Heard(good, took)
+
+    def passes(self, chance: float, size: int) -> bool:
+        """A pattern of `size` bytes goes both ways undamaged."""
+        return self.rng.random() < (1 - chance) ** (2 * (size + AROUND))
+
+    def settle_s(self) -> float:
+        """The way to a rate that is known to be good."""
+        return 2 * self.round_trip_s + 0.01
 
     def chance(self, rate: int) -> float:
         if rate <= self.top:
@@ -45,7 +66,12 @@ class Line:
 
 def search(line: Line, remembered: int | None = None) -> RateSearch:
     """Run to the end; it must come."""
-    found = RateSearch(115_200, remembered=remembered)
+    found = RateSearch(
+        115_200,
+        remembered=remembered,
+        spent_s=0.004 + line.round_trip_s,
+        round_trip_s=line.round_trip_s,
+    )
     for _ in range(40):
         trial = found.next()
         if trial is None:
@@ -61,10 +87,12 @@ def test_the_best_clean_rate_is_found_in_time(top: int, edges: bool) -> None:
     for seed in range(300):
         rng = random.Random(seed)
         edge = 10 ** rng.uniform(-3, -1) if edges else 0.0
-        found = search(Line(rng, top, edge, rng.choice((0.001, 0.002, 0.004))))
+        line = Line(rng, top, edge, rng.choice((0.001, 0.002, 0.004, 0.006)))
+        found = search(line)
         right += found.best == top
         assert found.best <= 2.2 * top
-        assert found.spent_s <= rates.BUDGET_S + 0.05
+        settle_s = line.settle_s() if found.best not in (115_200, line.trials[-1].rate) else 0
+        assert found.spent_s + settle_s <= rates.BUDGET_S, (seed, line.trials)
     assert right >= 297
 
 
@@ -82,7 +110,7 @@ def test_a_remembered_rate_that_does_not_work_any_more_costs_no_more_than_a_tria
     line = Line(random.Random(1), top, 0.0, 0.001)
     found = search(line, remembered=remembered)
     assert found.best == top
-    assert found.spent_s <= rates.BUDGET_S + 0.05
+    assert found.spent_s + line.settle_s() <= rates.BUDGET_S
 
 
 @pytest.mark.parametrize("refused", [[460_800], [2_000_000], [921_600, 2_000_000], rates.LADDER])
@@ -100,9 +128,9 @@ def test_a_rate_that_the_port_refuses_is_left_out_and_the_next_is_tried(
 def test_noise_now_and_then_does_not_send_it_down() -> None:
     found = [
         search(Line(random.Random(seed), 3_000_000, 0.0, 0.001, noise=2e-5)).best
-        for seed in range(50)
+        for seed in range(300)
     ]
-    assert found.count(3_000_000) >= 47
+    assert found.count(3_000_000) >= 290
 
 
 def test_what_answers_late_is_not_taken() -> None:

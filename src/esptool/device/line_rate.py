@@ -53,6 +53,8 @@ class LineRate:
         self.base = stage_link.base
         self._info = stage_link.info
         self._round_trip_s = 0.02
+        #: Something was lost at the present rate: an answer may not come through.
+        self._shaky = False
         self._random = random.Random(0)
         self.automatic = automatic
         self.given_up: list[int] = []
@@ -69,8 +71,15 @@ class LineRate:
             LinkTimeoutError: the first stage is lost, at the rate that it was started at as well.
             PortError: the port is gone.
         """
+        began = self.link.now()
         self._measure_round_trip()
-        search = RateSearch(self.base, remembered=remembered, further=further)
+        search = RateSearch(
+            self.base,
+            remembered=remembered,
+            further=further,
+            spent_s=self.link.now() - began,
+            round_trip_s=self._round_trip_s,
+        )
         while (trial := search.next()) is not None:
             search.took(trial, self._tried(trial))
         if search.best == self.base != self.link.baud:
@@ -106,6 +115,7 @@ class LineRate:
         """Go down where so many of the stub's blocks had to be sent again."""
         if self.link.baud == self.base:
             return False
+        self._shaky = True
         if self.automatic:
             if again < TOO_MANY:
                 return False
@@ -132,12 +142,18 @@ class LineRate:
         if new and not self._switch(trial.rate):
             return Heard(0, self.link.now() - began, refused=True)
         # A chip gives a new rate up in the middle of a first pattern that is long.
-        heard = not new or trial.size <= SHORT or self._patterns(Trial(trial.rate, 1, SHORT, 1))
-        good = self._patterns(trial) if heard else 0
+        first = new and trial.size > SHORT
+        # A rate that passed a short trial is not given up for a single pattern.
+        tries = 2 if trial.thorough else 1
+        short = Trial(trial.rate, 1, SHORT, 1)
+        passed = not first or any(self._patterns(short) for _ in range(tries))
+        good = self._patterns(trial, began=began) if passed else 0
+        self._shaky = good < trial.frames
         took = self.link.now() - began
         explained = trial.line_s + (trial.frames / trial.window + 4) * self._round_trip_s
         if good < trial.frames - 1:
-            self._home(heard=good > 0)
+            # A chip that has sent a pattern back at this rate does not give it up by itself.
+            self._home(heard=good > 0 or not new or (first and passed))
         return Heard(good, self.link.now() - began, late=took > explained + LATE_S)
 
     def _settled(self, baud: int) -> bool:
@@ -145,7 +161,7 @@ class LineRate:
         for _ in range(2):
             if baud != self.link.baud and not self._switch(baud):
                 break
-            if self._patterns(Trial(baud, 2, SHORT, 1)):
+            if any(self._patterns(Trial(baud, 1, SHORT, 1)) for _ in range(2)):
                 return True
             self._home(heard=True)
         return False
@@ -177,6 +193,10 @@ class LineRate:
             self.link.set_baud(baud)
         finally:
             self.link.set_baud(old)
+        if self._shaky and self.link.baud != self.base:
+            # Its answer might be lost, and further requests would come at a rate that it has left.
+            self._home(heard=True)
+        self._shaky = False
         with contextlib.suppress(LinkTimeoutError):
             # Where its answer is lost, it is there all the same, or patterns show that it is not.
             fields = struct.pack("<I", divider)
@@ -190,18 +210,20 @@ class LineRate:
         """What a short answer may take, besides its time on the line."""
         return ROUND_TRIPS * self._round_trip_s + SLACK_S
 
-    def _patterns(self, trial: Trial, patience_s: float = 0.0) -> int:
+    def _patterns(self, trial: Trial, patience_s: float = 0.0, began: float | None = None) -> int:
         """Send the patterns of a trial; how many came back whole. Two that are lost end it.
 
         Args:
             patience_s: what an answer may take at least, on a machine that is busy.
+            began: when the trial began; now without it.
         """
         link = self.link
         waiting: deque[tuple[int, bytes]] = deque()
         sent = good = lost = 0
         answer_s = max(patience_s, self._wait_s)
         answer_s += (trial.window + 1) * (trial.size + AROUND) * BITS_A_BYTE / link.baud
-        while good + lost < trial.frames and lost < 2:
+        until = (link.now() if began is None else began) + trial.patience_s
+        while good + lost < trial.frames and lost < 2 and not (lost and link.now() > until):
             burst = b""
             while sent < trial.frames and len(waiting) < trial.window:
                 number, pattern = self._stage.next_number(), self._random.randbytes(trial.size)

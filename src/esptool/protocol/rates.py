@@ -4,13 +4,15 @@
 The caller makes the trials that are wanted, with numbered patterns that the chip sends back, and
 tells how they went. Rates rise by steps of about two; between the last that went and the first that
 did not, one more is tried. The best is then tried thoroughly, as a line at its edge spoils a byte
-now and then, and so on downwards. All of it takes no longer than the budget.
+now and then, and so on downwards. All of it takes no longer than the budget: what was measured
+before counts, and so does the way to the rate that is taken in the end.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from esptool.protocol.packets import BITS_A_BYTE
@@ -20,7 +22,10 @@ STEPS = (115_200, 460_800, 921_600, 2_000_000, 3_000_000)
 BETWEEN = (230_400, 1_500_000)
 #: All of them, for stepping down.
 LADDER = tuple(sorted((*STEPS, *BETWEEN)))
-BUDGET_S = 0.27
+BUDGET_S = 0.3
+#: Over a bridge whose round trips are longer than this, a search may take so many of them more: it
+#: would never come to the fast rates, of which each trial takes several.
+SLOW_S, SLOW_TRIPS = 0.01, 8
 #: What is asked for instead of a rate: the best one that the line bears.
 AUTO = "auto"
 #: What stands around a pattern in its frame: header, seal, marks, escapes.
@@ -34,8 +39,13 @@ QUICK_FAST_FRAMES, THOROUGH_FAST_FRAMES = 2, 5
 MIDDLE, LONG = 200, 600
 #: A thorough trial has fewer frames where they would take longer.
 THOROUGH_S = 0.09
-#: A trial that fails costs about so much more: nothing comes, and the chip has to come back.
-FAILURE_S = 0.05
+#: A trial that fails costs as much as so many round trips and this more: the chip has to be told
+#: of the rate, nothing comes, and the chip has to come back.
+FAILURE_TRIPS, FAILURE_S = 6, 0.035
+#: Going to a rate that is known to be good: asked for, with a pattern to see it there.
+WAY_TRIPS, WAY_S = 2, 0.012
+#: Waiting in vain for a pattern, and the way back after that.
+LOSS_TRIPS, LOSS_S = 4, 0.026
 
 
 class Verdict(Enum):
@@ -56,6 +66,7 @@ class Trial:
     Attributes:
         frames: how many, each of `size` bytes.
         window: how many are on their way at once.
+        patience_s: when so much time is gone, the first pattern that is lost ends it.
     """
 
     rate: int
@@ -63,6 +74,7 @@ class Trial:
     size: int
     window: int
     thorough: bool = False
+    patience_s: float = field(default=math.inf, compare=False)
 
     @property
     def line_s(self) -> float:
@@ -70,10 +82,11 @@ class Trial:
         frame_s = (self.size + AROUND) * BITS_A_BYTE / self.rate
         return frame_s * (2 * self.frames if self.window == 1 else self.frames + 1)
 
-    @property
-    def most_s(self) -> float:
+    def most_s(self, round_trip_s: float) -> float:
         """What it may take: one with many short patterns ends soon where they are lost."""
-        return self.line_s + (FAILURE_S if self.window == 1 else FAILURE_S / 2)
+        failure_s = FAILURE_TRIPS * round_trip_s + FAILURE_S
+        success_s = (self.frames / self.window + WAY_TRIPS) * round_trip_s + WAY_S
+        return self.line_s + max(success_s, failure_s if self.window == 1 else failure_s / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +120,7 @@ class RateSearch:
 
     Attributes:
         best: the best rate that is known to be good so far; at the end, the one to take.
-        spent_s: seconds that the trials took.
+        spent_s: seconds that it took so far.
         cut: there was no time for higher rates, or answers were late at them, which a busy machine
             may cause: they may work as well.
     """
@@ -118,6 +131,8 @@ class RateSearch:
         *,
         remembered: int | None = None,
         further: bool = False,
+        spent_s: float = 0.0,
+        round_trip_s: float = 0.0,
         budget_s: float = BUDGET_S,
         without: Collection[int] = (),
     ) -> None:
@@ -127,13 +142,17 @@ class RateSearch:
             base: the rate at which chip and host are.
             remembered: a rate that was good before, in bits a second.
             further: it was not known to be the best.
-            budget_s: seconds that the trials may take.
+            spent_s: seconds that are gone before the first trial.
+            round_trip_s: of the line, besides the time of the bytes on it.
+            budget_s: seconds that all may take, the way to the best rate included; more over a
+                slow bridge.
             without: rates that are known not to work.
         """
         self.base = self.best = base
-        self.spent_s = 0.0
+        self.spent_s = spent_s
+        self._round_trip_s = round_trip_s
         self.cut = False
-        self._budget_s = budget_s
+        self._budget_s = budget_s + SLOW_TRIPS * max(0.0, round_trip_s - SLOW_S)
         self._refused = set(without)
         self._bad: set[int] = set()
         #: Rates that passed a short trial, and those that passed a thorough one.
@@ -154,16 +173,32 @@ class RateSearch:
     def next(self) -> Trial | None:
         """The trial to make now; None when the search is over."""
         trial = self._wanted()
-        if trial is not None and self.spent_s + trial.most_s > self._budget_s:
+        if trial is not None and self.spent_s + self._most_s(trial) > self._budget_s:
             # What passed a short trial is taken where there is no time for a thorough one.
             self.best = max(self._passed | self._proven)
-            self.cut = trial.rate > self.best
+            self.cut = self.cut or trial.rate > self.best
             return None
-        return trial
+        if trial is None:
+            return None
+        loss_s = LOSS_TRIPS * self._round_trip_s + LOSS_S
+        left_s = self._budget_s - self.spent_s - self._way_s(trial)
+        return replace(trial, patience_s=left_s - loss_s)
+
+    def _most_s(self, trial: Trial) -> float:
+        """What a trial may take, with the way to the rate that is the best if it fails."""
+        return trial.most_s(self._round_trip_s) + self._way_s(trial)
+
+    def _way_s(self, trial: Trial) -> float:
+        """What the way to the rate takes that is the best if a trial fails."""
+        below = any(self.base < r < trial.rate for r in self._passed | self._proven)
+        return WAY_TRIPS * self._round_trip_s + WAY_S if below else 0.0
 
     def _wanted(self) -> Trial | None:
         if self._first is not None:
-            return thorough(self._first)
+            trial = thorough(self._first)
+            # Over a slow bridge there is no time for that.
+            fits = self.spent_s + self._most_s(trial) <= self._budget_s
+            return trial if fits else quick(self._first)
         if self._climbing:
             rate = self._higher()
             if rate is not None:
@@ -175,7 +210,7 @@ class RateSearch:
     def _higher(self) -> int | None:
         """The next rate to climb to."""
         top = max(self._passed, default=self.base)
-        if self._passed and self.spent_s + FAILURE_S + THOROUGH_S > self._budget_s:
+        if self._passed and self.spent_s + self._most_s(quick(top)) + THOROUGH_S > self._budget_s:
             self.cut = self.cut or top < STEPS[-1]
             return None
         wall = min((rate for rate in self._bad if rate > top), default=None)

@@ -8,6 +8,7 @@ nobody may pass on, so CI does not run it. ROMs that are not found are named.
 from __future__ import annotations
 
 import random
+import struct
 import subprocess
 import sys
 from functools import cache
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from boot import Booted, differs
-from corner_cases import Loader, shown, steps
+from corner_cases import SYNC, Loader, Step, shown, steps
 from tests.support.programs import DAMAGES, program
 
 from esptool.errors import UsageError
@@ -231,6 +232,63 @@ def test_secure_boot_refuses_as_the_rom_does(
     elif key:
         pytest.skip("its key has a place of its own")
     same_log(booting, program(booting[0], damage), tmp_path, f"&efuse={burned}")
+
+
+def _start(chip: Silicon) -> tuple[int, bytes]:
+    """A place in RAM that holds code, and an endless loop for it."""
+    places = {"esp32": 0x4009_0000, "esp32s2": 0x4002_8000, "esp32s3": 0x4037_8000}
+    if chip.key in places:
+        return places[chip.key], bytes.fromhex("36410006ffff0000")
+    return free_ram(chip), bytes.fromhex("6f0000006f000000")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("secure", [False, True], ids=["open", "secure-boot"])
+@pytest.mark.parametrize("way", ["mem end", "read", "hash"])
+def test_code_in_ram_is_started_where_the_rom_does(
+    rom: tuple[str, int], way: str, secure: bool
+) -> None:
+    chip = silicon.of(rom[0])
+    pointer = chip.loader.read_pointer
+    if chip.key == "esp8266" or (way != "mem end" and pointer is None):
+        pytest.skip("it has none")
+    entry, code = _start(chip)
+    burned = "0x3FF5A018:0x20" if chip.key == "esp32" else "secure_boot:1"
+    found = url(*rom) + "&boot=download" + (f"&efuse={burned}" if secure else "")
+    ends = {
+        "mem end": Step("mem end", 0x06, struct.pack("<2I", 0, entry)),
+        "read": Step("read", 0x0E, struct.pack("<2I", 0, 0)),
+        "hash": Step("hash", 0x13, struct.pack("<4I", 0, 16, 0, 0)),
+    }
+    seen = []
+    for board in (Loader(found), Loader(found.replace("rom=auto&", ""))):
+        # What one took for the answer to its first SYNC may have been the end of its boot log.
+        board.ask(Step("sync", 0x08, SYNC))
+        board.ask(Step("mem begin", 0x05, struct.pack("<4I", 8, 1, 0x1800, entry)))
+        board.ask(Step("mem data", 0x07, struct.pack("<4I", 8, 0, 0, 0) + code, None))
+        if way != "mem end":
+            assert pointer is not None
+            board.ask(Step("turn", 0x09, struct.pack("<4I", pointer, entry, 0xFFFFFFFF, 0)))
+        answers = board.ask(ends[way])
+        # The model takes whatever is started for a stub, which greets.
+        seen.append([a[:2] if a[:1] == b"\1" else b"log" for a in answers if a != b"OHAI"])
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("baud", ["115200", "921600", "auto"])
+def test_with_secure_boot_the_stub_is_started_by_the_detour(
+    booting: tuple[str, int], baud: str, tmp_path: Path
+) -> None:
+    if silicon.of(booting[0]).loader.read_pointer is None:
+        pytest.skip("the ROM has none")
+    port = f"{url(*booting)}&efuse=secure_boot:1&state={tmp_path / 'board.bin'}"
+    image = tmp_path / "image.bin"
+    image.write_bytes(random.Random(3).randbytes(5000))
+    words = ["--baud", baud, "write-flash", "0x20000", str(image)]
+    said = esptool(port, *words, by_stub=True)
+    assert "Stub flasher running." in said
+    assert "verified" in said
 
 
 @pytest.mark.timeout(300)

@@ -216,6 +216,11 @@ def _security(spec: ChipSpec, silicon: Silicon) -> Pairs:
         theirs = [p for f in fields if (p := silicon.field(10**6, f)) is not None]
         if theirs:
             yield f"security.{name}", ours, theirs[0]
+    detour = spec.stub.secure_boot_detour
+    refuses = spec.stub.not_with_secure_boot or detour is not None
+    yield "stub.not_with_secure_boot", refuses, silicon.get("loader.refuses_ram") or False
+    if detour is not None:
+        yield "stub.secure_boot_detour", detour[0], silicon.get("loader.read_pointer")
     known = silicon.get("efuse.key_purposes") or {}
     if security.key_purposes and "XTS_AES_128_KEY" in known:
         last = known.get("XTS_AES_256_KEY_2")

@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from esptool.device import connect
+import esptool
+from esptool.device import Session, connect
 from esptool.device.stub_loader import stub_name, why_no_stub
+from esptool.errors import FatalError
 
 #: (chip, revision of the board, why no stub runs there, or its name)
 CASES = [
@@ -26,3 +32,53 @@ CASES = [
 def test_a_stub_is_chosen_by_the_revision(chip: str, revision: str, expected: str) -> None:
     with connect(f"virtual://{chip}?rev={revision}", chip=chip) as session:
         assert (why_no_stub(session) or stub_name(session)) == expected
+
+
+SECURE_S3 = "virtual://esp32s3?efuse=secure_boot:1&timing=virtual"
+#: The pointer through which S3's ROM reads flash, and the request that makes it do so.
+POINTER, READ = 0x3FCEF688, 0x0E
+
+
+@pytest.mark.parametrize("stub", ["emulated", "model"])
+def test_s3_starts_both_stages_with_secure_boot_and_leaves_its_rom_as_it_was(stub: str) -> None:
+    with connect(f"{SECURE_S3}&stub={stub}", chip="esp32s3") as session:
+        session.run_stub(baud=921_600)
+        assert session.loaded is not None
+        assert session.loaded.staged
+        assert session.is_stub
+        assert session.link.baud == 921_600
+        assert session.read_reg(POINTER) == 0
+
+
+def test_s3_with_secure_boot_is_written_by_its_stub(tmp_path: Path, capsys: Any) -> None:
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"not a program" * 1000)
+    esptool.main(["--port", SECURE_S3, "write-flash", "0x20000", str(image)])
+    said = capsys.readouterr().out
+    assert "Stub flasher running." in said
+    assert "verified" in said
+
+
+def without(session: Session, **changed: Any) -> None:
+    """The host believes something else of the chip's stub."""
+    session.spec = replace(session.spec, stub=replace(session.spec.stub, **changed))
+
+
+@pytest.mark.parametrize(
+    ("chip", "changed"),
+    [
+        ("esp32s3", {"secure_boot_detour": (POINTER + 4, READ)}),
+        ("esp32s3", {"secure_boot_detour": (POINTER, 0x0D)}),
+        ("esp32s3", {"secure_boot_detour": None}),
+        ("esp32c3", {"not_with_secure_boot": False}),
+    ],
+    ids=["another pointer", "another request", "S3 by MEM_END", "C3 by MEM_END"],
+)
+def test_with_secure_boot_the_virtual_rom_starts_nothing_in_ram_in_another_way(
+    chip: str, changed: dict[str, Any]
+) -> None:
+    with connect(f"virtual://{chip}?efuse=secure_boot:1&timing=virtual", chip=chip) as session:
+        without(session, **changed)
+        with pytest.raises(FatalError):
+            session.run_stub()
+        assert not session.is_stub

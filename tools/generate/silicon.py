@@ -181,6 +181,8 @@ class _Reader(EfuseReader):
             magic=self.maybe("rom.magic"),
             bootloader_offset=self.number("image.bootloader_offset"),
             extended_header=self.flag("image.extended_header"),
+            refuses_ram="loader.refuses_ram" in self.values and self.flag("loader.refuses_ram"),
+            read_pointer=self.maybe("loader.read_pointer"),
         )
 
     def _roms(self) -> Iterator[spec.Rom]:

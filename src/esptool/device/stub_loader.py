@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,9 +113,15 @@ def upload(session: Session, stub: Stub, baud: int | str | None = None) -> Loade
     block = ram_block(session)
     for address, data in segments(stub):
         session.ram.load(data, address, block)
-    detour = session.spec.stub.secure_boot_detour
-    if detour is not None and session.facts.secure_boot_enabled:
-        _start_by_detour(session, stub.entry, *detour)
+    if needs_detour(session):
+        try:
+            with _detour(session, stub.entry) as enter:
+                enter()
+                _greet(session)
+        except FatalError as e:
+            raise SecureModeError(
+                "Secure boot is enabled and the stub could not be started.", remedy="Use --no-stub."
+            ) from e
     else:
         _enter(session, stub.entry)
         _greet(session)
@@ -126,8 +134,6 @@ def stage_for(session: Session, stub: Stub) -> FirstStage | None:
 
     first = None if session.rom_only_upload else found(stub)
     if first is None or session.is_stub:
-        return None
-    if session.spec.stub.secure_boot_detour is not None and session.facts.secure_boot_enabled:
         return None
     return None if _by_otg(session, first) else first
 
@@ -144,7 +150,19 @@ def _by_otg(session: Session, first: FirstStage) -> bool:
 
 def _by_stages(session: Session, first: FirstStage, baud: int | str | None) -> Loaded:
     session.ram.load(first.text, first.text_start, RAM_BLOCK)
-    stage = _start_first(session, first)
+    if needs_detour(session):
+        with _detour(session, first.entry) as enter:
+            return _by_stage(session, first, _start_first(session, enter), baud)
+    stage = _start_first(session, lambda: _enter(session, first.entry))
+    return _by_stage(session, first, stage, baud)
+
+
+def _by_stage(
+    session: Session,
+    first: FirstStage,
+    stage: first_stage.FirstStageLink,
+    baud: int | str | None,
+) -> Loaded:
     rate = LineRate(stage, baud == AUTO)
     refused: list[int] = []
     if isinstance(baud, str):
@@ -161,10 +179,10 @@ def _by_stages(session: Session, first: FirstStage, baud: int | str | None) -> L
     return Loaded(True, session.link.baud, given_up, stage.resent, rate.cut, first.build)
 
 
-def _start_first(session: Session, first: FirstStage) -> first_stage.FirstStageLink:
+def _start_first(session: Session, enter: Callable[[], None]) -> first_stage.FirstStageLink:
     for _ in range(FIRST_ATTEMPTS):
         # The request may have been lost; a first stage takes it for a damaged frame.
-        _enter(session, first.entry)
+        enter()
         stage = first_stage.greeted(session.link, FIRST_GREETING_S)
         stage = stage or first_stage.called(session.link)
         if stage is not None:
@@ -246,20 +264,26 @@ def _greet(session: Session) -> None:
     raise ProtocolError("Failed to start stub flasher. There was no greeting.")
 
 
-def _start_by_detour(session: Session, entry: int, pointer: int, opcode: int) -> None:
-    """Start code in RAM where secure boot makes the ROM refuse MEM_END.
+def needs_detour(session: Session) -> bool:
+    """Secure boot makes this ROM reset at MEM_END, instead of starting what is in RAM."""
+    return session.spec.stub.secure_boot_detour is not None and session.facts.secure_boot_enabled
 
-    The ROM calls its flash-read function through a pointer in RAM: that is turned to the stub,
-    a read is asked for, and the pointer is put back once the stub answers.
+
+@contextlib.contextmanager
+def _detour(session: Session, entry: int) -> Iterator[Callable[[], None]]:
+    """What starts code in RAM in another way than by MEM_END; a stub must run at the end.
+
+    The ROM calls its flash-read function through a pointer in RAM: that is turned to the code, and
+    a read is asked for. It is put back once the stub answers.
     """
+    assert session.spec.stub.secure_boot_detour is not None
+    pointer, opcode = session.spec.stub.secure_boot_detour
     saved = session.read_reg(pointer)
     session.write_reg(pointer, entry)
-    session.command(Cmd(opcode), packets.words(0, 0), wait=False)
-    try:
-        _greet(session)
-    except FatalError as e:
-        raise SecureModeError(
-            "Secure boot is enabled and the stub could not be started.", remedy="Use --no-stub."
-        ) from e
+
+    def enter() -> None:
+        session.command(Cmd(opcode), packets.words(0, 0), wait=False)
+
+    yield enter
     session.adopt_stub()
     session.write_reg(pointer, saved)

@@ -50,6 +50,10 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a fault of the mo
         self.reason, self.body = reason, body
 
 
+class Left(Exception):  # noqa: N818 - the same
+    """The loader does not come to an answer: other code runs."""
+
+
 def words(data: bytes, count: int) -> tuple[int, ...]:
     """The first `count` 32-bit words of a request.
 
@@ -159,6 +163,8 @@ class RomLoader(Program):
                 self._reason = 0
         except Refused as e:
             reason, body = e.reason, e.body
+        except Left:
+            return
         self._answer(body, reason)
         self._soc.after_answer()
 
@@ -248,7 +254,8 @@ class RomLoader(Program):
         self._mode = ""
         # Only the lowest byte is looked at.
         if not stay & 0xFF:
-            self._soc.defer(lambda: self._soc.run_ram(entry))
+            refused = self._soc.silicon.loader.refuses_ram and self._soc.secure_boot
+            self._soc.defer(self._soc.reboot if refused else lambda: self._soc.run_ram(entry))
         return 0, b""
 
     # --- flash -------------------------------------------------------------------------------
@@ -381,8 +388,20 @@ class RomLoader(Program):
         self._finish(run)
         return 0, b""
 
+    def _by_pointer(self) -> None:
+        """Where a word in RAM names another function to read flash with, that is called.
+
+        Raises:
+            Left: it is.
+        """
+        pointer = self._soc.silicon.loader.read_pointer
+        if pointer is not None and (function := self._soc.bus.read_word(pointer)):
+            self._soc.run_ram(function)
+            raise Left
+
     def _md5(self, data: bytes, _checksum: int) -> Result:
         offset, size = words(data, 2)
+        self._by_pointer()
         self._need_flash(0, 0)
         if offset + size > self._flash_size:
             raise Refused(READ_ERROR, bytes(_MD5_TEXT))
@@ -394,5 +413,6 @@ class RomLoader(Program):
         offset, length = words(data, 2)
         if length > _SLOW_READ:
             raise Refused(BAD_LENGTH, bytes(_SLOW_READ))
+        self._by_pointer()
         self._need_flash(offset, length)
         return 0, self._soc.nor.read(offset, length).ljust(_SLOW_READ, b"\0")

@@ -92,6 +92,8 @@ SILICON = Silicon(
         magic=0xF01D83,
         bootloader_offset=0x1000,
         extended_header=True,
+        refuses_ram=False,
+        read_pointer=None,
     ),
     roms=(
         Rom(

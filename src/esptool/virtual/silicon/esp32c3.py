@@ -100,6 +100,8 @@ SILICON = Silicon(
         magic=None,
         bootloader_offset=0,
         extended_header=True,
+        refuses_ram=True,
+        read_pointer=None,
     ),
     roms=(
         Rom(

@@ -103,6 +103,8 @@ SILICON = Silicon(
         magic=None,
         bootloader_offset=0,
         extended_header=True,
+        refuses_ram=False,
+        read_pointer=None,
     ),
     roms=(
         Rom(

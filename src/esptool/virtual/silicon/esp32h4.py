@@ -96,6 +96,8 @@ SILICON = Silicon(
         magic=None,
         bootloader_offset=0x2000,
         extended_header=True,
+        refuses_ram=False,
+        read_pointer=None,
     ),
     roms=(
         Rom(

@@ -91,6 +91,8 @@ SILICON = Silicon(
         magic=0x7C6,
         bootloader_offset=0x1000,
         extended_header=True,
+        refuses_ram=False,
+        read_pointer=None,
     ),
     roms=(
         Rom(

@@ -100,6 +100,8 @@ SILICON = Silicon(
         magic=None,
         bootloader_offset=0,
         extended_header=True,
+        refuses_ram=True,
+        read_pointer=0x3FCEF688,
     ),
     roms=(
         Rom(

@@ -68,6 +68,8 @@ SILICON = Silicon(
         magic=0xFFF0C101,
         bootloader_offset=0,
         extended_header=False,
+        refuses_ram=False,
+        read_pointer=None,
     ),
     roms=(
         Rom(

@@ -255,6 +255,8 @@ class Loader:
         magic: the word at 0x40001000, where it tells chips apart.
         bootloader_offset: where it looks for a program in the flash.
         extended_header: program images have 16 bytes more in front.
+        refuses_ram: with secure boot on, MEM_END resets instead of starting what is in RAM.
+        read_pointer: a word in RAM that holds another function to read flash with, or 0.
     """
 
     status_bytes: int
@@ -267,6 +269,8 @@ class Loader:
     magic: int | None
     bootloader_offset: int
     extended_header: bool
+    refuses_ram: bool = False
+    read_pointer: int | None = None
 
 
 #: (block, position from bit 0 of the block, length, shift of these bits in the value)

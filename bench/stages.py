@@ -104,6 +104,10 @@ def _whole(session: Session) -> bool:
     assert first is not None
     text = stub.text[: first.image.pieces[0][1]] if session.late_missing else stub.text
     parts = [(stub.text_start, text), *stub.segments]
+    if stub.segments:
+        table = stub.data_start + (stub.table_offset or 0)
+        handlers = stub.handlers("nand")
+        parts += [(table + 4 * slot, at.to_bytes(4, "little")) for slot, at in handlers]
     if session.loaded is not None and session.loaded.staged:
         parts.append((first.image.unpacker_at, first.image.unpacker))
     return all(program.ram(address, len(code)) == code for address, code in parts)

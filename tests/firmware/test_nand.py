@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from bench import stages
+from bench.lib.forked_faults import Fault, OneFault
 
 from esptool import cmds, stubs
 from esptool.errors import FatalError
@@ -50,6 +52,18 @@ def board(chip: str, extra: str) -> tuple[ESPLoader, Nand]:
 def test_every_stub_with_a_plug_in_is_tried() -> None:
     with_plugin = {p.stem for p in stubs.DATA.glob("esp*.json") if stubs.load_file(p).plugins}
     assert with_plugin == set(CHIPS)
+
+
+@pytest.mark.parametrize("kind", stages.KINDS)
+@pytest.mark.parametrize("way", stages.WAYS)
+def test_a_damaged_byte_does_not_keep_the_plug_in_out(kind: str, way: str) -> None:
+    """In each request of its upload; `python -m bench.stages --what nand` takes every offset."""
+    size = stages.length("esp32c3", way, stages.OPTIONS, "nand")
+    # Behind the code come small requests, and there are as many answers.
+    offsets = range(size - 220, size, 60) if way == "to chip" else range(10, size, 60)
+    for at in offsets:
+        end, _ = stages.run("esp32c3", way, OneFault(Fault(kind, at)), stages.OPTIONS, "nand")
+        assert end == "runs", at
 
 
 @pytest.mark.parametrize("chip", CHIPS)

@@ -54,7 +54,7 @@ def load(session: Session) -> None:
     for left in reversed(range(WHOLES)):
         block = session.flash.chosen_write_size() or LARGEST_BLOCK
         for address, data in first.late.parts:
-            block = _send(session, address, data, block)
+            block = store(session, "send the stub's late part", address, data, block)
         try:
             _unpack(session, first.late)
             break
@@ -65,8 +65,16 @@ def load(session: Session) -> None:
     session.late_missing = 0
 
 
-def _send(session: Session, address: int, data: bytes, size: int) -> int:
-    """Store data; the size of blocks that the line has let through."""
+def store(session: Session, what: str, address: int, data: bytes, size: int = LARGEST_BLOCK) -> int:
+    """Have our stub store words in RAM; the size of blocks that the line has let through.
+
+    Args:
+        what: the request in words, for an error: "send the stub's late part".
+        size: bytes of the blocks to begin with.
+
+    Raises:
+        LinkTimeoutError, ProtocolError: the line does not let them through.
+    """
     at = 0
     while at < len(data):
         block = words(address + at) + data[at : at + size]
@@ -74,7 +82,7 @@ def _send(session: Session, address: int, data: bytes, size: int) -> int:
         try:
             ext.request(
                 session,
-                "send the stub's late part",
+                what,
                 Ext.LOAD,
                 block,
                 timeout_s=BLOCK_S + line_s,

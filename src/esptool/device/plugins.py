@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from esptool import stubs
+from esptool.device import late
 from esptool.device.requests import StubKind
 from esptool.device.stub_loader import stub_name
 from esptool.errors import FatalError
+from esptool.protocol.packets import words
 
 if TYPE_CHECKING:
     from esptool.device.session import Session
@@ -39,20 +41,23 @@ def require(session: Session, name: str) -> None:
     linked = stub if stub.segments else stub.with_plugins([name])
     plugin = stub.plugins[name]
     table = stub.data_start + (stub.table_offset or 0)
-    _require_build(session, stub, table - _WORD, name)
     wanted = {table + _WORD * slot: handler for slot, handler in stub.handlers(name)}
     first = min(wanted)
-    if session.read_reg(first) != wanted[first]:
-        session.ram.load(stubs.whole_words(plugin.text), plugin.text_start)
-        for address, handler in wanted.items():
-            session.write_reg(address, handler)
+    build, entry = session.read_regs([table - _WORD, first])
+    _require_build(stub, table - _WORD, build, name)
+    if entry != wanted[first]:
+        what = f"send the plug-in '{name}'"
+        late.store(session, what, plugin.text_start, stubs.whole_words(plugin.text))
+        # The first one, which tells that the plug-in is there, comes last.
+        for address in sorted(wanted, reverse=True):
+            late.store(session, what, address, words(wanted[address]))
     session.loaded_stub = linked
 
 
-def _require_build(session: Session, stub: stubs.Stub, address: int, name: str) -> None:
+def _require_build(stub: stubs.Stub, address: int, found: int, name: str) -> None:
     offset = address - stub.data_start
     expected = int.from_bytes(stub.data[offset : offset + _WORD], "little")
-    if session.read_reg(address) != expected:
+    if found != expected:
         raise FatalError(
             f"The stub that runs in the chip is another build than the one that its plug-in "
             f"'{name}' belongs to.",

@@ -17,13 +17,7 @@
     .org 64
 plain:
     movi a1, stack_top
-    movi a2, bss_start
-    movi a3, bss_end
-    movi a4, 0
-2:
-    s32i a4, a2, 0
-    addi a2, a2, 4
-    bltu a2, a3, 2b
+    clear_bss
     call0 main
 3:
     j 3b

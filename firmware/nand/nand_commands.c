@@ -165,22 +165,6 @@ u32 on_nand_more(const struct request *r)
     return BAD_COMMAND;
 }
 
-/* The host's count of received bytes; false when it asks for something else instead. */
-static bool await_ack(u32 *acknowledged)
-{
-    struct frame f;
-
-    while (!rx_next(&f))
-        pump();
-    if (f.length != 4) {
-        rx_keep();
-        return false;
-    }
-    *acknowledged = get32(f.data);
-    rx_release();
-    return true;
-}
-
 u32 on_nand_read(const struct request *r)
 {
     u32 at, length, packet, window, sent = 0, acknowledged = 0;
@@ -207,7 +191,7 @@ u32 on_nand_read(const struct request *r)
     while (acknowledged < length) {
         u32 n = min32(packet, length - sent);
         if (!n || sent - acknowledged >= packet * window) {
-            if (!await_ack(&acknowledged))
+            if (!rx_count(&acknowledged))
                 return ANSWERED;
             continue;
         }

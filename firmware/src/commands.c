@@ -213,24 +213,6 @@ static LATE u32 on_flash_md5(const struct request *r)
     return ANSWERED;
 }
 
-/* Wait for the host's count of received bytes; false when it asks for something else instead. */
-static LATE bool read_ack(u32 *acknowledged)
-{
-    struct frame f;
-
-    while (!rx_next(&f)) {
-        link_wait();
-        pump();
-    }
-    if (f.length != 4) {
-        rx_keep();
-        return false;
-    }
-    *acknowledged = get32(f.data);
-    rx_release();
-    return true;
-}
-
 static LATE u32 on_read_flash(const struct request *r)
 {
     u32 at = arg(r, 0), length = arg(r, 1), packet = arg(r, 2), window = arg(r, 3);
@@ -250,7 +232,7 @@ static LATE u32 on_read_flash(const struct request *r)
     while (acknowledged < length) {
         u32 n = min32(packet, length - sent);
         if (!n || sent - acknowledged >= packet * window) {
-            if (!read_ack(&acknowledged))
+            if (!rx_count(&acknowledged))
                 return ANSWERED;
             continue;
         }

@@ -220,6 +220,23 @@ bool rx_next(struct frame *f)
 
 void rx_keep(void) { rx.held = false; }
 
+LATE bool rx_count(u32 *received)
+{
+    struct frame f;
+
+    while (!rx_next(&f)) {
+        link_wait();
+        pump();
+    }
+    if (f.length != 4) {
+        rx_keep();
+        return false;
+    }
+    *received = get32(f.data);
+    rx_release();
+    return true;
+}
+
 void rx_release(void)
 {
     if (!rx.held)

@@ -24,6 +24,9 @@ bool rx_next(struct frame *f);
 void rx_release(void);
 /* Leave the frame that was got in the queue after all. */
 void rx_keep(void);
+/* Wait for the host's count of the bytes that it has received, by which it says how far it is with
+ * what is read to it; false when it asks for something else instead. */
+bool rx_count(u32 *received);
 
 /* What the layer above has to say at the moments that it cannot choose. */
 struct line_client {

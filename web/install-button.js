@@ -1,8 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // <esp-web-install-button manifest="..."> as pages of ESP Web Tools have it: such a page changes the
-// address of this script and nothing else. The installer opens over the page it stands on.
+// address of this script and nothing else. The installer opens over the page it stands on, which may
+// be of another site: manifest and firmware are then fetched here and handed over. The script works
+// as a module and without, as a server has to allow that another site loads a module.
+{
+const HERE = 'install-button.js';
+const own = document.currentScript ?? [...document.scripts].find(({ src }) => new URL(src || '.', document.baseURI).pathname.endsWith(`/${HERE}`));
+if (!own?.src) throw new Error(`${HERE} is to be loaded by a script element of the page.`);
+const INSTALLER = new URL('./', own.src);
 
-const INSTALLER = new URL('./', import.meta.url);
+/** Answers what the installer in the frame asks for. No cookie goes along. */
+async function hand({ source, data }) {
+  try {
+    const answer = await fetch(data.address, { credentials: 'omit' });
+    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+    const bytes = await answer.arrayBuffer();
+    source.postMessage({ id: data.id, bytes }, INSTALLER.origin, [bytes]);
+  } catch (error) {
+    source.postMessage({ id: data.id, error: `${data.address} cannot be loaded: ${error.message}.` }, INSTALLER.origin);
+  }
+}
 
 class InstallButton extends HTMLElement {
   connectedCallback() {
@@ -43,10 +60,19 @@ class InstallButton extends HTMLElement {
     close.style.cssText = 'margin:.5rem;min-height:2rem';
     close.onclick = () => dialog.close();
     dialog.append(frame, close);
-    dialog.onclose = () => dialog.remove();
+    const hear = (event) => {
+      const ours = event.source === frame.contentWindow && event.origin === INSTALLER.origin;
+      if (ours && event.data?.esptool === 'load') hand(event);
+    };
+    window.addEventListener('message', hear);
+    dialog.onclose = () => {
+      window.removeEventListener('message', hear);
+      dialog.remove();
+    };
     document.body.append(dialog);
     dialog.showModal();
   }
 }
 
 if (!customElements.get('esp-web-install-button')) customElements.define('esp-web-install-button', InstallButton);
+}

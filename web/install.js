@@ -2,6 +2,7 @@
 // The installer: one step at a time, each with one thing to do.
 
 import { button, byId, bytesOf, el, hex, kib, logLine, row as rows, seconds } from './dom.js';
+import { load } from './elsewhere.js';
 import { Engine } from './engine.js';
 import { Link } from './serial.js';
 import { NO_ANSWER, NO_PORT, support } from './support.js';
@@ -53,9 +54,7 @@ async function loadManifest() {
   const address = asked ?? state.site.manifest;
   if (!address) return;
   state.base = new URL(address, location.href);
-  const answer = await fetch(state.base);
-  if (!answer.ok) throw new Error(`The manifest ${address} cannot be loaded: ${answer.status} ${answer.statusText}.`);
-  state.text = await answer.text();
+  state.text = new TextDecoder().decode(await load(state.base));
 }
 
 function name() {
@@ -66,9 +65,7 @@ function name() {
 async function partsForChip() {
   const wanted = await engine.call('parts_for_chip', { text: state.text });
   return Promise.all(wanted.map(async ({ path, offset }) => {
-    const answer = await fetch(new URL(path, state.base));
-    if (!answer.ok) throw new Error(`${path} cannot be loaded: ${answer.status} ${answer.statusText}.`);
-    return [offset, new Uint8Array(await answer.arrayBuffer()), path.split('/').pop()];
+    return [offset, await load(new URL(path, state.base)), path.split('/').pop()];
   }));
 }
 

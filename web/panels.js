@@ -40,6 +40,7 @@ function board(bench) {
 function partitions(bench) {
   const list = el('div', {});
   const inside = el('div', { ariaLive: 'polite' });
+  const keys = el('input', { type: 'file' });
 
   async function look() {
     const found = await bench.run('Reading the partition table', 'partitions');
@@ -73,7 +74,8 @@ function partitions(bench) {
   }
 
   async function settings(name) {
-    const found = await bench.run(`Reading ${name}`, 'nvs', { partition: name });
+    const secret = keys.files.length ? { keys: await bytesOf(keys.files[0]) } : {};
+    const found = await bench.run(`Reading ${name}`, 'nvs', { partition: name, ...secret });
     if (!found) return;
     inside.replaceChildren(
       el('h3', {}, `Settings in ${name}`),
@@ -99,7 +101,7 @@ function partitions(bench) {
     );
   }
 
-  const body = el('div', {}, el('h2', {}, 'Partitions'), row(button('Read the table', look, 'first')), list, inside);
+  const body = el('div', {}, el('h2', {}, 'Partitions'), row(button('Read the table', look, 'first')), el('p', {}), field('Keys of an encrypted NVS, where it is one: a key partition, 64 bytes, or an HMAC key of 32. They are read from the file when they are needed, and kept nowhere.', keys), list, inside);
   return { id: 'partitions', title: 'Partitions', body };
 }
 

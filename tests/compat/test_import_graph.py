@@ -239,7 +239,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {""},
     ],
     "esptool.storage": [
-        {"", "changes", "dump", "nvs.layout", "partition"},
+        {"", "changes", "dump", "nvs.aes", "nvs.layout", "partition"},
         {"nvs.keys", "nvs.values"},
         {"nvs.medium"},
         {"nvs.check", "nvs.generate", "nvs.page"},
@@ -255,6 +255,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"fs.spiffs_layout", "fs.wear"},
         {"fs.fat_layout", "fs.littlefs_check", "fs.spiffs_pages"},
         {"fs.fat", "fs.littlefs", "fs.spiffs"},
+        {"fs.littlefs_reading"},
         {"fs.opening"},
         {"fs"},
     ],

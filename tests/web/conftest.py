@@ -164,6 +164,18 @@ def serious(page: Page, axe: str) -> list[Any]:
     return found
 
 
+def tab_to(page: Page, name: str, times: int = 30) -> None:
+    """Go to a control, by its text or label, with the Tab key alone."""
+    for _ in range(times):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            "[document.activeElement.innerText, document.activeElement.labels?.[0]?.innerText]"
+        )
+        if name in [text and text.strip() for text in focused]:
+            return
+    raise AssertionError(f"{name} is not reached by Tab")
+
+
 @pytest.fixture
 def flash_of() -> Callable[[str, int, int], bytes]:
     def read(name: str, address: int, size: int) -> bytes:

@@ -55,9 +55,37 @@ def test_another_core_than_the_one_that_is_known_is_refused(tmp_path: Path) -> N
 def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path, path: str) -> None:
     text = {"builds": [{"chipFamily": "ESP32", "parts": [{"path": path, "offset": 0}]}]}
     (tmp_path / "manifest.json").write_text(json.dumps(text))
-    (tmp_path / "made").mkdir()
     with pytest.raises(ImageError, match="not below its folder"):
-        builder._firmware(tmp_path / "made", str(tmp_path / "manifest.json"), (), None, None)
+        build(str(tmp_path / "out"), manifest_file=str(tmp_path / "manifest.json"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"builds": [{"chipFamily": "ESP32", "parts": [{"path": "no.bin"}]}]}', "no.bin"),
+        ("{", "no JSON"),
+        ('{"name": "x"}', "builds"),
+    ],
+)
+def test_a_manifest_is_judged_before_anything_is_fetched_or_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    def begun(*_: object) -> None:
+        raise AssertionError("the long work has begun")
+
+    monkeypatch.setattr(builder, "_fill", begun)
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ImageError, match=told) as caught:
+        build(str(tmp_path / "out"), manifest_file=str(tmp_path / "manifest.json"))
+    assert [p.name for p in tmp_path.iterdir()] == ["manifest.json"]
+    if told == "no.bin":
+        assert "correct the manifest" in str(caught.value.remedy)
+
+
+def test_files_that_are_no_manifest_are_missed_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="Cannot read") as caught:
+        build(str(tmp_path / "out"), manifest_file=str(tmp_path / "no.json"))
+    assert "--manifest" in str(caught.value.remedy)
 
 
 def test_a_page_is_served_on_loopback_with_the_types_that_browsers_insist_on(site: Path) -> None:

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from esptool.errors import FatalError, ImageError, PortError, UsageError
+from esptool.storage import nvs
+from esptool.storage.fs import build_image
 from esptool.storage.partitions import PartitionTable
 from esptool.transport.browser import BrowserPort
 from esptool.web import first
@@ -109,11 +114,88 @@ def test_what_is_no_firmware_is_refused() -> None:
         engine().read(0, 1)
 
 
+def test_files_that_were_taken_go_with_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    page = engine()
+    page.take([("new.bin", app("esp32c6"))])
+    assert len(list(tmp_path.iterdir())) == 1
+    del page
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_all_efuses_are_read() -> None:
     page = engine()
     page.connect(board("esp32c3"))
     fields = {f["name"]: f for f in page.efuses()["fields"]}
     assert fields["MAC"]["value"].startswith("60:55:f9:05:00:01")
+
+
+KEYS = bytes(range(1, 65))
+HMAC = bytes(range(32))
+#: Without the libraries that are compiled code, as in a browser.
+IN_A_PAGE = """
+import sys
+sys.modules["cryptography"] = sys.modules["littlefs"] = None
+from esptool.web.board import BoardChannel
+from esptool.web.engine import Engine
+from esptool.errors import FatalError
+page = Engine(lambda event: None)
+board = BoardChannel("virtual://esp32c3?stub=model&timing=virtual")
+with open(sys.argv[1], "rb") as file:
+    board.board.nor.cells.program(0, file.read())
+page.connect(board)
+for name, keys in (("nvs", KEYS), ("nvs2", HMAC)):
+    print([e["value"] for e in page.nvs(name, keys)["entries"]])
+try:
+    page.nvs("nvs", bytes(64 * [1]) + bytes(4))
+except FatalError as e:
+    print(e.message)
+try:
+    page.nvs("nvs")
+except FatalError as e:
+    print(e.message)
+for name in ("spiffs", "fat", "lfs"):
+    found = page.files(name)
+    print(found["type"], [e["path"] for e in found["entries"]], page.file(name, "index.htm"))
+"""
+
+
+def test_encrypted_settings_and_all_file_systems_are_read_without_libraries(
+    tmp_path: Path,
+) -> None:
+    table = PartitionTable.from_csv(
+        "nvs,data,nvs,0x9000,0x4000\nnvs2,data,nvs,,0x4000\nspiffs,data,spiffs,0x20000,64K\n"
+        "fat,data,fat,,256K\nlfs,data,spiffs,,64K\n"
+    )
+    rows = nvs.read_table(
+        "key,type,encoding,value\nstore,namespace,,\nname,data,string,kitchen\n",
+        "nvs.csv",
+        lambda _name: b"",
+    ).rows
+    image = bytearray(b"\xff" * 0x80000)
+
+    def put(at: int, data: bytes) -> None:
+        image[at : at + len(data)] = data
+
+    put(0x8000, table.to_bytes())
+    put(0x9000, nvs.build(rows, 0x4000, keys=nvs.NvsKeys(KEYS)))
+    put(0xD000, nvs.build(rows, 0x4000, keys=nvs.NvsKeys.from_hmac(HMAC)))
+    for name, kind in (("spiffs", "spiffs"), ("fat", "fat"), ("lfs", "littlefs")):
+        part = table[name]
+        put(part.offset, build_image(kind, part.size, {"index.htm": b"<p>hello"}))
+    (tmp_path / "flash.bin").write_bytes(image)
+    code = f"KEYS, HMAC = {KEYS!r}, {HMAC!r}\n{IN_A_PAGE}"
+    command = [sys.executable, "-c", code, str(tmp_path / "flash.bin")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["['kitchen']"] * 2
+    assert "checksum of the NVS keys is wrong" in lines[2]
+    assert "the NVS is encrypted" in lines[3]
+    for line, kind in zip(lines[4:], ("spiffs", "fat", "littlefs"), strict=True):
+        assert line.lower() == f"{kind} ['index.htm'] b'<p>hello'"
 
 
 def test_the_terminal_explains_what_the_chip_says() -> None:

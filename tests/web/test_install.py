@@ -8,10 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
+from esptool.web.serve import Server
 from tests.web.bridge import BoardServer, Cable
-from tests.web.conftest import APP_AT, CHIPS, firmware, serious
+from tests.web.conftest import (
+    APP_AT,
+    CHIPS,
+    PATIENCE_MS,
+    firmware,
+    running,
+    serious,
+    tab_to,
+)
 from tests.web.improv_model import ADDRESS, Firmware, ImprovPort
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(900)]
@@ -144,6 +153,94 @@ def test_a_page_of_esp_web_tools_changes_one_line_and_its_button_installs(
         page.close()
 
 
+def test_a_button_on_another_site_hands_its_own_firmware_to_the_installer(
+    context: BrowserContext,
+    server: BoardServer,
+    project: Path,
+    tmp_path: Path,
+    flash_of: ReadFlash,
+) -> None:
+    """Two ports are two origins: one has the installer, the other the project with its button."""
+    (tmp_path / "site.json").write_text("{}")
+    for file in project.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "project.html").write_text(
+        f"""<!doctype html><title>Demo</title><link rel="icon" href="data:,">
+        <script src="{server.url}install-button.js"></script>
+        <esp-web-install-button manifest="manifest.json"></esp-web-install-button>"""
+    )
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda m: complaints.append(str(m)) if m.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    elsewhere = Server(str(tmp_path), 0)
+    try:
+        with running(elsewhere):
+            page.goto(f"{elsewhere.url}project.html")
+            page.get_by_role("button", name="Install", exact=True).click()
+            frame = page.locator("iframe[title=Installer]")
+            # Without this the browser lets no page of another origin reach a port.
+            assert "serial" in (frame.get_attribute("allow") or "")
+            installer = frame.content_frame
+            server.offer(Cable("virtual://esp32c6?name=web-elsewhere"))
+            assert installer.locator("body").evaluate("() => location.origin + '/'") == server.url
+            installer.get_by_role("button", name="Connect", exact=True).click()
+            installer.get_by_role("heading", name="Install Demo 1.0?").wait_for()
+            installer.get_by_role("button", name="Install").click()
+            installer.get_by_role("heading", name="Installed", exact=True).wait_for()
+            wanted = firmware("esp32c6")
+            assert flash_of("web-elsewhere", APP_AT, len(wanted)) == wanted
+    finally:
+        page.close()
+    assert complaints == []
+
+
+def test_a_manifest_of_another_site_without_a_button_is_told_with_what_to_do(
+    context: BrowserContext, server: BoardServer
+) -> None:
+    page = context.new_page()
+    try:
+        page.goto(f"{server.url}?manifest=https://elsewhere.example/manifest.json")
+        page.wait_for_selector("body[data-step=failed]")
+        told = page.inner_text("#step")
+    finally:
+        page.close()
+    assert "https://elsewhere.example/manifest.json is on another site" in told
+    assert "by the button of that site" in told
+
+
+@pytest.mark.parametrize(
+    ("lacking", "notice", "able"),
+    [
+        (["serial"], None, True),
+        (["serial", "usb"], "This browser has no Web Serial", False),
+    ],
+    ids=["web-usb", "neither"],
+)
+def test_without_web_serial_ports_come_by_web_usb_or_it_is_told(
+    browser: Browser, server: BoardServer, lacking: list[str], notice: str | None, able: bool
+) -> None:
+    """The polyfill is only loaded and asked: what it does with a device needs one."""
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    for name in lacking:
+        context.add_init_script(f"delete Navigator.prototype.{name}")
+    page = context.new_page()
+    try:
+        page.goto(server.url)
+        page.wait_for_selector("body[data-step=intro]")
+        assert page.get_by_role("button", name="Connect", exact=True).count() == able
+        told = page.locator("#step .notice")
+        assert told.count() == (notice is not None)
+        if notice is not None:
+            assert notice in told.inner_text()
+        else:
+            ports = "async () => (await (await import('./serial.js')).provider()).getPorts()"
+            assert page.evaluate(ports) == []
+    finally:
+        context.close()
+
+
 def test_wifi_is_set_up_after_an_installation_and_an_update_is_known_by_its_name(
     page: Page, server: BoardServer, axe: str
 ) -> None:
@@ -155,20 +252,32 @@ def test_wifi_is_set_up_after_an_installation_and_an_update_is_known_by_its_name
     lamp.name = "Demo"  # as what is installed says
     page.get_by_role("button", name="Install").click()
     step(page, "done")
-    page.get_by_role("button", name="Set up Wi-Fi").click()
+    # From here on by keyboard alone.
+    page.wait_for_selector("#wifi")
+    assert serious(page, axe) == []
+    tab_to(page, "Set up Wi-Fi")
+    page.keyboard.press("Enter")
     step(page, "wifi")
     assert serious(page, axe) == []
-    assert page.get_by_label("Network").input_value() == "home"
-    page.get_by_label("Password").fill("wrong")
+    assert page.evaluate("document.activeElement.id") == "step-title"
+    tab_to(page, "Network")
+    assert page.evaluate("document.activeElement.value") == "home"
+    tab_to(page, "Password")
+    page.keyboard.type("wrong")
     page.keyboard.press("Enter")
     page.wait_for_selector("#failure:has-text('could not connect to this network')")
-    page.get_by_label("Password").fill("secret")
-    page.get_by_role("button", name="Connect to Wi-Fi").click()
+    assert serious(page, axe) == []
+    tab_to(page, "Password")
+    page.keyboard.type("secret")
+    tab_to(page, "Connect to Wi-Fi")
+    page.keyboard.press("Enter")
     step(page, "wifi-done")
     assert serious(page, axe) == []
-    link = page.get_by_role("link", name="Open the page of the board")
-    assert link.get_attribute("href") == ADDRESS
-    page.get_by_role("button", name="Another board").click()
+    tab_to(page, "Open the page of the board")
+    assert page.evaluate("document.activeElement.href") == ADDRESS
+    tab_to(page, "Another board")
+    page.keyboard.press("Enter")
+    step(page, "intro")
 
 
 @pytest.mark.parametrize(("running", "erased"), [("Demo", False), ("Another", True)])

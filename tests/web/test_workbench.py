@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 from esptool.storage import nvs
 from esptool.storage.fs import build_image
@@ -16,13 +16,15 @@ from esptool.storage.partitions import PartitionTable
 from esptool.virtual.board import open_board
 from tests.support.apps import app
 from tests.web.bridge import BoardServer, Cable
-from tests.web.conftest import serious
+from tests.web.conftest import serious, tab_to
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(900)]
 
 TABLE = PartitionTable.from_csv(
     "nvs,data,nvs,0x9000,0x4000\nfactory,app,factory,0x10000,64K\nwww,data,spiffs,,64K\n"
+    "lfs,data,spiffs,,64K\nfat,data,fat,,256K\nsafe,data,nvs,,0x4000\n"
 )
+KEYS = bytes(range(1, 65))
 ROWS = ["key,type,encoding,value", "store,namespace,,", "name,data,string,kitchen"]
 
 
@@ -33,12 +35,15 @@ def board(bench: Page, server: BoardServer, request: pytest.FixtureRequest) -> P
     server.offer(Cable(f"virtual://esp32c3?name={name}"))
     cells = open_board(f"virtual://esp32c3?name={name}").nor.cells
     cells.program(0x8000, TABLE.to_bytes())
-    cells.program(
-        0x9000,
-        nvs.build(nvs.read_table("\n".join(ROWS), "nvs.csv", lambda _name: b"").rows, 0x4000),
-    )
+    rows = nvs.read_table("\n".join(ROWS), "nvs.csv", lambda _name: b"").rows
+    cells.program(0x9000, nvs.build(rows, 0x4000))
+    safe = nvs.build(rows, 0x4000, keys=nvs.NvsKeys(KEYS))
+    cells.program(TABLE["safe"].offset, safe)
     cells.program(0x10000, app("esp32c3", version="2.5"))
-    cells.program(TABLE["www"].offset, build_image("spiffs", 0x10000, {"index.html": b"<p>hello"}))
+    for name_, kind in (("www", "spiffs"), ("lfs", "littlefs"), ("fat", "fat")):
+        part = TABLE[name_]
+        content = {"index.htm": b"<p>" + kind.encode()}
+        cells.program(part.offset, build_image(kind, part.size, content))
     bench.get_by_role("button", name="Connect a board").click()
     bench.wait_for_selector("text=at 921600 baud")
     return bench
@@ -53,15 +58,42 @@ def test_partitions_settings_and_files_of_a_board_are_shown_and_saved(
 ) -> None:
     tab(board, "Partitions")
     board.get_by_role("button", name="Read the table").click()
-    row = board.get_by_role("row").filter(has_text="factory")
-    assert "demo 2.5" in row.inner_text()
-    board.get_by_role("row").filter(has_text="nvs").get_by_role("button", name="Settings").click()
+
+    def rows(text: str) -> Locator:
+        return board.get_by_role("row").filter(has_text=text)
+
+    assert "demo 2.5" in rows("factory").inner_text()
+    board.get_by_role("row").filter(has_text="0x009000").get_by_role(
+        "button", name="Settings"
+    ).click()
     board.wait_for_selector("td:has-text('kitchen')")
-    board.get_by_role("row").filter(has_text="www").get_by_role("button", name="Files").click()
-    with board.expect_download() as saved:
-        board.get_by_role("row").filter(has_text="index.html").get_by_role("button").click()
-    assert Path(saved.value.path()).read_bytes() == b"<p>hello"
+    for name, kind in (("www", "spiffs"), ("lfs", "littlefs"), ("fat", "fat")):
+        rows(name).get_by_role("button", name="Files").click()
+        board.wait_for_selector(f"h3:has-text('Files in {name}')")
+        with board.expect_download() as saved:
+            rows("index.htm").get_by_role("button", name="Save").click()
+        assert Path(saved.value.path()).read_bytes() == b"<p>" + kind.encode()
     assert board.inner_text("#problem") == ""
+
+
+def test_settings_that_are_encrypted_need_the_file_of_their_keys(
+    board: Page, tmp_path: Path
+) -> None:
+    tab(board, "Partitions")
+    board.get_by_role("button", name="Read the table").click()
+    settings = board.get_by_role("row").filter(has_text="safe").get_by_role("button", name="Sett")
+    settings.click()
+    board.wait_for_selector("#problem:has-text('the NVS is encrypted')")
+    (tmp_path / "keys.bin").write_bytes(KEYS)
+    board.get_by_label("Keys of an encrypted NVS").set_input_files(tmp_path / "keys.bin")
+    settings.click()
+    board.wait_for_selector("h3:has-text('Settings in safe')")
+    board.wait_for_selector("td:has-text('kitchen')")
+    # Neither the keys nor the values are in the log.
+    log = board.locator("#log").text_content() or ""
+    assert "kitchen" not in log
+    assert KEYS.hex() not in log
+    board.get_by_label("Keys of an encrypted NVS").set_input_files([])
 
 
 def test_a_file_is_written_compared_and_read_back(board: Page, tmp_path: Path) -> None:
@@ -115,15 +147,9 @@ def test_axe_finds_nothing_in_the_workbench(bench: Page, axe: str, scheme: Any) 
 def test_an_installation_by_keyboard_alone_with_nothing_that_axe_finds(
     page: Page, axe: str
 ) -> None:
-    def press(name: str, times: int = 30) -> None:
-        """Go to a control by Tab, and press it."""
-        for _ in range(times):
-            page.keyboard.press("Tab")
-            focused = page.evaluate("document.activeElement.innerText")
-            if focused == name:
-                page.keyboard.press("Enter")
-                return
-        raise AssertionError(f"{name} is not reached by Tab")
+    def press(name: str) -> None:
+        tab_to(page, name)
+        page.keyboard.press("Enter")
 
     def reached(step: str) -> None:
         page.wait_for_selector(f"body[data-step={step}]")

@@ -156,7 +156,10 @@ def _head(path: Path) -> bytes:
         with open(path, "rb") as file:
             return file.read(64)
     except OSError as e:
-        raise UsageError(f"Cannot read '{path}': {e.strerror or e}.") from e
+        raise UsageError(
+            f"Cannot read '{path}': {e.strerror or e}.",
+            remedy="Check its name, and that you may read it.",
+        ) from e
 
 
 def _what(start: bytes) -> str:

@@ -74,7 +74,10 @@ def read_source(source: ImageSource) -> tuple[bytes, str | None]:
                 data = head + file.read(LARGEST + 1 - len(head))
         except (OSError, ValueError) as e:
             reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-            raise ImageError(f"Cannot read '{_shown(name)}': {reason}.") from e
+            raise ImageError(
+                f"Cannot read '{_shown(name)}': {reason}.",
+                remedy="Check its name, and that you may read it.",
+            ) from e
         if len(data) > LARGEST:
             raise ImageError(_too_large(name, LARGEST))
         return data, name

@@ -189,7 +189,10 @@ def read_file(path: str, limit: int) -> bytes:
         with open(path, "rb") as file:
             return file.read(limit + 1)[:limit]
     except OSError as e:
-        raise FileError(f"Cannot read '{path}': {e.strerror}.") from e
+        raise FileError(
+            f"Cannot read '{path}': {e.strerror}.",
+            remedy="Check its name, and that you may read it.",
+        ) from e
 
 
 def put(fs: FileSystem, source: str, target: str | None) -> list[str]:

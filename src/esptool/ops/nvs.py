@@ -96,6 +96,17 @@ def keys_from_file(path: str) -> NvsKeys:
         raise UsageError(f"'{path}': {e.message}", remedy=e.remedy) from None
 
 
+def keys_from_bytes(data: bytes) -> NvsKeys:
+    """Keys from what a key file holds: a key partition, 64 bytes, or an HMAC key of 32 bytes.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if len(data) == HMAC_KEY_BYTES:
+        return NvsKeys.from_hmac(data)
+    return NvsKeys(data) if len(data) == KEY_BYTES else NvsKeys.from_partition(data)
+
+
 def keys_from_hmac_file(path: str) -> NvsKeys:
     """The keys that a chip derives from the HMAC key in a file of 32 bytes.
 

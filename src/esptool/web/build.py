@@ -28,6 +28,7 @@ from esptool.web import core, manifest, pack
 #: What says that a folder was made here, and may be made again.
 MARK = "site.json"
 FIRMWARE = "firmware"
+MANIFEST = "manifest.json"
 _PATIENCE_S = 300
 #: For pages that show a terminal, which makes its colours as it goes.
 _STYLED = {"workbench.html"}
@@ -85,6 +86,8 @@ def build(
     if regions and chip is None:
         raise UsageError("It is not said for which chip the files are.", remedy="Add --chip.")
     parent = target.absolute().parent
+    # Before anything is fetched and compiled, which takes a minute.
+    firmware = _firmware(manifest_file, regions, chip, title)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=parent))
@@ -92,8 +95,8 @@ def build(
         raise FatalError(f"Cannot write in '{parent}': {e.strerror}.") from None
     try:
         compiled = _fill(made, core_from, burning, listener)
-        offered = _firmware(made, manifest_file, regions, chip, title)
-        _finish(made, offered, title, burning)
+        _put(made, firmware)
+        _finish(made, firmware, title, burning)
         os.chmod(made, 0o755)
         _swap(made, target)
     except OSError as e:
@@ -209,49 +212,68 @@ def _compile(core_folder: Path, archives: Sequence[Path], listener: Listener) ->
 # --- firmware ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    """What a page offers: its manifest, and the files below the folder of the firmware by path."""
+
+    manifest: manifest.Manifest
+    files: dict[str, bytes]
+
+
 def _firmware(
-    made: Path,
     manifest_file: str | None,
     regions: Sequence[Region],
     chip: str | None,
     title: str | None,
-) -> manifest.Manifest | None:
-    """Put the firmware into the site; gives its manifest."""
+) -> Firmware | None:
+    """Read the firmware, all of it.
+
+    Raises:
+        ImageError: the manifest is none, or a file that it names cannot be read or has no place.
+    """
     if manifest_file is not None:
-        text = _read(Path(manifest_file))
+        base = Path(manifest_file).parent
+        text = _read(Path(manifest_file), "The manifest is named by --manifest.")
         found = manifest.parse(text)
-        folder = made / FIRMWARE
-        folder.mkdir()
-        (folder / "manifest.json").write_bytes(text)
-        for part in {part for b in found.builds for part in b.parts}:
-            _copy_part(Path(manifest_file).parent, part.path, folder)
-        return found
+        files = {MANIFEST: text}
+        for path in dict.fromkeys(part.path for b in found.builds for part in b.parts):
+            inside = _inside(path)
+            files[inside] = _read(
+                base / inside,
+                f"The manifest names it as '{path}': put it there, or correct the manifest.",
+            )
+        return Firmware(found, files)
     if not regions:
         return None
     assert chip is not None
-    folder = made / FIRMWARE
-    folder.mkdir()
+    files = {}
     parts = []
     for region in regions:
         name = f"{region.address:08x}-{_plain(region.name)}"
-        (folder / name).write_bytes(bytes(region.data))
+        files[name] = bytes(region.data)
         parts.append({"path": name, "offset": region.address})
     data = {
         "name": title or "Firmware",
         "new_install_prompt_erase": True,
         "builds": [{"chipFamily": get_chip(chip).name, "parts": parts}],
     }
-    text = json.dumps(data, indent=2).encode()
-    (folder / "manifest.json").write_bytes(text)
-    return manifest.parse(text)
+    files[MANIFEST] = json.dumps(data, indent=2).encode()
+    return Firmware(manifest.parse(files[MANIFEST]), files)
+
+
+def _put(made: Path, firmware: Firmware | None) -> None:
+    for name, data in () if firmware is None else firmware.files.items():
+        target = made / FIRMWARE / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
 
 
 def _plain(name: str | None) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", os.path.basename(name or "part.bin"))
 
 
-def _copy_part(base: Path, path: str, folder: Path) -> None:
-    """A file that a manifest names, to where it is found from the manifest in the site."""
+def _inside(path: str) -> str:
+    """Where a file that a manifest names lies below the folder of the manifest."""
     url = urlsplit(path)
     inside = os.path.normpath(unquote(url.path))
     if url.scheme or url.netloc or os.path.isabs(inside) or inside.startswith(".."):
@@ -259,18 +281,16 @@ def _copy_part(base: Path, path: str, folder: Path) -> None:
             f"The manifest names '{path}', which is not below its folder.",
             remedy="A page fetches nothing from elsewhere: put the file beside the manifest.",
         )
-    if inside == "manifest.json":
+    if inside == MANIFEST:
         raise ImageError("The manifest names itself as firmware.")
-    target = folder / inside
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(_read(base / inside))
+    return inside
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, remedy: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as e:
-        raise ImageError(f"Cannot read '{path}': {e.strerror}.") from None
+        raise ImageError(f"Cannot read '{path}': {e.strerror}.", remedy=remedy) from None
 
 
 # --- integrity ---------------------------------------------------------------------------------
@@ -298,9 +318,7 @@ def policy(import_map: str, *, styled: bool = False) -> str:
     )
 
 
-def _finish(
-    made: Path, offered: manifest.Manifest | None, title: str | None, burning: bool
-) -> None:
+def _finish(made: Path, firmware: Firmware | None, title: str | None, burning: bool) -> None:
     """Hashes of all files, and what the page is told of itself."""
     lock = (made / "core" / "lock.json").read_text()
     (made / "core" / "lock.json").unlink()
@@ -316,8 +334,8 @@ def _finish(
         path.write_text(page, encoding="utf-8")
     site = {
         "version": __version__,
-        "title": title or (offered.name if offered is not None else None),
-        "manifest": None if offered is None else f"{FIRMWARE}/manifest.json",
+        "title": title or (firmware.manifest.name if firmware is not None else None),
+        "manifest": None if firmware is None else f"{FIRMWARE}/{MANIFEST}",
         "burning": burning,
         "lock": lock,
         "start": _start_of(hashes),

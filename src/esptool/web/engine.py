@@ -8,7 +8,9 @@ Errors are `FatalError`; what goes on is told as events.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -218,6 +220,7 @@ class Engine:
         """A file of the visitor's, under its own name in a folder of its own."""
         if self._folder is None:
             self._folder = tempfile.mkdtemp(prefix="esptool-page-")
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         path = os.path.join(self._folder, os.path.basename(name) or "file")
         with open(path, "wb") as out:
             out.write(data)
@@ -334,15 +337,20 @@ class Engine:
 
     # --- what is in flash ------------------------------------------------------------------------
 
-    def nvs(self, partition: str) -> dict[str, Any]:
+    def nvs(self, partition: str, keys: bytes | None = None) -> dict[str, Any]:
         """What an NVS partition stores.
 
-        Raises:
-            FatalError: it holds none.
-        """
-        from esptool.ops.nvs import read_nvs
+        Args:
+            keys: of an encrypted one: a key partition, the 64 bytes of its keys, or the 32 bytes
+                of an HMAC key. They are forgotten when this is done.
 
-        nvs = read_nvs(self._flash().place(partition))
+        Raises:
+            FatalError: it holds none, or is encrypted with other keys.
+        """
+        from esptool.ops.nvs import keys_from_bytes, read_nvs
+
+        place = self._flash().place(partition)
+        nvs = read_nvs(place, None if keys is None else keys_from_bytes(keys))
         return {
             "pages": len(nvs.pages),
             "used": nvs.used_entries,

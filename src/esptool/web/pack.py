@@ -42,7 +42,7 @@ PAGE = (
     "values",
     "wifi",
 )
-#: Inside the rooms, what needs other programs, libraries, or debuggers. LittleFS is compiled code.
+#: Inside the rooms, what needs other programs, libraries, or debuggers.
 LEFT_OUT = (
     *("esptool/stubs/public", "esptool/stubs/data/mailbox", "esptool/virtual/genuine"),
     *("esptool/virtual/handlers", "esptool/virtual/server", "espefuse/cli", "espefuse/efuse"),

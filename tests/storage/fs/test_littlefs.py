@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import littlefs
 import pytest
 
-from esptool.errors import FatalError, UsageError
+from esptool.errors import UsageError
 from esptool.storage.changes import Erase, Program, apply
 from esptool.storage.fs import DamagedError, FullError, Image, Patch, build_image, open_image
 from esptool.storage.fs.opening import PRESETS, Shape
@@ -176,14 +174,6 @@ def test_what_cannot_be_done_is_one_clear_error(act: object, error: type, says: 
     fs = open_image(build_image("littlefs", SIZE, FILES))
     with pytest.raises(error, match=says):
         act(fs)  # type: ignore[operator]
-
-
-def test_without_the_library_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = build_image("littlefs", SIZE, FILES)
-    monkeypatch.setitem(sys.modules, "littlefs", None)
-    with pytest.raises(FatalError, match="littlefs-python") as caught:
-        open_image(image)
-    assert caught.value.remedy == 'Install it with: pip install "esptool[fs]"'
 
 
 @pytest.mark.parametrize("block", [0, 1])

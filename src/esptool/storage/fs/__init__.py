@@ -9,7 +9,8 @@
 
     data = build_image("littlefs", 0x100000, {"index.html": b"..."}, Shape(preset="arduino"))
 
-LittleFS needs the `littlefs-python` package (`pip install "esptool[fs]"`).
+A LittleFS is changed and made by the `littlefs-python` package (`pip install "esptool[fs]"`), and
+read without it.
 """
 
 from __future__ import annotations

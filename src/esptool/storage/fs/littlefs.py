@@ -96,19 +96,34 @@ def _parameters(data: bytes, size: int) -> Parameters:
     return Parameters(block, count, version, name_max or 255)
 
 
-def _library() -> Any:
+def has_library() -> bool:
+    """Whether the library is there; without it a LittleFS is read by `littlefs_reading`."""
+    from importlib.util import find_spec
+
+    try:
+        return find_spec("littlefs") is not None
+    except ValueError:
+        return False
+
+
+def library() -> Any:
+    """The library that changes a LittleFS.
+
+    Raises:
+        FatalError: it is not installed.
+    """
     try:
         import littlefs
     except ImportError:
         raise FatalError(
-            "LittleFS needs the littlefs-python package.",
+            "To change or make a LittleFS, the littlefs-python package is needed.",
             remedy='Install it with: pip install "esptool[fs]"',
         ) from None
     return littlefs
 
 
 def _context(image: Image, block_size: int) -> Any:
-    base: Any = _library().UserContext
+    base: Any = library().UserContext
 
     class Blocks(base):  # type: ignore[misc]
         """The library's way to the image. An error must not leave a callback, so it waits here."""
@@ -199,7 +214,7 @@ class Littlefs(FileSystem):
         return fs
 
     def _open(self, like: Parameters | None, *, mount: bool) -> None:
-        library, found = _library(), self.parameters
+        lfs, found = library(), self.parameters
         small = like is None
         like = like or Parameters()
         # Large enough for every file that some chip keeps inline.
@@ -208,7 +223,7 @@ class Littlefs(FileSystem):
         prog = min(like.prog_size, cache)
         self._context = _context(self._image, found.block_size)
         try:
-            self._fs: LittleFS = library.LittleFS(
+            self._fs: LittleFS = lfs.LittleFS(
                 self._context,
                 mount=False,
                 block_size=found.block_size,
@@ -224,7 +239,7 @@ class Littlefs(FileSystem):
             if not mount:
                 self._fs.format()
             self._fs.mount()
-        except library.LittleFSError as e:
+        except lfs.LittleFSError as e:
             raise self._error(e) from None
         self._settle()
 
@@ -292,10 +307,10 @@ class Littlefs(FileSystem):
                 yield name, int(found.size), self._is_folder(found.type, f"{folder}/{name}")
 
     def _stat(self, path: str) -> Entry:
-        library = _library()
+        lfs = library()
         try:
             found = self._fs.stat(f"/{path}")
-        except library.LittleFSError as e:
+        except lfs.LittleFSError as e:
             if e.code not in (-2, -20):
                 raise self._error(e, path) from None
             self._settle()

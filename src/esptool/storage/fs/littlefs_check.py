@@ -42,7 +42,7 @@ def check_metadata(image: Image, block_size: int, block_count: int) -> None:
         if frozenset(pair) in chain:
             raise _damaged("its folders go in circles")
         chain.add(frozenset(pair))
-        tags = _judged(image, pair, block_size, block_count)
+        tags = metadata_of(image, pair, block_size, block_count)
         pair, more, delta = _outline(tags)
         beside += more
         move ^= delta
@@ -52,7 +52,7 @@ def check_metadata(image: Image, block_size: int, block_count: int) -> None:
         pair = beside.pop()
         if frozenset(pair) not in seen:
             seen.add(frozenset(pair))
-            _, more, _ = _outline(_judged(image, pair, block_size, block_count))
+            _, more, _ = _outline(metadata_of(image, pair, block_size, block_count))
             beside += more
     kind = move >> 20 & 0x7FF
     if kind & 0x700 and kind != _DELETE:
@@ -70,7 +70,7 @@ def newest_superblock(image: Image, block_size: int, block_count: int) -> bytes:
     Raises:
         DamagedError: there is none.
     """
-    found = _superblock(_judged(image, (0, 1), block_size, block_count))
+    found = _superblock(metadata_of(image, (0, 1), block_size, block_count))
     if found is None:
         raise _damaged("its superblock is not readable")
     return found
@@ -96,17 +96,18 @@ def _outline(tags: list[Tag]) -> tuple[Pair | None, list[Pair], int]:
         if kind == _MOVE and data:
             move = int.from_bytes(data[:4], "little")
         elif kind == _FOLDER and data:
-            folders.append(_pair(data))
+            folders.append(pair_in(data))
         elif kind in _TAILS and data:
-            tail = None if data == b"\xff" * 8 else _pair(data)
+            tail = None if data == b"\xff" * 8 else pair_in(data)
     return tail, folders, move
 
 
-def _pair(data: bytes) -> Pair:
+def pair_in(data: bytes) -> Pair:
+    """The two numbers at the begin of `data`: blocks of a pair, or a block and a size."""
     return int.from_bytes(data[:4], "little"), int.from_bytes(data[4:8], "little")
 
 
-def _judged(image: Image, pair: Pair, block_size: int, block_count: int) -> list[Tag]:
+def metadata_of(image: Image, pair: Pair, block_size: int, block_count: int) -> list[Tag]:
     """The tags of the newer block of a pair whose checksum holds.
 
     Raises:
@@ -130,7 +131,7 @@ def _judged(image: Image, pair: Pair, block_size: int, block_count: int) -> list
         if kind in _SIZES and data and len(data) != _SIZES[kind]:
             raise _damaged("an entry of a folder has a wrong size")
         if kind == _LIST and data:
-            head, size = _pair(data)
+            head, size = pair_in(data)
             if size and (head >= block_count or size > len(image)):
                 raise _damaged("the content of a file lies outside of it")
     return tags

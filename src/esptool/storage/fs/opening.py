@@ -153,13 +153,18 @@ def open_image(
 
     Raises:
         DamagedError: it holds none, or a damaged one.
-        FatalError: the library for it is not installed.
+
+    Where the library for LittleFS is not installed, one is opened to be read alone.
     """
     held = image if isinstance(image, Image) else Image.of(image)
     kind = kind or detect(held)
     if kind == "littlefs":
-        from esptool.storage.fs.littlefs import Littlefs
+        from esptool.storage.fs.littlefs import Littlefs, has_library
 
+        if not has_library():
+            from esptool.storage.fs.littlefs_reading import ReadLittlefs
+
+            return ReadLittlefs(held)
         return Littlefs(held, shape.littlefs(len(held)) if shape else None)
     if kind == "fat":
         from esptool.storage.fs.fat import Fat

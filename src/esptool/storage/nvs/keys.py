@@ -11,14 +11,10 @@ import hashlib
 import hmac
 import os
 import struct
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from esptool.errors import UsageError
 from esptool.storage.nvs.layout import PAGE, crc32
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers import Cipher
-    from cryptography.hazmat.primitives.ciphers.modes import XTS
 
 KEY_BYTES = 64
 HMAC_KEY_BYTES = 32
@@ -29,7 +25,7 @@ _TWEAK_SEED = bytes.fromhex("a5a5dece") * 8
 class NvsKeys:
     """The two AES-256 keys of an encrypted NVS."""
 
-    __slots__ = ("_algorithm", "_key")
+    __slots__ = ("_key", "_unit")
 
     def __init__(self, key: bytes) -> None:
         """
@@ -43,10 +39,8 @@ class NvsKeys:
             raise UsageError(f"The keys of an NVS have {KEY_BYTES} bytes, not {len(key)}.")
         if key[:32] == key[32:]:
             raise UsageError("The two keys of an NVS must differ: XTS-AES takes no equal ones.")
-        from cryptography.hazmat.primitives.ciphers import algorithms
-
         self._key = bytes(key)
-        self._algorithm = algorithms.AES(self._key)
+        self._unit = _units(self._key)
 
     def __repr__(self) -> str:
         return "NvsKeys(...)"
@@ -110,13 +104,35 @@ class NvsKeys:
 
     def encrypt(self, offset: int, data: bytes) -> bytes:
         """Encrypt one entry that lies `offset` bytes from the start of the partition."""
-        return bytes(self._cipher(offset).encryptor().update(data))
+        return self._unit.encrypt(struct.pack("<QQ", offset, 0), data)
 
     def decrypt(self, offset: int, data: bytes) -> bytes:
         """Decrypt one entry."""
-        return bytes(self._cipher(offset).decryptor().update(data))
+        return self._unit.decrypt(struct.pack("<QQ", offset, 0), data)
 
-    def _cipher(self, offset: int) -> Cipher[XTS]:
-        from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
-        return Cipher(self._algorithm, modes.XTS(struct.pack("<QQ", offset, 0)))
+class _Units(Protocol):
+    """A cipher of units that a tweak of 16 bytes tells apart."""
+
+    def encrypt(self, tweak: bytes, data: bytes) -> bytes: ...
+    def decrypt(self, tweak: bytes, data: bytes) -> bytes: ...
+
+
+def _units(key: bytes) -> _Units:
+    """By the `cryptography` library; where it is not there, as in a browser, in Python."""
+    try:
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+    except ImportError:
+        from esptool.storage.nvs.aes import Xts
+
+        return Xts(key)
+    algorithm = algorithms.AES(key)
+
+    class ByLibrary:
+        def encrypt(self, tweak: bytes, data: bytes) -> bytes:
+            return bytes(Cipher(algorithm, modes.XTS(tweak)).encryptor().update(data))
+
+        def decrypt(self, tweak: bytes, data: bytes) -> bytes:
+            return bytes(Cipher(algorithm, modes.XTS(tweak)).decryptor().update(data))
+
+    return ByLibrary()

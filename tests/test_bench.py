@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from bench import loop
+from bench.lib.page import merged
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -90,3 +91,25 @@ def test_a_sweep_goes_on_where_it_was_left(tmp_path: Path) -> None:
     assert f"{len(more)} runs, {len(more) - len(some)} of them now" in out
     assert more[: len(some)] == some
     assert len(more) == len(set(more)) > len(some)
+
+
+HEAD = ["| line | ours | ratio |", "| --- | ---: | ---: |"]
+
+
+def test_rows_and_cells_that_were_not_measured_again_stay_in_the_page() -> None:
+    old = [*HEAD, "| a | 1 s | 0.5 |", "| b | 2 s | 0.6 |", "| d | 4 s | 0.7 |", "| e | 5 s |  |"]
+    new = [*HEAD, "| a | 9 s |  |", "| c | 3 s | 0.1 |", "| d |  | failed |", "| e | 6 s | 0.9 |"]
+    assert merged(old, new) == [
+        *HEAD,
+        "| a | 9 s | 0.5 |",
+        "| c | 3 s | 0.1 |",
+        "| b | 2 s | 0.6 |",
+        "| d |  | failed |",
+        "| e | 6 s | 0.9 |",
+    ]
+
+
+def test_a_table_with_other_columns_is_made_anew() -> None:
+    new = [*HEAD, "| c | 3 s | 0.1 |"]
+    assert merged(["| line | ours |", "| --- | ---: |", "| a | 1 s |"], new) == new
+    assert merged([], new) == new

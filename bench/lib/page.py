@@ -17,7 +17,8 @@ KINDS = {"code": "machine code", "model": "model"}
 def renew(page: Path, figures: Figures) -> None:
     """Replace what stands between the `<!-- NAME -->` and `<!-- end -->` marks of the page.
 
-    A table of which the figures hold nothing is left as it is; a row that failed says so.
+    What the figures do not hold stays as it is in the page: tables, rows, and single cells. A row
+    that failed says so.
     """
     text = page.read_text()
     for name, table in TABLES.items():
@@ -28,9 +29,35 @@ def renew(page: Path, figures: Figures) -> None:
         head, _, rest = text.partition(begin)
         if not rest:
             raise SystemExit(f"{page} has no mark {begin.strip()}")
-        _, end, tail = rest.partition("<!-- end -->")
-        text = head + begin + "\n".join(lines) + "\n" + end + tail
+        old, end, tail = rest.partition("<!-- end -->")
+        text = head + begin + "\n".join(merged(old.splitlines(), lines)) + "\n" + end + tail
     page.write_text(text)
+
+
+def merged(old: list[str], new: list[str]) -> list[str]:
+    """The table `new`, with the rows and cells of `old` that it lacks.
+
+    Rows are known by their first cell. A table with other columns is replaced as a whole.
+    """
+    if old[:2] != new[:2]:
+        return new
+    rows = {_cells(line)[0]: line for line in old[2:]}
+    place = list(rows)
+    before: str | None = None
+    for line in new[2:]:
+        cells = _cells(line)
+        if cells[0] not in rows:
+            place.insert(0 if before is None else place.index(before) + 1, cells[0])
+        elif "failed" not in cells:
+            kept = _cells(rows[cells[0]])
+            cells = [cell or was for cell, was in zip(cells, kept, strict=True)]
+        rows[cells[0]] = "| " + " | ".join(cells) + " |"
+        before = cells[0]
+    return [*new[:2], *(rows[name] for name in place)]
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
 def _table(head: str, rows: list[list[str]]) -> list[str]:

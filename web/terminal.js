@@ -5,6 +5,8 @@ import { el } from './dom.js';
 import { Terminal } from './vendor/xterm.mjs';
 
 const NOTE = '\x1b[1;33m';
+/** Pixels that the terminal's scroll bar takes. */
+const SCROLL_BAR = 15;
 const END = '\x1b[0m';
 
 export function terminal(bench) {
@@ -16,10 +18,21 @@ export function terminal(bench) {
   let screen = null;
   let on = false;
 
+  /** As many columns as there is room for, so that no line is cut off on a phone. */
+  function fit() {
+    const style = getComputedStyle(place);
+    const room = place.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - SCROLL_BAR;
+    const column = place.querySelector('.xterm-screen').clientWidth / screen.cols;
+    const columns = Math.floor(room / column);
+    if (columns > 0 && columns !== screen.cols) screen.resize(columns, screen.rows);
+  }
+
   function shown() {
     if (screen || place.offsetParent === null) return;
     screen = new Terminal({ convertEol: true, scrollback: 10000, screenReaderMode: true, fontSize: 13 });
     screen.open(place);
+    fit();
+    new ResizeObserver(fit).observe(place);
     screen.onData((text) => { if (on) bench.run('', 'typed', { text }, true); });
   }
 

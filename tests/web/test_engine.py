@@ -213,6 +213,8 @@ def test_a_board_that_does_not_answer_is_examined() -> None:
     assert found
     assert {"level", "text", "remedy"} == set(found[0])
     assert any(f["level"] == "problem" and f["remedy"] for f in found)
+    # Nor is anyone sent to options of a command line.
+    assert not any("--" in f["remedy"] for f in found)
 
 
 def test_a_port_of_a_page_that_was_closed_is_told_as_that() -> None:

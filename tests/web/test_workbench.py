@@ -25,6 +25,7 @@ TABLE = PartitionTable.from_csv(
     "lfs,data,spiffs,,64K\nfat,data,fat,,256K\nsafe,data,nvs,,0x4000\n"
 )
 KEYS = bytes(range(1, 65))
+TABS = ("Board", "Partitions", "Flash", "eFuses", "Image", "Terminal")
 ROWS = ["key,type,encoding,value", "store,namespace,,", "name,data,string,kitchen"]
 
 
@@ -139,9 +140,25 @@ def test_efuses_images_and_the_terminal(board: Page, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_in_the_workbench(bench: Page, axe: str, scheme: Any) -> None:
     bench.emulate_media(color_scheme=scheme)
-    for name in ("Board", "Partitions", "Flash", "eFuses", "Image", "Terminal"):
+    for name in TABS:
         tab(bench, name)
         assert serious(bench, axe) == [], name
+
+
+def test_nothing_of_the_workbench_is_wider_than_a_phone(board: Page) -> None:
+    before = board.viewport_size
+    board.set_viewport_size({"width": 390, "height": 844})
+    try:
+        for name in TABS:
+            tab(board, name)
+            if name == "Partitions":
+                board.get_by_role("button", name="Read the table").click()
+                board.get_by_role("row").filter(has_text="factory").wait_for()
+            wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert board.evaluate(wide) == 0, name
+    finally:
+        assert before is not None
+        board.set_viewport_size(before)
 
 
 def test_an_installation_by_keyboard_alone_with_nothing_that_axe_finds(

@@ -24,7 +24,7 @@ from esptool.transport.bridges import ESPRESSIF
 from esptool.transport.browser import BrowserPort, Channel
 from esptool.web import manifest as manifests
 from esptool.web.console import Terminal
-from esptool.web.values import Registers, as_data, written
+from esptool.web.values import Registers, as_data, without_options, written
 from esptool.web.wifi import Wifi
 
 if TYPE_CHECKING:
@@ -148,7 +148,9 @@ class Engine:
             )
         finally:
             port.close()
-        return [{"level": f.level, "text": f.text, "remedy": f.remedy} for f in found]
+        return [
+            {"level": f.level, "text": f.text, "remedy": without_options(f.remedy)} for f in found
+        ]
 
     def reset(self) -> None:
         """Start the application in flash, and let go of the port."""

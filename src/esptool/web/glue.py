@@ -143,9 +143,10 @@ class Glue:
             place = first if name in first.WISHES else self.engine
             found = operator.attrgetter(name)(place)(**arguments)
         except FatalError as e:
-            # What is said of options of the command line helps nobody here.
-            remedy = [line for line in (e.remedy or "").splitlines() if "--" not in line]
-            failure = {"error": e.message, "remedy": "\n".join(remedy), "kind": type(e).__name__}
+            from esptool.web.values import without_options
+
+            remedy = without_options(e.remedy)
+            failure = {"error": e.message, "remedy": remedy, "kind": type(e).__name__}
             return to_js([json.dumps(failure), None])
         if isinstance(found, bytes):
             return to_js([json.dumps({"result": None}), found])

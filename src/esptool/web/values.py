@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,16 @@ def as_data(event: Event) -> dict[str, Any] | None:
     if isinstance(event, Connecting):
         return {"event": "connecting", "attempt": event.attempt, "done": event.done}
     return None
+
+
+def without_options(remedy: str | None) -> str:
+    """A remedy less the sentences that name options of the command line: they help nobody here."""
+    lines = []
+    for line in (remedy or "").splitlines():
+        kept = [part for part in re.split(r"(?<=[.!?]) ", line) if "--" not in part]
+        if kept:
+            lines.append(" ".join(kept))
+    return "\n".join(lines)
 
 
 def written(results: Sequence[ops.WriteResult]) -> dict[str, Any]:

@@ -93,3 +93,21 @@ def test_a_handler_outside_of_the_table_is_refused(opcode: str, tmp_path: Path) 
 def test_a_file_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(FatalError, match="stub file"):
         load_file(written(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ([], "it holds no object of names and values"),
+        (5, "it holds no object of names and values"),
+        ({"entry": 1}, "it has no 'text'"),
+        ({**GOOD, "text": 5}, "'text' is 5, not base64"),
+        ({**GOOD, "text": "!!"}, "'text' is '!!', not base64"),
+        ({**GOOD, "text": ""}, "'text' holds no code"),
+        ({**GOOD, "data": ["x"]}, "'data' is .*, not base64"),
+        ({**GOOD, "plugins": {"nand": {}}}, "it has no 'handlers'"),
+    ],
+)
+def test_what_is_no_stub_is_refused_in_words(content: object, why: str, tmp_path: Path) -> None:
+    with pytest.raises(FatalError, match=f"is damaged: {why}"):
+        load_file(written(tmp_path, content))

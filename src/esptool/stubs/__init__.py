@@ -173,7 +173,13 @@ def load_file(path: str | os.PathLike[str]) -> Stub:
     try:
         return _parse(path.stem, json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
-        raise FatalError(f"The stub file '{path}' is damaged: {e}.") from e
+        raise FatalError(f"The stub file '{path}' is damaged: {damage(e)}.") from e
+
+
+def damage(error: Exception) -> str:
+    """What is wrong with a file whose content raised `error`, in words."""
+    # Of a key that is missing, the exception tells nothing but its name.
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
 
 
 def memory(stub: Stub) -> list[range]:
@@ -193,7 +199,9 @@ def memory(stub: Stub) -> list[range]:
     return [range(start, start + size) for start, size in places if size]
 
 
-def _parse(name: str, raw: dict[str, Any]) -> Stub:
+def _parse(name: str, raw: object) -> Stub:
+    if not isinstance(raw, dict):
+        raise ValueError("it holds no object of names and values")
     return Stub(
         name=name,
         entry=_word(raw, "entry"),
@@ -221,7 +229,20 @@ def _plugin(raw: dict[str, Any]) -> Plugin:
 
 
 def _code(raw: Mapping[str, Any], key: str) -> bytes:
-    return base64.b64decode((raw["text"] if key == "text" else raw.get(key)) or "")
+    """Code or data in base64; code must be there.
+
+    Raises:
+        KeyError: it is missing.
+        ValueError: it is something else.
+    """
+    value = (raw["text"] if key == "text" else raw.get(key)) or ""
+    try:
+        code = base64.b64decode("".join(value.split()), validate=True)
+    except (ValueError, AttributeError):
+        raise ValueError(f"'{key}' is {value!r:.40}, not base64") from None
+    if key == "text" and not code:
+        raise ValueError("'text' holds no code")
+    return code
 
 
 def _word(raw: Mapping[str, Any], key: str, default: int | None = None, end: int = 1 << 32) -> int:

@@ -122,7 +122,7 @@ def _load(path: Path, name: str) -> FirstStage:
         raw: dict[str, Any] = json.loads(read_text(path, "stub file"))
         return _parse(raw, stubs.load_file(stubs.DATA / f"{name}.json"))
     except (ValueError, KeyError, TypeError) as e:
-        raise FatalError(f"The stub file '{path}' is damaged: {e}.") from e
+        raise FatalError(f"The stub file '{path}' is damaged: {stubs.damage(e)}.") from e
 
 
 def _parse(raw: dict[str, Any], stub: stubs.Stub) -> FirstStage:

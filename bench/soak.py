@@ -33,14 +33,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from esptool import chips, ops
 from esptool.chips.nor import SECTOR
 from esptool.chips.spec import ChipSpec, KeyCheck
 from esptool.device import Session, connect
 from esptool.errors import FatalError, VerifyError
+from esptool.stubs import Stub
 from esptool.virtual.board import GONE, NAMED, Board, open_board
 from esptool.virtual.crypt import encrypt, find_key
 
@@ -383,14 +382,11 @@ def _start_worker() -> None:
     signal.signal(signal.SIGALRM, _alarm)
 
 
-def placeholder(spec: ChipSpec) -> Any:
+def placeholder(spec: ChipSpec) -> Stub:
     """A stub without code: all that the virtual chip's model of the protocol needs."""
     layout = next(iter(spec.stub.layouts.values()))
     start = layout.text_start
-    code = bytes(64)
-    return SimpleNamespace(
-        entry=start, text=code, text_start=start, data=b"", data_start=0, segments=()
-    )
+    return Stub(spec.key, start, text=bytes(64), text_start=start, data=b"", data_start=0)
 
 
 # --- many ---------------------------------------------------------------------------------------

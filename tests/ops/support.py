@@ -7,12 +7,11 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
-from types import SimpleNamespace
-from typing import Any
 
 from esptool.chips.spec import ChipSpec
 from esptool.device import Session, connect
 from esptool.events import Event, Level, Message
+from esptool.stubs import Stub
 from esptool.transport.settings import Settings
 from esptool.virtual.board import NAMED, Board
 
@@ -48,13 +47,10 @@ def board(name: str) -> Board:
     return NAMED[name]
 
 
-def placeholder(spec: ChipSpec) -> Any:
+def placeholder(spec: ChipSpec) -> Stub:
     """A stub without code: all that the virtual chip's model of the protocol needs."""
     start = next(iter(spec.stub.layouts.values())).text_start
-    code = bytes(64)
-    return SimpleNamespace(
-        entry=start, text=code, text_start=start, data=b"", data_start=0, segments=()
-    )
+    return Stub(spec.key, start, text=bytes(64), text_start=start, data=b"", data_start=0)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from esptool.errors import FatalError
 from esptool.ops.model import Region
 from esptool.transport.settings import Settings
 from esptool.virtual.board import NAMED
+from esptool.virtual.faults import FaultPlan, LineNoise
 
 from .support import firmware, placeholder
 
@@ -34,10 +35,11 @@ FATES = st.lists(
 )
 
 
-class Script:
+class Script(LineNoise):
     """In place of a line's noise: what becomes of one piece after the other, then all is well."""
 
     def __init__(self, fates: list[Fate]) -> None:
+        super().__init__(FaultPlan(), "to chip")
         self._fates = list(reversed(fates))
         self._held = b""
 
@@ -76,7 +78,7 @@ def test_any_fate_of_any_frame_ends_in_the_right_bytes_or_in_one_error(
             board = NAMED[name]
             if job == "read":
                 board.nor.cells.program(BASE, DATA)
-            board.cable.noise_in, board.cable.noise_out = Script(to_chip), Script(to_host)  # type: ignore[assignment]
+            board.cable.noise_in, board.cable.noise_out = Script(to_chip), Script(to_host)
             if by_bytes:
                 _one_by_one(s.link.port)
             try:

@@ -83,7 +83,7 @@ class Build:
         elf: path of the program with its symbols, None where there is none.
         encrypt: the build's own upload has the chip encrypt all of it.
         notes: what is worth knowing, in sentences.
-        left_out: why there is no boot loader, and how to write it all the same; "" where there is
+        left_out: why there is no boot loader, and how to write it anyway; "" where there is
             one, or nothing is known.
         before, after: how the build's own upload resets the chip, None where it does not say.
         stub: the build's own upload uses the flasher stub.

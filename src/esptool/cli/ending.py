@@ -46,7 +46,7 @@ def run(main: Callable[[], None], *, lead: str = "") -> NoReturn:
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # nothing is left that needs cleaning up
     lost = _flush(output)
     if lost is not None and lost.errno != errno.EPIPE and not ended_by:
-        log.error(f"{lead}A fatal error occurred: Cannot write the output: {lost.strerror}.")
+        _fatal(f"Cannot write the output: {lost.strerror}.", lead)
         code = FAILED
     if ended_by:
         _signal.signal(ended_by[0], _signal.SIG_DFL)
@@ -73,14 +73,15 @@ def _outcome(main: Callable[[], None], lead: str, ended_by: list[int]) -> int:
         return e.code if isinstance(e.code, int) else DONE if e.code is None else FAILED
     except MemoryError:
         _maybe_traceback()
-        log.error(f"{lead}A fatal error occurred: There is not enough memory for this.")
+        _fatal("There is not enough memory for this.", lead)
         return FAILED
     except Exception as e:
         _maybe_traceback()
         with _told_ide(e, foreseen=False):
-            log.error(
-                f"{lead}A fatal error occurred: unexpected {type(e).__name__}: {e} "
-                f"({_innermost(e)}). Set ESPTOOL_TRACEBACK=1 to see more, and please report it."
+            _fatal(
+                f"unexpected {type(e).__name__}: {e} ({_innermost(e)}). "
+                "Set ESPTOOL_TRACEBACK=1 to see more, and please report it.",
+                lead,
             )
         return FAILED
     return DONE
@@ -100,6 +101,10 @@ def show_error(error: BaseException, lead: str = "") -> None:
     """The line that all programs show for a failure."""
     # Names from a damaged file system, or of files, must not steer the terminal.
     text = "".join(f"\\x{ord(c):02x}" if _steers(c) else c for c in str(error))
+    _fatal(text, lead)
+
+
+def _fatal(text: str, lead: str) -> None:
     log.error(f"{lead}A fatal error occurred: {text}")
 
 

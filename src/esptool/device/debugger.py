@@ -441,17 +441,17 @@ class Debugger:
         self._leave(detach=True)
         return True
 
-    def run_program(self, pieces: Sequence[tuple[int, bytes]], entry: int) -> None:
+    def run_program(self, segments: Sequence[tuple[int, bytes]], entry: int) -> None:
         """Put a program into RAM, where the stub may be too, and let it run.
 
         Args:
-            pieces: address and bytes of each part.
+            segments: address and bytes of each part.
             entry: where it starts, with the stub's stack.
         """
         self._halt()
         self.port.halted()
         self._kept = None
-        for address, data in pieces:
+        for address, data in segments:
             self.client.write(address, data + bytes(-len(data) % 4))
         self.client.write_register(self.port.pc_register, entry)
         self._leave(detach=True)

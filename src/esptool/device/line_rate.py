@@ -198,7 +198,7 @@ class LineRate:
             self._home(heard=True)
         self._shaky = False
         with contextlib.suppress(LinkTimeoutError):
-            # Where its answer is lost, it is there all the same, or patterns show that it is not.
+            # Its answer may be lost although it is there; if not, the patterns show that.
             fields = struct.pack("<I", divider)
             self._stage.ask(StageOp.RATE, fields, attempts=ASKS, wait_s=self._wait_s)
         self.link.set_baud(baud)

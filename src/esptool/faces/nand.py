@@ -115,11 +115,11 @@ class DebugFace(FaceBase):
         self._debug.verify_end()
 
     def sdc_gen_begin(self) -> None:
-        """Begin to make chip info. The ROM may refuse this step and go on all the same."""
+        """Begin to make chip info. The ROM may refuse this step and go on nevertheless."""
         self._debug.info_begin()
 
     def sdc_gen_data(self, data: bytes) -> None:
-        """Send the nonce. The ROM may refuse this step and go on all the same."""
+        """Send the nonce. The ROM may refuse this step and go on nevertheless."""
         self._debug.info_data(data)
 
     def sdc_gen_end(self) -> bytes | None:

@@ -268,7 +268,7 @@ def detect_chip(data: bytes, offset: int = 0) -> ChipSpec:
         return esp8266
     raise ImageError(
         f"The image does not tell which chip it is for: {why}.",
-        remedy="Is it whole? Name the chip with --chip to have it read all the same.",
+        remedy="Is it whole? Name the chip with --chip to have it read anyway.",
     )
 
 

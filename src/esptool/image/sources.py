@@ -207,7 +207,7 @@ def refuse_container(data: Data, name: str | None, way_out: str = "") -> None:
     Args:
         data: what is to go to flash.
         name: the file's name, None where the data came from memory.
-        way_out: a sentence on how to do it all the same, for the remedy.
+        way_out: a sentence on how to do it anyway, for the remedy.
 
     Raises:
         UsageError: an ELF or UF2 file.

@@ -143,7 +143,7 @@ def _table_of(source: ImageSource) -> PartitionTable:
         raise StorageError(
             f"{region.title} is no partition table: {e.message}",
             remedy="Make one of CSV with 'esptool partitions build', or give the address in "
-            "place of the name to write it all the same.",
+            "place of the name to write it anyway.",
         ) from None
 
 

@@ -105,7 +105,7 @@ def refuse_unfit(data: bytes, name: str | None, demands: Demands, *, force: bool
         data: the image.
         name: its file's.
         demands: what it must suit.
-        force: pass over what it must suit; damage is refused all the same.
+        force: pass over what it must suit; damage is refused nevertheless.
 
     Raises:
         ImageError: names what is wrong.

@@ -381,7 +381,7 @@ class _Planner:
         raise UsageError(
             text,
             remedy=f"{self._whole_build} or give the boot loader with --bootloader FILE. With "
-            "--force the rest is written all the same.",
+            "--force the rest is written anyway.",
         )
 
     # --- security ----------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from esptool.records import dataclass
 
 SECTOR = 4096
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from esptool.errors import StorageError
 from esptool.records import dataclass
+from esptool.storage.changes import SECTOR as SECTOR
 
-SECTOR = 0x1000
 #: The table fills a sector.
 TABLE_SIZE = SECTOR
 NAME_LENGTH = 16

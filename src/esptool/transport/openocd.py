@@ -91,7 +91,7 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
     ),
     (r"^OpenOCD cannot be started", "OpenOCD cannot be started.", INSTALL),
 )
-#: After these it serves all the same, a target that is not there.
+#: After these it serves nevertheless, though its target is not there.
 _NOT_THERE = _ADVICE[5:7]
 #: Ends the program when this process ends, however it ends, as its end of a pipe is closed then.
 #: A session of its own keeps Ctrl-C from the program while it is still needed.

@@ -12,6 +12,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from esptool.records import dataclass
+from esptool.virtual.nor import SECTOR
 from esptool.virtual.silicon.spec import Loads
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _MAGIC, _SIGNATURE_MAGIC = 0xE9, 0xE7
 _MOST_SEGMENTS = 16
-_SECTOR = 0x1000
 #: From this length on a segment fits in no window of the cache, and is no segment.
 _NO_LENGTH = 0x400000
 #: A text that comes again without end is shown so often: by then the watchdog has bitten.
@@ -244,7 +244,7 @@ class _Loading:
         hashed = hashlib.sha256(image[:size]).digest()
         if boot.loads is not Loads.ESP32 and image[size:] != hashed:
             raise _Refusal(f"SHA-256 simple hash comparison failed.\n{stops}")
-        signed = -(-(size + 32) // _SECTOR) * _SECTOR
+        signed = -(-(size + 32) // SECTOR) * SECTOR
         found = read(self._start + signed, 1)[0]
         if found != _SIGNATURE_MAGIC:
             raise _Refusal(f"{self._no_signature(found)}\n{stops}")

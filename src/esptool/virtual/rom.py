@@ -182,7 +182,7 @@ class RomLoader(Program):
         """Payload of a data request: length, number, two words more, then the payload.
 
         Raises:
-            Refused: not the block wanted, or a damaged one, which counts all the same.
+            Refused: not the block wanted, or a damaged one, which counts as well.
         """
         length, number, _, _ = words(data, 4)
         payload = data[16:]

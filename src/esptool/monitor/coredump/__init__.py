@@ -54,6 +54,6 @@ def to_elf(core: Core) -> bytes:
     return core_file(
         core.machine,
         [(task.name, task.registers) for task in tasks],
-        core.memory.pieces,
+        core.memory.segments,
         ids=[task.tcb for task in tasks],
     )

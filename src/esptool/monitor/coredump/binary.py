@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The binary layout of core dumps: tasks with control block and stack, then pieces of memory.
+"""The binary layout of core dumps: tasks with control block and stack, then segments of memory.
 
 The registers of a task lie at the top of its stack, as FreeRTOS has saved them: on RISC-V 32 words
 (`RvExcFrame`), on Xtensa a frame of an interrupt, or the short one of a task that gave the
@@ -40,7 +40,7 @@ def read_binary(container: Container) -> Core:
     machine = machine_of(container.chip_id)
     body, at = container.body, 0
     tasks: list[Task] = []
-    pieces: list[tuple[int, bytes]] = []
+    segments: list[tuple[int, bytes]] = []
     extra: dict[str, int] = {}
     try:
         for number in range(container.task_count):
@@ -57,12 +57,12 @@ def read_binary(container: Container) -> Core:
                 extra = more
             tasks.append(Task(tcb, "", registers, (start, stop), damaged))
             if tcb not in _FAKE:
-                pieces.append((tcb, control))
-            pieces.append((start, stack))
+                segments.append((tcb, control))
+            segments.append((start, stack))
         for _ in range(container.segment_count):
             address, size = _PIECE.unpack_from(body, at)
             data, at = _taken(body, at + _PIECE.size, size)
-            pieces.append((address, data))
+            segments.append((address, data))
     except struct.error as e:
         raise CoreDumpError(f"The core dump ends within a task: {e}.") from e
     return Core(
@@ -73,7 +73,7 @@ def read_binary(container: Container) -> Core:
         checksum=container.checksum,
         revision=container.revision,
         tasks=tuple(tasks),
-        memory=Memory(pieces),
+        memory=Memory(segments),
         crashed=tasks[0].tcb if tasks else 0,
         extra=extra,
     )
@@ -81,7 +81,7 @@ def read_binary(container: Container) -> Core:
 
 def _taken(body: bytes, at: int, size: int) -> tuple[bytes, int]:
     if at + size > len(body):
-        raise CoreDumpError("The core dump ends within a task or a piece of memory.")
+        raise CoreDumpError("The core dump ends within a task or a segment of memory.")
     return body[at : at + size], at + -(-size // 4) * 4
 
 

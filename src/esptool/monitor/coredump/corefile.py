@@ -71,12 +71,12 @@ def read_core(
 def _read(
     elf: ElfData, chip: str | None, version: int, checksum: str, revision: int | None
 ) -> Core:
-    pieces: list[tuple[int, bytes]] = []
+    held: list[tuple[int, bytes]] = []
     notes: list[Note] = []
     for kind, address, offset, size in elf.segments():
         raw = elf.data[offset : offset + size]
         if kind == _LOAD and raw:
-            pieces.append((address, raw))
+            held.append((address, raw))
         elif kind == _NOTE:
             notes += _notes(raw)
     infos = [_TASK_INFO.unpack_from(d) for _, k, d in notes if k == _TASK]
@@ -92,8 +92,8 @@ def _read(
         layout="elf",
         checksum=checksum,
         revision=revision,
-        tasks=tuple(_tasks(elf.machine, notes, named, pieces)),
-        memory=Memory(pieces),
+        tasks=tuple(_tasks(elf.machine, notes, named, held)),
+        memory=Memory(held),
         crashed=extra[0] if extra else 0,
         in_interrupt=len(extra) > interrupt_at and bool(extra[interrupt_at]),
         reason=_text(reason),
@@ -107,7 +107,7 @@ def _tasks(
     machine: int,
     notes: list[Note],
     named: dict[int, tuple[int, int, int, int, int, bytes]],
-    pieces: list[tuple[int, bytes]],
+    held: list[tuple[int, bytes]],
 ) -> Iterator[Task]:
     for name, kind, raw in notes:
         if name != "CORE" or kind != _PRSTATUS:
@@ -115,7 +115,7 @@ def _tasks(
         (tcb,) = struct.unpack_from("<I", raw, _PID_AT)
         registers = _registers(machine, raw)
         info = named.get(tcb)
-        stack = _stack(registers, machine, pieces)
+        stack = _stack(registers, machine, held)
         yield Task(
             tcb,
             _text(info[5]) if info else "",
@@ -126,11 +126,11 @@ def _tasks(
 
 
 def _stack(
-    registers: dict[str, int], machine: int, pieces: list[tuple[int, bytes]]
+    registers: dict[str, int], machine: int, held: list[tuple[int, bytes]]
 ) -> tuple[int, int]:
     """The piece of memory that the stack pointer is in."""
     pointer = registers["SP" if machine == RISCV else "A1"]
-    for address, data in pieces:
+    for address, data in held:
         if address <= pointer < address + len(data):
             return pointer, address + len(data)
     return 0, 0
@@ -190,7 +190,7 @@ def core_file(
     Args:
         machine: number of the instruction set.
         tasks: (name, registers) of each, the one to look at first in front.
-        memory: (address, contents) pieces.
+        memory: pairs of address and contents.
         ids: numbers for the tasks, such as the addresses of their control blocks.
     """
     numbers = [*ids, *range(1 + len(ids), 1 + len(tasks))]

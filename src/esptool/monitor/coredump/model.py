@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a core dump of ESP-IDF holds: tasks with their registers, pieces of memory, and why."""
+"""What a core dump of ESP-IDF holds: tasks with their registers, segments of memory, and why."""
 
 from __future__ import annotations
 
@@ -76,17 +76,17 @@ class Task:
 
 
 class Memory:
-    """Pieces of memory as they were."""
+    """Segments of memory as they were."""
 
-    def __init__(self, pieces: list[tuple[int, bytes]]) -> None:
-        self.pieces = sorted(pieces, key=lambda piece: piece[0])
-        self._starts = [start for start, _ in self.pieces]
+    def __init__(self, segments: list[tuple[int, bytes]]) -> None:
+        self.segments = sorted(segments, key=lambda segment: segment[0])
+        self._starts = [start for start, _ in self.segments]
 
     def read(self, address: int, size: int) -> bytes | None:
         """So many bytes, None where not all of them are known."""
         at = bisect_right(self._starts, address) - 1
         while at >= 0:
-            start, data = self.pieces[at]
+            start, data = self.segments[at]
             if address + size <= start + len(data):
                 return data[address - start : address - start + size]
             if address - start > 1 << 24:

@@ -33,7 +33,7 @@ def callers(core: Core, task: Task, program_at: Callable[[int], Program | None])
     if core.machine == RISCV:
         dump = Dump()
         dump.registers = dict(task.registers)
-        for address, data in core.memory.pieces:
+        for address, data in core.memory.segments:
             dump.add_memory(address, data)
         return unwind(dump, program_at)
     return _windowed(core, task)

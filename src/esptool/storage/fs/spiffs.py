@@ -2,7 +2,7 @@
 """SPIFFS: reading what a generator or a chip wrote, and changing it by the rules of SPIFFS.
 
 SPIFFS has no folders: the '/' in a path is a letter of the name. ESP-IDF and Arduino begin names
-with '/', and so do the files made here; one that lacks it is found all the same.
+with '/', and so do the files made here; one that lacks it is found, too.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 #: Kinds of watchpoints, by the numbers of the remote protocol.
 WATCH_WRITE, WATCH_READ, WATCH_ACCESS = 2, 3, 4
-#: Instructions after a new beginning in the midst of a run.
+#: Instructions after a new beginning in the middle of a run.
 _AT_ONCE = 1_000_000
 #: Registers of Xtensa that code without windows and exceptions depends on.
 _SPECIAL = ("SAR", "LBEG", "LEND", "LCOUNT", "SCOMPARE1", "BR", "ACCLO", "ACCHI", "PS")

@@ -58,7 +58,7 @@ def can_run(soc: Soc) -> bool:
     """The code in RAM can be executed: it does not return from a register window.
 
     The engines know no windows. ROM functions have their own here, so that a program without
-    windowed functions that return, as one that only prints, is right all the same.
+    windowed functions that return, as one that only prints, is right nevertheless.
     """
     if soc.silicon.arch is not Arch.XTENSA:
         return True

@@ -114,10 +114,10 @@ class Machine:
             backing = memoryview(bytearray(ram.size))
             for place in ram.places:
                 self.memory.add(place, backing, writable=True)
-        for piece in self.rom.pieces:
-            for place in {piece.vaddr, piece.paddr}:
+        for segment in self.rom.segments:
+            for place in {segment.vaddr, segment.paddr}:
                 if any(start <= place < end for start, end in shape.rom):
-                    self.memory.write(place, piece.data)
+                    self.memory.write(place, segment.data)
 
     def _processor(self) -> Core:
         shape, bus = self.shape, self.soc.bus

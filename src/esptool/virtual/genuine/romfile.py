@@ -23,7 +23,7 @@ _LOAD, _PROGBITS, _SYMTAB, _NOBITS, _ALLOC = 1, 1, 2, 8, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Segment:
     """Contents at their place for running (`vaddr`) and in the ROM (`paddr`)."""
 
     vaddr: int
@@ -36,7 +36,7 @@ class RomFile:
     """A ROM.
 
     Attributes:
-        pieces: what the file has contents for.
+        segments: what the file has contents for.
         own: (name, start, end) of the RAM that the ROM's own variables, buffers and stacks take.
         symbols: name to address.
         entry: where the processor starts.
@@ -44,7 +44,7 @@ class RomFile:
 
     path: Path
     entry: int
-    pieces: list[Piece]
+    segments: list[Segment]
     own: list[tuple[str, int, int]]
     symbols: dict[str, int]
     _at: list[int] = field(default_factory=list)
@@ -52,7 +52,7 @@ class RomFile:
 
     def has(self, text: bytes) -> bool:
         """The ROM holds this text."""
-        return any(text in piece.data for piece in self.pieces)
+        return any(text in segment.data for segment in self.segments)
 
     def function(self, address: int) -> str:
         """The function at an address, such as `main+0x10`."""
@@ -90,7 +90,7 @@ def read(path: Path, base: int) -> RomFile:
                 f"{path} is no ROM: neither an ELF file nor an image of whole pages.",
                 remedy="Give a file of the package esp-rom-elfs, such as esp32c3_rev101_rom.elf.",
             )
-        return RomFile(path, base, [Piece(base, base, data)], [], {})
+        return RomFile(path, base, [Segment(base, base, data)], [], {})
     try:
         return _elf(path, data)
     except (struct.error, IndexError, UnicodeDecodeError):
@@ -106,8 +106,8 @@ def _elf(path: Path, data: bytes) -> RomFile:
     sections = [
         _SECTION.unpack_from(data, sections_at + i * _SECTION.size) for i in range(head[12])
     ]
-    pieces = [
-        Piece(vaddr, paddr, data[offset : offset + size])
+    segments = [
+        Segment(vaddr, paddr, data[offset : offset + size])
         for kind, offset, vaddr, paddr, size, *_ in programs
         if kind == _LOAD and size
     ]
@@ -134,14 +134,14 @@ def _elf(path: Path, data: bytes) -> RomFile:
                 own.append((name, start, start + size))
             if kind == _PROGBITS and name.startswith(".data"):
                 initial.append((start, data[offset : offset + size]))
-    pieces += _initial_values(pieces, initial)
+    segments += _initial_values(segments, initial)
     places.sort(key=lambda item: item[0])
     return RomFile(
-        path, entry, pieces, own, symbols, [a for a, _ in places], [n for _, n in places]
+        path, entry, segments, own, symbols, [a for a, _ in places], [n for _, n in places]
     )
 
 
-def _initial_values(pieces: list[Piece], sections: list[tuple[int, bytes]]) -> list[Piece]:
+def _initial_values(segments: list[Segment], sections: list[tuple[int, bytes]]) -> list[Segment]:
     """Initial values of variables, which some of the files have at their places in RAM only.
 
     The ROM's start-up code copies them by a table of (start, end, where in the ROM), in which that
@@ -149,10 +149,10 @@ def _initial_values(pieces: list[Piece], sections: list[tuple[int, bytes]]) -> l
     """
     out = []
     for start, contents in sections:
-        for piece in pieces:
-            source = _copied_from(piece.data, start, len(contents))
+        for segment in segments:
+            source = _copied_from(segment.data, start, len(contents))
             if source is not None:
-                out.append(Piece(source, source, contents))
+                out.append(Segment(source, source, contents))
                 break
     return out
 

@@ -65,13 +65,12 @@ def shows_keys(commands: BaseCommands, show_sensitive_info: bool) -> bool:
     return show
 
 
-def burn_staged(commands: BaseCommands, keep_writeable: bool, keep_readable: bool) -> None:
-    """Say what stays open, and burn the keys that are staged."""
+def tell_open(keep_writeable: bool, keep_readable: bool) -> None:
+    """Say which protections keys are left without."""
     if keep_writeable:
         output.emit("Keys will remain writeable (due to --no-write-protect).")
     if keep_readable:
         output.emit("Keys will remain readable (due to --no-read-protect).")
-    commands.finish()
 
 
 class PurposeCommands(BaseCommands):
@@ -97,7 +96,8 @@ class PurposeCommands(BaseCommands):
         output.emit("Burn keys to blocks:")
         for request in requests:
             self._stage_key(request, no_write_protect, no_read_protect, show)
-        burn_staged(self, no_write_protect, no_read_protect)
+        tell_open(no_write_protect, no_read_protect)
+        self.finish()
 
     @all_or_nothing
     def burn_key_digest(
@@ -409,7 +409,8 @@ class HalvesCommands(BaseCommands):
             self._stage_half(
                 targets[purpose_name], content, purpose, no_write_protect, no_read_protect, show
             )
-        burn_staged(self, no_write_protect, no_read_protect)
+        tell_open(no_write_protect, no_read_protect)
+        self.finish()
 
     def _stage_half(
         self,

@@ -9,7 +9,8 @@ reading commands run again.
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import click
@@ -344,8 +345,29 @@ class Run:
 
     def all(self) -> None:
         """Run the commands of the line in order; what they burn is burned as each of them says."""
-        efuses = self.commands.efuses
         _check_outputs(self.contexts)
+        burns = [c for c in self.contexts if c.info_name in BURN_ORDER]
+        batch = len(burns) > 1
+        with self._settings_kept():
+            if batch:
+                self.commands.use_batch_mode()
+            for context in self.contexts:
+                if context.info_name != "plan":
+                    self._one(context)
+            done = True
+            if batch:
+                done = self.commands.burn_all()
+                if done:
+                    self.commands.tell_success()
+            if burns and done:
+                for context in self.contexts:
+                    if context.info_name in READ_ORDER:
+                        self._one(context)
+
+    @contextmanager
+    def _settings_kept(self) -> Iterator[None]:
+        """Only plan, where that is asked for, and leave the eFuses' settings as they were."""
+        efuses = self.commands.efuses
         before = efuses.checkpoint()
         finished = False
         try:
@@ -356,31 +378,13 @@ class Run:
                     (c.params["plan_file"] for c in self.contexts if c.info_name == "plan"), None
                 )
                 efuses.before_burn = lambda: plan.show_or_save(efuses, path)
-            self._all()
+            yield
             if self.planning and efuses.batch_mode_cnt and efuses.before_burn is not None:
                 # Somebody else's batch goes on: it must not burn what was only planned.
                 efuses.before_burn()
             finished = True
         finally:
             efuses.restore(before, staged=self.planning or not finished)
-
-    def _all(self) -> None:
-        burns = [c for c in self.contexts if c.info_name in BURN_ORDER]
-        batch = len(burns) > 1
-        if batch:
-            self.commands.use_batch_mode()
-        for context in self.contexts:
-            if context.info_name != "plan":
-                self._one(context)
-        done = True
-        if batch:
-            done = self.commands.burn_all()
-            if done:
-                self.commands.tell_success()
-        if burns and done:
-            for context in self.contexts:
-                if context.info_name in READ_ORDER:
-                    self._one(context)
 
     def _one(self, context: click.Context) -> None:
         command = context.command

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -342,28 +343,31 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
     args = _expanded(group, argv, prog)
     if os.environ.get(f"_{prog}_COMPLETE".replace("-", "_").upper()):
         group.main(args=args, prog_name=prog)  # answers the shell and ends
-    with machine.run_of(prog, args):
-        _run(group, argv, args, prog, obj)
+    # Not `group.main`: that one takes a port or output that has gone for a reason to end with exit
+    # code 1 and not a word.
+    with (
+        machine.run_of(prog, args),
+        _ends_of_click(group, argv),
+        group.make_context(prog, list(args), obj=obj) as ctx,
+    ):
+        try:
+            group.invoke(ctx)
+            if ctx.meta.get("dash"):
+                stdio.deliver(ctx)
+        except FatalError as e:
+            stdio.name_in(e, ctx)
+            raise
+        run = machine.active()
+        if run is not None:
+            run.started = True
 
 
-def _run(
-    group: click.Command, argv: Sequence[str], args: Sequence[str], prog: str, obj: Any
-) -> None:
+@contextmanager
+def _ends_of_click(group: click.Command, argv: Sequence[str]) -> Iterator[None]:
+    """Make of click's ways to end a command what programs of ours are documented to raise."""
     code: Any = None
     try:
-        # Not `group.main`: that one takes a port or output that has gone for a reason to end with
-        # exit code 1 and not a word.
-        with group.make_context(prog, list(args), obj=obj) as ctx:
-            try:
-                group.invoke(ctx)
-                if ctx.meta.get("dash"):
-                    stdio.deliver(ctx)
-            except FatalError as e:
-                stdio.name_in(e, ctx)
-                raise
-            run = machine.active()
-            if run is not None:
-                run.started = True
+        yield
     except _NO_ARGS as e:
         log.print(e.format_message())
         raise machine.UsageMistake("No command was named.") from None

@@ -36,7 +36,7 @@ def test_counts(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "k", "KB", "x", "4GB", "1.5M", "4 4", "0x", "--1"])
 def test_what_is_no_count_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no size"):
+    with pytest.raises(UsageError, match="is not a size"):
         byte_count(text)
 
 

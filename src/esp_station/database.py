@@ -244,15 +244,13 @@ class StationLock:
         self._answers = lambda: connection.execute(text("SELECT 1"))
 
     def _lock_file(self, engine: Engine, station: str) -> None:
-        from esptool.locking import FileLock
+        from esptool.locking import FileLock, InUseError
 
         safe = "".join(c if c.isalnum() or c in "-_" else f"%{ord(c):x}" for c in station)
         try:
             lock = FileLock(f"{engine.url.database}.station-{safe}", "records' lock")
-        except FatalError as e:
-            if "in use" in e.message:
-                raise _taken(station) from None
-            raise
+        except InUseError:
+            raise _taken(station) from None
         self._release = lock.release
 
     def keep(self) -> None:

@@ -13,7 +13,7 @@ from esp_station import labgrid
 from esp_station.database import file_url
 from esp_station.images import Loader, chip_named
 from esp_station.model import DataSource, Identity, Images, Slot
-from esp_station.rows import Rows, open_rows
+from esp_station.rows import Rows, TableError, open_rows
 from esp_station.steps import READERS
 from esp_station.steps.base import STAGES, Encryption, Env, Step
 from esp_station.tomlfile import Document, Table, did_you_mean
@@ -181,7 +181,7 @@ def records_of(path: str) -> str:
     """The URL of the records that a job names, whatever else is in it.
 
     Raises:
-        FatalError: the file cannot be read, or is no TOML.
+        FatalError: the file cannot be read, or is not TOML.
     """
     document = Document(path)
     url = _records(document.root, os.path.dirname(os.path.abspath(path)), None)
@@ -211,7 +211,8 @@ def _rows(root: Table, folder: str, product: str) -> tuple[Rows | None, DataSour
     try:
         rows = open_rows(source.rows, source.table, source.key, source.pool)
     except FatalError as e:
-        inner.wrong("table" if "table" in e.message else "rows", e.message, e.remedy)
+        at_fault = "table" if isinstance(e, TableError) else "rows"
+        inner.wrong(at_fault, e.message, e.remedy)
         return None, None
     for name in ("record", "digest"):
         for column in getattr(source, name):
@@ -285,7 +286,7 @@ def parse_slot(text: str) -> Slot:
     if not equals or "://" in name:
         name = port = text
     if not name.strip():
-        raise UsageError(f"'{text}' is no slot.", remedy="Write NAME=PORT.")
+        raise UsageError(f"'{text}' is not a slot.", remedy="Write NAME=PORT.")
     _check_port(port)
     return Slot(name, port=port)
 

@@ -32,6 +32,10 @@ class NoRowError(FatalError):
     """Every row belongs to a board, or that of this board is gone."""
 
 
+class TableError(UsageError):
+    """There is no such table in the database, or it lacks a column."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """The data of one board.
@@ -237,7 +241,7 @@ def read_csv(path: str, key: str) -> tuple[tuple[str, ...], dict[str, Row]]:
             if not name:
                 raise UsageError(f"{where}: the row has no '{key}'.")
             if name in rows:
-                raise UsageError(f"{where}: '{name}' stands in {rows[name].where} already.")
+                raise UsageError(f"{where}: '{name}' is already in {rows[name].where}.")
             rows[name] = Row(name, values, where)
     except csv.Error as e:
         raise UsageError(f"'{path}', line {reader.line_num}: {e}.") from None
@@ -263,7 +267,7 @@ class SqlRows(Rows):
         """
         Raises:
             FatalError: the database cannot be used.
-            UsageError: there is no such table or column.
+            TableError: there is no such table or column.
         """
         from sqlalchemy import MetaData, inspect
         from sqlalchemy import Table as SqlTable
@@ -280,10 +284,10 @@ class SqlRows(Rows):
                 )
             except NoSuchTableError:
                 names = ", ".join(sorted(inspect(connection).get_table_names()))
-                raise UsageError(f"There is no table '{table}'. There are: {names}.") from None
+                raise TableError(f"There is no table '{table}'. There are: {names}.") from None
         self.columns = tuple(c.name for c in self._table.columns)
         if key not in self.columns:
-            raise UsageError(
+            raise TableError(
                 f"{self._what} has no column '{key}'. There are: {', '.join(self.columns)}."
             )
         self._key = key

@@ -41,14 +41,14 @@ class Document:
     def __init__(self, path: str) -> None:
         """
         Raises:
-            FatalError: it cannot be read, or is no TOML.
+            FatalError: it cannot be read, or is not TOML.
         """
         self.name = path
         self.text = read_text(path, "job file")
         try:
             values = tomllib.loads(self.text)
         except tomllib.TOMLDecodeError as e:
-            raise UsageError(f"'{path}' is no TOML: {e}.") from None
+            raise UsageError(f"'{path}' is not TOML: {e}.") from None
         self._lines = key_lines(self.text)
         self.problems: list[str] = []
         self.root = Table(self, values, ())

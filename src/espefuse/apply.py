@@ -17,7 +17,7 @@ def apply(efuses: Efuses, path: str) -> bool:
     It is shown before, as it is made of the bits that are going to be burned.
 
     Raises:
-        FatalError: the file is no plan, or the chip is not in the state that it was made on.
+        FatalError: the file is not a plan, or the chip is not in the state that it was made on.
     """
     plan = load(path)
     if plan["chip"] != efuses.table.key:

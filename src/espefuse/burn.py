@@ -378,7 +378,7 @@ class Burn:
         found = [block.data for block in efuses.blocks]
         if found != proved:
             names = ", ".join(changed_names(efuses, proved, found))
-            raise FatalError(f"eFuses changed after they were proved: {names}.")
+            raise FatalError(f"eFuses changed after they were verified: {names}.")
         if efuses.debug:
             efuses.print_blocks()
 

@@ -60,7 +60,7 @@ class Codec:
         """Raw bits of what a person wrote.
 
         Raises:
-            FatalError: the text is no value for this field.
+            FatalError: the text is not a value for this field.
         """
         d = field.d
         if d.kind == "bool":
@@ -248,7 +248,7 @@ def number(name: str, text: str) -> int:
         return int(str(text), 0)
     except ValueError:
         raise FatalError(
-            f"'{text}' is no number, but the eFuse '{name}' takes one (decimal, 0x... or 0b...)."
+            f"'{text}' is not a number, but the eFuse '{name}' takes one (decimal, 0x... or 0b...)."
         ) from None
 
 

@@ -75,10 +75,10 @@ def _parse(line: int, cells: list[str], last: _Row | None, table: ChipTable) -> 
             raise _fail(line, "the first row has no field name")
         name = last.name
     if not re.fullmatch(r"[A-Za-z_]\w*", name):
-        raise _fail(line, f"'{name}' is no field name")
+        raise _fail(line, f"'{name}' is not a field name")
     match = re.fullmatch(r"EFUSE_BLK(?:_?KEY|_?)?(\d+)", block_name)
     if match is None:
-        raise _fail(line, f"'{block_name}' is no block name such as EFUSE_BLK3")
+        raise _fail(line, f"'{block_name}' is not a block name such as EFUSE_BLK3")
     block = int(match.group(1))
     if block >= len(table.blocks):
         raise _fail(line, f"{table.chip} has no block {block}")
@@ -98,7 +98,7 @@ def _number(line: int, text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        raise _fail(line, f"'{text}' is no number") from None
+        raise _fail(line, f"'{text}' is not a number") from None
 
 
 def _check_overlap(groups: list[list[_Row]]) -> None:

@@ -192,7 +192,7 @@ def from_token(text: str, chip: str, path: str | None) -> VirtualEfuses:
     if chip not in ("auto", content.chip):
         raise FatalError(
             f"The eFuse token is of {content.chip}, but --chip says {chip}.",
-            remedy=f"Leave --chip away, or say --chip {content.chip}.",
+            remedy=f"Leave --chip out, or say --chip {content.chip}.",
         )
     esp = VirtualEfuses(content.chip)
     esp.load_token(content)

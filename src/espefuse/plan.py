@@ -167,7 +167,7 @@ def load(path: str) -> Plan:
     """Read a plan file and check each part of it by itself; see `check_meaning` for the whole.
 
     Raises:
-        FatalError: the file is no plan, or a part is missing, unknown or of another kind.
+        FatalError: the file is not a plan, or a part is missing, unknown or of another kind.
     """
     problem = f"'{path}' is no eFuse plan of this program"
     content = read_text(path, "plan", largest=LARGEST)
@@ -192,12 +192,12 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
-        raise ValueError(f"'{twins[0]}' stands there twice")
+        raise ValueError(f"'{twins[0]}' appears twice")
     return dict(pairs)
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _is_number(value: Any) -> bool:
@@ -260,7 +260,7 @@ def _row_faults(rows: list[Any]) -> Iterator[tuple[int, str]]:
     for i, row in enumerate(rows):
         fault = _fault(row, _ROW_PARTS)
         if fault is None and row["block"] in [other["block"] for other in rows[:i]]:
-            fault = f"block {row['block']} stands there twice"
+            fault = f"block {row['block']} appears twice"
         if fault is not None:
             yield i, fault
             return

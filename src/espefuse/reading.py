@@ -117,7 +117,7 @@ def _text_of(file: IO[str] | IO[bytes]) -> str:
     except UnicodeDecodeError as e:
         raise FatalError(f"{what} is not UTF-8 text ({e.reason}).") from e
     if len(content) > LARGEST_TABLE:
-        raise FatalError(f"{what} is larger than {LARGEST_TABLE >> 20} MB: it is no table.")
+        raise FatalError(f"{what} is larger than {LARGEST_TABLE >> 20} MB: it is not a table.")
     if isinstance(content, bytes):
         return decode_text(content, what)
     return content.removeprefix("\ufeff")

@@ -59,7 +59,7 @@ def parse(text: str) -> Token:
     parts = text.split(":")
     if parts[0] not in KINDS or len(parts) < 6:
         raise FatalError(
-            "This is no eFuse token: it must look like EFSR:esp32c3:004:...:CRC.",
+            "This is not an eFuse token: it must look like EFSR:esp32c3:004:...:CRC.",
             remedy="Copy the whole line that the chip or 'dump --format token' printed.",
         )
     body, _, crc_text = text.rpartition(":")
@@ -75,7 +75,7 @@ def parse(text: str) -> Token:
             remedy="Copy the token again.",
         )
     if not parts[2].isdigit():
-        raise FatalError(f"The chip revision '{parts[2]}' of the eFuse token is no number.")
+        raise FatalError(f"The chip revision '{parts[2]}' of the eFuse token is not a number.")
     return Token(parts[0], normalize(parts[1]), int(parts[2]), tuple(decoded[:-1]), decoded[-1])
 
 

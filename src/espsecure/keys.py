@@ -116,7 +116,9 @@ def require_v2(key: object) -> None:
         if public.public_numbers().e >= 1 << 32:
             raise FatalError("RSA key has a public exponent of more than 32 bits. Use 65537.")
         if not public.public_numbers().n & 1:
-            raise FatalError("RSA key has an even modulus, so it is no key: the file is damaged.")
+            raise FatalError(
+                "RSA key has an even modulus, so it is not a key: the file is damaged."
+            )
         return
     if isinstance(key, ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey):
         if key.curve.name not in CURVES:

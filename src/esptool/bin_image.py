@@ -78,7 +78,7 @@ def LoadFirmwareImage(  # noqa: N802
     """Read an image for `chip`.
 
     Raises:
-        FatalError: the source cannot be read, or is no whole image for that chip.
+        FatalError: the source cannot be read, or is not a whole image for that chip.
     """
     data, _ = read_source(image_data)
     if not data:

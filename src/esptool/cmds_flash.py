@@ -136,7 +136,7 @@ def erase_region(
         partition_table: a file with the table, in place of the one in flash.
 
     Raises:
-        FatalError: `address` or `size` is no multiple of the sector, the range is not within the
+        FatalError: `address` or `size` is not a multiple of the sector, the range is not within the
             flash, the chip's security forbids it and `force` is off, or it failed.
     """
     tell = listener_of(esp, listener)

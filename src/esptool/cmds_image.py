@@ -123,6 +123,6 @@ def image_info(
         listener: told what was found.
 
     Raises:
-        FatalError: the input cannot be read, or is no whole image.
+        FatalError: the input cannot be read, or is not a whole image.
     """
     jobs.show(input, chip, listener)

@@ -83,7 +83,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
     """
     target = os.fspath(path)
     if not target or "\0" in target:
-        raise UsageError(f"Cannot write '{_shown(target)}': that is no file name.")
+        raise UsageError(f"Cannot write '{_shown(target)}': that is not a file name.")
     try:
         folder = os.path.dirname(os.path.realpath(target)) or "."
         if os.path.isdir(target) or target.endswith(("/", os.sep)):
@@ -94,7 +94,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
             return
         os.stat(folder)
         if not os.path.isdir(folder):
-            raise FileError(f"Cannot write '{target}': '{folder}' is no folder.")
+            raise FileError(f"Cannot write '{target}': '{folder}' is not a folder.")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise FileError(f"Cannot write '{target}': Permission denied in its folder.")
         if os.path.lexists(target):

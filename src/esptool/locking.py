@@ -10,6 +10,10 @@ from contextlib import suppress
 from esptool.errors import FileError
 
 
+class InUseError(FileError):
+    """Somebody else holds the file."""
+
+
 class FileLock:
     """Holds a file that is read at first and written at the end, until `release`.
 
@@ -17,7 +21,8 @@ class FileLock:
     system lets go of it when the process ends, however it ends.
 
     Raises:
-        FatalError: somebody else holds it, or its folder cannot be written to.
+        InUseError: somebody else holds it.
+        FatalError: it is a folder, or its folder cannot be written to.
     """
 
     #: The descriptor that holds the lock; -1 while there is none.
@@ -34,7 +39,7 @@ class FileLock:
                 raise FileError(f"Cannot write the {what} '{path}': {e.strerror}.") from e
             if not _taken(fd):
                 os.close(fd)
-                raise FileError(
+                raise InUseError(
                     f"The {what} '{path}' is in use by another program.",
                     remedy="Wait until it has ended, or give each of them its own file.",
                 )

@@ -49,14 +49,14 @@ def parse_endpoint(text: str) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise UsageError(f"'{text}' is no address to listen on: write {LOOPBACK}:PORT.")
+        raise UsageError(f"'{text}' is not an address to listen on: write {LOOPBACK}:PORT.")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
         if ":" not in host:
-            raise UsageError(f"'{text}' is no address to listen on: brackets are for IPv6.")
+            raise UsageError(f"'{text}' is not an address to listen on: brackets are for IPv6.")
     elif ":" in host:
         raise UsageError(
-            f"'{text}' is no address to listen on.", remedy=f"Write [{host}]:{port} for IPv6."
+            f"'{text}' is not an address to listen on.", remedy=f"Write [{host}]:{port} for IPv6."
         )
     elif not host:
         return LOOPBACK, int(port)
@@ -80,7 +80,7 @@ def checked_host(host: str) -> str:
     named = all(x and x.replace("-", "").replace("_", "").isalnum() for x in labels)
     if not named or not any(c.isalpha() for c in labels[-1]) or labels[-1][:2] in ("0x", "0X"):
         raise UsageError(
-            f"'{host}' is no address to listen on.",
+            f"'{host}' is not an address to listen on.",
             remedy=f"Write {LOOPBACK} for this machine alone, or 0.0.0.0 to let others in.",
         )
     return host

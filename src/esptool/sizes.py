@@ -40,4 +40,4 @@ def byte_count(text: str) -> int:
             return int(number, base) * _FACTORS[suffix]
         except ValueError:
             continue
-    raise UsageError(f"'{text}' is no size: write a number, or for instance 64k or 4MB.")
+    raise UsageError(f"'{text}' is not a size: write a number, or for instance 64k or 4MB.")

@@ -72,7 +72,7 @@ def decode_text(data: bytes, what: str) -> str:
         ) from e
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise FileError(f"{what} is no text: it holds a zero byte in line {line}.")
+        raise FileError(f"{what} is not text: it holds a zero byte in line {line}.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -141,12 +141,14 @@ def bomb(said: Manifest, files: dict[str, bytes]) -> None:
 
 
 CHANGES: dict[str, Callable[[Manifest, dict[str, bytes]], object]] = {
-    "is no good bundle: its bundle.json is not of the format": lambda s, f: s.update(format="x"),
+    "is not a valid bundle: its bundle.json is not of the format": lambda s, f: s.update(
+        format="x"
+    ),
     "is a bundle of version 2": lambda s, f: s.update(version=2),
     "its version is True": lambda s, f: s.update(version=True),
     "lacks 'images'": lambda s, f: s.pop("images"),
     "holds no images": lambda s, f: s.update(images=[]),
-    "which is no known chip": lambda s, f: s.update(chip="esp64"),
+    "which is not a known chip": lambda s, f: s.update(chip="esp64"),
     "lacks 'size'": lambda s, f: s["images"][0].pop("size"),
     "has 'x' for 'offset'": lambda s, f: first(s, offset="x"),
     "an image is at -0x1": lambda s, f: first(s, offset=-1),
@@ -158,7 +160,7 @@ CHANGES: dict[str, Callable[[Manifest, dict[str, bytes]], object]] = {
     "'/etc/evil' leads out of it": moved("/etc/evil"),
     "'a\\\\b' leads out of it": moved("a\\b"),
     "'C:evil' leads out of it": moved("C:evil"),
-    "an image is no JSON object": lambda s, f: s["images"].append(3),
+    "an image is not a JSON object": lambda s, f: s["images"].append(3),
     "has 3 for 'notes'": lambda s, f: s.update(notes=3),
     "another size than its bundle.json says": bomb,
     "it holds 304 files": lambda s, f: f.update({f"x{i}": b"" for i in range(300)}),

@@ -154,7 +154,7 @@ REFUSED = {
     "an image without a name": "--chip esp32c3 elf2image -",
     "two files": "--chip esp8266 elf2image - -o -",
     "a log of what is shown there": f"{BOARD} monitor --timeout 1 --log -",
-    "what is no image": f"{BOARD} flash -",
+    "what is not an image": f"{BOARD} flash -",
     "a boot loader that is none": f"{BOARD} flash app.bin --bootloader -",
     "a file without a name": "fs put lfs - --file dump.bin",
 }

@@ -211,7 +211,7 @@ WRONG = [
     (["ls", "nothing"], "no partition 'nothing'|nothing"),
     (["ls", "factory"], "no file system"),
     (["ls", "lfs", "nowhere"], "There is no 'nowhere'"),
-    (["ls", "lfs", "--type", "fat"], "is no FAT"),
+    (["ls", "lfs", "--type", "fat"], "is not a FAT"),
     (["get", "lfs", "index.htm"], "Did you mean index.html"),
     (["get", "lfs", "conf"], "is a folder"),
     (["get", "vol", "../x"], "no path inside"),

@@ -415,7 +415,7 @@ WRONG = [
     (["set", "--file", "nvs.bin", "nvs", "wifi", "new", "1"], "Say which type"),
     (["set", "--file", "nvs.bin", "nvs", "wifi", "channel"], "either VALUE or --value-file"),
     (["set", "--file", "nvs.bin", "nvs", "wifi", "channel", "256"], "out of the range of u8"),
-    (["set", "--file", "nvs.bin", "nvs", "wifi", "channel", "six"], "'six' is no number"),
+    (["set", "--file", "nvs.bin", "nvs", "wifi", "channel", "six"], "'six' is not a number"),
     (["set", "--file", "nvs.bin", "nvs", "wifi", "a" * 16, "1", "-t", "u8"], "1 to 15 bytes"),
     (["set", "--file", "nvs.bin", "nvs", "app", "cert", "0g"], "hex digits"),
     (["set", "--file", "nvs.bin", "nvs", "app", "k", "a", "-t", "base64"], "not Base64"),
@@ -496,7 +496,7 @@ def test_a_value_from_a_file_is_not_shown_in_an_error(
     head = "key,type,encoding,value\nwifi,namespace,,\n"
     Path("t.csv").write_text(f"{head}password,data,u8,opensesame\n")
     Path("f.csv").write_text(f"{head}password,file,u8,secret.txt\n")
-    with pytest.raises(FatalError, match="is no number") as error:
+    with pytest.raises(FatalError, match="is not a number") as error:
         esptool.main(["nvs", *words])
     assert "opensesame" not in str(error.value)
 

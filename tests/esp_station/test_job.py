@@ -37,7 +37,7 @@ MISTAKES: list[tuple[str, str, str, str]] = [
     ("{row.token}", "{row.tokens}", "values", "Did you mean 'row.token'?"),
     ("{row.token}", "{row.token", "values", "begins or ends no place"),
     ('"app.serial"', '"serial"', "values", "NAMESPACE.KEY"),
-    ('"{row.serial}"', '{ type = "u8", value = "{row.serial}" }', "[data]", "is no number"),
+    ('"{row.serial}"', '{ type = "u8", value = "{row.serial}" }', "[data]", "is not a number"),
     ('"{row.serial}"', '{ typ = "u8", value = "7" }', "values", "Did you mean 'type'?"),
     ('"{row.serial}"', "7", "values", 'Write { type = "u32", value = 7 }.'),
     ('do = "write"', 'do = "recipe"\nfile = "app.bin"', "[[step]]", "is not UTF-8"),

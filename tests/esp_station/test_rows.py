@@ -121,7 +121,7 @@ def test_the_row_of_a_board_that_was_removed_is_told(tmp_path: Path, records: En
     [
         ("serial,token\n", "holds no rows"),
         ("", "holds no rows"),
-        ("serial,token\nA,1\nA,2\n", "line 3: 'A' stands in .*line 2 already"),
+        ("serial,token\nA,1\nA,2\n", "line 3: 'A' is already in .*line 2"),
         ("serial,token\nA\n", "line 2: 1 fields stand under 2 columns"),
         ("serial,token\n,1\n", "line 2: the row has no 'serial'"),
         ("serial,serial\nA,1\n", "line 1: each column needs a name of its own"),

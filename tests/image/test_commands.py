@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "app.img").write_bytes(convert_elf(C3_ELF, "esp32c3").data)
     (tmp_path / "kb.bin").write_bytes(pattern(1024))
     (tmp_path / "empty").write_bytes(b"")
-    (tmp_path / "text.elf").write_bytes(b"this is no ELF file")
+    (tmp_path / "text.elf").write_bytes(b"this is not an ELF file")
     (tmp_path / "pc.elf").write_bytes(Elf([Part(".t", 0x1000, b"1234")], machine=0x3E).build())
     (tmp_path / "bad.hex").write_bytes(b":0400000001020304F2\n:0400040001020304F2\n")
     (tmp_path / "dir").mkdir()

@@ -181,7 +181,7 @@ def test_a_crash_ends_what_waits_for_something_else(
     ("words", "text"),
     [
         (["--elf", "{missing}"], "does not exist"),
-        (["--elf", "{text}"], "is no ELF file"),
+        (["--elf", "{text}"], "is not an ELF file"),
         (["--expect", "("], "no regular expression"),
         (["--filter", "wifi:Q"], "is no filter"),
     ],

@@ -192,7 +192,7 @@ def test_an_open_file_is_written_from_where_it_stands_though_its_owner_closes_it
             assert file.tell() == 4096
         ops.write_flash(s, regions)
         assert flash("large-open", 0x20000, SIZE - 4096) == WORDS[4096:]
-        # What is no file is written as well.
+        # What is not a file is written as well.
         write(s, io.BytesIO(WORDS))
         write(s, WORDS)
         assert flash("large-open", 0x20000, SIZE) == WORDS

@@ -219,7 +219,7 @@ WRONG_JOBS: list[tuple[str, dict[str, bytes], str, str]] = [
     ("otadata,data,ota,,8K\nota_0,app,ota_0,,64K", {"ota_0": OLD}, "write", "slot that boots"),
     (WITHOUT, {"ota_0": OLD}, "write 0", "is the slot that boots"),
     (WITHOUT, {"ota_0": OLD}, "write 7", "no slot '7'.*There are: ota_0, ota_1"),
-    (WITH_FACTORY, {"factory": OLD}, "write factory", "is no OTA slot"),
+    (WITH_FACTORY, {"factory": OLD}, "write factory", "is not an OTA slot"),
     (WITHOUT, {"ota_0": OLD}, "boot 1", "no application to boot in 'ota_1': it is blank"),
     (WITHOUT, {"ota_1": app("esp32c3")}, "boot 1", "the image is for ESP32-C3"),
     (WITHOUT, {"ota_1": b"text"}, "boot 1", "there is something else"),

@@ -196,9 +196,9 @@ def test_an_idle_client_makes_room(kind: str, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("host", ["", "0", "127.1", "*", "0x7f000001", "a b", "[::1", "1.2.3"])
 def test_nothing_is_listened_on_but_an_address_in_full(host: str) -> None:
-    with pytest.raises(UsageError, match="is no address to listen on"):
+    with pytest.raises(UsageError, match="is not an address to listen on"):
         Bridge(URL, host, 0)
-    with pytest.raises(UsageError, match="is no address to listen on"):
+    with pytest.raises(UsageError, match="is not an address to listen on"):
         Rfc2217Server(parse_url(URL), host, 0)
 
 
@@ -219,7 +219,7 @@ def test_endpoints(text: str, endpoint: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "::1:5000", "[1.2.3.4]:5", "1:65536", "1:-1", "[]:5"])
 def test_endpoints_that_are_none(text: str) -> None:
-    with pytest.raises(UsageError, match="is no address"):
+    with pytest.raises(UsageError, match="is not an address"):
         serving.parse_endpoint(text)
 
 

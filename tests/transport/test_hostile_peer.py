@@ -225,18 +225,18 @@ def test_a_device_that_vanishes_while_it_is_called_is_said_so(monkeypatch: Any) 
 
 @pytest.mark.parametrize("baud", [-1, 0, 100_000_001, 99999999999999999999])
 def test_a_rate_that_is_none_is_refused_before_the_port_is_opened(baud: int) -> None:
-    with pytest.raises(FatalError, match="is no baud rate"):
+    with pytest.raises(FatalError, match="is not a baud rate"):
         open_port("virtual://esp32c3", baud)
     with (
         device.connect("virtual://esp32c3") as session,
-        pytest.raises(FatalError, match="is no baud rate"),
+        pytest.raises(FatalError, match="is not a baud rate"),
     ):
         session.power.change_baud(baud)
 
 
 @pytest.mark.parametrize("url", ["", "  ", "a\0b"])
 def test_a_name_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(FatalError, match=r"name of the port is empty|is no port"):
+    with pytest.raises(FatalError, match=r"name of the port is empty|is not a port"):
         open_port(url)
 
 

@@ -93,8 +93,8 @@ def test_a_served_chip_keeps_its_flash_when_it_is_stopped(
         (("virtual://[", "--pty"), "cannot be read as a URL"),
         (("esp32c3", "--pty", "state=."), "is a folder"),
         (("esp32c3", "--pty", "state=no/such/folder/x"), "Cannot write the state file"),
-        (("esp32c3", "--tcp", "0:5000"), "is no address to listen on"),
-        (("esp32c3", "--tcp", ""), "is no address to listen on"),
+        (("esp32c3", "--tcp", "0:5000"), "is not an address to listen on"),
+        (("esp32c3", "--tcp", ""), "is not an address to listen on"),
         (("esp32c3", "--rfc2217", "::1:5000"), "Write [::1]:5000"),
     ],
 )

@@ -248,7 +248,7 @@ MANIFEST_FAULTS = {
     "[]": "no JSON object",
     "{": "no JSON",
     '{"builds": []}': "no builds",
-    '{"builds": 5}': "builds of the manifest is no list",
+    '{"builds": 5}': "builds of the manifest is not a list",
     '{"builds": [{"chipFamily": "ESP32"}]}': r"builds\[0\].parts",
     '{"builds": [{"chipFamily": "Z80", "parts": []}]}': "no build for a chip that is known",
     '{"builds": [{"chipFamily": "ESP32", "parts": [{"path": "a", "offset": -1}]}]}': "beyond",

@@ -57,9 +57,9 @@ def number(value: object, where: str, key: str, low: int = 0, high: int = 0xFFFF
         try:
             result = int(value, 0)
         except ValueError:
-            raise FactError(where, key, value, "is no number") from None
+            raise FactError(where, key, value, "is not a number") from None
     if not isinstance(result, int) or isinstance(result, bool):
-        raise FactError(where, key, value, "is no number")
+        raise FactError(where, key, value, "is not a number")
     if not low <= result <= high:
         raise FactError(where, key, value, f"is not between {low:#x} and {high:#x}")
     return result
@@ -70,7 +70,7 @@ def _parse(path: Path, where: str) -> Any:
         out: dict[str, Any] = {}
         for name, value in pairs:
             if name in out:
-                raise FactError(where, name, value, "the key stands there twice")
+                raise FactError(where, name, value, "the key appears twice")
             out[name] = value
         return out
 

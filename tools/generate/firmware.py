@@ -184,7 +184,7 @@ def _problems(chip: ChipSpec, firmware: Firmware) -> Iterator[tuple[str, object,
         functions |= {f"otg.{name}.{k}": getattr(otg, k) for k in ("fill", "count", "read", "poll")}
         by_revision[f"otg.{name}.link"] = otg.link
         if name not in chip.stub.layouts:
-            yield f"otg.{name}", name, "is no stub of this chip"
+            yield f"otg.{name}", name, "is not a stub of this chip"
         if otg.device % 4 or not any(otg.device in r for r in chip.memory_map):
             yield f"otg.{name}.device", otg.device, "is no variable in RAM"
     for path, rows in by_revision.items():
@@ -197,7 +197,7 @@ def _problems(chip: ChipSpec, firmware: Firmware) -> Iterator[tuple[str, object,
             functions[f"security_info.function@{address:#x}"] = address
     for path, address in functions.items():
         if address % 2 and chip.arch is Arch.RISCV:
-            yield path, address, "is no address of an instruction"
+            yield path, address, "is not an address of an instruction"
         if not 0 <= address - start < ROM_SIZE:
             yield path, address, "lies outside the ROM that the other functions are in"
     if set(firmware.ram) != set(chip.stub.layouts):

@@ -45,7 +45,7 @@ def build(kind: Any, raw: Any, where: str, key: str) -> Any:
         return raw
     if kind is float:
         if isinstance(raw, bool) or not isinstance(raw, (int, float)):
-            raise FactError(where, key, raw, "is no number")
+            raise FactError(where, key, raw, "is not a number")
         return float(raw)
     return number(raw, where, key)
 
@@ -67,7 +67,7 @@ def _one_of(kinds: tuple[Any, ...], raw: Any, where: str, key: str) -> Any:
 
 def _tuple(kinds: tuple[Any, ...], raw: Any, where: str, key: str) -> tuple[Any, ...]:
     if not isinstance(raw, list):
-        raise FactError(where, key, raw, "is no list")
+        raise FactError(where, key, raw, "is not a list")
     if kinds[-1] is Ellipsis:
         return tuple(build(kinds[0], v, where, f"{key}[{i}]") for i, v in enumerate(raw))
     if len(raw) != len(kinds):

@@ -3,7 +3,7 @@
 
 The token stands in the address. A page of somebody else's that a browser shows at the same time
 must not be able to ask for anything, so `Origin` has to be the page's own; and a name that was made
-to point to this machine is no name of this page, so `Host` is looked at, too.
+to point to this machine is not a name of this page, so `Host` is looked at, too.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def served(station: Station, endpoint: str, token: str | None = None) -> Iterato
         token: the secret of the address; a new one where None is given.
 
     Raises:
-        UsageError: it is no address, or a package is missing.
+        UsageError: it is not an address, or a package is missing.
         PortError: the address cannot be had.
     """
     try:

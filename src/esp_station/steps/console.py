@@ -61,7 +61,7 @@ class Measure:
         try:
             value = float(text)
         except ValueError:
-            raise VerifyError(f"'{self.name}' is '{text}', which is no number.") from None
+            raise VerifyError(f"'{self.name}' is '{text}', which is not a number.") from None
         # "nan" is neither less nor more than a bound, and no value that is good.
         fits = (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
         if not fits or not math.isfinite(value):
@@ -264,7 +264,7 @@ def _pattern(table: Table, key: str, text: str) -> re.Pattern[str] | None:
     try:
         return re.compile(text)
     except re.error as e:
-        table.wrong(key, f"'{text}' is no regular expression: {e}.", "Write \\( for a bracket.")
+        table.wrong(key, f"'{text}' is not a regular expression: {e}.", "Write \\( for a bracket.")
         return None
 
 

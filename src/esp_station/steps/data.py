@@ -189,7 +189,7 @@ def _value(table: Table, key: str, full: str, value: Any, env: Env) -> Value | N
     if not dot or not namespace or not name or max(len(namespace), len(name)) > 15:
         table.wrong(
             key,
-            f"'{full}' is no key of an NVS.",
+            f"'{full}' is not a key of an NVS.",
             'Write NAMESPACE.KEY in quotes, such as "app.serial"; each has up to 15 letters.',
         )
         return None

@@ -297,7 +297,7 @@ def _choose_board(params: dict[str, Any]) -> None:
         params["port"] = find_board(serial=serial, mac=mac, settings=load_settings())
         return
     if serial is not None:
-        raise UsageError("--serial chooses a port, and --port names one: leave one away.")
+        raise UsageError("--serial chooses a port, and --port names one: leave one out.")
     found = probe(params["port"], load_settings())
     if found.error is not None and not found.mac:
         raise FatalError(found.error, code=found.error_code)

@@ -12,7 +12,7 @@ from typing import Any
 
 from esptool.errors import FatalError
 
-#: The forms of an entry that is no file.
+#: The forms of an entry that is not a file.
 FORMS = '{ hsm = "hsm.ini" } or { signer = "COMMAND", public-key = "key.pem" }'
 
 

@@ -66,7 +66,7 @@ class _Reader:
             self._values = _parse(self._text)
         except (ValueError, RecursionError) as e:
             raise FatalError(
-                f"'{path}' is no TOML file: {e}.",
+                f"'{path}' is not TOML file: {e}.",
                 remedy="A recipe begins with the line 'recipe = 1'.",
             ) from e
 
@@ -166,7 +166,7 @@ class _Reader:
             ),
         )  # fmt: skip
         if "recipe" not in top:
-            self._fail(("recipe",), "'recipe = 1' is missing, so this is no recipe.")
+            self._fail(("recipe",), "'recipe = 1' is missing, so this is not a recipe.")
         if top["recipe"] != FORMAT or isinstance(top["recipe"], bool):
             self._fail(
                 ("recipe",), f"Recipes of format {top['recipe']!r} are not known here, only 1."
@@ -286,7 +286,7 @@ class _Reader:
         digests = [data for data, _ in found]
         sha384 = any(wide for _, wide in found)
         if len(set(digests)) != len(digests):
-            self._fail((here, "digests"), "The same key stands there twice.")
+            self._fail((here, "digests"), "The same key appears twice.")
         return SecureBoot(
             2, tuple(digests), sha384, None,
             self._get(values, "revoke-unused", bool, True, here),

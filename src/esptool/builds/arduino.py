@@ -61,7 +61,7 @@ def read(path: Path) -> Build:
         )
     key = chip_of([app])
     if key is None:
-        raise UsageError(f"'{sketches[0]}' is no application.", remedy="Build again.")
+        raise UsageError(f"'{sketches[0]}' is not an application.", remedy="Build again.")
     parts = [
         folder.part(Role.BOOTLOADER, boot.name, chips.get(key).flash.bootloader_offset),
         folder.part(Role.TABLE, table.name, DEFAULT_OFFSET),
@@ -69,7 +69,7 @@ def read(path: Path) -> Build:
         app,
     ]
     if table_in(parts[1].data) is None:
-        raise UsageError(f"'{table}' is no partition table.", remedy="Build again.")
+        raise UsageError(f"'{table}' is not a partition table.", remedy="Build again.")
     return _build(path, folder, stem, parts, _words(path))
 
 

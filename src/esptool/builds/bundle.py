@@ -167,7 +167,7 @@ def read(path: Path) -> Build:
     """The build in a bundle, all of it checked. The program with symbols is left where it is.
 
     Raises:
-        UsageError: it is no bundle, is damaged, or was made by a later version.
+        UsageError: it is not a bundle, is damaged, or was made by a later version.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -210,7 +210,7 @@ class _Reader:
         parts = tuple(self._part(entry) for entry in images)
         chip = self._optional(said, "chip", str)
         if chip is not None and chip not in chips.KEYS:
-            self._refuse(f"it is for '{chip}', which is no known chip")
+            self._refuse(f"it is for '{chip}', which is not a known chip")
         flash = self._need(said, "flash", dict)
         words = {key: self._need(flash, key, str) for key in ("mode", "freq", "size")}
         notes = self._optional(said, "notes", list) or []
@@ -241,7 +241,7 @@ class _Reader:
         try:
             said = json.loads(self._bytes(MANIFEST, _LARGEST_MANIFEST))
         except (ValueError, RecursionError) as e:
-            self._refuse(f"its {MANIFEST} is no JSON ({e})")
+            self._refuse(f"its {MANIFEST} is not JSON ({e})")
         if not isinstance(said, dict) or said.get("format") != FORMAT:
             self._refuse(f"its {MANIFEST} is not of the format '{FORMAT}'")
         version = said.get("version")
@@ -256,7 +256,7 @@ class _Reader:
 
     def _part(self, entry: object) -> Part:
         if not isinstance(entry, dict):
-            self._refuse("an image is no JSON object")
+            self._refuse("an image is not a JSON object")
         offset = self._need(entry, "offset", int)
         if not 0 <= offset < _SPACE:
             self._refuse(f"an image is at {offset:#x}")
@@ -306,7 +306,7 @@ class _Reader:
         return value
 
     def _refuse(self, why: str) -> NoReturn:
-        raise UsageError(f"'{self.path}' is no good bundle: {why}.", remedy=_REMEDY)
+        raise UsageError(f"'{self.path}' is not a valid bundle: {why}.", remedy=_REMEDY)
 
 
 def elf_in(path: Path) -> bytes | None:

@@ -34,7 +34,7 @@ def with_image(
         listener: told of the conversion.
 
     Raises:
-        ImageError: it is no program for this chip.
+        ImageError: it is not a program for this chip.
     """
     part = build.part(Role.APP)
     if part is None or not part.elf:

@@ -95,7 +95,7 @@ def _dict(said: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
     found = said.get(key) or {}
     if not isinstance(found, dict):
         raise UsageError(
-            f"'{path / DESCRIPTION}': '{key}' is no JSON object.", remedy="Build again."
+            f"'{path / DESCRIPTION}': '{key}' is not a JSON object.", remedy="Build again."
         )
     return found
 
@@ -105,7 +105,7 @@ def _chip(name: object, path: Path) -> str | None:
         return None
     key = chips.normalize(str(name))
     if key not in chips.KEYS:
-        raise UsageError(f"'{path / DESCRIPTION}' is for '{name}', which is no known chip.")
+        raise UsageError(f"'{path / DESCRIPTION}' is for '{name}', which is not a known chip.")
     return key
 
 

@@ -103,7 +103,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """What a JSON file of a build says.
 
     Raises:
-        UsageError: it is no JSON object, or says a thing twice.
+        UsageError: it is not a JSON object, or says a thing twice.
         FatalError: it cannot be read.
     """
     text = read_text(path, "build description")
@@ -118,7 +118,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError) as e:
-        raise UsageError(f"'{path}' is no JSON: {e}.", remedy="Build again.") from None
+        raise UsageError(f"'{path}' is not JSON: {e}.", remedy="Build again.") from None
     if not isinstance(found, dict):
         raise UsageError(f"'{path}' holds no JSON object.", remedy="Build again.")
     return found
@@ -135,7 +135,7 @@ def number(value: object, what: str) -> int:
     except ValueError:
         offset = None
     if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset < _SPACE:
-        raise UsageError(f"{what}: '{value}' is no flash offset.", remedy="Build again.")
+        raise UsageError(f"{what}: '{value}' is not a flash offset.", remedy="Build again.")
     return offset
 
 

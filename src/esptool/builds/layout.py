@@ -71,7 +71,7 @@ def target_of(text: str, table: PartitionTable | None) -> tuple[int, Partition |
         try:
             offset = int(text, 16)
         except ValueError:
-            raise UsageError(f"'{text}' is no flash offset.") from None
+            raise UsageError(f"'{text}' is not a flash offset.") from None
         inside = None if table is None else table.at(offset)
         return offset, inside if inside is not None and inside.offset == offset else None
     if table is None:

@@ -84,12 +84,12 @@ def read_bootloader(path: str) -> Part:
     """The boot loader in a file that is said to be one.
 
     Raises:
-        UsageError: it is no image.
+        UsageError: it is not an image.
     """
     part = part_of(Path(path), Role.BOOTLOADER, name=path)
     key = chip_of([part])
     if key is None:
-        raise UsageError(f"'{path}' is no boot loader: it does not begin with an image.")
+        raise UsageError(f"'{path}' is not a boot loader: it does not begin with an image.")
     return replace(part, offset=chips.get(key).flash.bootloader_offset)
 
 
@@ -102,7 +102,7 @@ def read_table(path: str, offset: int | None = None, boot_at: int | None = None)
         boot_at: where the chip's boot loader stands, for tables in CSV that name it.
 
     Raises:
-        StorageError: it is no table.
+        StorageError: it is not a table.
         UsageError: the file is empty.
     """
     place = DEFAULT_OFFSET if offset is None else offset

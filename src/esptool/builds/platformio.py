@@ -61,7 +61,9 @@ def read(path: Path) -> Build:
     said = read_json(path / IDE_DATA) if (path / IDE_DATA).is_file() else {}
     extra = said.get("extra") or {}
     if not isinstance(extra, dict):
-        raise UsageError(f"'{path / IDE_DATA}': 'extra' is no JSON object.", remedy="Build again.")
+        raise UsageError(
+            f"'{path / IDE_DATA}': 'extra' is not a JSON object.", remedy="Build again."
+        )
     program = _program(path, said, folder)
     app = part_of(program, Role.APP, name=program.name)
     images = extra.get("flash_images")
@@ -140,7 +142,8 @@ def _usual(folder: Folder) -> list[Part]:
         table = table_in(part.data)
         if table is None:
             raise UsageError(
-                f"'{folder.path / 'partitions.bin'}' is no partition table.", remedy="Build again."
+                f"'{folder.path / 'partitions.bin'}' is not a partition table.",
+                remedy="Build again.",
             )
         parts.append(part)
     otadata = None if table is None else table.otadata

@@ -91,7 +91,7 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 def _addresses(chip: ChipSpec) -> Iterator[Problem]:
     for path, value in _walk(chip, ""):
         if value.address % 4:
-            yield f"{path}.address", value.address, "is no register's address"
+            yield f"{path}.address", value.address, "is not a register's address"
         if isinstance(value, FieldPart):
             if value.width < 1 or value.shift + value.width > 32:
                 yield f"{path}.width", value.width, "reaches past the register"
@@ -112,7 +112,7 @@ def _uart(chip: ChipSpec) -> Iterator[Problem]:
     if _window(uart.date_reg) not in (_window(uart.clkdiv_reg), UART_SECOND_BASE):
         yield "uart.date_reg", uart.date_reg, "lies in another peripheral than uart.clkdiv_reg"
     if not 0x14 < uart.date_reg % PERIPHERAL < 0x100:
-        yield "uart.date_reg", uart.date_reg, "is no register of a UART"
+        yield "uart.date_reg", uart.date_reg, "is not a register of a UART"
     if uart.xtal_clk_divider not in (1, 2):
         yield "uart.xtal_clk_divider", uart.xtal_clk_divider, "must be 1 or 2"
 
@@ -128,7 +128,7 @@ def _spi(chip: ChipSpec) -> Iterator[Problem]:
         if offset is None:
             continue
         if offset % 4 or not 0 < offset < 0x100:
-            yield f"spi.{name}", offset, "is no register of the controller"
+            yield f"spi.{name}", offset, "is not a register of the controller"
         if taken.setdefault(offset, name) != name:
             yield f"spi.{name}", offset, f"is also spi.{taken[offset]}"
     if (spi.mosi_dlen_offs is None) != (spi.miso_dlen_offs is None):
@@ -176,7 +176,7 @@ def _image(chip: ChipSpec) -> Iterator[Problem]:
         yield "image.mmu_page_sizes", list(chip.image.mmu_page_sizes), "must rise"
     for size in chip.image.mmu_page_sizes:
         if size & (size - 1) or not 0x2000 <= size <= 0x40000:
-            yield "image.mmu_page_sizes", size, "is no size of an MMU page"
+            yield "image.mmu_page_sizes", size, "is not a size of an MMU page"
 
 
 def _identity(chip: ChipSpec) -> Iterator[Problem]:
@@ -227,7 +227,7 @@ def _security(chip: ChipSpec) -> Iterator[Problem]:
         if place is None or chip.efuse is None:
             continue
         if not 0 <= place.address - chip.efuse.base < EFUSE_SIZE:
-            yield f"security.{name}", place.address, "is no register of the eFuse controller"
+            yield f"security.{name}", place.address, "is not a register of the eFuse controller"
     taken: set[tuple[int, int]] = set()
     for i, part in enumerate(security.purpose_fields):
         bits = {(part.address, part.shift + n) for n in range(part.width)}
@@ -249,15 +249,15 @@ def _efuse(chip: ChipSpec) -> Iterator[Problem]:
     for name in ("rd_reg_base", "block1"):
         address = getattr(efuse, name)
         if address is not None and not 0 <= address - efuse.base < EFUSE_SIZE:
-            yield f"efuse.{name}", address, "is no register of the eFuse controller"
+            yield f"efuse.{name}", address, "is not a register of the eFuse controller"
     for name, parts in chip.identity.fields.items():
         for part in parts:
             inside = 0 <= part.address - efuse.base < EFUSE_SIZE
             if not inside and chip.rom.security_info:
-                yield f"identity.fields.{name}", part.address, "is no register of the controller"
+                yield f"identity.fields.{name}", part.address, "is not a register of the controller"
     for word in (chip.identity.mac.word0, chip.identity.mac.word1):
         if not 0 <= word - efuse.base < EFUSE_SIZE:
-            yield "identity.mac", word, "is no register of the eFuse controller"
+            yield "identity.mac", word, "is not a register of the eFuse controller"
     for code in efuse.key_purposes:
         if not 0 <= code < 32:
             yield "efuse.key_purposes", code, "does not fit a purpose's field"

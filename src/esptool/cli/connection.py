@@ -125,7 +125,7 @@ def chosen_port(options: Mapping[str, Any]) -> str | None:
         plain_mac(mac)
     if port is not None:
         if serial is not None:
-            raise UsageError("--serial chooses a port, and --port names one: leave one away.")
+            raise UsageError("--serial chooses a port, and --port names one: leave one out.")
         return port
     wanted = parse_port_filters(options.get("port_filter") or ())
     return find_board(serial=serial, mac=mac, port_filter=wanted, settings=load_settings())

@@ -37,7 +37,7 @@ def _run(ctx: click.Context, /, port: str | None, quick: bool) -> None:
     # A port of the environment is one for all commands; a word of the command line is meant.
     said = source("port") is click.core.ParameterSource.COMMANDLINE
     if port is not None and said and options["port"] != port:
-        raise UsageError("PORT and --port name two ports: leave one away.")
+        raise UsageError("PORT and --port name two ports: leave one out.")
     options["port"] = port or options["port"]
     given = source("baud") is not click.core.ParameterSource.DEFAULT
     baud = options["baud"] if given and isinstance(options["baud"], int) else None

@@ -205,7 +205,7 @@ def _begin(ctx: click.Context, /, **options: Any) -> None:
     alone = bool(ctx.meta.get("alone"))
     as_json = options.pop("as_json") | options.pop("as_events")
     if options["trace"] and as_json:
-        raise UsageError("Cannot use --trace with --json or --events: the traffic is no JSON.")
+        raise UsageError("Cannot use --trace with --json or --events: the traffic is not JSON.")
     if options["verbose"] or options["trace"] or options["silent"] or alone:
         before = getattr(log, "_verbosity", "auto")
         log.set_verbosity("silent" if options["silent"] or alone else "verbose")

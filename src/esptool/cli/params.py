@@ -266,7 +266,7 @@ def parse_named_pairs(words: Sequence[str], fail: Any) -> list[tuple[int | str, 
         except OSError as e:
             fail(f"[Errno {e.errno}] {e.strerror}: '{name}'")
         except ValueError as e:
-            fail(f"{_shown(name)} is no file name: {e}.")
+            fail(f"{_shown(name)} is not a file name: {e}.")
         pairs.append((address, name))
     return pairs
 

@@ -105,5 +105,5 @@ class Globals:
         try:
             return int(text)
         except ValueError:
-            log.warning(f"ESPTOOL_OPEN_PORT_ATTEMPTS is no number: '{text}' is ignored.")
+            log.warning(f"ESPTOOL_OPEN_PORT_ATTEMPTS is not a number: '{text}' is ignored.")
             return 1

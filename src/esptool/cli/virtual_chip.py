@@ -82,7 +82,7 @@ def _options(chip: str, settings: tuple[str, ...]) -> Any:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
-            raise UsageError(f"'{setting}' is no setting: write KEY=VALUE, {_EXAMPLE}.")
+            raise UsageError(f"'{setting}' is not a setting: write KEY=VALUE, {_EXAMPLE}.")
         set_option(options, key, value)
     return options
 

@@ -63,7 +63,7 @@ def path() -> str | None:
 
 
 def key(port: Port) -> str | None:
-    """What names an adapter: vendor, product and serial number; None for what is no USB device."""
+    """What names an adapter: vendor, product and serial number; None if it is not a USB device."""
     info = port.usb
     if info is None or info.vid is None or info.pid is None:
         return None

@@ -148,7 +148,7 @@ def open_console(
 
     Raises:
         NotSupportedError: the server names no register that a call comes in.
-        FatalError: the debugger is not there, or its target is no chip that is known.
+        FatalError: the debugger is not there, or its target is not a chip that is known.
     """
     try:
         return ConsolePort(url, chip, trace=trace)

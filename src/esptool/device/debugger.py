@@ -188,7 +188,7 @@ class Debugger:
         chip = found or expected
         if chip is None:
             raise ConnectError(
-                f"The debugger's target is no chip that is known ({', '.join(seen)}).",
+                f"The debugger's target is not a chip that is known ({', '.join(seen)}).",
                 remedy="Name it with --chip, if its ROM is a newer one.",
             )
         return chip

@@ -99,7 +99,7 @@ class Power:
         """Set chip and port to `baud`, and see whether the line bears it.
 
         Raises:
-            UsageError: it is no rate; nothing was sent.
+            UsageError: it is not a rate; nothing was sent.
             NotSupportedError: this ROM has no such command.
             RateError: port or line cannot go so fast.
         """

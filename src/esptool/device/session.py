@@ -146,7 +146,7 @@ class Session(Requester):
         """Set chip and port to `baud`; where that does not work, go on as before with a warning.
 
         Raises:
-            UsageError: it is no rate.
+            UsageError: it is not a rate.
             NotSupportedError: this ROM cannot change its rate.
             RateError: the line does not bear it, and the chip would have to be reset and may not.
         """

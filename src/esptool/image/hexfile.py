@@ -29,7 +29,7 @@ _NEGATE = bytes(-value & 0xFF for value in range(256))
 
 
 class HexError(ImageError):
-    """A line is no valid record. `line` counts from 1."""
+    """A line is not a valid record. `line` counts from 1."""
 
     def __init__(self, line: int, what: str) -> None:
         super().__init__(f"Intel HEX line {line}: {what}.")
@@ -146,7 +146,7 @@ def _decode_line(line: bytes, number: int) -> bytes | None:
     if not line:
         return None
     if not line.startswith(MAGIC):
-        raise HexError(number, "does not start with ':', so it is no record")
+        raise HexError(number, "does not start with ':', so it is not a record")
     try:
         record = bytes.fromhex(line[1:].decode("ascii"))
     except ValueError:

@@ -112,7 +112,7 @@ def show(
     """Tell what is known of an image, or of each image of a list with flash offsets.
 
     Raises:
-        FatalError: the input cannot be read, or is no whole image.
+        FatalError: the input cannot be read, or is not a whole image.
     """
     if isinstance(source, list):
         regions = [Region(a if a is not None else 0, *read_source(d)) for a, d in source]
@@ -131,7 +131,7 @@ def show(
 def describe(source: ImageSource, chip: str | None = None) -> dict[str, Any]:
     """What `show` tells, as data: {"schema": 1, "file": name or None, "images": [...]}.
 
-    What is no image has only `offset`, `size` and `problems`.
+    What is not an image has only `offset`, `size` and `problems`.
 
     Raises:
         FatalError: the input cannot be read, or is damaged HEX.

@@ -99,7 +99,7 @@ def read_image(data: bytes, chip: ChipSpec | str, offset: int = 0) -> FirmwareIm
     """Read the image for `chip` that starts at `offset`. Checksum and digest are not judged.
 
     Raises:
-        ImageError: it is no image, ends too early, or has fields out of range.
+        ImageError: it is not an image, ends too early, or has fields out of range.
     """
     image = scan_image(data, chip, offset)
     if image.fault is not None:
@@ -245,7 +245,7 @@ def detect_chip(data: bytes, offset: int = 0) -> ChipSpec:
     An ESP8266 image has no such number: it is told by where its first segment is loaded.
 
     Raises:
-        ImageError: empty, the first byte is no image's, or nothing tells the chip.
+        ImageError: empty, the first byte is not an image's, or nothing tells the chip.
     """
     if len(data) <= offset:
         raise ImageError("Image is empty.")

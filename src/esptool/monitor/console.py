@@ -126,7 +126,7 @@ class Console:
         if self._sampled < _SAMPLE:
             return
         if self._odd > _MOST_ODD * self._sampled:
-            words = "What comes is no text: the chip's console may have another rate."
+            words = "What comes is not text: the chip's console may have another rate."
             remedy = "Try --monitor-baud 115200, 74880 (boot log of ESP8266) or 921600."
             self._output.notes([Note("hint", (words, remedy), {"hint": "baud-rate"})])
             self._odd = -1

@@ -62,14 +62,14 @@ class ElfData:
         machine: the number of its instruction set (`XTENSA`, `RISCV`, or another).
 
     Raises:
-        ImageError: it is no ELF file, is big-endian, or its section table lies outside of it.
+        ImageError: it is not an ELF file, is big-endian, or its section table lies outside of it.
     """
 
     def __init__(self, data: bytes, name: str = "the ELF file") -> None:
         if data[:4] != b"\x7fELF" or len(data) < _HEADER_SIZE[1]:
-            raise ImageError(f"{name} is no ELF file.", remedy="Name the .elf of the build.")
+            raise ImageError(f"{name} is not an ELF file.", remedy="Name the .elf of the build.")
         if data[5] != 1 or data[4] not in _HEADER_SIZE or len(data) < _HEADER_SIZE[data[4]]:
-            raise ImageError(f"{name} is no little-endian ELF file.")
+            raise ImageError(f"{name} is not a little-endian ELF file.")
         self.name, self.data = name, data
         self.bits = 32 * data[4]
         self.type, self.machine = struct.unpack_from("<HH", data, 16)
@@ -83,7 +83,7 @@ class ElfData:
         """Read a file.
 
         Raises:
-            ImageError: it cannot be read, or is no ELF file.
+            ImageError: it cannot be read, or is not an ELF file.
         """
         try:
             data = Path(path).read_bytes()

@@ -34,13 +34,13 @@ def expected(text: str) -> Expect:
     """A step that waits for a line.
 
     Raises:
-        UsageError: it is no regular expression.
+        UsageError: it is not a regular expression.
     """
     try:
         return Expect(re.compile(text))
     except re.error as e:
         raise UsageError(
-            f"'{text}' is no regular expression: {e}.",
+            f"'{text}' is not a regular expression: {e}.",
             remedy="Put a backslash in front of characters such as ( and [.",
         ) from None
 
@@ -67,7 +67,7 @@ def _escaped(found: re.Match[str], text: str) -> bytes:
         return bytes.fromhex(name[1:])
     if name not in _CONTROLS:
         raise UsageError(
-            f"'{found[0]}' in '{text}' is no escape that can be sent.",
+            f"'{found[0]}' in '{text}' is not an escape that can be sent.",
             remedy=r"There are \n, \r, \t, \0, \e, \xNN, and \\ for a backslash.",
             operands={"text": text, "escape": found[0]},
         )

@@ -141,7 +141,7 @@ def _table_of(source: ImageSource) -> PartitionTable:
         return PartitionTable.from_bytes(region.data[:LENGTH])
     except StorageError as e:
         raise StorageError(
-            f"{region.title} is no partition table: {e.message}",
+            f"{region.title} is not a partition table: {e.message}",
             remedy="Make one of CSV with 'esptool partitions build', or give the address in "
             "place of the name to write it anyway.",
         ) from None

@@ -34,7 +34,7 @@ from esptool.storage.partition import Partition
 if TYPE_CHECKING:
     from esptool.events import Listener
 
-#: A partition beyond this is no partition of flash, whatever a table says.
+#: A partition beyond this is not a partition of flash, whatever a table says.
 LARGEST = 256 << 20
 _DATA = 1
 #: Subtypes of data partitions that say which file system is meant.
@@ -134,7 +134,7 @@ def read_folder(folder: str, limit: int) -> dict[str, bytes | None]:
         FullError: there is more than the limit.
     """
     if not os.path.isdir(folder):
-        raise UsageError(f"'{folder}' is no folder.")
+        raise UsageError(f"'{folder}' is not a folder.")
     found: dict[str, bytes | None] = {}
     left = limit
     waiting = [""]
@@ -165,7 +165,7 @@ def _names(folder: str) -> list[str]:
             name.encode()
         except UnicodeEncodeError:
             raise UsageError(
-                f"In '{folder}' there is a file whose name is no UTF-8: {name!r}."
+                f"In '{folder}' there is a file whose name is not UTF-8: {name!r}."
             ) from None
     return names
 
@@ -174,7 +174,7 @@ def read_file(path: str, limit: int) -> bytes:
     """The content of a file of the host, which has `limit` bytes at most.
 
     Raises:
-        FatalError: it cannot be read, or is no file.
+        FatalError: it cannot be read, or is not a file.
         FullError: it is larger.
     """
     try:

@@ -356,7 +356,7 @@ def ota_write(
     running = None if status.boots is None else status.boots.partition
     target = next_slot(table, running) if slot is None else find_slot(table, slot)
     if target.ota_slot is None:
-        raise UsageError(f"'{target.name}' is no OTA slot.", remedy="Use write-flash for it.")
+        raise UsageError(f"'{target.name}' is not an OTA slot.", remedy="Use write-flash for it.")
     info = refuse_unfit(image, name, _demands(flash), force=force)
     what = "The image" if name is None else f"'{name}'"
     if len(image) > target.size:

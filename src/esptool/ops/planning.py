@@ -120,7 +120,7 @@ def load_named(
     if isinstance(address, int):
         return address, load_regions(rewound([(address, source)]), encrypted=encrypted)
     if names is None:
-        raise UsageError(f"'{address}' is no address: names need a partition table.")
+        raise UsageError(f"'{address}' is not an address: names need a partition table.")
     span = names(address)
     loaded = load_regions(rewound([(span.offset, source)]), encrypted=encrypted)
     for region in loaded:

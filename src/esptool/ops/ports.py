@@ -215,7 +215,7 @@ def plain_mac(text: str) -> str:
     """
     digits = text.lower().replace(":", "").replace("-", "")
     if len(digits) != 12 or any(c not in "0123456789abcdef" for c in digits):
-        raise UsageError(f"'{text}' is no MAC address.", remedy="Write 60:55:f9:00:00:01.")
+        raise UsageError(f"'{text}' is not a MAC address.", remedy="Write 60:55:f9:00:00:01.")
     return digits
 
 

@@ -16,7 +16,7 @@ RISCV_CALL = b"".join(word.to_bytes(4, "little") for word in (0x01F01013, 0x0010
 XTENSA_CALL = bytes.fromhex("e04100")
 REFUSED = 0xFFFFFFFF
 CONSOLE = b":tt"
-#: A text without an end is no text.
+#: A text without an end is not text.
 LONGEST = 1 << 16
 _PIECE = 64
 _STDIN, _STDOUT, _STDERR = 1, 2, 3

@@ -100,7 +100,7 @@ def parse_name(text: str) -> Name:
     found = _FORM.fullmatch(text)
     if found is None or not found["name"].strip() or "\0" in text:
         raise UsageError(
-            f"'{text}' is no name of a partition.",
+            f"'{text}' is not a name of a partition.",
             remedy="A part of one is written with a slice, such as log[0x1000:] or log[:-4K].",
         )
     try:

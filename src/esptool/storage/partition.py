@@ -172,7 +172,7 @@ def read_entry(row: bytes, index: int) -> Partition:
     """The partition of a row of 32 bytes, the table's entry number `index`.
 
     Raises:
-        StorageError: another magic, or a name that is no text.
+        StorageError: another magic, or a name that is not text.
     """
     magic, kind, subtype, offset, size, name, flags = ENTRY.unpack(row)
     if magic != MAGIC:

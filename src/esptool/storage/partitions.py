@@ -128,7 +128,7 @@ class PartitionTable:
             StorageError: no table, damaged, or without an end.
         """
         if data[:2] not in (MAGIC, MD5_MAGIC):
-            raise StorageError("This is no partition table: it does not begin with AA 50.")
+            raise StorageError("This is not a partition table: it does not begin with AA 50.")
         partitions: list[Partition] = []
         digest = hashlib.md5(usedforsecurity=False)
         has_md5 = False

@@ -166,7 +166,7 @@ def load_file(path: str | os.PathLike[str]) -> Stub:
     """Read one stub file.
 
     Raises:
-        FatalError: the file is no stub in the public format.
+        FatalError: the file is not a stub in the public format.
     """
     path = Path(path)
     text = read_text(path, "stub file")

@@ -169,7 +169,7 @@ class _CheckedRead:
         if not session.is_stub:
             wanted = hashlib.md5(found).hexdigest()
             if flash_md5(session, address, size, self._recovery, wanted) != wanted:
-                raise VerifyError("What was read is not what stands in flash.")
+                raise VerifyError("What was read is not what is in flash.")
         self._sink(found)
         self.done = size
         return True

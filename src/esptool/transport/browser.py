@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from esptool.events import Message
 
-#: In front of the name of every port of a page: it is no device that the system could be asked for.
+#: In front of the name of every port of a page, which is not a device that the system knows.
 SCHEME = "browser:"
 
 #: Espressif's own USB Serial/JTAG has no UART whose rate could be set.
@@ -31,7 +31,7 @@ class Channel(Protocol):
 
     Attributes:
         name: how a person would call it.
-        vid: USB vendor id, None where it is no USB device.
+        vid: USB vendor id, None where it is not a USB device.
         pid: USB product id, likewise.
         remarks: what a simulated chip has to say, each once.
     """

@@ -175,7 +175,7 @@ def arguments(url: str, chip: str | None) -> list[str]:
         told += ["-f", config]
     if serial:
         if re.search(r"[\s\"\[\]{}$;\\]", serial):
-            raise UsageError(f"'{serial}' is no serial number of an adapter.")
+            raise UsageError(f"'{serial}' is not a serial number of an adapter.")
         told += ["-c", f"adapter serial {serial}"]
     return told
 

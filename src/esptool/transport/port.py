@@ -28,7 +28,7 @@ class PortClosedError(PortError):
 
 @dataclass(frozen=True, slots=True)
 class PortInfo:
-    """A port of this machine; the USB facts are None where it is no USB device."""
+    """A port of this machine; the USB facts are None where it is not a USB device."""
 
     device: str
     vid: int | None = None
@@ -137,7 +137,7 @@ class Port(Protocol):
 
 
 def check_baud(baud: object) -> None:
-    """Refuse what is no rate.
+    """Refuse what is not a rate.
 
     Raises:
         UsageError: it is none.
@@ -146,4 +146,4 @@ def check_baud(baud: object) -> None:
         remedy = "Common ones are 115200 and 921600."
         if baud == "auto":
             remedy = "The best rate is found while the stub is loaded: run_stub(baud='auto')."
-        raise UsageError(f"{baud!r} is no baud rate.", remedy=remedy)
+        raise UsageError(f"{baud!r} is not a baud rate.", remedy=remedy)

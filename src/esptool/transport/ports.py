@@ -55,8 +55,8 @@ def check_url(url: str) -> None:
     """
     if not url.strip() or "\0" in url:
         raise UsageError(
-            "The name of the port is empty." if not url.strip() else f"{url!r} is no port.",
-            remedy="Name a device such as /dev/ttyUSB0 or COM3, or leave --port away.",
+            "The name of the port is empty." if not url.strip() else f"{url!r} is not a port.",
+            remedy="Name a device such as /dev/ttyUSB0 or COM3, or leave --port out.",
         )
     scheme, colon, _rest = url.partition("://")
     if scheme == "gdb" and colon:

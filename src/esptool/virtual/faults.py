@@ -86,7 +86,7 @@ class FaultPlan:
         """Take in one or more comma-separated faults such as `lose:1e-5,seed:3`.
 
         Raises:
-            UsageError: an unknown fault, or a value that is no number.
+            UsageError: an unknown fault, or a value that is not a number.
         """
         for item in filter(None, text.split(",")):
             name, _, value = item.partition(":")

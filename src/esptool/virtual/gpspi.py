@@ -110,7 +110,7 @@ class GpSpiController(Registers):
         return self._crystal_mhz * _MHZ / ((divider >> 18 & 0xF) + 1) / ((divider >> 12 & 0x3F) + 1)
 
     def _buffer(self, count: int) -> bytes:
-        # The buffer is no register of the controller's clock: what stands there now is sent.
+        # The buffer is not a register of the controller's clock: what stands there now is sent.
         words = (self.words.get(_W0 + at, 0) for at in range(0, count, 4))
         return b"".join(word.to_bytes(4, "little") for word in words)[:count]
 

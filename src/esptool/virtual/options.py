@@ -83,7 +83,7 @@ def parse_url(url: str) -> Options:
         ) from None
     if parts.scheme != "virtual":
         raise UsageError(
-            f"'{url}' is no virtual chip.", remedy="Write virtual://esp32s3?flash=8MB."
+            f"'{url}' is not a virtual chip.", remedy="Write virtual://esp32s3?flash=8MB."
         )
     name = unquote(parts.netloc or parts.path.strip("/"))
     if not name:

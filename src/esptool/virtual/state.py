@@ -133,7 +133,7 @@ def load_state(board: Board, path: Path) -> None:
     if not path.exists():
         return
     if not path.is_file():
-        raise UsageError(f"{path} is no file, so it is no state of a virtual board.")
+        raise UsageError(f"{path} is not a file, so it is not a state of a virtual board.")
     data = path.read_bytes()
     efuse = board.soc.efuse
     try:
@@ -145,7 +145,7 @@ def load_state(board: Board, path: Path) -> None:
         burned = {int(i): bytes.fromhex(b) for i, b in head["efuses"].items()}
         checks = {int(i): bytearray.fromhex(b) for i, b in head.get("checks", {}).items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UsageError(f"{path} is no state of a virtual board.") from None
+        raise UsageError(f"{path} is not a state of a virtual board.") from None
     if owner != (board.silicon.key, board.nor.part.name):
         raise UsageError(
             f"{path} belongs to {owner[0]} with a {owner[1]} flash, not to "

@@ -113,7 +113,7 @@ def build(
 
 def _check_target(target: Path) -> None:
     if target.exists() and not target.is_dir():
-        raise UsageError(f"'{target}' is no folder.")
+        raise UsageError(f"'{target}' is not a folder.")
     if target.is_dir() and any(target.iterdir()) and not (target / MARK).is_file():
         raise UsageError(
             f"'{target}' holds something else.", remedy="Name a new or an empty folder."

@@ -443,7 +443,7 @@ class Engine:
         """The program that runs, for names of addresses in what it prints.
 
         Raises:
-            ImageError: it is no ELF file.
+            ImageError: it is not an ELF file.
         """
         path = self._kept(name, data)
         Terminal([path])  # reads it

@@ -82,9 +82,9 @@ def parse(text: str | bytes) -> Manifest:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as e:
-        raise ImageError(f"The manifest is no JSON: {e}.") from None
+        raise ImageError(f"The manifest is not JSON: {e}.") from None
     if not isinstance(found, dict):
-        raise ImageError("The manifest is no JSON object.")
+        raise ImageError("The manifest is not a JSON object.")
     remarks: list[str] = []
     builds = _list(found.get("builds"), "builds")
     if not builds:
@@ -119,7 +119,7 @@ def _build(found: Any, where: str, remarks: list[str]) -> Build | None:
     family = _text(found.get("chipFamily"), f"{where}.chipFamily")
     chip = chips.normalize(family)
     if chip not in chips.KEYS:
-        remarks.append(f"{where}: {family} is no chip that is known here.")
+        remarks.append(f"{where}: {family} is not a chip that is known here.")
         return None
     parts = tuple(
         _part(part, f"{where}.parts[{i}]")
@@ -138,9 +138,9 @@ def _part(found: Any, where: str) -> Part:
         try:
             offset = int(offset, 0)
         except ValueError:
-            raise ImageError(f"{where}.offset is no number: {offset!r}.") from None
+            raise ImageError(f"{where}.offset is not a number: {offset!r}.") from None
     if isinstance(offset, bool) or not isinstance(offset, int):
-        raise ImageError(f"{where}.offset is no number: {offset!r}.")
+        raise ImageError(f"{where}.offset is not a number: {offset!r}.")
     if not 0 <= offset < _LARGEST_OFFSET:
         raise ImageError(f"{where}.offset is beyond any flash: {offset:#x}.")
     return Part(_text(found.get("path"), f"{where}.path"), offset)
@@ -148,11 +148,11 @@ def _part(found: Any, where: str) -> Part:
 
 def _list(found: Any, where: str) -> list[Any]:
     if not isinstance(found, list):
-        raise ImageError(f"{where} of the manifest is no list.")
+        raise ImageError(f"{where} of the manifest is not a list.")
     return found
 
 
 def _text(found: Any, where: str) -> str:
     if not isinstance(found, str):
-        raise ImageError(f"{where} of the manifest is no text.")
+        raise ImageError(f"{where} of the manifest is not text.")
     return found

@@ -83,4 +83,4 @@ class Server(http.server.ThreadingHTTPServer):
     def handle_error(
         self, request: socket.socket | tuple[bytes, socket.socket], client: Any
     ) -> None:
-        """A browser that hangs up is no error."""
+        """A browser that hangs up is not an error."""

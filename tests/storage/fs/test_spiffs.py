@@ -165,7 +165,7 @@ def test_one_block_whose_erasing_was_cut_off_is_erased_again() -> None:
     fs = Spiffs(bytes(image))
     assert fs.read("a") == b"a" * 300
     image[0x5000:0x6000] = b"\xff" * 0x1000
-    with pytest.raises(DamagedError, match="is no SPIFFS"):
+    with pytest.raises(DamagedError, match="is not a SPIFFS"):
         Spiffs(bytes(image))
 
 

@@ -253,7 +253,7 @@ class _Watched:
         self._screen.text(text, begins=begins)
         self._begun = text if begins else self._begun + text
         if self._script.waits and not text.endswith("\n"):
-            # A prompt is no whole line.
+            # A prompt is not a whole line.
             self._script.see(self._begun)
 
     def line(self, line: str, shown: bool) -> None:

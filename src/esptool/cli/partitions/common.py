@@ -117,7 +117,7 @@ def _extra_subtypes(words: Sequence[str]) -> dict[tuple[int, str], int]:
     for word in words:
         fields = [field.strip() for field in word.split(",")]
         if len(fields) != 3 or not fields[1]:
-            raise UsageError(f"'{word}' is no subtype: write for instance app,my_app,0x40.")
+            raise UsageError(f"'{word}' is not a subtype: write for instance app,my_app,0x40.")
         kind, name, value = fields
         try:
             code = TYPES[kind] if kind in TYPES else number(kind, "type")

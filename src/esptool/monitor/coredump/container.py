@@ -125,7 +125,7 @@ def unwrap(data: bytes, *, of_console: bool = False) -> Container:
     version = (word >> 8 & 0xFF, word & 0xFF)
     if size_of(data) is None:
         raise CoreDumpError(
-            f"This is no core dump of a known kind (version {version[0]}.{version[1]} of chip "
+            f"This is not a core dump of a known kind (version {version[0]}.{version[1]} of chip "
             f"{word >> 16})."
         )
     words, strong = _VERSIONS[version]

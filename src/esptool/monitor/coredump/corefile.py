@@ -60,7 +60,7 @@ def read_core(
     try:
         elf = ElfData(data, "The core dump")
         if elf.type != _CORE or elf.machine not in _REGISTER_WORDS:
-            raise CoreDumpError("This ELF file is no core dump of a chip of Espressif.")
+            raise CoreDumpError("This ELF file is not a core dump of a chip of Espressif.")
         return _read(elf, chip, version, checksum, revision)
     except ImageError as e:
         raise CoreDumpError(e.message) from e

@@ -46,7 +46,7 @@ RISCV_REGISTERS = (
 
 
 class CoreDumpError(FatalError):
-    """It is no core dump, or a damaged one."""
+    """It is not a core dump, or a damaged one."""
 
     error_code = "image"
 

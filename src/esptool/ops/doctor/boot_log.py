@@ -51,7 +51,7 @@ class BootLog:
 
     @property
     def garbled(self) -> bool:
-        """Something came, and it is no text."""
+        """Something came, and it is not text."""
         return self.size >= _ENOUGH and not self.text
 
 

@@ -123,7 +123,7 @@ FINDINGS: dict[str, Words] = {
     ),
     "garbled": Words(
         PROBLEM,
-        "What comes from the board is no text at any usual rate.",
+        "What comes from the board is not text at any usual rate.",
         "The crystal may be another one than the chip expects, the ground wire may be missing, or "
         "the levels may be wrong (the chip's pins are for 3.3 V).",
     ),

@@ -154,7 +154,7 @@ class FileFlash(Flash):
 
     @property
     def is_one_partition(self) -> bool:
-        """It is no whole flash: no table in it or told, and nothing that boots at its start."""
+        """It is not a whole flash: no table in it or told, and nothing that boots at its start."""
         if self.is_state or self._source != TableSource():
             return False
         return self._own_table is None and self.bootloader_offset is None

@@ -12,7 +12,7 @@ import struct
 from esptool.errors import UsageError
 from esptool.records import dataclass
 from esptool.storage.fs.blocks import Bytes, MutableBytes
-from esptool.storage.fs.model import DamagedError
+from esptool.storage.fs.model import DamagedError, OtherKindError
 
 ENTRY = 32
 LONG_NAME, VOLUME_LABEL, FOLDER, ARCHIVE = 0x0F, 0x08, 0x10, 0x20
@@ -110,7 +110,7 @@ def find_volume(data: Bytes) -> Volume:
         DamagedError: there is none, or its boot sector contradicts itself or the size.
     """
     if len(data) < 512 or data[510:512] != b"\x55\xaa":
-        raise DamagedError("This is no FAT file system: it has no boot sector.")
+        raise OtherKindError("This is not a FAT file system: it has no boot sector.")
     _, _, size, per, reserved, fats, roots, few, _, short, _, _, _, many = _BOOT.unpack(
         data[: _BOOT.size]
     )
@@ -130,7 +130,7 @@ def find_volume(data: Bytes) -> Volume:
 def _checked(volume: Volume, size: int) -> Volume:
     per, fats = volume.cluster_sectors, volume.fats
     if volume.sector_size not in (512, 1024, 2048, 4096) or not per or per & (per - 1):
-        raise DamagedError("This is no FAT file system: its boot sector makes no sense.")
+        raise OtherKindError("This is not a FAT file system: its boot sector makes no sense.")
     if not volume.reserved or fats not in (1, 2) or not volume.fat_sectors:
         raise DamagedError("The FAT file system is damaged: its boot sector lacks the tables.")
     if volume.sectors * volume.sector_size > size:
@@ -324,7 +324,7 @@ def long_part(entry: bytes) -> bytes:
 
 
 def long_name(parts: list[bytes]) -> str | None:
-    """The name of its parts, first part first; None if it is no name."""
+    """The name of its parts, first part first; None if it is not a name."""
     text = b"".join(parts)
     for n in range(0, len(text), 2):
         if text[n : n + 2] == b"\0\0":

@@ -25,6 +25,7 @@ from esptool.storage.fs.model import (
     Entry,
     FileSystem,
     FullError,
+    OtherKindError,
     Usage,
     clean,
     no_such_file,
@@ -80,7 +81,7 @@ def find_superblock(image: Image) -> Parameters:
                 parameters = _parameters(found, len(image))
                 newest = newest_superblock(image, parameters.block_size, parameters.block_count)
                 return _parameters(newest, len(image))
-    raise DamagedError("This is no LittleFS file system: it has no superblock.")
+    raise OtherKindError("This is not a LittleFS file system: it has no superblock.")
 
 
 def _parameters(data: bytes, size: int) -> Parameters:
@@ -384,7 +385,7 @@ class Littlefs(FileSystem):
         if code == -21:
             return UsageError(f"'{path}' is a folder.")
         if code == -20:
-            return UsageError(f"'{path}' lies in something that is no folder.")
+            return UsageError(f"'{path}' is inside something that is not a folder.")
         if code in (-84, -5, -22):
             where = f": see '{path}'" if path else ""
             return DamagedError(f"The LittleFS file system is damaged{where}.")
@@ -405,10 +406,10 @@ class _Errors:
             self._fs._settle()
             return
         if isinstance(cause, UnicodeDecodeError):
-            raise DamagedError(f"A name in '{self._path}' is no UTF-8.") from None
+            raise DamagedError(f"A name in '{self._path}' is not UTF-8.") from None
         if isinstance(cause, IsADirectoryError):
             raise UsageError(f"'{self._path}' is a folder.") from None
         if isinstance(cause, FileExistsError | FileNotFoundError):
-            raise UsageError(f"'{self._path}' lies in something that is no folder.") from None
+            raise UsageError(f"'{self._path}' is inside something that is not a folder.") from None
         if hasattr(cause, "code") and not isinstance(cause, FatalError):
             raise self._fs._error(cause, self._path) from None

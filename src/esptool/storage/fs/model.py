@@ -24,6 +24,10 @@ class DamagedError(FileSystemError):
     """What lies in the image breaks the rules of its file system."""
 
 
+class OtherKindError(DamagedError):
+    """It is not a file system of this kind at all."""
+
+
 class FullError(FileSystemError):
     """What should be stored does not fit."""
 
@@ -63,7 +67,7 @@ def clean(path: str) -> str:
     """
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts or "\0" in path:
-        raise UsageError(f"'{path}' is no path inside a file system.")
+        raise UsageError(f"'{path}' is not a path inside a file system.")
     if len(parts) > MAX_DEPTH:
         raise UsageError(f"'{path[:40]}...' has more than {MAX_DEPTH} folders in a row.")
     return "/".join(parts)

@@ -15,7 +15,14 @@ from esptool.errors import UsageError
 from esptool.records import dataclass
 from esptool.storage.changes import SECTOR
 from esptool.storage.fs.blocks import Image
-from esptool.storage.fs.model import DamagedError, FileSystem, FullError, clean, parents
+from esptool.storage.fs.model import (
+    DamagedError,
+    FileSystem,
+    FullError,
+    OtherKindError,
+    clean,
+    parents,
+)
 
 if TYPE_CHECKING:
     from esptool.storage.fs.littlefs import Parameters
@@ -130,8 +137,10 @@ def detect(image: bytes | Image) -> str | None:
     def found(look: Callable[[Image], object]) -> bool:
         try:
             return bool(look(held))
-        except DamagedError as e:
-            return "is no " not in e.message
+        except OtherKindError:
+            return False
+        except DamagedError:
+            return True
 
     if found(find_superblock):
         return "littlefs"
@@ -208,7 +217,7 @@ def build_image(
             return _spiffs(size, wanted, shape)
     except FullError as e:
         raise FullError(f"In {size:#x} bytes: {e.message}", remedy=e.remedy) from None
-    raise UsageError(f"'{kind}' is no file system: {', '.join(KINDS)}.")
+    raise UsageError(f"'{kind}' is not a file system: {', '.join(KINDS)}.")
 
 
 def _fill(fs: FileSystem, files: Mapping[str, bytes | None]) -> None:
@@ -246,7 +255,7 @@ def _fat(size: int, files: Mapping[str, bytes | None], shape: Shape) -> bytes:
 
     mode = shape.wear or ("none" if shape.preset in ("micropython", "esp8266") else "plain")
     if mode not in ("none", "plain", "perf", "safe"):
-        raise UsageError(f"'{mode}' is no wear levelling: none, plain, perf or safe.")
+        raise UsageError(f"'{mode}' is not a kind of wear levelling: none, plain, perf or safe.")
     sector = shape.sector_size or (512 if mode in ("perf", "safe") else 4096)
     if mode != "none" and sector != (4096 if mode == "plain" else 512):
         raise UsageError(f"Wear levelling '{mode}' has other sectors than of {sector} bytes.")

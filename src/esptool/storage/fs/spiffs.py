@@ -55,7 +55,7 @@ class _File:
 
     @property
     def path(self) -> str:
-        """Its name as a path. What is no UTF-8 is shown with backslashes."""
+        """Its name as a path. What is not UTF-8 is shown with backslashes."""
         return self.name.decode("utf-8", "backslashreplace").removeprefix("/")
 
 
@@ -174,7 +174,7 @@ class Spiffs(FileSystem):
                 wrong += self._pages.head(page).owner != owner
         if wrong > 2 and wrong * 4 > used:
             raise DamagedError(
-                "This is no SPIFFS file system of these parameters: its lookups and its pages "
+                "This is not a SPIFFS file system of these parameters: its lookups and its pages "
                 "contradict each other."
             )
 

@@ -176,7 +176,7 @@ def find_layout(data: bytes) -> Layout:
                 if _marked(data, layout):
                     return _with_tables(data, layout)
     raise DamagedError(
-        "This is no SPIFFS file system: its blocks lack the magic number.",
+        "This is not a SPIFFS file system: its blocks lack the magic number.",
         remedy="If it was made without one, say so with --no-magic and its page and block size.",
     )
 
@@ -189,7 +189,8 @@ def require_marks(data: bytes, layout: Layout) -> None:
     """
     if layout.magic and not _marked(data, layout):
         raise DamagedError(
-            "This is no SPIFFS file system of these parameters: its blocks lack the magic number.",
+            "This is not a SPIFFS file system of these parameters: "
+            "its blocks lack the magic number.",
             remedy="Leave them out: an image with magic numbers tells them itself.",
         )
     if not layout.magic and looks_like_spiffs(data):

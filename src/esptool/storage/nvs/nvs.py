@@ -31,7 +31,7 @@ class NvsKeyError(UsageError):
 class Nvs:
     """A partition of key-value pairs, as the chip's library (`nvs_flash`) reads and changes it.
 
-    What an interruption has left (a value that stands there twice, a page that was being moved,
+    What an interruption has left (a value that appears twice, a page that was being moved,
     an entry half written) is read as that library would read it when it starts. A change first
     puts such things right and then writes, in the same order, as that library does.
     """

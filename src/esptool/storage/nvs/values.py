@@ -159,13 +159,13 @@ def parse(kind: Kind, text: str, called: str | None = None) -> Value:
             except ValueError:
                 continue
         raise UsageError(
-            f"{called or _quoted(text)} is no number, as {kind.value} is: write it in decimal, or "
-            "with 0x."
+            f"{called or _quoted(text)} is not a number, as {kind.value} is: write it in decimal, "
+            "or with 0x."
         )
     try:
         return float(text)
     except ValueError as e:
-        raise UsageError(f"{called or _quoted(text)} is no number, as {kind.value} is.") from e
+        raise UsageError(f"{called or _quoted(text)} is not a number, as {kind.value} is.") from e
 
 
 def _quoted(text: str) -> str:

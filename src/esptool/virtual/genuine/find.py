@@ -93,7 +93,7 @@ def folders() -> Iterator[Path]:
     """Where files of ROMs may lie, the best place first."""
     if named := os.environ.get(VARIABLE):
         if not (path := Path(named)).is_dir():
-            raise UsageError(f"{VARIABLE} names {named}, which is no folder.")
+            raise UsageError(f"{VARIABLE} names {named}, which is not a folder.")
         yield path
         return
     home = os.environ.get("IDF_TOOLS_PATH")

@@ -67,12 +67,12 @@ def _registers(silicon: Silicon) -> Iterator[Problem]:
             yield "wdt", taken, "two registers stand at one address"
         for name, key in (("wkey", dog.key), ("swd_wkey", dog.swd_key)):
             if key is not None and not 0 < key < _TOP:
-                yield f"wdt.{name}", key, "is no word of 32 bits"
+                yield f"wdt.{name}", key, "is not a word of 32 bits"
     for name, address, base, size in places:
         if address is None:
             continue
         if address % 4:
-            yield name, f"{address:#x}", "is no address of a word"
+            yield name, f"{address:#x}", "is not an address of a word"
         elif not base <= address < base + size:
             yield name, f"{address:#x}", f"is not in the peripheral at {base:#x}"
     if uart.base not in uart.fifo:
@@ -85,7 +85,7 @@ def _registers(silicon: Silicon) -> Iterator[Problem]:
         starts["gpspi.base"] = general.base
         for name in ("in_select", "out_select"):
             if getattr(general, name) % 4:
-                yield f"gpspi.{name}", f"{getattr(general, name):#x}", "is no address of a word"
+                yield f"gpspi.{name}", f"{getattr(general, name):#x}", "is not an address of a word"
         if len({*general.signals}) != 6 or not all(0 < s < 0x100 for s in general.signals):
             yield "gpspi.signals", list(general.signals), "are no six signals"
     seen: dict[int, str] = {}
@@ -155,7 +155,7 @@ def _efuse(efuse: Efuse) -> Iterator[Problem]:
         if block.write is not None:
             spans.append((block.write, block.write + 4 * block.words, f"{key} (program window)"))
         if not 0 < block.words <= 10:
-            yield key, block.words, "is no number of words"
+            yield key, block.words, "is not a number of words"
     spans.sort()
     for (start, end, key), (after, _, other) in pairwise(spans):
         if end > after:

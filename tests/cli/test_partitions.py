@@ -179,7 +179,7 @@ WRONG = [
     (["partitions", "check", "table.csv", *DUMP], "Name the table once"),
     (["partitions", "build", "wrong.csv", "out.bin"], "2 partitions have the name 'a'"),
     (["partitions", "build", "table.bin", "out.bin"], "is a binary partition table already"),
-    (["partitions", "build", "dump.bin", "out.bin"], "UTF-8|no text"),
+    (["partitions", "build", "dump.bin", "out.bin"], "UTF-8|not text"),
     (["partitions", "build", "table.csv", "table.csv"], "is the input"),
     (["partitions", "build", "table.csv", "no/such/folder"], "No such file"),
     (["partitions", "build", "table.csv", "out.bin", "--extra-subtype", "x"], "is not a subtype"),

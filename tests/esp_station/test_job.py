@@ -41,7 +41,7 @@ MISTAKES: list[tuple[str, str, str, str]] = [
     ('"{row.serial}"', '{ typ = "u8", value = "7" }', "values", "Did you mean 'type'?"),
     ('"{row.serial}"', "7", "values", 'Write { type = "u32", value = 7 }.'),
     ('do = "write"', 'do = "recipe"\nfile = "app.bin"', "[[step]]", "is not UTF-8"),
-    ('do = "write"', 'do = "boot"\nexpect = ["("]', "expect", "no regular expression"),
+    ('do = "write"', 'do = "boot"\nexpect = ["("]', "expect", "not a regular expression"),
     ('do = "write"', 'do = "boot"', "[[step]]", "Nothing is expected"),
     ('do = "write"', 'do = "boot"\nexpect = ["x"]\ntimeout = -1', "timeout", "from 0.1 to 3600"),
     ('do = "write"', 'do = "boot"\nexpect = ["x"]\ntimeout = nan', "timeout", "from 0.1 to 3600"),

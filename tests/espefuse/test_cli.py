@@ -18,7 +18,7 @@ BLANK_TOKEN = "EFSR:esp32c3:000:::::::::::::eLh3fw"
 BAD = [
     (["burn-efuse", "DIS_ICACH", "1"], "Did you mean DIS_ICACHE"),
     (["burn-efuse", "WR_DIS", "0x100000000"], "too large"),
-    (["burn-efuse", "WDT_DELAY_SEL", "abc"], "no number"),
+    (["burn-efuse", "WDT_DELAY_SEL", "abc"], "not a number"),
     (["burn-efuse", "KEY_PURPOSE_0", "HMAC_UPP"], "HMAC_UP"),
     (["burn-efuse", "KEY_PURPOSE_0", "2"], "out of range"),
     (["burn-efuse", "MAC", "AA:BB:CC:DD:EE:FF"], "Burning MAC is not supported"),
@@ -168,10 +168,10 @@ def test_a_custom_table_adds_fields(base: list[str], tmp_path: Path) -> None:
     [
         ("A, EFUSE_BLK3, 250, 8, too far", "not inside block 3"),
         ("A, EFUSE_BLK99, 0, 8, x", "no block 99"),
-        ("A, BLOCK3, 0, 8, x", "no block name"),
-        ("A, EFUSE_BLK3, x, 8, x", "no number"),
+        ("A, BLOCK3, 0, 8, x", "not a block name"),
+        ("A, EFUSE_BLK3, x, 8, x", "not a number"),
         ("A, EFUSE_BLK3", "columns"),
-        (", EFUSE_BLK3, 0, 8, x", "no field name"),
+        (", EFUSE_BLK3, 0, 8, x", "not a field name"),
         ("A, EFUSE_BLK3, 0, 8, x\nB, EFUSE_BLK3, 4, 8, x", "overlaps"),
         ("MAC, EFUSE_BLK3, 0, 8, x", "already used"),
     ],

@@ -182,7 +182,7 @@ def test_a_crash_ends_what_waits_for_something_else(
     [
         (["--elf", "{missing}"], "does not exist"),
         (["--elf", "{text}"], "is not an ELF file"),
-        (["--expect", "("], "no regular expression"),
+        (["--expect", "("], "not a regular expression"),
         (["--filter", "wifi:Q"], "is no filter"),
     ],
 )

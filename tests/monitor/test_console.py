@@ -220,7 +220,7 @@ def test_keys_are_those_of_the_monitor_of_esp_idf() -> None:
 
 @pytest.mark.parametrize("text", [r"a\qb", "end\\", r"\x4", r"\xzz", "\\é"])
 def test_an_escape_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="no escape that can be sent"):
+    with pytest.raises(UsageError, match="not an escape that can be sent"):
         sent(text, "\r")
 
 

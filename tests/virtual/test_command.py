@@ -47,7 +47,7 @@ def test_the_list_shows_chips_and_parts() -> None:
         (("esp32",), "Choose one of"),
         (("esp32", "--pty", "--tcp", "0"), "Choose one of"),
         (("esp99", "--pty"), "Unknown chip"),
-        (("esp32", "--tcp", "here"), "no address"),
+        (("esp32", "--tcp", "here"), "not an address"),
         (("esp32", "--pty", "flash"), "KEY=VALUE"),
         (("esp32", "--pty", "--missing"), "add rom=FILE"),
         (("esp32", "--pty", "flash=7"), "power of two"),

@@ -99,7 +99,7 @@ def test_a_damaged_state_is_refused_whole_and_left_alone(tmp_path: Path) -> None
         assert path.read_bytes() == content
     for content in (b"", b"[" * 100_000, bytes(range(256)) * 17):
         path.write_bytes(content)
-        with pytest.raises(FatalError, match="no state of a virtual board"):
+        with pytest.raises(FatalError, match="not a state of a virtual board"):
             open_port(board(path))
 
 

@@ -245,8 +245,8 @@ print(sorted(lacking & set(sys.modules)))
 
 
 MANIFEST_FAULTS = {
-    "[]": "no JSON object",
-    "{": "no JSON",
+    "[]": "not a JSON object",
+    "{": "not JSON",
     '{"builds": []}': "no builds",
     '{"builds": 5}': "builds of the manifest is not a list",
     '{"builds": [{"chipFamily": "ESP32"}]}': r"builds\[0\].parts",

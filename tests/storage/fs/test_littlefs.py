@@ -166,7 +166,7 @@ def _state(image: bytes, files: dict[str, bytes | None], old: int | None, new: b
         (lambda fs: fs.write("big", bytes(SIZE)), FullError, "'big' does not fit"),
         (lambda fs: fs.remove("conf"), UsageError, "'conf' is not empty"),
         (lambda fs: fs.remove("no"), UsageError, "There is no 'no'"),
-        (lambda fs: fs.make_folder("../out"), UsageError, "no path inside"),
+        (lambda fs: fs.make_folder("../out"), UsageError, "not a path inside"),
         (lambda fs: fs.make_folder("index.html"), UsageError, "'index.html' is a file|is a folder"),
     ],
 )

@@ -127,7 +127,11 @@ WRONG: list[tuple[str, Change, str]] = [
     ("nuttx_simple", whole("nuttx.bin", b""), "is empty"),
     ("nuttx_simple", flipped("nuttx.bin", 60), "is damaged"),
     ("nuttx_legacy", flipped("bootloader-esp32.bin"), "is damaged"),
-    ("nuttx_legacy", text(".config", "TABLE_OFFSET=0x8000", "TABLE_OFFSET=x"), "not a flash offset"),
+    (
+        "nuttx_legacy",
+        text(".config", "TABLE_OFFSET=0x8000", "TABLE_OFFSET=x"),
+        "not a flash offset",
+    ),
     ("nuttx_legacy", flipped("partition-table-esp32.bin", 40), "partition table is damaged"),
     ("nuttx_legacy", whole(".config", b"\xff\xff"), "UTF-8"),
     ("nuttx_merged", gone("nuttx.merged.bin"), "is for MCUboot"),

@@ -157,7 +157,7 @@ def test_requests_that_are_sent_again_take_from_the_budget_of_the_job(
 ) -> None:
     with opened(Log(), flash="1MB") as s:
         asked = deaf_to(monkeypatch, Ext.HASHES)
-        with pytest.raises(LinkTimeoutError):
+        with pytest.raises(FatalError, match="0x00010000 could not be compared"):
             ops.write_flash(s, [Region(BASE, DATA)], WriteOptions(retries=retries))
     # One for the job, one for each unit of the budget at most, and the spare.
     assert 1 + SPARE <= asked[Ext.HASHES] <= 1 + TRY * retries + SPARE

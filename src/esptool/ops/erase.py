@@ -61,12 +61,12 @@ def erase_flash(
             f"{session.spec.name} ROM does not support function erase_flash.",
             remedy="Leave out --no-stub" + (", or use erase-region." if by_region else "."),
         )
-    _prepare(session, recovery, lambda: refuse_when_secure(session, force, security))
+    _prepare(session, recovery, "Erasing", lambda: refuse_when_secure(session, force, security))
     recovery.complete_stub("Erasing")
     report.began("erasing")
     report.line("Erasing flash memory (this may take a while)...")
     watch = Stopwatch(session)
-    limit = _prepare(session, recovery, lambda: _told_limit(session))
+    limit = _prepare(session, recovery, "Erasing", lambda: _told_limit(session))
 
     def erase() -> str | None:
         if limit.size is not None and session.can(Capability.ERASE):
@@ -105,6 +105,7 @@ def erase_region(
     """
     report = Report(session, listener)
     recovery = Recovery(session, report)
+    what = f"Erasing at {address:#010x}"
     if address < 0 or address % SECTOR:
         raise UsageError(f"Offset to erase from must be a multiple of {SECTOR}.")
     if size != ALL:
@@ -117,18 +118,18 @@ def erase_region(
             remedy="Leave out --no-stub.",
         )
     if size == ALL:
-        total = _prepare(session, recovery, lambda: require_known_size(session, "Erasing"))
+        total = _prepare(session, recovery, what, lambda: require_known_size(session, "Erasing"))
         report.line(f"Detected flash size: {size_word(total)}")
-    limit = _prepare(session, recovery, lambda: bounds.flash_limit(session))
+    limit = _prepare(session, recovery, what, lambda: bounds.flash_limit(session))
     if size == ALL:
         size = bounds.to_the_end(address, limit)
     bounds.require_inside(session, address, size, limit)
-    _prepare(session, recovery, lambda: refuse_when_secure(session, force, security))
+    _prepare(session, recovery, what, lambda: refuse_when_secure(session, force, security))
     if not size:
         report.result(address=address, size=0, seconds=0.0, verified=True)
         report.warning(f"The size is 0: nothing is erased at {address:#010x}.")
         return 0.0
-    recovery.complete_stub(f"Erasing at {address:#010x}")
+    recovery.complete_stub(what)
     report.began("erasing", address=address, size=size)
     report.line("Erasing flash memory region (this may take a while depending on size)...")
     bounds.remark_unknown(report, limit, session)
@@ -158,8 +159,8 @@ def erase_region(
 
     unchecked = None
     if size:
-        what = f"Flash from {address:#010x} to {address + size:#010x}"
-        unchecked = _persist(recovery, what, erase)
+        whole = f"Flash from {address:#010x} to {address + size:#010x}"
+        unchecked = _persist(recovery, whole, erase)
     report.result(**_outcome(address, size, watch, unchecked))
     report.line(f"Flash memory region erased successfully in {watch.seconds:.1f} seconds.")
     _remark_unchecked(report, unchecked)
@@ -177,14 +178,14 @@ def _outcome(
     }
 
 
-def _prepare(session: Session, recovery: Recovery, ask: Callable[[], T]) -> T:
+def _prepare(session: Session, recovery: Recovery, what: str, ask: Callable[[], T]) -> T:
     """Find something out before anything is erased."""
 
     def work() -> T:
         session.remember()
         return ask()
 
-    found = recovery.persist("preparing", work)
+    found = recovery.prepare(what, work)
     recovery.advanced()
     return found
 

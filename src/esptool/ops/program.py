@@ -65,7 +65,7 @@ def change_flash(
     """
     report = Report(session, listener)
     recovery = Recovery(session, report)
-    limit = recovery.persist("preparing", lambda: bounds.flash_limit(session))
+    limit = recovery.prepare(f"Changing flash at {base:#010x}", lambda: bounds.flash_limit(session))
     bounds.require_inside(session, base, len(former), limit)
     wanted = bytearray(former)
     touched: set[int] = set()

@@ -49,7 +49,8 @@ def read_flash(
         word = set_flash_size(session, flash_size, listener=report.listener)
         return bounds.flash_limit(session, word)
 
-    limit = recovery.persist("preparing", prepare)
+    what = f"Reading at {address:#010x}"
+    limit = recovery.prepare(what, prepare)
     if size == ALL:
         total = require_known_size(session, "Reading")
         report.line(f"Detected flash size: {size_word(total)}")
@@ -61,7 +62,7 @@ def read_flash(
             f"{session.spec.name} ROM does not support reading flash.",
             remedy="Leave out --no-stub: the flasher stub can.",
         )
-    recovery.complete_stub(f"Reading at {address:#010x}")
+    recovery.complete_stub(what)
     report.began("reading", address=address, size=size)
     watch = Stopwatch(session)
     if output is None:

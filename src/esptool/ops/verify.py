@@ -54,7 +54,8 @@ def verify_flash(
         word = set_flash_size(session, wanted.size, listener=report.listener)
         return word, bounds.flash_limit(session, word)
 
-    size_word, limit = recovery.persist("preparing", prepare)
+    what = f"Verifying at {regions[0].address:#010x}" if regions else "Verifying"
+    size_word, limit = recovery.prepare(what, prepare)
     for region in regions:
         bounds.require_inside(session, region.address, len(region.data), limit)
     bounds.remark_unknown(report, limit, session)

@@ -22,7 +22,7 @@ from esptool.ops.security import SecurityState
 from esptool.protocol.packets import BITS_A_BYTE
 from esptool.transfer.pace import CHECK_RATE, flash_seconds
 from esptool.transfer.receive import flash_md5, md5_of_blank
-from esptool.transfer.recovery import Recovery
+from esptool.transfer.recovery import Recovery, saying
 from esptool.transfer.report import Report, Stopwatch
 from esptool.transfer.segments import AnySegment, Segment
 from esptool.transfer.send import Sent, send
@@ -61,19 +61,20 @@ def write_flash(
     recovery = Recovery(session, report, options.retries)
 
     remarks: list[Message] = []
+    what = f"Writing at {regions[0].address:#010x}" if regions else "Writing"
 
     def prepare() -> WritePlan:
         session.remember()
         return plan_write(session, regions, options, security=security, remarks=remarks)
 
     try:
-        plan = recovery.persist("preparing", prepare)
+        plan = recovery.prepare(what, prepare)
     finally:
         for remark in remarks:
             report.listener(remark)
-    recovery.persist("preparing", lambda: tell_size(session, plan))
+    recovery.prepare(what, lambda: tell_size(session, plan))
     if plan.regions:
-        recovery.complete_stub(f"Writing at {plan.regions[0].region.address:#010x}")
+        recovery.complete_stub(what)
     recovery.advanced()
     if plan.erase_all:
         listener = without_results(report.listener)
@@ -82,8 +83,8 @@ def write_flash(
     for region in plan.regions:
         if len(plan.regions) > 1:
             report.line("")
-            what = f"'{region.region.name}'" if region.region.name else "input"
-            report.line(f"Writing {what} at {region.region.address:#010x}...")
+            named = f"'{region.region.name}'" if region.region.name else "input"
+            report.line(f"Writing {named} at {region.region.address:#010x}...")
         job = _RegionJob(session, region, plan, report, recovery)
         results.append(job.run())
         recovery.advanced()
@@ -119,7 +120,8 @@ class _RegionJob:
         self.plan = with_neighbours(session, self.plan, report, self.recovery)
         while True:
             self.since = Stopwatch(session)
-            flash = look(session, self.plan, report, self.recovery)
+            with saying(f"Flash at {self.plan.address:#010x} could not be compared"):
+                flash = look(session, self.plan, report, self.recovery)
             decision = decide(self.plan, flash)
             match decision.way:
                 case Way.WHOLE:

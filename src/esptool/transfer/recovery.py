@@ -8,7 +8,7 @@ requests that are sent again, uploads and recoveries in `esptool.device` take fr
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +16,7 @@ from esptool.device.recover import LOSSES, regain
 from esptool.device.requests import TRY, Tries
 from esptool.errors import (
     ChipResponseError,
+    ConnectError,
     DamagedRequestError,
     FatalError,
     LineLossError,
@@ -70,6 +71,20 @@ def decide(failure: FatalError, left: bool, doubts: int, *, harmless: bool = Fal
         or (isinstance(failure, ChipResponseError) and failure.code in DOUBTFUL)
     )
     return Decision.REPEAT if doubtful and left and doubts < DOUBTS else Decision.GIVE_UP
+
+
+@contextlib.contextmanager
+def saying(what: str) -> Iterator[None]:
+    """Let an error of a lost line or chip say what it means: "Reading did not begin"."""
+    try:
+        yield
+    except (LineLossError, ConnectError) as e:
+        raise FatalError(
+            f"{what}: {e.message}",
+            remedy=e.remedy,
+            code=e.error_code,
+            operands=e.operands,
+        ) from e
 
 
 def _broken(failure: FatalError) -> bool:
@@ -157,10 +172,19 @@ class Recovery:
         Raises:
             FatalError: the line does not let it through, or the chip is lost.
         """
-        try:
-            self.persist("preparing", self._session.complete_stub)
-        except FatalError as e:
-            raise FatalError(f"{what} did not begin: {e.message}", remedy=e.remedy) from e
+        self.prepare(what, self._session.complete_stub)
+
+    def prepare(self, what: str, work: Callable[[], T]) -> T:
+        """Result of `work`, which finds out or sets up what a job needs, and changes no flash.
+
+        Args:
+            what: the job in words, for an error: "Reading at 0x00001000".
+
+        Raises:
+            FatalError: what `work` raised; where the line or the chip was lost, it names the job.
+        """
+        with saying(f"{what} did not begin"):
+            return self.persist("preparing", work)
 
     def persist(self, doing: str, work: Callable[[], T]) -> T:
         """Result of `work`, which does no harm when it is begun again after the line was lost.

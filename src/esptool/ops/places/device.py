@@ -70,7 +70,7 @@ class DeviceFlash(Flash):
             word = set_flash_size(session, self._size_word, listener=ignore)
             return bounds.flash_limit(session, word)
 
-        return Recovery(session, report).persist("preparing", prepare)
+        return Recovery(session, report).prepare("Access to flash", prepare)
 
     def read(self, address: int, size: int) -> bytes:
         start, end = address - address % SECTOR, address + size

@@ -148,7 +148,7 @@ def _revision(table: Table, key: str) -> int | None:
         return None
     found = _REVISION.fullmatch(text)
     if found is None:
-        table.wrong(key, f"'{text}' is no revision.", "Write it as v1.2.")
+        table.wrong(key, f"'{text}' is not a revision.", "Write it as v1.2.")
         return None
     default = "99" if key == "max" else "0"
     return int(found[1]) * 100 + int(found[2] or default)

@@ -197,7 +197,7 @@ class Table:
         """One of several words, the first of which is the default; empty where it is wrong."""
         word = self.text(key, "" if required else choices[0], required=required)
         if word and word not in choices:
-            self.wrong(key, f"'{word}' is no {key}.{did_you_mean(word, choices)}")
+            self.wrong(key, f"'{word}' is not a valid {key}.{did_you_mean(word, choices)}")
             return ""
         return word
 

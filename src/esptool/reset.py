@@ -92,7 +92,7 @@ class CustomReset(ResetStrategy):
         """The steps of `seq_str`.
 
         Raises:
-            UsageError: it is no sequence.
+            UsageError: it is not a sequence.
         """
         return _reset.parse_custom(self.seq_str)
 

@@ -75,7 +75,11 @@ WRONG: list[tuple[str, Change, str]] = [
     ("idf_simple", text(IDF, '"0x8000": ', '"-4096": '), "is not a flash offset"),
     ("idf_simple", text(IDF, '"demo.bin"', '"$<TARGET_PROPERTY:x>.bin"'), "is not finished"),
     ("idf_simple", text(IDF, '"esp32c3"', '"esp64"'), "'esp64', which is not a known chip"),
-    ("idf_simple", text(IDF, r'"flash_settings": \{[^}]*\}', '"flash_settings": 3'), "is not JSON"),
+    (
+        "idf_simple",
+        text(IDF, r'"flash_settings": \{[^}]*\}', '"flash_settings": 3'),
+        "is not a JSON",
+    ),
     ("idf_simple", gone("demo.bin"), "'demo.bin', which is not there"),
     ("idf_simple", whole("demo.bin", b""), "is empty"),
     ("idf_simple", flipped("demo.bin"), "'demo.bin' is damaged"),
@@ -84,7 +88,7 @@ WRONG: list[tuple[str, Change, str]] = [
     ("idf_simple", flipped("partition_table/partition-table.bin", 40), "partition table is damag"),
     ("platformio_arduino", whole(f"{ENV}/idedata.json", "nope"), "is not JSON"),
     ("platformio_arduino", whole(f"{ENV}/idedata.json", "[1]"), "no JSON object"),
-    ("platformio_arduino", whole(f"{ENV}/idedata.json", '{"extra": 5}'), "'extra' is not JSON"),
+    ("platformio_arduino", whole(f"{ENV}/idedata.json", '{"extra": 5}'), "'extra' is not a JSON"),
     (
         "platformio_arduino",
         text(f"{ENV}/idedata.json", '"0x8000"', '"far"'),

@@ -230,7 +230,7 @@ WRONG = [
     (["extract", "lfs", "tree/empty"], "file|directory"),
     (["build", "factory", "tree"], "is not one for files"),
     (["build", "lfs", "tree", "--size", "4k"], "--size is for a file"),
-    (["build", "lfs", "tree", "--block-size", "100"], "not a size for LittleFS"),
+    (["build", "lfs", "tree", "--block-size", "100"], "not a valid size for LittleFS"),
     (["build", "web", "tree", "--page-size", "100"], "SPIFFS page of 100"),
     (["build", "web", "tree", "--preset", "micropython", "--type", "spiffs"], "no SPIFFS in micro"),
     (["put", "web", "tree", "--page-size", "512"], "of these parameters: its blocks lack"),

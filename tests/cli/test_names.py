@@ -222,7 +222,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_changes(
         (["write-flash", "0x12x", "a.bin"], 'Address "0x12x" must be a number.'),
         (["write-flash", "", "a.bin"], 'Address "" must be a number.'),
         (["write-flash", "ota_0[1", "a.bin"], "is not a name of a partition"),
-        (["write-flash", "log[x:]", "a.bin"], "is not a number"),
+        (["write-flash", "log[x:]", "a.bin"], "is not a valid number"),
         (["write-flash", "ota_0", "missing.bin"], "No such file or directory"),
         (["write-flash", "ota_0"], "Must be pairs"),
         (["read-flash", "0x9000", "x"], "is not a valid integer"),

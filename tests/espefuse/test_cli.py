@@ -171,7 +171,7 @@ def test_a_custom_table_adds_fields(base: list[str], tmp_path: Path) -> None:
         ("A, BLOCK3, 0, 8, x", "not a block name"),
         ("A, EFUSE_BLK3, x, 8, x", "not a number"),
         ("A, EFUSE_BLK3", "columns"),
-        (", EFUSE_BLK3, 0, 8, x", "not a field name"),
+        (", EFUSE_BLK3, 0, 8, x", "no field name"),
         ("A, EFUSE_BLK3, 0, 8, x\nB, EFUSE_BLK3, 4, 8, x", "overlaps"),
         ("MAC, EFUSE_BLK3, 0, 8, x", "already used"),
     ],

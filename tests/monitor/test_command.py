@@ -183,7 +183,7 @@ def test_a_crash_ends_what_waits_for_something_else(
         (["--elf", "{missing}"], "does not exist"),
         (["--elf", "{text}"], "is not an ELF file"),
         (["--expect", "("], "not a regular expression"),
-        (["--filter", "wifi:Q"], "is no filter"),
+        (["--filter", "wifi:Q"], "is not a filter"),
     ],
 )
 def test_wrong_options_are_refused_before_the_port_is_touched(

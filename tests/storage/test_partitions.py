@@ -128,8 +128,8 @@ WRONG_LINES = [
     ("nvs,dta,nvs,,4K", "no type 'dta'"),
     ("nvs,data,nvss,,4K", "no subtype 'nvss'"),
     ("f,app,,,64K", "must have a subtype"),
-    ("nvs,data,nvs,0x9000,24Q", "'24Q' is not a size"),
-    ("nvs,data,nvs,9000h,24K", "'9000h' is not an offset"),
+    ("nvs,data,nvs,0x9000,24Q", "'24Q' is not a valid size"),
+    ("nvs,data,nvs,9000h,24K", "'9000h' is not a valid offset"),
     ("nvs,data,nvs,0x8000,24K", "overlaps what is before: the partition table"),
     ("a,data,nvs,,24K\nb,data,phy,0xa000,4K", "the partition before ends at 0xf000"),
     ("nvs,data,nvs,,24K,secret", "no flag 'secret'"),
@@ -344,5 +344,5 @@ def test_entries_of_the_table_come_before_the_built_in_names() -> None:
 
 @pytest.mark.parametrize("text", ["12x", "+1x", "", "a[1]", "a[", "[1:2]", "a[b:]", "a[:1]b", "\0"])
 def test_words_that_are_neither_number_nor_name(text: str) -> None:
-    with pytest.raises(Exception, match=r"neither|no name|no number"):
+    with pytest.raises(Exception, match=r"neither|not a name|not a valid number"):
         parse_address(text)

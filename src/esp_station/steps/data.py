@@ -205,7 +205,7 @@ def _value(table: Table, key: str, full: str, value: Any, env: Env) -> Value | N
         table.wrong(key, f"'{full}' is a number without a type.", _typed(value))
         return None
     if kind not in _KINDS:
-        table.wrong(key, f"'{kind}' is no type of NVS.{did_you_mean(kind, _KINDS)}")
+        table.wrong(key, f"'{kind}' is not a type of NVS.{did_you_mean(kind, _KINDS)}")
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         table.wrong(key, f"'{full}' must be a text or a number.")

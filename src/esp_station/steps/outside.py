@@ -110,7 +110,7 @@ def _printer(table: Table) -> tuple[str, int] | None:
     with contextlib.suppress(ValueError):
         if parts.scheme in ("socket", "tcp") and parts.hostname:
             return parts.hostname, parts.port or 9100
-    table.wrong("printer", f"'{url}' is no printer.", 'Write: printer = "socket://HOST:9100"')
+    table.wrong("printer", f"'{url}' is not a printer.", 'Write: printer = "socket://HOST:9100"')
     return None
 
 

@@ -132,5 +132,5 @@ def _until(table: Table) -> str | None:
     word = table.text("until")
     stages = [stage.value for stage in Stage]
     if word and word not in stages:
-        table.wrong("until", f"'{word}' is no stage.{did_you_mean(word, stages)}")
+        table.wrong("until", f"'{word}' is not a stage.{did_you_mean(word, stages)}")
     return word or None

@@ -120,7 +120,7 @@ def _uart(chip: ChipSpec) -> Iterator[Problem]:
 def _spi(chip: ChipSpec) -> Iterator[Problem]:
     spi = chip.spi
     if spi.base % 0x100:
-        yield "spi.base", spi.base, "is no base of a peripheral"
+        yield "spi.base", spi.base, "is not a base of a peripheral"
     taken: dict[int, str] = {}
     names = ("usr_offs", "usr1_offs", "usr2_offs", "mosi_dlen_offs", "miso_dlen_offs", "w0_offs")
     for name in names:

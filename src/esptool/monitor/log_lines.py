@@ -66,7 +66,7 @@ class Filter:
                 tag, level = text, "V"
             if not tag or len(level) != 1 or level.upper() not in LEVELS:
                 raise UsageError(
-                    f"'{text}' is no filter.",
+                    f"'{text}' is not a filter.",
                     remedy=f"Write TAG:LEVEL with a level of {', '.join(LEVELS)}, or *:LEVEL.",
                 )
             number = LEVELS.index(level.upper())

@@ -320,5 +320,5 @@ def kind_for(partition: Partition, preset: str | None) -> str:
 def build(kind: str, size: int, files: Mapping[str, bytes | None], shape: Shape) -> bytes:
     """A new image; see `storage.fs.build_image`."""
     if not 0 < size <= LARGEST:
-        raise UsageError(f"{size:#x} bytes are no size for a file system.")
+        raise UsageError(f"{size:#x} bytes are not a valid size for a file system.")
     return build_image(kind, size, files, shape)

@@ -212,7 +212,7 @@ def number(text: str, what: str = "number") -> int:
         return int(plain, 0) * factor
     except ValueError:
         raise StorageError(
-            f"'{text}' is no {what}: write for instance 0x6000, 24K or 1M."
+            f"'{text}' is not a valid {what}: write for instance 0x6000, 24K or 1M."
         ) from None
 
 

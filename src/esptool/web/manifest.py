@@ -115,7 +115,7 @@ def parse(text: str | bytes) -> Manifest:
 
 def _build(found: Any, where: str, remarks: list[str]) -> Build | None:
     if not isinstance(found, dict):
-        raise ImageError(f"{where} is no object.")
+        raise ImageError(f"{where} is not an object.")
     family = _text(found.get("chipFamily"), f"{where}.chipFamily")
     chip = chips.normalize(family)
     if chip not in chips.KEYS:
@@ -132,7 +132,7 @@ def _build(found: Any, where: str, remarks: list[str]) -> Build | None:
 
 def _part(found: Any, where: str) -> Part:
     if not isinstance(found, dict):
-        raise ImageError(f"{where} is no object.")
+        raise ImageError(f"{where} is not an object.")
     offset = found.get("offset", 0)
     if isinstance(offset, str):
         try:

@@ -187,8 +187,8 @@ def test_a_damaged_file_is_named_and_the_others_are_read() -> None:
     [
         (Layout(0x10000, page_size=100), "page of 100 bytes"),
         (Layout(0x10000, page_size=1024, block_size=4096), "block of 4096 bytes"),
-        (Layout(0x2000), "not a size for SPIFFS"),
-        (Layout(0x10001), "not a size for SPIFFS"),
+        (Layout(0x2000), "not a valid size for SPIFFS"),
+        (Layout(0x10001), "not a valid size for SPIFFS"),
         (Layout(0x2000000), "65535 pages"),
         (Layout(0x10000, name_length=300), "do not fit into a page"),
         (Layout(0x80000, block_size=32768), "no room for the magic"),

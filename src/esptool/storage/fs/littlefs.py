@@ -200,8 +200,8 @@ class Littlefs(FileSystem):
         block = like.block_size
         if block < 128 or block % 128 or size % block or size < 2 * block:
             raise UsageError(
-                f"{size:#x} bytes are no size for LittleFS with blocks of {block} bytes: it needs "
-                "two whole blocks or more."
+                f"{size:#x} bytes are not a valid size for LittleFS with blocks of {block} bytes: "
+                "it needs two whole blocks or more."
             )
         if not 1 <= like.name_max <= 1022 or like.version not in (0x20000, 0x20001):
             raise UsageError("A LittleFS name has 1 to 1022 bytes; its version is 2.0 or 2.1.")

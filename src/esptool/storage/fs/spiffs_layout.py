@@ -70,8 +70,8 @@ class Layout:
             )
         if self.size % block or self.blocks < 3:
             raise UsageError(
-                f"{self.size:#x} bytes are no size for SPIFFS: it needs three blocks or more, "
-                f"each of {block} bytes."
+                f"{self.size:#x} bytes are not a valid size for SPIFFS: it needs three blocks or "
+                f"more, each of {block} bytes."
             )
         if self.size // page > 0xFFFF:
             raise UsageError(f"SPIFFS counts no more than 65535 pages of {page} bytes.")

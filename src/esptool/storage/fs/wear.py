@@ -46,8 +46,8 @@ def disk_sectors(size: int) -> int:
     count = size // SECTOR - 2 * _state_sectors(size) - 2
     if size % SECTOR or count < 1:
         raise UsageError(
-            f"{size:#x} bytes are no size for wear levelling: it needs whole sectors of 4096 "
-            "bytes, and four of them for itself."
+            f"{size:#x} bytes are not a valid size for wear levelling: it needs whole sectors of "
+            "4096 bytes, and four of them for itself."
         )
     return count
 

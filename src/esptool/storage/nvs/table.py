@@ -233,7 +233,7 @@ def _unknown(what: str, word: str, known: Sequence[str]) -> UsageError:
 
     near = get_close_matches(word.strip().lower(), known, 1)
     return UsageError(
-        f"'{word}' is no {what}.",
+        f"'{word}' is not a valid {what}.",
         remedy=f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(known)}.",
     )
 

@@ -185,7 +185,7 @@ def name_bytes(name: str, what: str) -> bytes:
     if not data or len(data) > MAX_KEY or b"\0" in data:
         shown = name if len(name) < 60 else name[:57] + "..."
         raise UsageError(
-            f"'{shown}' is no {what}: it has 1 to {MAX_KEY} bytes, not {len(data)}."
+            f"'{shown}' is not a valid {what}: it has 1 to {MAX_KEY} bytes, not {len(data)}."
             if b"\0" not in data
             else f"A {what} cannot hold a zero byte."
         )

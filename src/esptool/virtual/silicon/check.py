@@ -32,7 +32,7 @@ def problems(silicon: Silicon) -> list[Problem]:
 def _memory(silicon: Silicon) -> Iterator[Problem]:
     for span in silicon.memory:
         if not 0 <= span.start < span.end <= _TOP:
-            yield f"mem ({span.kind})", _shown(span), "is no range of addresses"
+            yield f"mem ({span.kind})", _shown(span), "is not a range of addresses"
     ram = [span for span in silicon.memory if span.kind in ("iram", "dram")]
     if not ram:
         yield "mem", None, "there is no RAM"
@@ -141,7 +141,7 @@ def _loader(silicon: Silicon) -> Iterator[Problem]:
     if loader.bootloader_offset % 0x1000:
         yield "image.bootloader_offset", loader.bootloader_offset, "no sector begins there"
     if silicon.chip_id is not None and not 0 <= silicon.chip_id < 0xFFFF:
-        yield "image.chip_id", silicon.chip_id, "is no id of a chip"
+        yield "image.chip_id", silicon.chip_id, "is not the id of a chip"
 
 
 def _efuse(efuse: Efuse) -> Iterator[Problem]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, TypeVar
+
+    _Own = TypeVar("_Own", bound="FatalError")
 
     _Fatal = RuntimeError
 else:
@@ -48,6 +50,19 @@ class FatalError(_Fatal):
             self.error_code = code
         self.operands: dict[str, Any] = dict(operands or {})
         super().__init__(f"{message}\n{remedy}" if remedy else message)
+
+    def saying(self: _Own, what: str) -> _Own:
+        """The same error with what it means in front: "Reading did not begin"."""
+        error = type(self).__new__(type(self))
+        error.__dict__.update(self.__dict__)
+        FatalError.__init__(
+            error,
+            f"{what}: {self.message}",
+            remedy=self.remedy,
+            code=self.error_code,
+            operands=self.operands,
+        )
+        return error
 
     @staticmethod
     def WithResult(message: str, result: bytes) -> FatalError:  # noqa: N802 - the documented name

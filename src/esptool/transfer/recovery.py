@@ -79,12 +79,7 @@ def saying(what: str) -> Iterator[None]:
     try:
         yield
     except (LineLossError, ConnectError) as e:
-        raise FatalError(
-            f"{what}: {e.message}",
-            remedy=e.remedy,
-            code=e.error_code,
-            operands=e.operands,
-        ) from e
+        raise e.saying(what) from e
 
 
 def _broken(failure: FatalError) -> bool:

@@ -54,6 +54,23 @@ def find_build(
     return _find([os.fspath(word) for word in words], given)
 
 
+def _found(
+    what: What | Found,
+    bootloader: str | os.PathLike[str] | None,
+    partition_table: str | os.PathLike[str] | None,
+    partition_table_offset: int | None,
+) -> Found:
+    """What was found already, or is found now."""
+    if isinstance(what, Found):
+        return what
+    return find_build(
+        what,
+        bootloader=bootloader,
+        partition_table=partition_table,
+        partition_table_offset=partition_table_offset,
+    )
+
+
 def plan_build(
     esp: ESPLoader,
     what: What | Found,
@@ -104,15 +121,7 @@ def plan_build(
     Raises:
         FatalError: the build does not suit the chip; the text says what to do.
     """
-    if isinstance(what, Found):
-        found = what
-    else:
-        found = find_build(
-            what,
-            bootloader=bootloader,
-            partition_table=partition_table,
-            partition_table_offset=partition_table_offset,
-        )
+    found = _found(what, bootloader, partition_table, partition_table_offset)
     write = WriteOptions(
         params=FlashParams(flash_size, flash_mode, flash_freq),
         compress=compress,
@@ -181,15 +190,7 @@ def make_bundle(
     Raises:
         FatalError: it cannot be bundled, or not written.
     """
-    if isinstance(what, Found):
-        found = what
-    else:
-        found = find_build(
-            what,
-            bootloader=bootloader,
-            partition_table=partition_table,
-            partition_table_offset=partition_table_offset,
-        )
+    found = _found(what, bootloader, partition_table, partition_table_offset)
     return _make_bundle(
         found,
         os.fspath(output),

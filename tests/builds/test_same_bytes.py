@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,31 +22,18 @@ SIZE = 4 << 20
 def public() -> Iterator[Callable[[Shape], bytes]]:
     """What the public tool brings to flash by the arguments of a build system."""
     driver = Path(__file__).parents[1] / "virtual" / "oracle_driver.py"
-    with subprocess.Popen(
-        [oracle.python(), driver],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=oracle.patient_environment(),
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        send, receive = child.stdin, child.stdout
+    with oracle.driver(driver, oracle.patient_environment()) as child:
 
         def flashed(shape: Shape) -> bytes:
             cwd = shape.folder / shape.cwd
             words = [str(cwd / w) if (cwd / w).is_file() else w for w in shape.words]
             with running(TcpServer(parse_url(f"virtual://{shape.chip}"))) as server:
                 line = ["--port", server.url, "--no-stub", "write-flash", *words]
-                send.write(json.dumps(line) + "\n")
-                send.flush()
-                code, out, err = json.loads(receive.readline())
+                code, out, err = oracle.ask(child, line)
                 assert code == 0, f"{line}: {err}\n{out}"
                 return bytes(server.board.nor.cells.read(0, SIZE))
 
         yield flashed
-        send.close()
-        child.wait(60)
 
 
 @pytest.mark.oracle

@@ -37,6 +37,13 @@ from tests.image.elfmaker import ram_program
 
 RUNS = int(os.environ.get("FUZZ_RUNS", "20"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
+FUZZING = settings(
+    max_examples=RUNS,
+    deadline=None,
+    database=None,
+    derandomize=False,
+    suppress_health_check=list(HealthCheck),
+)
 CHIPS = ("esp8266", "esp32", "esp32c3", "esp32s3", "esp32p4")
 FLASH = 512 << 10  # machine code takes its time
 HEADER = 0x1000  # of a state file, in front of the flash
@@ -332,13 +339,7 @@ def test_command_lines_end_as_documented(
     count = iter(range(1 << 30))
 
     @seed(SEED)
-    @settings(
-        max_examples=RUNS,
-        deadline=None,
-        database=None,
-        derandomize=False,
-        suppress_health_check=list(HealthCheck),
-    )
+    @FUZZING
     @given(lines(folder))
     def run(line: Line) -> None:
         here = tmp_path / str(next(count))
@@ -546,13 +547,7 @@ def test_command_lines_of_espsecure_end_as_documented(
     count = iter(range(1 << 30))
 
     @seed(SEED)
-    @settings(
-        max_examples=RUNS,
-        deadline=None,
-        database=None,
-        derandomize=False,
-        suppress_health_check=list(HealthCheck),
-    )
+    @FUZZING
     @given(secure_lines())
     def run(words: list[str]) -> None:
         here = tmp_path / str(next(count))

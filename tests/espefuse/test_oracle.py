@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,21 +23,8 @@ pytestmark = [pytest.mark.oracle, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module")
 def public() -> Iterator[Any]:
     """Asks the public tool; it is imported once a worker."""
-    process = subprocess.Popen(
-        [oracle.python(), DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-
-    def ask(commands: list[list[str]]) -> list[dict[str, Any]]:
-        process.stdin.write(json.dumps(commands) + "\n")
-        process.stdin.flush()
-        answer: list[dict[str, Any]] = json.loads(process.stdout.readline())
-        return answer
-
-    yield ask
-    process.stdin.close()
-    process.wait(timeout=100)
+    with oracle.driver(DRIVER) as process:
+        yield lambda commands: oracle.ask(process, commands)
 
 
 def summary_values(text: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from esptool.image.convert import convert_elf
+from tests.image.elfmaker import C3_ELF, ELF_8266, Elf, Part, pattern
 from tests.image.programs import PROGRAMS, compile_all
 from tests.support import oracle
 
@@ -118,3 +120,19 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
     """A folder that is emptied at once, as some of these files are large."""
     yield tmp_path
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with an ELF file for ESP32-C3, one for ESP8266, an image, and some data."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app.elf").write_bytes(C3_ELF)
+    (tmp_path / "old.elf").write_bytes(ELF_8266)
+    (tmp_path / "app.img").write_bytes(convert_elf(C3_ELF, "esp32c3").data)
+    (tmp_path / "kb.bin").write_bytes(pattern(1024))
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "text.elf").write_bytes(b"this is not an ELF file")
+    (tmp_path / "pc.elf").write_bytes(Elf([Part(".t", 0x1000, b"1234")], machine=0x3E).build())
+    (tmp_path / "bad.hex").write_bytes(b":0400000001020304F2\n:0400040001020304F2\n")
+    (tmp_path / "dir").mkdir()
+    return tmp_path

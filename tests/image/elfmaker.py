@@ -115,3 +115,10 @@ def ram_program(ram: int) -> bytes:
 def pattern(size: int, seed: int = 1) -> bytes:
     """Bytes that differ from place to place and from seed to seed."""
     return bytes((i * 7 + i // 251 + seed * 31) & 0xFF for i in range(size))
+
+
+#: Small programs that tests begin with.
+C3_ELF = ram_program(0x3FC80000)
+ELF_8266 = Elf(
+    [Part(".text", 0x40100000, pattern(90)), Part(".irom0.text", 0x40210000, pattern(70))], XTENSA
+).build()

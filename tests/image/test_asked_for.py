@@ -13,22 +13,7 @@ import pytest
 import esptool
 from esptool.errors import FatalError, ImageError
 from esptool.image.convert import convert_elf
-from tests.image.elfmaker import XTENSA, Elf, Part, pattern, ram_program
-
-C3_ELF = ram_program(0x3FC80000)
-ELF_8266 = Elf(
-    [Part(".text", 0x40100000, pattern(90)), Part(".irom0.text", 0x40210000, pattern(70))], XTENSA
-).build()
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "app.elf").write_bytes(C3_ELF)
-    (tmp_path / "old.elf").write_bytes(ELF_8266)
-    (tmp_path / "app.img").write_bytes(convert_elf(C3_ELF, "esp32c3").data)
-    (tmp_path / "kb.bin").write_bytes(pattern(1024))
-    return tmp_path
+from tests.image.elfmaker import C3_ELF
 
 
 @pytest.mark.parametrize(

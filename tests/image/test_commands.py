@@ -11,28 +11,7 @@ import pytest
 import esptool
 from esptool.errors import FatalError
 from esptool.image.convert import convert_elf
-from tests.image.elfmaker import XTENSA, Elf, Part, pattern, ram_program
-
-C3_ELF = ram_program(0x3FC80000)
-ELF_8266 = Elf(
-    [Part(".text", 0x40100000, pattern(90)), Part(".irom0.text", 0x40210000, pattern(70))], XTENSA
-).build()
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with an ELF file for ESP32-C3, one for ESP8266, an image, and some data."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "app.elf").write_bytes(C3_ELF)
-    (tmp_path / "old.elf").write_bytes(ELF_8266)
-    (tmp_path / "app.img").write_bytes(convert_elf(C3_ELF, "esp32c3").data)
-    (tmp_path / "kb.bin").write_bytes(pattern(1024))
-    (tmp_path / "empty").write_bytes(b"")
-    (tmp_path / "text.elf").write_bytes(b"this is not an ELF file")
-    (tmp_path / "pc.elf").write_bytes(Elf([Part(".t", 0x1000, b"1234")], machine=0x3E).build())
-    (tmp_path / "bad.hex").write_bytes(b":0400000001020304F2\n:0400040001020304F2\n")
-    (tmp_path / "dir").mkdir()
-    return tmp_path
+from tests.image.elfmaker import C3_ELF, pattern
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,9 @@ from esptool.image.hexfile import write_hex
 from esptool.image.reader import read_image
 from esptool.image.regions import Region
 from esptool.uf2_writer import UF2Writer
-from tests.image.elfmaker import XTENSA, Elf, Part, pattern, ram_program
+from tests.image.elfmaker import C3_ELF, ELF_8266, pattern
 
-C3_ELF = ram_program(0x3FC80000)
 C3_IMAGE = convert_elf(C3_ELF, "esp32c3").data
-ELF_8266 = Elf(
-    [Part(".text", 0x40100000, pattern(90)), Part(".irom0.text", 0x40210000, pattern(70))], XTENSA
-).build()
 
 
 # --- helpers for flashing ----------------------------------------------------------------------

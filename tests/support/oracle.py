@@ -7,9 +7,13 @@ Without one the tests that need it are skipped, except in CI, where that is an e
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +41,31 @@ def patient_environment() -> dict[str, str]:
     """Environment in which the tool waits long: a busy machine makes served chips slow."""
     config = Path(__file__).with_name("oracle.cfg")
     return {**os.environ, "NO_COLOR": "1", "COLUMNS": "120", "ESPTOOL_CFGFILE": str(config)}
+
+
+@contextmanager
+def driver(script: Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A process of the public tool that a script of ours drives, by lines of JSON."""
+    with subprocess.Popen(
+        [python(), script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
+    ) as child:
+        yield child
+        assert child.stdin is not None
+        child.stdin.close()
+        child.wait(100)
+
+
+def ask(child: subprocess.Popen[str], question: Any) -> Any:
+    """One line to such a process, and its answer."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(json.dumps(question) + "\n")
+    child.stdin.flush()
+    return json.loads(child.stdout.readline())
 
 
 def run(

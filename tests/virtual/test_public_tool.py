@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 from collections.abc import Callable, Iterator
@@ -26,17 +25,8 @@ DATA = random.Random(1).randbytes(5000) + bytes(9000) + b"\xff" * 4096 + b"firmw
 def process() -> Iterator[subprocess.Popen[str]]:
     """One long-lived process of the public tool."""
     driver = Path(__file__).with_name("oracle_driver.py")
-    with subprocess.Popen(
-        [oracle.python(), driver],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=oracle.patient_environment(),
-    ) as child:
+    with oracle.driver(driver, oracle.patient_environment()) as child:
         yield child
-        assert child.stdin is not None
-        child.stdin.close()
-        child.wait(100)
 
 
 @pytest.fixture
@@ -44,11 +34,7 @@ def tool(process: subprocess.Popen[str]) -> Tool:
     """Runs one command line and gives its standard output; a failure fails the test."""
 
     def run(*args: object) -> str:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps([str(a) for a in args]) + "\n")
-        process.stdin.flush()
-        code, out, err = json.loads(process.stdout.readline())
+        code, out, err = oracle.ask(process, [str(a) for a in args])
         assert code == 0, f"{args}: {err}\n{out}"
         return str(out)
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from espsecure.flash_encryption import units
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers import CipherContext
 
@@ -90,18 +92,9 @@ def stream(key: bytes, address: int, crypt_conf: int, decrypting: bool) -> Calla
     high = flips[_LOW_BITS:]
     base = int.from_bytes(key, "big")
     contexts = _context_maker(decrypting)
-    position = address
-
-    def crypt(chunk: bytes) -> bytes:
-        nonlocal position
-        before = position % UNIT
-        after = -(position + len(chunk)) % UNIT
-        whole = bytes(before) + chunk + bytes(after) if before or after else chunk
-        result = _units(contexts, whole, position - before, base, low, high)
-        position += len(chunk)
-        return result[before : len(result) - after] if before or after else result
-
-    return crypt
+    return units.stream(
+        UNIT, address, lambda whole, start: _units(contexts, whole, start, base, low, high)
+    )
 
 
 def _units(

@@ -14,6 +14,8 @@ from array import array
 from collections.abc import Callable
 from functools import lru_cache
 
+from espsecure.flash_encryption import units
+
 UNIT = 128
 BLOCK = 16
 LANES = UNIT // BLOCK
@@ -39,19 +41,8 @@ def stream(key: bytes, address: int, decrypting: bool) -> Callable[[bytes], byte
     data_cipher = Cipher(algorithms.AES(key[:half]), modes.ECB())
     context = data_cipher.decryptor() if decrypting else data_cipher.encryptor()
     tweak_context = Cipher(algorithms.AES(key[half:]), modes.ECB()).encryptor()
-    position = address
-
-    def crypt(chunk: bytes) -> bytes:
-        nonlocal position
-        before = position % UNIT
-        after = -(position + len(chunk)) % UNIT
-        whole = bytes(before) + chunk + bytes(after) if before or after else chunk
-        start = position - before
-        position += len(chunk)
-        result = _units(context.update, tweak_context.update, whole, start)
-        return result[before : len(result) - after] if before or after else result
-
-    return crypt
+    ciphers = context.update, tweak_context.update
+    return units.stream(UNIT, address, lambda whole, start: _units(*ciphers, whole, start))
 
 
 def _units(

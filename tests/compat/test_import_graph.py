@@ -311,6 +311,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"__main__"},
     ],
     "espsecure": [
+        {"flash_encryption.units"},
         {"streams", "cli.report", "flash_encryption.esp32", "flash_encryption.xts"},
         {"keys", "digests", "flash_encryption"},
         {"signers"},

@@ -246,6 +246,14 @@ def test_a_rate_that_the_line_does_not_carry_at_all_is_given_up_by_bytes_at_the_
         assert here.hello(1)
 
 
+def test_a_program_that_has_ended_hears_nothing_and_the_clock_goes_on() -> None:
+    """As a damaged one does that calls what is not modelled; the host waits in vain."""
+    with running("esp32c3", "emulated") as (session, here):
+        program = session.link.port.serial.board.soc.program  # type: ignore[attr-defined]
+        program._ended = True
+        assert not here.hello(1)
+
+
 def test_an_emulated_chip_looks_seldom_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for bytes, or for its FIFO to run empty, time jumps: looks cost the host some."""
     pytest.importorskip("icicle")

@@ -164,8 +164,11 @@ class Program(Base):
 
     @property
     def takes_bytes(self) -> bool:
-        """Bytes are fetched from the line as they come, not handed over."""
-        return self._line is not None
+        """Bytes are fetched from the line as they come, not handed over.
+
+        One that has ended fetches none: they would stay on the line for ever.
+        """
+        return self._line is not None and not self._ended
 
     def receive(self, data: bytes) -> None:
         """Bytes from the host."""

@@ -103,6 +103,7 @@ def images(folder: Path, chip: str) -> None:
     (build / "flasher_args.json").write_text(json.dumps(said))
 
 
+@pytest.mark.timeout(900)  # a page is up to thirty programs, on a machine that may be busy
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_examples_of_a_page_work(page: Path, files: Path, tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
@@ -128,7 +129,7 @@ def test_the_examples_of_a_page_work(page: Path, files: Path, tmp_path: Path) ->
         env=env,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=890,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

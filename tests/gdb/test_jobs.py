@@ -64,7 +64,7 @@ def test_the_jobs_are_the_same_over_a_debugger(board: str, tmp_path: Path) -> No
 
 def test_a_chip_that_must_be_named_says_so() -> None:
     with serving("virtual://esp32h21") as server:
-        with pytest.raises(ConnectError, match="no chip that is known") as caught:
+        with pytest.raises(ConnectError, match="not a chip that is known") as caught:
             connect(server.url)
         assert "--chip" in str(caught.value.remedy)
 

@@ -130,6 +130,12 @@ def bench(context: BrowserContext, server: BoardServer) -> Page:
     return page
 
 
+def connect_board(bench: Page) -> None:
+    """Connect the workbench, at whatever rate: a busy machine may bear less than was asked for."""
+    bench.get_by_role("button", name="Connect a board").click()
+    bench.wait_for_selector(r"text=/, at \d+ baud/")
+
+
 @pytest.fixture
 def page(tab: Page) -> Page:
     """The installer at its first step."""

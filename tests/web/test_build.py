@@ -63,7 +63,7 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path, path:
     ("text", "told"),
     [
         ('{"builds": [{"chipFamily": "ESP32", "parts": [{"path": "no.bin"}]}]}', "no.bin"),
-        ("{", "no JSON"),
+        ("{", "not JSON"),
         ('{"name": "x"}', "builds"),
     ],
 )

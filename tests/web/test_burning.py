@@ -18,6 +18,7 @@ from esptool.web import pack
 from esptool.web.board import BoardChannel
 from esptool.web.engine import Engine
 from tests.web.bridge import BoardServer, Cable
+from tests.web.conftest import connect_board
 
 BOARD = "virtual://{}?stub=model&timing=virtual"
 KEY = bytes(range(1, 33))
@@ -133,8 +134,7 @@ def test_a_field_and_a_key_are_burned_in_the_workbench(
     bench: Page, server: BoardServer, tmp_path: Path
 ) -> None:
     server.offer(Cable("virtual://esp32c3?name=web-burn"))
-    bench.get_by_role("button", name="Connect a board").click()
-    bench.wait_for_selector("text=at 921600 baud")
+    connect_board(bench)
     bench.get_by_role("tab", name="eFuses").click()
     sheet = bench.get_by_role("tabpanel", name="eFuses")
     sheet.get_by_label("Field").fill("DIS_FORCE_DOWNLOAD")

@@ -16,7 +16,7 @@ from esptool.storage.partitions import PartitionTable
 from esptool.virtual.board import open_board
 from tests.support.apps import app
 from tests.web.bridge import BoardServer, Cable
-from tests.web.conftest import serious, tab_to
+from tests.web.conftest import connect_board, serious, tab_to
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(900)]
 
@@ -45,8 +45,7 @@ def board(bench: Page, server: BoardServer, request: pytest.FixtureRequest) -> P
         part = TABLE[name_]
         content = {"index.htm": b"<p>" + kind.encode()}
         cells.program(part.offset, build_image(kind, part.size, content))
-    bench.get_by_role("button", name="Connect a board").click()
-    bench.wait_for_selector("text=at 921600 baud")
+    connect_board(bench)
     return bench
 
 

@@ -44,15 +44,18 @@ function burner(bench, look) {
   const name = el('input', { type: 'text', className: 'mono', autocomplete: 'off' });
   name.setAttribute('list', 'efuse-names');
   const value = el('input', { type: 'text', className: 'mono', value: '1' });
-  const block = el('input', { type: 'text', className: 'mono', value: 'BLOCK_KEY0' });
+  const block = el('select', { id: 'efuse-block', className: 'mono' });
   const key = el('input', { type: 'file' });
   const purpose = el('select', { id: 'efuse-purpose' });
   const next = el('div', { id: 'efuse-plan', ariaLive: 'polite' });
 
-  async function purposes() {
-    if (purpose.options.length || !bench.facts) return;
-    const found = await bench.run('', 'burning.purposes', {}, true);
-    if (Array.isArray(found)) purpose.replaceChildren(...(found.length ? found : ['']).map((each) => new Option(each || 'by its block', each)));
+  /** What the chip that is connected offers: its key blocks, and the purposes of a key. */
+  async function offer() {
+    for (const [select, wish] of [[block, 'burning.blocks'], [purpose, 'burning.purposes']]) {
+      if (select.options.length || !bench.facts) continue;
+      const found = await bench.run('', wish, {}, true);
+      if (Array.isArray(found)) select.replaceChildren(...(found.length || select === block ? found : ['']).map((each) => new Option(each || 'by its block', each)));
+    }
   }
 
   async function plan(wish) {
@@ -90,20 +93,25 @@ function burner(bench, look) {
   }
 
   async function planKey() {
+    if (!bench.facts) {
+      bench.fail(new Error('Connect a board first.'));
+      return;
+    }
     if (!key.files.length) {
       bench.fail(new Error('Choose the file of the key.'));
       return;
     }
-    await plan({ fields: {}, keys: [[block.value.trim(), await bytesOf(key.files[0]), purpose.value]] });
+    await plan({ fields: {}, keys: [[block.value, await bytesOf(key.files[0]), purpose.value]] });
   }
 
-  purpose.onfocus = purposes;
+  block.onfocus = purpose.onfocus = offer;
   const changed = bench.changed;
   bench.changed = () => {
     changed();
+    block.replaceChildren();
     purpose.replaceChildren();
     next.replaceChildren();
-    purposes();
+    offer();
   };
   return el(
     'div',

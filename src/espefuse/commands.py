@@ -96,14 +96,17 @@ class BaseCommands(ReadCommands):
         text = bit_text(value, field.bit_len)
         return text[:2] + "?" * (len(text) - 2) if self._is_key(field) else text
 
+    def _named(self, name: str) -> Field:
+        try:
+            return self.efuses[name]
+        except KeyError:
+            raise unknown_field(self.efuses, name) from None
+
     def parse_pairs(self, name_value_pairs: Mapping[str, Any]) -> list[tuple[Field, int]]:
         """Fields with raw values; FatalError for an unknown name or a value that cannot be."""
         out = []
         for name, value in name_value_pairs.items():
-            try:
-                field = self.efuses[name]
-            except KeyError:
-                raise unknown_field(self.efuses, name) from None
+            field = self._named(name)
             text = None if value is None else str(value)
             out.append((field, field.check_format(text)))
         return out
@@ -348,7 +351,7 @@ class BaseCommands(ReadCommands):
     def read_protect_efuse(self, efuse_names: Sequence[str]) -> None:
         """Hide fields (with all that share their bit of RD_DIS) from software."""
         for name in efuse_names:
-            field = self.efuses[name]
+            field = self._named(name)
             if field.is_hidden_whole():
                 output.emit(f"Efuse {field.name} is already read protected")
                 continue
@@ -396,7 +399,7 @@ class BaseCommands(ReadCommands):
     def write_protect_efuse(self, efuse_names: Sequence[str]) -> None:
         """Lock fields (with all that share their bit of WR_DIS) as they are."""
         for name in efuse_names:
-            field = self.efuses[name]
+            field = self._named(name)
             if not field.is_writeable():
                 output.emit(f"Efuse {field.name} is already write protected.")
                 continue

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from espefuse import keys, output, schema
 from espefuse.codecs import bit_text
 from espefuse.commands import HIDDEN, BaseCommands, all_or_nothing
+from espefuse.efuses import Efuses
 from espefuse.fields import Block, Field
 from espefuse.schema import ChipTable, Purpose
 from esptool.errors import FatalError
@@ -45,6 +46,26 @@ def check_unrepeated(names: list[str]) -> None:
     repeated = sorted({n for n in names if names.count(n) > 1})
     if repeated:
         raise FatalError(f"Found repeated {repeated} in the name list.")
+
+
+def check_known(efuses: Efuses, blocks: Sequence[str], purposes: Sequence[str] = ()) -> None:
+    """Refuse a block that takes no key, and a purpose that this chip's keys cannot have."""
+    table = efuses.table
+    takers = {table.block(name).name for name in table.burn_key_names}
+    names = {n for b in table.blocks if b.name in takers for n in (b.name, *b.alias)}
+    for name in blocks:
+        if name not in names:
+            raise FatalError(
+                f"{table.chip} has no key block '{name}'.",
+                remedy=f"Choose one of {', '.join(table.burn_key_names)}.",
+            )
+    known = [purpose.name for purpose in table.purposes]
+    for name in purposes:
+        if name not in known:
+            raise FatalError(
+                f"'{name}' is no purpose that a key of {table.chip} can have.",
+                remedy=f"Choose one of {', '.join(known)}.",
+            )
 
 
 def check_same_length(*lists: Sequence[object]) -> None:
@@ -90,6 +111,7 @@ class PurposeCommands(BaseCommands):
         """Burn keys with their purposes and protect both as the purpose demands."""
         show = shows_keys(self, show_sensitive_info)
         check_same_length(blocks, keyfiles if digest is None else digest, keypurposes)
+        check_known(self.efuses, blocks, keypurposes)
         requests = self._requests(blocks, keyfiles, keypurposes, digest)
         names = [self.efuses.block_of(w.target).name for w in requests]
         check_unrepeated(names)
@@ -337,6 +359,7 @@ class DirectCommands(BaseCommands):
         self, requests: list[tuple[str, bytes]], no_protect_key: bool, show_sensitive_info: bool
     ) -> None:
         show = shows_keys(self, show_sensitive_info)
+        check_known(self.efuses, [name for name, _ in requests])
         names = [self.efuses.block_of(name).name for name, _ in requests]
         check_unrepeated(names)
         output.emit("Burn keys to blocks:")
@@ -399,6 +422,7 @@ class HalvesCommands(BaseCommands):
         allowed = self.efuses.table.rules["purpose_pair"]
         data = digest if digest is not None else [keys.read(file) for file in keyfiles]
         check_same_length(blocks, data, keypurposes)
+        check_known(self.efuses, blocks, keypurposes)
         if len(keypurposes) != len(set(keypurposes)):
             raise FatalError(f"Found repeated {sorted(set(keypurposes))} in the name list.")
         if len(keypurposes) > 1 and set(keypurposes) != set(allowed):

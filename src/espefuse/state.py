@@ -158,8 +158,18 @@ class EfuseState(ABC):
         return {n for f in self._fields.values() if f.d.group not in unused for n in f.d.names}
 
     def block_of(self, name: str) -> Block:
-        """The block of that name."""
-        return self.blocks[self.table.block(name).index]
+        """The block of that name, or of another name of it.
+
+        Raises:
+            FatalError: there is none; says which there are.
+        """
+        try:
+            return self.blocks[self.table.block(name).index]
+        except KeyError:
+            raise FatalError(
+                f"{self.table.chip} has no eFuse block '{name}'.",
+                remedy=f"Choose one of {', '.join(block.name for block in self.table.blocks)}.",
+            ) from None
 
     # --- chip facts ----------------------------------------------------------------------------
 

@@ -50,6 +50,22 @@ def test_fields_read_as_documented() -> None:
         efuses["NOTHING"]
 
 
+@pytest.mark.parametrize("chip", ["esp32", "esp32c2", "esp32c3"])
+def test_names_that_a_chip_lacks_are_refused_in_every_command(chip: str) -> None:
+    commands = virtual(chip)
+    purposes = [["USER"]] if commands.efuses.table.purposes else []
+    wishes = [
+        lambda: commands.burn_key(["NIX"], [io.BytesIO(KEY)], *purposes),
+        lambda: commands.burn_bit("NIX", [0]),
+        lambda: commands.burn_block_data(["NIX"], [io.BytesIO(KEY)]),
+        lambda: commands.burn_efuse({"NIX": 1}),
+        lambda: commands.read_protect_efuse(["NIX"]),
+        lambda: commands.write_protect_efuse(["NIX"]),
+    ]
+    for wish in wishes:
+        assert "'NIX'" in str(quietly(wish)[2])
+
+
 def test_batch_mode_burns_at_the_end() -> None:
     commands = virtual("esp32", batch_mode=True)
     quietly(lambda: commands.burn_efuse({"JTAG_DISABLE": "1", "CONSOLE_DEBUG_DISABLE": 1}))

@@ -90,6 +90,39 @@ def test_what_cannot_be_is_refused_before_a_plan() -> None:
         page.burning.plan({}, [("BLOCK_KEY0", b"short", "HMAC_UP")])
 
 
+@pytest.mark.parametrize(
+    ("chip", "block", "purpose", "told"),
+    [
+        ("esp32", "BLOCK_KEY0", "", "ESP32 has no key block 'BLOCK_KEY0'"),
+        ("esp32", "BLOCK0", "", "ESP32 has no key block 'BLOCK0'"),
+        ("esp32c2", "BLOCK_KEY1", "USER", "ESP32-C2 has no key block 'BLOCK_KEY1'"),
+        ("esp32c2", "BLOCK_KEY0", "NIX", "'NIX' is no purpose"),
+        ("esp32c3", "BLOCK_NO", "USER", "ESP32-C3 has no key block 'BLOCK_NO'"),
+        ("esp32c3", "BLOCK1", "USER", "ESP32-C3 has no key block 'BLOCK1'"),
+        ("esp32c3", "", "USER", "ESP32-C3 has no key block ''"),
+        ("esp32c3", "BLOCK_KEY0", "NIX", "'NIX' is no purpose"),
+    ],
+)
+def test_a_block_or_purpose_that_the_chip_lacks_is_refused_with_those_it_has(
+    chip: str, block: str, purpose: str, told: str
+) -> None:
+    page = connected(chip)
+    with pytest.raises(FatalError, match=told) as caught:
+        page.burning.plan({}, [(block, KEY, purpose)])
+    offered = page.burning.purposes() if purpose == "NIX" else page.burning.blocks()
+    assert offered
+    for name in offered:
+        assert name in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp32c2", "esp32c3", "esp32p4"])
+def test_every_block_that_is_offered_takes_a_key(chip: str) -> None:
+    page = connected(chip)
+    purpose = "USER" if page.burning.purposes() else ""
+    for block in page.burning.blocks():
+        assert page.burning.plan({}, [(block, KEY, purpose)]), block
+
+
 READS_AND_WISHES = """
 from esptool.errors import FatalError
 from esptool.web.board import BoardChannel
@@ -126,6 +159,28 @@ def test_the_engine_of_a_page_made_without_burning_refuses(
     lines = done.stdout.splitlines()
     assert lines[0] == "True"
     assert all(line.startswith(start) for line, start in zip(lines[1:], told, strict=True))
+
+
+@pytest.mark.xdist_group("browser")
+@pytest.mark.timeout(900)
+def test_the_blocks_that_are_offered_are_those_of_the_chip(
+    bench: Page, server: BoardServer, tmp_path: Path
+) -> None:
+    (tmp_path / "key.bin").write_bytes(KEY)
+    sheet = bench.get_by_role("tabpanel", name="eFuses")
+    for chip, first in (("esp32", "BLOCK1"), ("esp32c3", "BLOCK_KEY0")):
+        server.offer(Cable(f"virtual://{chip}?name=web-blocks-{chip}"))
+        connect_board(bench)
+        bench.get_by_role("tab", name="eFuses").click()
+        block = sheet.get_by_label("Block")
+        block.locator(f"option:has-text('{first}')").first.wait_for(state="attached")
+        assert block.input_value() == first
+        sheet.get_by_label("Purpose").locator("option").first.wait_for(state="attached")
+        sheet.get_by_label("File with the key").set_input_files(tmp_path / "key.bin")
+        sheet.get_by_role("button", name="Show the plan of the key").click()
+        assert "can never be" in sheet.get_by_label("The plan").inner_text()
+        assert bench.inner_text("#problem") == ""
+        sheet.get_by_role("button", name="Cancel").click()
 
 
 @pytest.mark.xdist_group("browser")

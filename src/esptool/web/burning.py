@@ -43,6 +43,17 @@ class Burning:
         key = self._session().spec.key
         return [p.name for p in schema.load(key).purposes] if key in CHIP_NAMES else []
 
+    def blocks(self) -> list[str]:
+        """What a key can be burned into: blocks, or names that say what for (ESP32)."""
+        key = self._session().spec.key
+        if key not in CHIP_NAMES:
+            return []
+        table = schema.load(key)
+        names = table.burn_key_names
+        if not table.purposes:
+            return list(names)
+        return list(dict.fromkeys(table.block(name).name for name in names))
+
     def plan(self, fields: Mapping[str, str | None], keys: Sequence[Key] = ()) -> list[str]:
         """What would be burned; nothing is.
 

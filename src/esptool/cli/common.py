@@ -204,6 +204,12 @@ class Group(HelpMixin, click.Group):
         """Whether `word` names a command, in either spelling."""
         return any(n in self.commands for n in (word, word.replace("_", "-")))
 
+    def command_of(self, ctx: click.Context, word: str) -> click.Command | None:
+        """The command that `word` names, in either spelling; None where it names none."""
+        if not self.is_command(word):
+            return None
+        return self.get_command(ctx, word) or self.get_command(ctx, word.replace("_", "-"))
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -265,7 +271,7 @@ class Group(HelpMixin, click.Group):
     ) -> list[str]:
         """Move the program's own long options that stand behind the command in front of it.
 
-        Only an option that no command on the line has itself is moved.
+        Only an option that no command on the line has itself is moved, nor one of a group's.
         """
         cut = self._first_command(words, known)
         head, tail = words[:cut], words[cut:]
@@ -279,12 +285,14 @@ class Group(HelpMixin, click.Group):
         if not candidates:
             return words
         taken: set[str] = set()
+        groups: list[Group] = [self]
         for word in tail:
-            if self.is_command(word):
-                command = self.get_command(ctx, word) or self.get_command(
-                    ctx, word.replace("_", "-")
-                )
-                taken |= set(options_of(command)) if command else set()
+            for group in tuple(groups):
+                command = group.command_of(ctx, word)
+                if command is not None:
+                    taken |= set(options_of(command))
+                if isinstance(command, Group):
+                    groups.append(command)
         candidates -= taken
         rest: list[str] = []
         i = 0

@@ -10,6 +10,7 @@ export function efuses(bench) {
   const names = el('datalist', { id: 'efuse-names' });
 
   async function look() {
+    list.replaceChildren();
     const found = await bench.run('Reading eFuses', 'efuses');
     if (!found) return;
     names.replaceChildren(...found.fields.filter((f) => f.writeable).map((f) => el('option', { value: f.name })));

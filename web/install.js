@@ -74,24 +74,28 @@ async function partsForChip() {
 function intro() {
   const { serial, why } = state.support;
   const own = !state.text;
+  const ways = rows(
+    serial && button('Connect', connect, 'first'),
+    button('Try it on a virtual board', chooseVirtual),
+  );
+  // Without firmware there is nothing to connect for.
+  const draw = () => { ways.hidden = own && !state.taken; };
   show(
     'intro',
     own ? 'Choose a file, then connect a board' : `Put ${name()} on a board`,
-    own ? fileChooser() : el('p', {}, `For ${state.manifest.families.join(', ')}. Plug the board into a USB port of this computer.`),
+    own ? fileChooser(draw) : el('p', {}, `For ${state.manifest.families.join(', ')}. Plug the board into a USB port of this computer.`),
     why && el('p', { className: 'notice' }, why),
-    rows(
-      serial && button('Connect', connect, 'first'),
-      button('Try it on a virtual board', chooseVirtual),
-    ),
+    ways,
   );
 }
 
-function fileChooser() {
+function fileChooser(changed) {
   const list = el('ul', {});
   const told = el('p', {});
   const draw = () => {
     list.replaceChildren(...(state.taken?.parts ?? []).map(({ name: file, size, offset }) => el('li', {}, `${file}, ${kib(size)}${offset === null ? '' : `, at ${hex(offset)}`}`)));
     told.textContent = state.taken ? [`${state.taken.kind}${state.taken.chip ? ` for ${state.taken.chip}` : ''}.`, ...state.taken.notes].join(' ') : '';
+    changed();
   };
   const input = el('input', { type: 'file', id: 'file', multiple: true, onchange: () => take(input.files) });
   const box = el(

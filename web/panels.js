@@ -43,9 +43,10 @@ function partitions(bench) {
   const keys = el('input', { type: 'file' });
 
   async function look() {
+    list.replaceChildren();
+    inside.replaceChildren();
     const found = await bench.run('Reading the partition table', 'partitions');
     if (!found) return;
-    inside.replaceChildren();
     list.replaceChildren(
       table(
         'Partitions',
@@ -74,6 +75,7 @@ function partitions(bench) {
   }
 
   async function settings(name) {
+    inside.replaceChildren();
     const secret = keys.files.length ? { keys: await bytesOf(keys.files[0]) } : {};
     const found = await bench.run(`Reading ${name}`, 'nvs', { partition: name, ...secret });
     if (!found) return;
@@ -85,6 +87,7 @@ function partitions(bench) {
   }
 
   async function files(name) {
+    inside.replaceChildren();
     const found = await bench.run(`Reading ${name}`, 'files', { partition: name });
     if (!found) return;
     inside.replaceChildren(
@@ -110,7 +113,8 @@ function flash(bench) {
   const address = el('input', { type: 'text', value: '0x10000', className: 'mono' });
   const from = el('input', { type: 'text', value: '0x0', className: 'mono' });
   const size = el('input', { type: 'text', value: '0x1000', className: 'mono' });
-  const result = el('p', { role: 'status' });
+  const result = el('p', { role: 'status', className: 'result' });
+  const other = el('div', { className: 'result', ariaLive: 'polite' });
 
   async function parts() {
     const at = number(address.value);
@@ -128,7 +132,15 @@ function flash(bench) {
 
   async function write() {
     const wanted = await parts();
-    const done = wanted && await bench.run('Writing', 'install', { parts: wanted });
+    if (wanted) await put(wanted, false);
+  }
+
+  /** Firmware for another chip is written only when that is wished for once more. */
+  async function put(wanted, anyway) {
+    const done = await bench.run('Writing', 'install', { parts: wanted, anyway });
+    if (!done && bench.failed?.kind === 'OtherChipError') {
+      other.replaceChildren(row(button('Write it anyway: it will not start', () => put(wanted, true), 'danger')));
+    }
     if (done) result.textContent = `Written and verified: ${kib(done.size)}, of which ${kib(done.sent)} were sent.`;
   }
 
@@ -159,6 +171,7 @@ function flash(bench) {
     {},
     el('h2', {}, 'Flash'),
     result,
+    other,
     el('fieldset', {}, el('legend', {}, 'A file'), field('File', input), field('Address', address), row(button('Write', write, 'first'), button('Compare', verify))),
     el('fieldset', {}, el('legend', {}, 'A range'), field('From', from), field('Bytes', size), row(button('Read', read))),
     row(button('Erase everything', erase, 'danger')),
@@ -166,12 +179,34 @@ function flash(bench) {
   return { id: 'flash', title: 'Flash', body };
 }
 
+/** Numbers that people know in hex. */
+const IN_HEX = /address|offset|entry_point|code|stored|calculated/;
+const isEmpty = (value) => value === null || value === '' || (typeof value === 'object' && Object.keys(value).length === 0);
+
+function inWords(key, value) {
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (typeof value === 'number' && IN_HEX.test(key)) return `0x${value.toString(16)}`;
+  if (Array.isArray(value)) return value.map((each) => inWords(key, each)).join(', ');
+  if (typeof value === 'object') return fields(value).map(([name, each]) => `${name} ${each}`).join(', ');
+  return String(value);
+}
+
+/** Names and values for a person: one for each that is there, those of a group and of a list by themselves. */
+function fields(group) {
+  return Object.entries(group).filter(([, value]) => !isEmpty(value)).flatMap(([key, value]) => {
+    const name = key.replaceAll('_', ' ');
+    if (Array.isArray(value) && typeof value[0] === 'object') return value.map((each, i) => [`${name} ${i}`, inWords(key, each)]);
+    if (typeof value === 'object' && !Array.isArray(value)) return fields(value).map(([sub, each]) => [`${name}: ${sub}`, each]);
+    return [[name, inWords(key, value)]];
+  });
+}
+
 function image(bench) {
   const out = el('div', {});
   const input = el('input', { type: 'file' });
-  const plain = (value) => (value === null || typeof value !== 'object' ? String(value) : JSON.stringify(value));
   async function look() {
     const file = input.files[0];
+    out.replaceChildren();
     if (!file) return;
     const found = await bench.run('Looking at it', 'image', { data: await bytesOf(file), name: file.name });
     if (!found) return;
@@ -179,7 +214,7 @@ function image(bench) {
       'div',
       {},
       el('h3', {}, `${found.file}: ${kib(found.size)}`),
-      table('Image', ['Field', 'Value'], Object.entries(one).map(([key, value]) => [key.replaceAll('_', ' '), el('span', { className: 'mono' }, plain(value))])),
+      table('Image', ['Field', 'Value'], fields(one).map(([name, value]) => [name, el('span', { className: 'mono anywhere' }, value)])),
     )));
   }
   input.onchange = look;

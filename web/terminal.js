@@ -17,6 +17,7 @@ export function terminal(bench) {
   const end = el('button', { type: 'button', disabled: true }, 'Stop');
   let screen = null;
   let on = false;
+  let listening = Promise.resolve();
 
   /** As many columns as there is room for, so that no line is cut off on a phone. */
   function fit() {
@@ -36,15 +37,30 @@ export function terminal(bench) {
     screen.onData((text) => { if (on) bench.run('', 'typed', { text }, true); });
   }
 
+  /** Ends the listening, and waits until the port is let go. */
+  async function quiet() {
+    on = false;
+    await listening.catch(() => {}); // whoever began it is told
+  }
+
   async function begin(withReset) {
+    await quiet();
+    listening = listenTo(withReset);
+    await listening;
+  }
+
+  async function listenTo(withReset) {
     if (!bench.port) {
       bench.fail(new Error('Connect a board first.'));
       return;
     }
-    if (bench.link) bench.engine.lend(bench.link);
-    if (!await bench.run('Opening the port', 'console', { port: bench.port, reset: withReset })) return;
-    await bench.letGo('Listening to the board.');
     on = true;
+    if (bench.link) bench.engine.lend(bench.link);
+    if (!await bench.run('Opening the port', 'console', { port: bench.port, reset: withReset })) {
+      on = false;
+      return;
+    }
+    await bench.letGo('Listening to the board.');
     end.disabled = false;
     place.dataset.text = '';
     while (on) {
@@ -63,6 +79,7 @@ export function terminal(bench) {
     bench.say('No board is connected.');
   }
 
+  bench.quiet = quiet;
   reset.onclick = () => begin(true);
   listen.onclick = () => begin(false);
   end.onclick = () => { on = false; };

@@ -10,7 +10,7 @@ import { makeTabs } from './tabs.js';
 
 const engine = new Engine();
 /** What the panels share. `run` is their way to the engine: it shows progress and failures. */
-const bench = { engine, run, say, fail, facts: null, port: null, link: null, changed: () => {}, letGo, burning: false };
+const bench = { engine, run, say, fail, facts: null, port: null, link: null, changed: () => {}, quiet: async () => {}, letGo, burning: false };
 let known;
 let busy = 0;
 
@@ -37,7 +37,14 @@ function say(text) {
   byId('board').textContent = text;
 }
 
+/** What was said of the work before is not to be taken for what is said of this. */
+function forget() {
+  byId('problem').textContent = '';
+  for (const said of document.querySelectorAll('.result')) said.replaceChildren();
+}
+
 function fail(error, advice = []) {
+  forget();
   const words = [error.message, error.remedy, ...advice].filter(Boolean).join('\n');
   byId('problem').innerText = words;
   log(words);
@@ -46,8 +53,9 @@ function fail(error, advice = []) {
 /** Calls the engine. Gives its answer, or null after a failure, which is shown. */
 async function run(title, name, args = {}, quiet = false) {
   busy += 1;
+  bench.failed = null;
   if (!quiet) {
-    byId('problem').textContent = '';
+    forget();
     byId('doing').textContent = `${title}...`;
     byId('bar').removeAttribute('value');
     byId('work').hidden = false;
@@ -57,6 +65,7 @@ async function run(title, name, args = {}, quiet = false) {
     const answer = await engine.call(name, args);
     return answer ?? true;
   } catch (error) {
+    bench.failed = error;
     fail(error, ['ConnectError', 'LinkTimeoutError'].includes(error.kind) ? NO_ANSWER : []);
     return null;
   } finally {
@@ -69,6 +78,7 @@ async function run(title, name, args = {}, quiet = false) {
 }
 
 async function connect(port, link) {
+  await bench.quiet();
   bench.link = link;
   bench.port = port;
   if (link) engine.lend(link);

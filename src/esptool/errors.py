@@ -238,6 +238,10 @@ class ImageError(FatalError):
     error_code = "image"
 
 
+class OtherChipError(ImageError):
+    """Firmware is for another chip than the one that is connected."""
+
+
 class FileError(FatalError):
     """A file or folder of this machine cannot be read or written."""
 

@@ -172,7 +172,7 @@ def test_the_blocks_that_are_offered_are_those_of_the_chip(
         server.offer(Cable(f"virtual://{chip}?name=web-blocks-{chip}"))
         connect_board(bench)
         bench.get_by_role("tab", name="eFuses").click()
-        block = sheet.get_by_label("Block")
+        block = sheet.locator("#efuse-block")
         block.locator(f"option:has-text('{first}')").first.wait_for(state="attached")
         assert block.input_value() == first
         sheet.get_by_label("Purpose").locator("option").first.wait_for(state="attached")

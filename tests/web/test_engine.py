@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import subprocess
 import sys
 import tempfile
@@ -12,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from esptool.errors import FatalError, ImageError, PortError, UsageError
+from esptool.errors import FatalError, ImageError, OtherChipError, PortError, UsageError
 from esptool.storage import nvs
 from esptool.storage.fs import build_image
 from esptool.storage.partitions import PartitionTable
 from esptool.transport.browser import BrowserPort
+from esptool.virtual import emulator
 from esptool.web import first
 from esptool.web.board import BoardChannel
 from esptool.web.engine import Cancelled, Engine
@@ -41,7 +43,7 @@ def test_what_is_installed_is_read_back_and_an_update_sends_a_sector(chip: str) 
     page, channel = engine(), board(chip)
     facts = page.connect(channel, 921600)
     assert facts["chip"] == chip
-    data = bytearray(app(size=50_000))
+    data = bytearray(random.Random(1).randbytes(50_000))
     page.install([(0x10000, bytes(data), "app.bin")])
     data[0x2000] ^= 1
     result = page.install([(0x10000, bytes(data), "app.bin")])
@@ -83,6 +85,15 @@ def test_work_ends_at_its_next_step_when_the_person_wishes() -> None:
     assert page.facts()["chip"] == "esp32s3"  # the board is still there
 
 
+def test_a_stop_that_comes_too_late_does_not_end_the_work_after_it() -> None:
+    page = engine()
+    page.connect(board("esp32s3"))
+    page.stopped = True  # when the work was done
+    page.begin()
+    page.erase()
+    assert not page.stopped
+
+
 def test_an_application_that_is_brought_goes_where_the_table_of_the_board_says() -> None:
     channel = board("esp32c3")
     channel.board.nor.cells.program(0, app("esp32c3", described=False))
@@ -105,6 +116,91 @@ def test_files_for_another_chip_are_refused() -> None:
     page.connect(board("esp32c3"))
     with pytest.raises(FatalError, match="ESP32-C6"):
         page.plan()
+
+
+@pytest.mark.parametrize(
+    ("chip", "at", "other"),
+    [
+        ("esp32c3", 0x10000, "esp32"),
+        ("esp32c3", 0, "esp32c6"),
+        ("esp32", 0x10000, "esp32c3"),
+        ("esp8266", 0x10000, "esp32"),
+    ],
+)
+def test_parts_with_firmware_of_another_chip_are_refused_unless_wanted_anyway(
+    chip: str, at: int, other: str
+) -> None:
+    channel, page = board(chip), engine()
+    page.connect(channel)
+    data = app(other)
+    parts = [(at, data, "app.bin")]
+    with pytest.raises(OtherChipError, match="is for ESP32") as caught:
+        page.install(parts, erase=True)
+    told = page.failure(caught.value)
+    assert told["kind"] == "OtherChipError"
+    assert "--" not in told["error"] + told["remedy"]
+    assert channel.board.nor.cells.read(at, 16) == b"\xff" * 16
+    page.install(parts, anyway=True)
+    assert channel.board.nor.cells.read(at + 16, len(data) - 16) == data[16:]
+
+
+def test_a_merged_image_is_judged_by_its_boot_loader() -> None:
+    merged = bytearray(b"\xff" * 0x20000)
+    for at, part in ((0x1000, app("esp32", described=False)), (0x8000, TABLE)):
+        merged[at : at + len(part)] = part
+    page = engine()
+    page.connect(board("esp32c3"))
+    with pytest.raises(OtherChipError, match="is for ESP32, and this is an ESP32-C3"):
+        page.install([(0, bytes(merged), "merged.bin")])
+
+
+def test_firmware_for_a_second_processor_may_lie_in_a_partition_for_data() -> None:
+    table = PartitionTable.from_csv("slave,data,0x40,0x110000,128K\n").to_bytes()
+    page = engine()
+    page.connect(board("esp32p4"))
+    page.install([(0x8000, table, "table.bin"), (0x110000, app("esp32c6"), "slave.bin")])
+    with pytest.raises(OtherChipError):
+        page.install([(0x8000, table, "table.bin"), (0x140000, app("esp32c6"), "slave.bin")])
+
+
+def test_words_of_the_page_name_files_as_the_visitor_does_and_no_options() -> None:
+    told: list[dict[str, Any]] = []
+    page = engine(told)
+    page.take([("mine.bin", app("esp32"))])
+    page.connect(board("esp32c3"))
+    failures = []
+    for wish in (
+        page.plan,
+        lambda: page.take([("notes.txt", b"not firmware")]),
+        lambda: page.install([(0x3FF000, bytes(0x2000), "big.bin")]),
+    ):
+        with pytest.raises(FatalError) as caught:
+            wish()
+        failures.append(page.failure(caught.value))
+    assert failures[0]["error"].startswith("'mine.bin' is for ESP32,")
+    assert "'notes.txt'" in failures[1]["error"]
+    assert "big.bin" in failures[2]["error"]
+    said = "\n".join(
+        [e["text"] for e in told if "text" in e]
+        + [part for f in failures for part in (f["error"], f["remedy"])]
+    )
+    for word in (tempfile.gettempdir(), "esptool-page", "--", "pip install", "argument"):
+        assert word not in said
+
+
+def test_a_virtual_board_of_a_page_tells_of_no_emulator_that_could_be_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(emulator, "engines", tuple)
+    told: list[dict[str, Any]] = []
+    channel = board("esp32c3")
+    channel.board.nor.cells.program(0, app("esp32c3", described=False))
+    page = engine(told)
+    page.connect(channel)
+    page.reset()
+    remarks = " ".join([m.text for m in channel.remarks] + [e.get("text", "") for e in told])
+    assert "imitates the flasher stub by a model: in a page there is no emulator" in remarks
+    assert "pip install" not in remarks
 
 
 def test_what_is_no_firmware_is_refused() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 from esptool.web.serve import Server
 from tests.web.bridge import BoardServer, Cable
@@ -111,6 +111,56 @@ def test_a_chip_that_the_firmware_is_not_made_for_is_refused_before_anything_is_
     assert "Demo has no firmware for ESP32-H2" in told
     assert "ESP32, ESP32-C3, ESP32-S3, ESP32-C6" in told
     assert set(flash_of("web-wrong", 0, 0x20000)) == {0xFF}
+
+
+def test_firmware_of_another_chip_under_the_right_family_is_refused_before_anything_is_written(
+    page: Page, server: BoardServer, site: Path, flash_of: ReadFlash
+) -> None:
+    served = site / "firmware" / "esp32c3.bin"
+    before = served.read_bytes()
+    served.write_bytes(firmware("esp32"))
+    try:
+        server.offer(Cable("virtual://esp32c3?name=web-mixed"))
+        connect(page)
+        page.get_by_label("Erase everything first").check()
+        page.get_by_role("button", name="Install").click()
+        page.wait_for_selector("body[data-step=failed]")
+    finally:
+        served.write_bytes(before)
+    told = page.inner_text("#step")
+    assert "'esp32c3.bin' is for ESP32, and this is an ESP32-C3. Nothing was changed." in told
+    assert set(flash_of("web-mixed", 0, 0x20000)) == {0xFF}
+
+
+def test_a_page_without_firmware_connects_when_a_file_was_chosen(
+    context: BrowserContext, server: BoardServer, tmp_path: Path
+) -> None:
+    page = context.new_page()
+
+    def bare(route: Route) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, json={**found.json(), "manifest": None, "title": None})
+
+    connect_button = page.get_by_role("button", name="Connect", exact=True)
+    try:
+        page.route("**/site.json", bare)
+        page.goto(server.url)
+        page.wait_for_selector("body[data-step=intro]")
+        assert not connect_button.is_visible()
+        (tmp_path / "notes.txt").write_text("no firmware")
+        page.get_by_label("A merged image").set_input_files(tmp_path / "notes.txt")
+        page.wait_for_selector("#status:has-text('notes.txt')")
+        assert "/" not in page.inner_text("#status")
+        assert not connect_button.is_visible()
+        (tmp_path / "mine.bin").write_bytes(firmware("esp32c6"))
+        page.get_by_label("A merged image").set_input_files(tmp_path / "mine.bin")
+        connect_button.wait_for()
+        server.offer(Cable("virtual://esp32c3?name=web-file"))
+        connect_button.click()
+        page.wait_for_selector("body[data-step=failed]")
+        assert "'mine.bin' is for ESP32-C6" in page.inner_text("#step")
+    finally:
+        page.close()
 
 
 def test_a_virtual_board_in_the_page_needs_no_server(page: Page) -> None:

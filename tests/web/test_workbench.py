@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page
 from esptool.storage import nvs
 from esptool.storage.fs import build_image
 from esptool.storage.partitions import PartitionTable
+from esptool.virtual import find_board
 from esptool.virtual.board import open_board
 from tests.support.apps import app
 from tests.web.bridge import BoardServer, Cable
@@ -118,6 +119,45 @@ def test_a_file_is_written_compared_and_read_back(board: Page, tmp_path: Path) -
     board.wait_for_selector("#problem:has-text('Different')")
 
 
+def test_firmware_of_another_chip_is_refused_until_it_is_wished_for_once_more(
+    board: Page, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    right, wrong = app("esp32c3", size=8000), app("esp32", size=8000)
+    (tmp_path / "right.bin").write_bytes(right)
+    (tmp_path / "wrong.bin").write_bytes(wrong)
+    tab(board, "Flash")
+    sheet = board.get_by_role("tabpanel", name="Flash")
+    sheet.get_by_label("File").set_input_files(tmp_path / "right.bin")
+    sheet.get_by_label("Address").fill("0x20000")
+    sheet.get_by_role("button", name="Write", exact=True).click()
+    sheet.get_by_text("Written and verified").wait_for()
+    sheet.get_by_label("File").set_input_files(tmp_path / "wrong.bin")
+    sheet.get_by_role("button", name="Write", exact=True).click()
+    board.wait_for_selector("#problem:has-text(\"'wrong.bin' is for ESP32, and this is\")")
+    # What was said of the file before is not said of this one.
+    assert sheet.get_by_text("Written and verified").count() == 0
+    cells = find_board(request.node.name).nor.cells
+    assert cells.read(0x20000, len(right)) == right
+    sheet.get_by_role("button", name="Write it anyway").click()
+    sheet.get_by_text("Written and verified").wait_for()
+    assert cells.read(0x20000, len(wrong)) == wrong
+    assert sheet.get_by_role("button", name="Write it anyway").count() == 0
+
+
+def test_a_board_that_is_connected_while_the_terminal_listens_stays_connected(
+    board: Page,
+) -> None:
+    tab(board, "Terminal")
+    board.get_by_role("button", name="Start the board and listen").click()
+    board.wait_for_selector("#terminal[data-text*='ESP-ROM:esp32c3']")
+    connect_board(board)
+    assert board.get_by_role("button", name="Stop", exact=True).last.is_disabled()
+    tab(board, "Partitions")
+    board.get_by_role("button", name="Read the table").click()
+    board.get_by_role("row").filter(has_text="factory").wait_for()
+    assert board.inner_text("#problem") == ""
+
+
 def test_efuses_images_and_the_terminal(board: Page, tmp_path: Path) -> None:
     tab(board, "eFuses")
     board.get_by_role("button", name="Read all").click()
@@ -127,6 +167,9 @@ def test_efuses_images_and_the_terminal(board: Page, tmp_path: Path) -> None:
     tab(board, "Image")
     board.get_by_role("tabpanel", name="Image").get_by_label("File").set_input_files(file)
     board.wait_for_selector("td:has-text('ESP32-C3')")
+    sheet = board.get_by_role("tabpanel", name="Image").inner_text()
+    assert "load address 0x3c000020" in sheet
+    assert "null" not in sheet
     tab(board, "Terminal")
     board.get_by_role("button", name="Start the board and listen").click()
     board.wait_for_selector("#terminal[data-text*='ESP-ROM:esp32c3']")
@@ -144,15 +187,25 @@ def test_axe_finds_nothing_in_the_workbench(bench: Page, axe: str, scheme: Any) 
         assert serious(bench, axe) == [], name
 
 
-def test_nothing_of_the_workbench_is_wider_than_a_phone(board: Page) -> None:
+def test_nothing_of_the_workbench_is_wider_than_a_phone(board: Page, tmp_path: Path) -> None:
     before = board.viewport_size
+    (tmp_path / "app.bin").write_bytes(app("esp32c3"))
     board.set_viewport_size({"width": 390, "height": 844})
     try:
         for name in TABS:
             tab(board, name)
             if name == "Partitions":
                 board.get_by_role("button", name="Read the table").click()
-                board.get_by_role("row").filter(has_text="factory").wait_for()
+                row = board.get_by_role("row").filter(has_text="factory")
+                box = row.get_by_role("button", name="Read").bounding_box()
+                # Without scrolling the table.
+                assert box is not None
+                assert box["x"] + box["width"] <= 390
+            if name == "Image":
+                sheet = board.get_by_role("tabpanel", name="Image")
+                sheet.get_by_label("File").set_input_files(tmp_path / "app.bin")
+                cut = sheet.locator(".scroll")
+                assert cut.evaluate("e => e.scrollWidth - e.clientWidth") == 0
             wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert board.evaluate(wide) == 0, name
     finally:

@@ -7,27 +7,36 @@ Boot v2", and `esptool_py/project_include.cmake` (what `idf.py encrypted-flash` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from esptool import chips
-from esptool.builds.images import chip_in, damage, image_info, is_esp8266
+from esptool.builds.images import (
+    chip_in,
+    damage,
+    image_info,
+    is_esp8266,
+    merged_offset,
+    table_in,
+)
 from esptool.builds.layout import Table, pieces
 from esptool.builds.model import Build, Part, Role
 from esptool.chips.nor import SECTOR
 from esptool.chips.spec import ChipSpec
-from esptool.errors import FatalError, ImageError, SecureModeError, UsageError
+from esptool.errors import FatalError, ImageError, OtherChipError, SecureModeError, UsageError
 from esptool.events import Level
 from esptool.image import app as image_app
 from esptool.image.info import ImageInfo, find_images
+from esptool.image.reader import detect_chip
 from esptool.image.regions import Region
 from esptool.ops.apps import unfit_signatures
 from esptool.ops.model import WriteOptions
 from esptool.ops.places import DeviceFlash
 from esptool.ops.security import SecurityState
 from esptool.records import replace
-from esptool.storage.partition import Partition
+from esptool.storage.partition import DATA, Partition
 from esptool.storage.partition_rules import check_table
+from esptool.storage.partitions import LENGTH, PartitionTable, candidate_offsets
 
 if TYPE_CHECKING:
     from esptool.device import Session
@@ -45,11 +54,53 @@ def refuse_other_chip(session: Session, build: Build, *, force: bool) -> None:
     """
     if build.chip is None or build.chip == session.spec.key or force:
         return
-    raise ImageError(
+    raise OtherChipError(
         f"'{build.source}' is for {chips.get(build.chip).name}, and this is an "
         f"{session.spec.name}. Nothing was changed.",
         remedy="Build it for this chip, or connect the other one.",
     )
+
+
+def refuse_images_of_others(chip: ChipSpec, regions: Sequence[Region]) -> None:
+    """Files that are given by their places hold programs of this chip.
+
+    What goes to a partition for data may be a program for another processor of the board.
+
+    Raises:
+        OtherChipError: one is for another chip.
+    """
+    tables = [table for region in regions for table in _tables_in(region)]
+    for region in regions:
+        found = _owner(region, chip)
+        if found is None or found is chip:
+            continue
+        where = [part for table in tables if (part := table.at(region.address)) is not None]
+        if any(part.type == DATA for part in where):
+            continue
+        what = f"'{region.name}'" if region.name else f"The image for {region.address:#x}"
+        raise OtherChipError(
+            f"{what} is for {found.name}, and this is an {chip.name}. Nothing was changed.",
+            remedy="Connect the other board, or choose the firmware that is made for this one.",
+        )
+
+
+def _tables_in(region: Region) -> Iterator[PartitionTable]:
+    for at in (region.address, *candidate_offsets()):
+        start = at - region.address
+        if start >= 0 and (found := table_in(region.data[start : start + LENGTH])) is not None:
+            yield found
+
+
+def _owner(region: Region, chip: ChipSpec) -> ChipSpec | None:
+    """The chip that the program at the start of a file, or its boot loader, is for."""
+    data = bytes(region.data)
+    found = chip_in(data)
+    if found is None and (merged := merged_offset(data)) is not None:
+        found = merged[1]
+    if found is None and is_esp8266(data):
+        found = detect_chip(data)
+    boot_at = chip.flash.bootloader_offset - region.address
+    return chip_in(data[boot_at : boot_at + _HEAD]) if found is None and boot_at > 0 else found
 
 
 def about(part: Part, chip: ChipSpec) -> str:

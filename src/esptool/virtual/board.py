@@ -72,6 +72,8 @@ class Board:
         self._drops = sorted(options.faults.drop_at)
         self._resets = sorted(options.faults.reset_at)
         self._lost_at = 0.0
+        #: Why there is no emulator, in place of what is usual, for messages.
+        self.no_emulator: str | None = None
         #: The URL under which the host finds it, where it was opened by one.
         self.url: str | None = None
         self.soc.line = self

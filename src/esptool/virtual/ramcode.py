@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VARIABLE = "ESPTOOL_VIRTUAL_STUB"
 _STUB_REACH = 0x10000
 _GREETING = b"OHAI"
+NO_EMULATOR = 'no emulator is installed (pip install "esptool[emulator]")'
 
 
 def start(board: Board, entry: int) -> None:
@@ -36,25 +37,29 @@ def start(board: Board, entry: int) -> None:
         return
     soc = board.soc
     if stub is None and not looks_like_stub(board, entry):
-        soc.remark(f"The program at {entry:#x} in the virtual chip's RAM is not executed{_why()}.")
+        soc.remark(
+            f"The program at {entry:#x} in the virtual chip's RAM is not executed{_why(board)}."
+        )
         soc.program = Silent()
         return
     from esptool.virtual.stage_model import StageModel
     from esptool.virtual.stub_model import StubModel
 
     if wanted == "model" or board.options.stub == "public":
-        text = f"The virtual chip imitates the flasher stub by a model{_why()}."
+        text = f"The virtual chip imitates the flasher stub by a model{_why(board)}."
         if text not in soc.notes:
             soc.notes.append(text)
     elif stub is None and not is_ours(soc, entry):
         # By its place alone: it may be another program, which would then not run.
         soc.remark(
             f"The virtual chip takes the program at {entry:#x} for a flasher stub and imitates it "
-            f"by a model{_why()}.",
+            f"by a model{_why(board)}.",
             once=True,
         )
     else:
-        soc.remark(f"The virtual chip imitates the flasher stub by a model{_why()}.", once=True)
+        soc.remark(
+            f"The virtual chip imitates the flasher stub by a model{_why(board)}.", once=True
+        )
     public = board.options.stub == "public"
     program = (
         StageModel(soc)
@@ -91,7 +96,9 @@ def start_from_flash(board: Board) -> None:
         soc.bus.write(address, data)
         soc.loaded.append((address, len(data)))
     if not engines() or not can_run(soc):
-        soc.remark(f"The program in the virtual chip's flash is not executed{_why()}.", once=True)
+        soc.remark(
+            f"The program in the virtual chip's flash is not executed{_why(board)}.", once=True
+        )
         return
     soc.program = _Starting(board, entry, ours=False)
 
@@ -114,13 +121,14 @@ def warning(options: Options) -> str | None:
     return f"The virtual chip imitates the flasher stub by a model{_why()}."
 
 
-def _why() -> str:
+def _why(board: Board | None = None) -> str:
     """Why code is not executed, and what may be done about it."""
     from esptool.virtual.emulator import engines
 
     if engines():
         return ": the emulator does not run this code"
-    return ': no emulator is installed (pip install "esptool[emulator]")'
+    reason = None if board is None else board.no_emulator
+    return f": {reason or NO_EMULATOR}"
 
 
 def looks_like_stub(board: Board, entry: int) -> bool:

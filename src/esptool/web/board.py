@@ -34,6 +34,7 @@ class BoardChannel:
     def __init__(self, url: str, sleep: Callable[[float], None] = time.sleep) -> None:
         options = parse_url(url)
         self.board = Board(options)
+        self.board.no_emulator = "in a page there is no emulator to run it"
         self.name = f"the virtual {self.board.silicon.name}"
         self._sleep = sleep
 

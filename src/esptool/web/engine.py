@@ -18,13 +18,20 @@ from esptool import chips, device, ops
 from esptool.builds.find import Found, find_build
 from esptool.errors import FatalError, NotSupportedError, UsageError
 from esptool.events import Connecting, Event
-from esptool.ops.identity import format_mac
 from esptool.ops.places import DeviceFlash
+from esptool.ops.security import security_state
 from esptool.transport.bridges import ESPRESSIF
 from esptool.transport.browser import BrowserPort, Channel
 from esptool.web import manifest as manifests
 from esptool.web.console import Terminal
-from esptool.web.values import Registers, as_data, without_options, written
+from esptool.web.values import (
+    Registers,
+    as_data,
+    chip_facts,
+    page_words,
+    without_options,
+    written,
+)
 from esptool.web.wifi import Wifi
 
 if TYPE_CHECKING:
@@ -60,9 +67,26 @@ class Engine:
         self._burning: Burning | None = None
         self.stopped = False
 
+    def begin(self) -> None:
+        """A wish begins: what stopped the one before is no wish of this one."""
+        self.stopped = False
+
+    def failure(self, error: FatalError) -> dict[str, str]:
+        """An error as the page shows it: what happened, what to do, and its kind."""
+        return {
+            "error": self._words(error.message),
+            "remedy": without_options(self._words(error.remedy or "")),
+            "kind": type(error).__name__,
+        }
+
+    def _words(self, text: str) -> str:
+        return page_words(text, self._folder)
+
     def _listen(self, event: Event) -> None:
         data = as_data(event)
         if data is not None:
+            if "text" in data:
+                data["text"] = self._words(data["text"])
             self._tell(data)
         if self.stopped and not isinstance(event, Connecting):
             self.stopped = False
@@ -84,7 +108,6 @@ class Engine:
             FatalError: it cannot be opened, or nothing answers; the remedy says what to do.
         """
         self.disconnect()
-        self.stopped = False
         port = BrowserPort(channel, CALL_BAUD)
         port.open()
         try:
@@ -161,29 +184,7 @@ class Engine:
 
     def facts(self) -> dict[str, Any]:
         """What is known of the chip."""
-        session = self.session
-        found: dict[str, Any] = {
-            "chip": session.spec.key,
-            "name": session.spec.name,
-            "secure_download": session.secure_download,
-            "baud": session.link.baud if session.rate_matters else None,
-            "stub": session.is_stub,
-        }
-        if session.secure_download:
-            return found
-        known = session.facts
-        flash = ops.flash_info(session)
-        return found | {
-            "description": known.description,
-            "features": list(known.features),
-            "crystal_mhz": known.crystal_mhz,
-            "mac": format_mac(known.macs.base),
-            "usb_mode": known.usb_mode,
-            "flash_size": flash.size,
-            "flash_id": f"{flash.manufacturer:02x} {flash.device:04x}",
-            "secure_boot": bool(known.secure_boot_enabled),
-            "flash_encryption": bool(known.flash_encryption_enabled),
-        }
+        return chip_facts(self.session)
 
     # --- installing ----------------------------------------------------------------------------
 
@@ -211,7 +212,7 @@ class Engine:
             "kind": build.kind,
             "chip": chips.get(build.chip).name if build.chip else None,
             "name": " ".join(filter(None, (build.project, build.version))),
-            "notes": list(build.notes),
+            "notes": [self._words(note) for note in build.notes],
             "parts": [
                 {"name": os.path.basename(p.name), "offset": p.offset, "size": len(p.data)}
                 for p in build.parts
@@ -234,7 +235,7 @@ class Engine:
         Raises:
             FatalError: they are for another chip, or do not fit it.
         """
-        return self._planned(erase=False).describe()
+        return [self._words(line) for line in self._planned(erase=False).describe()]
 
     def _planned(self, *, erase: bool) -> BuildPlan:
         from esptool.ops.flash_build import FlashOptions, plan_build
@@ -255,12 +256,15 @@ class Engine:
         plan = self._planned(erase=erase)
         return written(flash_build(self.session, plan, listener=self._listen))
 
-    def install(self, parts: Sequence[Part], *, erase: bool = False) -> dict[str, Any]:
+    def install(
+        self, parts: Sequence[Part], *, erase: bool = False, anyway: bool = False
+    ) -> dict[str, Any]:
         """Write files to flash and verify them; where less than all differs, only that is sent.
 
         Args:
             parts: what belongs where.
             erase: erase all of the flash first.
+            anyway: also firmware for another chip.
 
         Returns:
             Bytes written, bytes sent, seconds, and the same for each file.
@@ -268,12 +272,18 @@ class Engine:
         Raises:
             FatalError: refused or failed; names what is not written.
         """
+        from esptool.ops.flash_build_checks import refuse_images_of_others
+
         session = self.session
         regions = [ops.Region(offset, data, name) for offset, data, name in parts]
-        results = ops.write_flash(
-            session, regions, ops.WriteOptions(erase_all=erase), listener=self._listen
+        state = security_state(session)
+        if not anyway:
+            refuse_images_of_others(session.spec, regions)
+        # What guards a secured chip stays on: nobody is asked for more than the other chip.
+        options = ops.WriteOptions(erase_all=erase, force=anyway and not state.active)
+        return written(
+            ops.write_flash(session, regions, options, security=state, listener=self._listen)
         )
-        return written(results)
 
     # --- flash ---------------------------------------------------------------------------------
 

@@ -138,16 +138,14 @@ class Glue:
 
         arguments = json.loads(text, object_hook=lambda found: _whole(found, blobs))
         try:
+            if self._engine is not None:
+                self._engine.begin()
             if name in ("connect", "console", "diagnose", "wifi.open"):
                 arguments["channel"] = self._channel(arguments.pop("port"))
             place = first if name in first.WISHES else self.engine
             found = operator.attrgetter(name)(place)(**arguments)
         except FatalError as e:
-            from esptool.web.values import without_options
-
-            remedy = without_options(e.remedy)
-            failure = {"error": e.message, "remedy": remedy, "kind": type(e).__name__}
-            return to_js([json.dumps(failure), None])
+            return to_js([json.dumps(self.engine.failure(e)), None])
         if isinstance(found, bytes):
             return to_js([json.dumps({"result": None}), found])
         return to_js([json.dumps({"result": found}), None])

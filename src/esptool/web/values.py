@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from esptool import device, ops
 from esptool.events import Connecting, Event, Message, Progress, Stage
+from esptool.ops.identity import format_mac
 
 
 def as_data(event: Event) -> dict[str, Any] | None:
@@ -31,14 +33,55 @@ def as_data(event: Event) -> dict[str, Any] | None:
     return None
 
 
-def without_options(remedy: str | None) -> str:
-    """A remedy less the sentences that name options of the command line: they help nobody here."""
+#: What only a command line has: its options and arguments, and what is installed beside it.
+_ELSEWHERE = re.compile(r"--|pip install|\bargument\b")
+
+
+def without_options(text: str | None) -> str:
+    """A text less the sentences that name what only a command line has: they help nobody here."""
     lines = []
-    for line in (remedy or "").splitlines():
-        kept = [part for part in re.split(r"(?<=[.!?]) ", line) if "--" not in part]
+    for line in (text or "").splitlines():
+        kept = [part for part in re.split(r"(?<=[.!?]) ", line) if not _ELSEWHERE.search(part)]
         if kept:
             lines.append(" ".join(kept))
     return "\n".join(lines)
+
+
+def page_words(text: str, folder: str | None) -> str:
+    """A message as a visitor reads it: files by their own names, and nothing of a command line.
+
+    Args:
+        folder: where the visitor's files are kept.
+    """
+    if folder is not None:
+        text = text.replace(f"{folder}{os.sep}", "").replace(folder, "the files")
+    return without_options(text) or text
+
+
+def chip_facts(session: device.Session) -> dict[str, Any]:
+    """What is known of the chip."""
+    found: dict[str, Any] = {
+        "chip": session.spec.key,
+        "name": session.spec.name,
+        "secure_download": session.secure_download,
+        "baud": session.link.baud if session.rate_matters else None,
+        "stub": session.is_stub,
+    }
+    if session.secure_download:
+        return found
+    known = session.facts
+    flash = ops.flash_info(session)
+    return found | {
+        "description": known.description,
+        "features": list(known.features),
+        "crystal_mhz": known.crystal_mhz,
+        "mac": format_mac(known.macs.base),
+        "usb_mode": known.usb_mode,
+        "flash_size": flash.size,
+        "flash_id": f"{flash.manufacturer:02x} {flash.device:04x}",
+        "secure_boot": bool(known.secure_boot_enabled),
+        "flash_encryption": bool(known.flash_encryption_enabled),
+    }
 
 
 def written(results: Sequence[ops.WriteResult]) -> dict[str, Any]:

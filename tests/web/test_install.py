@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 from esptool.web.serve import Server
-from tests.web.bridge import BoardServer, Cable
+from tests.web.bridge import STAND_IN, BoardServer, Cable
 from tests.web.conftest import (
     APP_AT,
     CHIPS,
@@ -133,8 +133,11 @@ def test_firmware_of_another_chip_under_the_right_family_is_refused_before_anyth
 
 
 def test_a_page_without_firmware_connects_when_a_file_was_chosen(
-    context: BrowserContext, server: BoardServer, tmp_path: Path
+    browser: Browser, server: BoardServer, tmp_path: Path
 ) -> None:
+    context = browser.new_context(service_workers="block")
+    context.set_default_timeout(PATIENCE_MS)
+    context.add_init_script(STAND_IN.read_text())
     page = context.new_page()
 
     def bare(route: Route) -> None:
@@ -160,7 +163,7 @@ def test_a_page_without_firmware_connects_when_a_file_was_chosen(
         page.wait_for_selector("body[data-step=failed]")
         assert "'mine.bin' is for ESP32-C6" in page.inner_text("#step")
     finally:
-        page.close()
+        context.close()
 
 
 def test_a_virtual_board_in_the_page_needs_no_server(page: Page) -> None:

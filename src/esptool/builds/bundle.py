@@ -46,7 +46,7 @@ def sha256(data: Data) -> str:
 
 def build_id(build: Build) -> str | None:
     """SHA-256 of the ELF file that the application was made of, as the application says it."""
-    app = build.part(Role.APP)
+    app = build.application
     info = None if app is None or app.elf else image_info(app.data)
     if info is None or info.app is None or not any(info.app.elf_sha256):
         return None
@@ -120,7 +120,7 @@ def _elf_entry(build: Build, files: dict[str, Data]) -> dict[str, Any] | None:
 def _manifest(
     build: Build, images: list[dict[str, Any]], elf: dict[str, Any] | None
 ) -> dict[str, Any]:
-    app = build.part(Role.APP)
+    app = build.application
     info = None if app is None else image_info(app.data)
     said = None if info is None else info.app
     return {

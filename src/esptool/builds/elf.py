@@ -36,8 +36,8 @@ def with_image(
     Raises:
         ImageError: it is not a program for this chip.
     """
-    part = build.part(Role.APP)
-    if part is None or not part.elf:
+    part = next((part for part in build.applications if part.elf), None)
+    if part is None:
         return build
     data = bytes(part.data)
     digest = hashlib.sha256(data).digest()
@@ -45,7 +45,7 @@ def with_image(
     if former is not None and before is not None and before.app is not None:
         if before.app.elf_sha256 == digest:
             # It was made of this very file, and may be signed.
-            return build.with_part(replace(former, offset=part.offset or former.offset))
+            return build.with_part(replace(former, offset=part.offset or former.offset), part)
         build = build.noting(
             f"'{former.name}' was made of another ELF file, so an image of '{part.name}' is made."
         )
@@ -72,7 +72,7 @@ def with_image(
         )
     built = convert_elf(data, chip, options, part.name, listener)
     if built.kind is ImageKind.ESP8266_V1:
-        made = build.with_part(replace(part, data=built.data, elf=False, offset=0))
+        made = build.with_part(replace(part, data=built.data, elf=False, offset=0), part)
         if built.irom is None:
             return made
         irom = Part(Role.DATA, built.irom, f"{part.name} (code in flash)", built.offset)
@@ -81,4 +81,4 @@ def with_image(
         raise UsageError(f"'{part.name}' needs a boot loader that is not known here.")
     former_at = None if former is None else former.offset
     offset = former_at if part.offset is None else part.offset
-    return build.with_part(replace(part, data=built.data, elf=False, offset=offset))
+    return build.with_part(replace(part, data=built.data, elf=False, offset=offset), part)

@@ -9,7 +9,7 @@ from pathlib import Path
 from esptool import chips
 from esptool.builds import arduino, bundle, esp_idf, loose, nuttx, platformio, zephyr
 from esptool.builds.images import chip_of, image_info
-from esptool.builds.model import SINGLE, Build, Part, Role
+from esptool.builds.model import SINGLE, Build, Part, Role, stem
 from esptool.errors import UsageError
 from esptool.records import dataclass, replace
 
@@ -76,7 +76,7 @@ def find_build(what: Sequence[str], given: Given | None = None) -> Found:
         if beside is not None:
             whole = [beside]
     base = whole[0] if whole else _joined(single)
-    former = base.part(Role.APP) if whole else None
+    former: Part | None = None
     seen: set[Role] = set()
     for build in single:
         part = build.parts[0]
@@ -88,10 +88,13 @@ def find_build(what: Sequence[str], given: Given | None = None) -> Found:
         seen.add(part.role)
         if whole:
             own = _own_image(base, build) if part.elf else None
-            base = _replaced(base, build) if own is None else own
+            if own is None:
+                former = _stood_for(base, build) if part.elf else former
+                base = _replaced(base, build)
+            else:
+                base = own
     base = _with_given(base, given)
-    has_elf = any(part.elf for part in base.parts)
-    return Found(base, former if has_elf else None)
+    return Found(base, former)
 
 
 def _joined(single: list[Build]) -> Build:
@@ -104,10 +107,30 @@ def _joined(single: list[Build]) -> Build:
     return replace(first, parts=parts, chip=next(iter(keys), None))
 
 
+def _stood_for(base: Build, build: Build) -> Part | None:
+    """The image of a build that a single file takes the place of; None where there is none.
+
+    Raises:
+        UsageError: nothing tells which of several applications it is.
+    """
+    role = build.parts[0].role
+    if role is not Role.APP or not base.applications:
+        return base.part(role)
+    own = tuple(p for p in base.applications if stem(p.name) == stem(build.source))
+    found = own[0] if len(own) == 1 else base.application
+    if found is None:
+        raise UsageError(
+            f"'{base.source}' has several applications: nothing tells which of them "
+            f"'{build.source}' takes the place of.",
+            remedy=f"Flash '{base.source}' alone, and then the other with --target.",
+        )
+    return found
+
+
 def _replaced(base: Build, build: Build) -> Build:
     part = build.parts[0]
     _refuse_other_chip(base, build.source, build.chip)
-    old = base.part(part.role)
+    old = _stood_for(base, build)
     if old is None and base.part(Role.MERGED) is not None:
         raise UsageError(
             f"'{base.source}' is one merged image, in which '{build.source}' cannot take a place.",
@@ -118,7 +141,7 @@ def _replaced(base: Build, build: Build) -> Build:
     if part.elf:
         # Where the image goes is known once there is one.
         base = replace(base, elf=build.elf)
-    changed = base.with_part(replace(part, offset=offset, encrypted=encrypted))
+    changed = base.with_part(replace(part, offset=offset, encrypted=encrypted), old)
     return replace(changed, evidence=f"{base.evidence}; {part.role.value}: {build.source}")
 
 
@@ -161,7 +184,7 @@ def _own_image(base: Build, elf: Build) -> Build | None:
 
     Such builds make their images in ways of their own; that of ESP-IDF says it by a hash.
     """
-    app = base.part(Role.APP)
+    app = base.application
     if app is None or base.elf is None or not Path(base.elf).samefile(elf.source):
         return None
     info = image_info(app.data)
@@ -182,11 +205,11 @@ def _with_given(build: Build, given: Given) -> Build:
             offset = old.offset
         part = _like(loose.read_table(given.partition_table, offset), build)
         build = build.with_part(part)
-        app, otadata = build.part(Role.APP), build.part(Role.OTADATA)
-        # Another table has other places.
-        for moved in (app, otadata):
+        # Another table has other places; several applications keep those that they have.
+        app = build.applications[0] if len(build.applications) == 1 else None
+        for moved in (app, build.part(Role.OTADATA)):
             if moved is not None and old is not None and old.data != part.data:
-                build = build.with_part(replace(moved, offset=None))
+                build = build.with_part(replace(moved, offset=None), moved)
     elif given.table_offset is not None:
         table = build.part(Role.TABLE)
         if table is not None:

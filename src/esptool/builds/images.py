@@ -125,8 +125,9 @@ def role_of(part: Part, chip: str | None) -> Part:
     if found is not None:
         if merged_offset(data) is not None:
             return replace(part, role=Role.MERGED)
-        at_boot = part.offset in (None, found.flash.bootloader_offset)
-        if at_boot and is_bootloader(data, part.name):
+        boot_at = found.flash.bootloader_offset
+        stands_there = part.offset == boot_at
+        if part.offset in (None, boot_at) and is_bootloader(data, part.name, stands_there):
             return replace(part, role=Role.BOOTLOADER)
         return replace(part, role=Role.APP)
     if merged_offset(data) is not None:
@@ -139,8 +140,11 @@ def role_of(part: Part, chip: str | None) -> Part:
     return part
 
 
-def is_bootloader(data: Data, name: str) -> bool:
-    """An image is a second-stage boot loader: it says so, or is named so and maps no flash."""
+def is_bootloader(data: Data, name: str, stands_there: bool = False) -> bool:
+    """An image is a second-stage boot loader.
+
+    It says so, or maps no flash and is named so or known to stand where the ROM looks for one.
+    """
     if len(data) > _BOOTLOADER_MAX:
         return False
     info = image_info(data)
@@ -150,7 +154,7 @@ def is_bootloader(data: Data, name: str) -> bool:
         return True
     mapped = any({"IROM", "DROM"} & set(segment.memory_types) for segment in info.segments)
     base = name.replace("\\", "/").rpartition("/")[2].lower()
-    return not mapped and ("bootloader" in base or "mcuboot" in base)
+    return not mapped and (stands_there or "bootloader" in base or "mcuboot" in base)
 
 
 def words_in(data: Data) -> FlashWords:

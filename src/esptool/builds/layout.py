@@ -111,9 +111,15 @@ def placed(build: Build, chip: ChipSpec, table: Table | None, target: str | None
         UsageError: it cannot be told where an image belongs, or the target is none, or no place
             for an application.
     """
-    parts = [_placed(part, chip, table) for part in build.parts if part.role is not Role.APP]
-    app = build.part(Role.APP)
     if target is not None:
+        app = build.application
+        if app is None and build.applications:
+            raise UsageError(
+                f"'{build.source}' has several applications, at {_places(build.applications)}: "
+                f"nothing tells which of them is to go to '{target}'.",
+                remedy="Leave --target out to write all of them where they belong, or flash the "
+                "image of the one that is meant.",
+            )
         if app is None:
             raise UsageError(
                 f"'{build.source}' has no application by itself that could go to '{target}'."
@@ -127,10 +133,13 @@ def placed(build: Build, chip: ChipSpec, table: Table | None, target: str | None
                 remedy=f"Choose a multiple of {page:#x}. Other data are written by 'write-flash'.",
                 operands={"address": offset},
             )
-        app = replace(app, offset=offset)
-    if app is not None:
-        parts.append(_placed(app, chip, table))
+        build = build.with_part(replace(app, offset=offset), app)
+    parts = [_placed(part, chip, table) for part in build.parts]
     return replace(build, parts=tuple(sorted(parts, key=lambda part: part.offset or 0)))
+
+
+def _places(parts: tuple[Part, ...]) -> str:
+    return ", ".join("?" if part.offset is None else f"{part.offset:#x}" for part in parts)
 
 
 def _placed(part: Part, chip: ChipSpec, table: Table | None) -> Part:

@@ -16,10 +16,17 @@ from esptool.builds.images import (
 )
 from esptool.builds.model import Build, Part, Role
 from esptool.errors import StorageError, UsageError
+from esptool.image.content import Data
 from esptool.image.elf import read_elf
 from esptool.image.sources import hex_regions, may_be_hex, read_source, refuse_container
 from esptool.records import replace
-from esptool.storage.partitions import DEFAULT_OFFSET, PartitionTable
+from esptool.storage.partitions import (
+    DEFAULT_OFFSET,
+    LAST_OFFSET,
+    LENGTH,
+    PartitionTable,
+    find_table,
+)
 from esptool.textfile import decode_text
 
 _BOOTLOADERS = ("bootloader.bin", "bootloader/bootloader.bin")
@@ -29,6 +36,8 @@ _TABLES = (
     "partitions.bin",
     "partition_table.bin",
 )
+#: As much as a partition table in the first places of flash ends in.
+_HEAD = LAST_OFFSET + LENGTH
 #: What a file must be asked to be by an option, as its content does not tell.
 _SAY = (
     "Give it as --bootloader or --partition-table if it is one of these, or write it with "
@@ -148,7 +157,15 @@ def read_file(path: Path, *, offset: int | None = None) -> Build:
     if part.role is not Role.DATA:
         return _read_image(part, name)
     refuse_container(part.data, name)
-    raise UsageError(f"'{name}' is {_what(bytes(part.data[:0x1000]))}.", remedy=_SAY)
+    found = find_table(bytes(part.data[:_HEAD]))
+    if found is not None:
+        raise UsageError(
+            f"'{name}' has a partition table at {found[0]:#x} and no boot loader in front of it: "
+            "nothing tells which chip it is for, and where in flash it begins.",
+            remedy="Merge it again together with the boot loader; or, if it begins where flash "
+            f"does, write it with 'write-flash 0x0 {name}'.",
+        )
+    raise UsageError(f"'{name}' is {_what(part.data)}.", remedy=_SAY)
 
 
 def _head(path: Path) -> bytes:
@@ -162,8 +179,9 @@ def _head(path: Path) -> bytes:
         ) from e
 
 
-def _what(start: bytes) -> str:
+def _what(data: Data) -> str:
     """What a file is that nobody can flash as it is."""
+    start = bytes(data[:0x1000])
     kinds = {
         b"\x1f\x8b": "compressed (gzip): unpack it first",
         b"BZh": "compressed (bzip2): unpack it first",
@@ -176,7 +194,11 @@ def _what(start: bytes) -> str:
         if start.startswith(magic):
             return what
     if not start.strip(b"\xff"):
-        return "blank"
+        content = bytes(data).lstrip(b"\xff")
+        if not content:
+            return "blank"
+        blank = len(data) - len(content)
+        return f"blank in its first {blank:#x} bytes, and nothing tells what follows"
     if start[:1] in (b"\xe9", b"\xea"):
         return "no whole image of a known chip: damaged, or cut off"
     return "neither a program nor an image that tells what it is for"

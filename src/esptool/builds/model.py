@@ -23,8 +23,13 @@ class Role(Enum):
     MERGED = "merged"
 
 
-#: Roles that a build has once at most, so that another file takes the place of the former one.
+#: Roles of which a build usually has one, so that another file takes the place of the former one.
 SINGLE = (Role.BOOTLOADER, Role.TABLE, Role.APP, Role.OTADATA)
+
+
+def stem(path: str) -> str:
+    """A file's name without folders and ending."""
+    return path.replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +112,35 @@ class Build:
     version: str = ""
 
     def part(self, role: Role) -> Part | None:
-        """The image of that role; None where there is none."""
+        """The image of that role, the first of several; None where there is none."""
         return next((part for part in self.parts if part.role is role), None)
+
+    @property
+    def applications(self) -> tuple[Part, ...]:
+        """All applications: a file of flash contents may have one for each slot."""
+        return tuple(part for part in self.parts if part.role is Role.APP)
+
+    @property
+    def application(self) -> Part | None:
+        """The application that is the build's own: the only one, or that of its ELF file.
+
+        None where there is none, and where nothing tells which of several it is.
+        """
+        found = self.applications
+        if len(found) > 1:
+            own = None if self.elf is None else stem(self.elf)
+            found = tuple(p for p in found if p.elf or stem(p.name) == own)
+        return found[0] if len(found) == 1 else None
 
     @property
     def for_encryption(self) -> bool:
         """The build was configured for flash encryption."""
         return self.encrypt or any(part.encrypted for part in self.parts)
 
-    def with_part(self, new: Part) -> Build:
-        """With another image of a role of which there is one at most."""
-        kept = tuple(part for part in self.parts if part.role is not new.role)
+    def with_part(self, new: Part, old: Part | None = None) -> Build:
+        """With an image in place of `old`, or else of the first one of its role."""
+        old = self.part(new.role) if old is None else old
+        kept = tuple(part for part in self.parts if part is not old)
         return replace(self, parts=(*kept, new))
 
     def noting(self, *notes: str) -> Build:

@@ -284,7 +284,7 @@ class _Planner:
 
     def _say_where(self, build: Build, table: Table | None) -> None:
         """Which partition the application gets, where the build itself does not say."""
-        app, before = build.part(Role.APP), self.found.build.part(Role.APP)
+        app, before = build.application, self.found.build.application
         if table is None or app is None or app.offset is None or before is None:
             return
         inside = table.table.at(app.offset)
@@ -342,18 +342,18 @@ class _Planner:
         covered = any(
             part.offset is not None and part.offset <= boot_at < part.end for part in build.parts
         )
-        if not covered and build.part(Role.APP) is not None:
+        places = [app.offset for app in build.applications if app.offset is not None]
+        if not covered and places:
             self._need_bootloader(build, boot_at)
-        app = build.part(Role.APP)
-        if table is None or app is None or build.part(Role.OTADATA) is not None:
+        if table is None or not places or build.part(Role.OTADATA) is not None:
             return
         present = self._present(table) if self._readable else None
         if present is not None and present.active is not None and not self._erases(table):
             order = boot_order(table.table, present)
-            if order and order[0].offset != app.offset:
+            if order and order[0].offset not in places:
                 self.note(
                     f"The OTA data on the device select '{order[0].name}', not the application "
-                    f"at {app.offset:#x}: add --target {order[0].name} to write it there, or "
+                    f"at {places[0]:#x}: add --target {order[0].name} to write it there, or "
                     f"--erase {_otadata(table).name} to start what is written.",
                     Level.WARNING,
                 )

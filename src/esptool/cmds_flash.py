@@ -257,6 +257,7 @@ def write_flash(
         *(tell, addr_data, options.get("encrypt_files") or ()),
     )
     if flash_type == "nand":
+        planning.refuse_for_nand(options)
         cmds_nand.jobs(esp, tell).write(_numbers(addr_data), options.get("nand_end_address"))
         return
     params = ops.FlashParams(flash_size, flash_mode, flash_freq)

@@ -51,14 +51,17 @@ class FatalError(_Fatal):
         self.operands: dict[str, Any] = dict(operands or {})
         super().__init__(f"{message}\n{remedy}" if remedy else message)
 
-    def saying(self: _Own, what: str) -> _Own:
-        """The same error with what it means in front: "Reading did not begin"."""
+    def saying(self: _Own, what: str, remedy: str = "") -> _Own:
+        """The same error with what it means in front: "Reading did not begin".
+
+        `remedy` is added where it has none of its own.
+        """
         error = type(self).__new__(type(self))
         error.__dict__.update(self.__dict__)
         FatalError.__init__(
             error,
             f"{what}: {self.message}",
-            remedy=self.remedy,
+            remedy=self.remedy or remedy,
             code=self.error_code,
             operands=self.operands,
         )

@@ -82,6 +82,8 @@ def test_old_script_names_work_and_warn(program: str) -> None:
     assert "DEPRECATED" in done.stderr
 
 
+NAND = ("--flash-type", "nand", "--spi-connection", "6,2,7,5,10")
+NAND_BOARD = "virtual://esp32c3?timing=real&stub=model&nand=W25N01GV"
 #: A command line, and what standard error must say of it.
 WRONG = {
     "no such command": (["flash-everything"], "No such command"),
@@ -105,6 +107,10 @@ WRONG = {
     "no argument file": (["@/no/such/file"], "argument file"),
     "bad filter": (["--port-filter", "color=red", "--", "chip-id"], "Unknown port filter key"),
     "nand without pins": (["erase-flash", "--flash-type", "nand"], "--spi-connection"),
+    "nand encrypted": (
+        ["write-flash", *NAND, "--encrypt", "0", "IMAGE"],
+        "--encrypt works with NOR flash only",
+    ),
     "sdc with a stub": (["read-sdc-chip-info"], "--no-stub"),
 }
 
@@ -181,12 +187,21 @@ def test_the_lines_that_other_programs_look_for(image: Path) -> None:
         assert re.search(shape, out, re.MULTILINE), shape
 
 
-def test_an_interruption_says_what_flash_holds_and_ends_with_2(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "units"),
+    [
+        (["--port", "virtual://esp32c3?timing=real", "--no-stub", "write-flash"], "bytes"),
+        (["--port", NAND_BOARD, "write-flash", *NAND], "blocks"),
+    ],
+    ids=["nor", "nand"],
+)
+def test_an_interruption_says_what_flash_holds_and_ends_with_2(
+    tmp_path: Path, words: list[str], units: str
+) -> None:
     big = tmp_path / "big.bin"
     big.write_bytes(random.randbytes(1 << 20))
-    words = ["--port", "virtual://esp32c3?timing=real", "--no-stub", "write-flash", "0", str(big)]
     with subprocess.Popen(
-        [*ESPTOOL, *words],
+        [*ESPTOOL, *words, "0", str(big)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -200,7 +215,7 @@ def test_an_interruption_says_what_flash_holds_and_ends_with_2(tmp_path: Path) -
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=100)
     assert process.returncode == 2
-    assert "Flash is only partly written" in errors
+    assert re.search(rf"Flash is only partly written: .* {units} of the present file", errors)
     assert "Traceback" not in errors
 
 

@@ -12,7 +12,7 @@ import pytest
 import esptool
 from esptool.device import Session, connect
 from esptool.device.stub_loader import stub_name, why_no_stub
-from esptool.errors import FatalError
+from esptool.errors import FatalError, UsageError
 
 #: (chip, revision of the board, why no stub runs there, or its name)
 CASES = [
@@ -82,3 +82,23 @@ def test_with_secure_boot_the_virtual_rom_starts_nothing_in_ram_in_another_way(
         with pytest.raises(FatalError):
             session.run_stub()
         assert not session.is_stub
+
+
+@pytest.mark.parametrize("baud", ["fast", "921600", "", 0, -3, True, 1 << 40])
+def test_a_rate_that_is_none_is_refused_before_a_stub_is_sent(baud: Any) -> None:
+    with connect("virtual://esp32c3?stub=model") as session:
+        with pytest.raises(UsageError, match="is not a baud rate"):
+            session.run_stub(baud=baud)
+        assert not session.is_stub
+        session.run_stub(baud=115_200)
+
+
+@pytest.mark.parametrize("chip", ["esp32c3", "esp32", "esp32s3"])
+def test_a_stub_that_does_not_start_is_named_with_what_works_without(chip: str) -> None:
+    url = f"virtual://{chip}?fault=no-stub&timing=virtual"
+    with (
+        connect(url) as session,
+        pytest.raises(FatalError, match="stub flasher did not start") as caught,
+    ):
+        session.run_stub()
+    assert "--no-stub" in str(caught.value.remedy)

@@ -66,7 +66,7 @@ class _Reader:
             self._values = _parse(self._text)
         except (ValueError, RecursionError) as e:
             raise FatalError(
-                f"'{path}' is not TOML file: {e}.",
+                f"'{path}' is not a TOML file: {e}.",
                 remedy="A recipe begins with the line 'recipe = 1'.",
             ) from e
 

@@ -79,6 +79,7 @@ def _run(state: Globals, /, addr_filename: list[tuple[int | str, str]], **values
 def _write(state: Globals, addr_filename: list[tuple[int | str, str]], values: Any) -> None:
     params.refuse_nand_without_pins(values)
     from esptool import cmds, ops
+    from esptool.ops import planning
 
     spi_connection, flash_type = values.pop("spi_connection"), values.pop("flash_type")
     flash_params = ops.FlashParams(
@@ -88,6 +89,10 @@ def _write(state: Globals, addr_filename: list[tuple[int | str, str]], values: A
     values["delta"] = not values.pop("no_diff")
     if values["no_compress"] and values["compress"]:
         raise UsageError("Options --compress and --no-compress exclude each other.")
+    if flash_type == "nand":
+        if dry_run:
+            raise UsageError("Option --dry-run works with NOR flash only.")
+        planning.refuse_for_nand(values)
     where = values.pop("partition_table_offset"), values.pop("partition_table")
     pairs = [*addr_filename, *values["encrypt_files"]]
     named = any(isinstance(address, str) for address, _ in pairs)
@@ -98,12 +103,16 @@ def _write(state: Globals, addr_filename: list[tuple[int | str, str]], values: A
         from esptool.render import Renderer
 
         cmds.attach_flash(esp, spi_connection, flash_type)
-        if flash_type == "nand":
-            if dry_run:
-                raise UsageError("Option --dry-run works with NOR flash only.")
-            cmds.write_flash(esp, list(addr_filename), flash_type=flash_type, **values)
-            return
         listener = Renderer(progress=not values["no_progress"])
+        watch = Watch(listener)
+        if flash_type == "nand":
+            try:
+                cmds.write_flash(
+                    esp, list(addr_filename), flash_type=flash_type, listener=watch, **values
+                )
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(watch.state("blocks")) from None
+            return
         if named:
             from esptool.ops.addresses import names_on
             from esptool.ops.places import TableSource
@@ -119,7 +128,6 @@ def _write(state: Globals, addr_filename: list[tuple[int | str, str]], values: A
                     listener(remark)
             _show_plan(ops.decide_plan(esp.session, plan))
             return
-        watch = Watch(listener)
         try:
             ops.write_flash(esp.session, regions, wanted, listener=watch)
         except KeyboardInterrupt:
@@ -129,23 +137,26 @@ def _write(state: Globals, addr_filename: list[tuple[int | str, str]], values: A
 class Watch:
     """Hands events on, and remembers how far the writing went."""
 
+    #: How NOR and NAND flash name it.
+    WRITES = "Writing"
+
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._last: Progress | None = None
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Progress):
+        if isinstance(event, Progress) and event.action.startswith(self.WRITES):
             self._last = event
         self._listener(event)
 
-    def state(self) -> str:
-        """What an interruption leaves behind."""
+    def state(self, units: str = "bytes") -> str:
+        """What an interruption leaves behind; `units` are those in which it was written."""
         last = self._last
         if last is None or last.address is None:
             return "No data was written yet, but flash may have been erased: write again."
         return (
             f"Flash is only partly written: up to {last.address:#010x}, {last.done} of "
-            f"{last.total} bytes of the present file. Write again before starting the chip."
+            f"{last.total} {units} of the present file. Write again before starting the chip."
         )
 
 

@@ -30,6 +30,7 @@ from esptool.protocol import rates
 from esptool.protocol.ext import LATE, Capability
 from esptool.protocol.packets import Response
 from esptool.transport.discovery import usb_device
+from esptool.transport.port import check_baud
 from esptool.transport.settings import Settings
 
 if TYPE_CHECKING:
@@ -250,8 +251,14 @@ class Session(Requester):
         Where none may run, `stub_disabled` is set and a note is made. With `baud`, else
         `wanted_baud`, the stub is loaded and left running at that rate where its first stage can do
         so and the line bears it; `loaded` and the rate of the link tell.
+
+        Raises:
+            UsageError: `baud` is neither a rate nor "auto"; nothing was sent.
+            LineLossError: the stub did not start, however often it was sent.
         """
         baud = self.wanted_baud if baud is None else baud
+        if baud is not None and baud != rates.AUTO:
+            check_baud(baud)
         if self.debugger is not None and self.is_stub:
             return
         if self.sync_stub_detected or self.is_stub:
@@ -331,7 +338,8 @@ class Session(Requester):
                     return stub_loader.upload(self, stub, baud)
                 except LineLossError as e:
                     if not self.may_reset or self.recover is None or not tries.spend():
-                        raise
+                        remedy = "With --no-stub the chip's ROM does the work, slowly."
+                        raise e.saying("The stub flasher did not start", remedy) from e
                     self.note(f"The upload was cut short ({e.message}) Trying again...")
                     self.recover(self)
 

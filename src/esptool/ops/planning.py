@@ -47,6 +47,29 @@ OPTIONS = frozenset(
 )
 
 
+def refuse_for_nand(options: Mapping[str, Any]) -> None:
+    """Refuse options that NAND flash has nothing for, where something would be lost without them.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for name, why in _NOT_FOR_NAND.items():
+        if options.get(name):
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"Option --{option} works with NOR flash only: {why}.",
+                remedy=f"Leave out --{option}, or --flash-type nand.",
+            )
+
+
+#: What `refuse_for_nand` refuses, and why.
+_NOT_FOR_NAND = {
+    "encrypt": "a SPI NAND flash is written as it is, without encryption",
+    "encrypt_files": "a SPI NAND flash is written as it is, without encryption",
+    "preserve": "a SPI NAND flash is erased by whole blocks",
+}
+
+
 def prepare_write(
     addr_data: Sequence[tuple[int | str, ImageSource]],
     params: FlashParams,

@@ -163,6 +163,9 @@ def _flash(options: Options, value: str) -> None:
 
 
 def _timing(options: Options, value: str) -> None:
+    known = [timing.value for timing in Timing]
+    if value not in known:
+        raise ValueError(f"choose one of {', '.join(known)}")
     options.timing = Timing(value)
 
 
@@ -254,7 +257,10 @@ def _nand_pins(options: Options, value: str) -> None:
 
 
 def _seed(options: Options, value: str) -> None:
-    options.faults.seed = int(value, 0)
+    try:
+        options.faults.seed = int(value, 0)
+    except ValueError:
+        raise ValueError("a whole number") from None
 
 
 _SETTERS: dict[str, Setter] = {

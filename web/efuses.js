@@ -37,7 +37,7 @@ export function efuses(bench) {
     bench.burning && [names, burner(bench, look)],
     list,
   );
-  return { id: 'efuses', title: 'eFuses', body };
+  return { id: 'efuses', title: 'eFuses', body, left: () => list.replaceChildren() };
 }
 
 /** Two steps: a plan, and the word that the command line asks for as well. */

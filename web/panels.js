@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tabs of the workbench. Each is made of the bench and gives {id, title, body, shown}.
+// The tabs of the workbench. Each is made of the bench and gives {id, title, body, shown, left};
+// `left` is called when another board is connected to, or none any more.
 
 import { bytesOf, button, download, el, field, hex, kib, row, table } from './dom.js';
 import { efuses } from './efuses.js';
@@ -105,7 +106,11 @@ function partitions(bench) {
   }
 
   const body = el('div', {}, el('h2', {}, 'Partitions'), row(button('Read the table', look, 'first')), el('p', {}), field('Keys of an encrypted NVS, where it is one: a key partition, 64 bytes, or an HMAC key of 32. They are read from the file when they are needed, and kept nowhere.', keys), list, inside);
-  return { id: 'partitions', title: 'Partitions', body };
+  const left = () => {
+    list.replaceChildren();
+    inside.replaceChildren();
+  };
+  return { id: 'partitions', title: 'Partitions', body, left };
 }
 
 function flash(bench) {
@@ -227,6 +232,7 @@ export const PANELS = [board, partitions, flash, efuses, image, terminal].map((p
   const before = bench.changed;
   bench.changed = () => {
     before();
+    made.left?.();
     made.shown?.();
   };
   return made;

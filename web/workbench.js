@@ -82,7 +82,8 @@ async function connect(port, link) {
   bench.link = link;
   bench.port = port;
   if (link) engine.lend(link);
-  say('Connecting...');
+  // What was read of the board before, and the buttons beside it, are not for this one.
+  await letGo('Connecting...');
   const facts = await run('Connecting', 'connect', { port, baud: Number(byId('baud').value) });
   bench.facts = facts;
   byId('leave').disabled = !facts;

@@ -145,7 +145,7 @@ def test_firmware_of_another_chip_is_refused_until_it_is_wished_for_once_more(
 
 
 def test_a_board_that_is_connected_while_the_terminal_listens_stays_connected(
-    board: Page,
+    board: Page, server: BoardServer
 ) -> None:
     tab(board, "Terminal")
     board.get_by_role("button", name="Start the board and listen").click()
@@ -156,6 +156,11 @@ def test_a_board_that_is_connected_while_the_terminal_listens_stays_connected(
     board.get_by_role("button", name="Read the table").click()
     board.get_by_role("row").filter(has_text="factory").wait_for()
     assert board.inner_text("#problem") == ""
+    # The table of this board, with its buttons, is gone when the next one is connected.
+    server.offer(Cable("virtual://esp32?name=web-next"))
+    board.get_by_role("button", name="Connect a board").click()
+    board.get_by_role("row").filter(has_text="factory").wait_for(state="detached")
+    board.wait_for_selector(r"text=/ESP32-D.*, at \d+ baud/")
 
 
 def test_efuses_images_and_the_terminal(board: Page, tmp_path: Path) -> None:

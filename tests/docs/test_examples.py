@@ -163,3 +163,12 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         assert other.exists(), f"{page.name} links to {target}"
         if anchor and other.suffix == ".md":
             assert anchor in anchors(other), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("start", [ROOT / "README.md", DOCS / "index.md"], ids=lambda p: p.name)
+def test_every_guide_is_found_from_the_first_pages(start: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+\.md)", start.read_text(encoding="utf-8"))
+    linked = {(start.parent / link).resolve() for link in links}
+    guides = set((DOCS / "guide").glob("*.md"))
+    assert guides
+    assert not {page.name for page in guides - linked}

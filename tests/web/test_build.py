@@ -63,8 +63,18 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path, path:
     ("text", "told"),
     [
         ('{"builds": [{"chipFamily": "ESP32", "parts": [{"path": "no.bin"}]}]}', "no.bin"),
-        ("{", "not JSON"),
+        ("{", r"manifest\.json': The manifest is not JSON"),
         ('{"name": "x"}', "builds"),
+        (
+            '{"builds": [{"chipFamily": "ESP23", "parts": []}]}',
+            r"known, but for ESP23\..*\bESP32-C3\b",
+        ),
+        ('{"builds": [{"chipFamily": "ESP32", "parts": []}]}', "has no parts.*firmware.bin"),
+        (
+            '{"builds": [{"chipFamily": "ESP32", "parts": [{"path": "./a.bin", '
+            '"offset": 65536}, {"path": "a.bin", "offset": 65540}]}]}',
+            "the build for ESP32: Detected overlap at address: 0x10004.*Correct the offsets",
+        ),
     ],
 )
 def test_a_manifest_is_judged_before_anything_is_fetched_or_compiled(
@@ -75,11 +85,30 @@ def test_a_manifest_is_judged_before_anything_is_fetched_or_compiled(
 
     monkeypatch.setattr(builder, "_fill", begun)
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(ImageError, match=told) as caught:
+    (tmp_path / "a.bin").write_bytes(b"12345678")
+    with pytest.raises(ImageError) as caught:
         build(str(tmp_path / "out"), manifest_file=str(tmp_path / "manifest.json"))
-    assert [p.name for p in tmp_path.iterdir()] == ["manifest.json"]
+    assert {p.name for p in tmp_path.iterdir()} == {"a.bin", "manifest.json"}
+    assert re.search(told, f"{caught.value.message} {caught.value.remedy}")
+    assert caught.value.remedy
     if told == "no.bin":
-        assert "correct the manifest" in str(caught.value.remedy)
+        assert "correct the manifest" in caught.value.remedy
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_build_that_is_passed_over_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    part = {"path": "a.bin", "offset": 0x10000}
+    families = ("ESP32", "ESP23", "ESP32")
+    text = {"builds": [{"chipFamily": name, "parts": [part]} for name in families]}
+    Path("m.json").write_text(json.dumps(text))
+    Path("a.bin").write_bytes(b"1234")
+    esptool.main(["web", "build", "out", "--manifest", "m.json"])
+    said = "".join(capsys.readouterr())
+    assert "'m.json': builds[1]: ESP23 is not a chip that is known here." in said
+    assert "'m.json': builds[2]: there is a build for ESP32 already." in said
 
 
 def test_files_that_are_no_manifest_are_missed_with_a_remedy(tmp_path: Path) -> None:

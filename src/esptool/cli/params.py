@@ -264,7 +264,7 @@ def parse_named_pairs(words: Sequence[str], fail: Any) -> list[tuple[int | str, 
             with open(name, "rb"):
                 pass
         except OSError as e:
-            fail(f"[Errno {e.errno}] {e.strerror}: '{name}'")
+            fail(f"{e.strerror}: '{name}'.")
         except ValueError as e:
             fail(f"{_shown(name)} is not a file name: {e}.")
         pairs.append((address, name))

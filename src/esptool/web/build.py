@@ -19,9 +19,10 @@ from urllib.parse import unquote, urlsplit
 
 from esptool._version import __version__
 from esptool.chips import get as get_chip
+from esptool.chips.nor import SECTOR
 from esptool.errors import FatalError, ImageError, UsageError
 from esptool.events import Level, Listener, Message, ignore
-from esptool.image.regions import Region
+from esptool.image.regions import Region, refuse_overlap
 from esptool.records import dataclass
 from esptool.web import core, manifest, pack
 
@@ -30,6 +31,10 @@ MARK = "site.json"
 FIRMWARE = "firmware"
 MANIFEST = "manifest.json"
 _PATIENCE_S = 300
+_CORRECT = (
+    "Correct the manifest, whose format is that of ESP Web Tools "
+    "(https://esphome.github.io/esp-web-tools/)."
+)
 #: For pages that show a terminal, which makes its colours as it goes.
 _STYLED = {"workbench.html"}
 _TEMPLATES = (".html",)
@@ -88,11 +93,16 @@ def build(
     parent = target.absolute().parent
     # Before anything is fetched and compiled, which takes a minute.
     firmware = _firmware(manifest_file, regions, chip, title)
+    for remark in () if firmware is None else firmware.manifest.remarks:
+        listener(Message(f"'{manifest_file}': {remark}", Level.NOTE))
     try:
         parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=parent))
     except OSError as e:
-        raise FatalError(f"Cannot write in '{parent}': {e.strerror}.") from None
+        raise FatalError(
+            f"Cannot make a folder in '{parent}': {e.strerror}.",
+            remedy="Name a place where you may make one.",
+        ) from None
     try:
         compiled = _fill(made, core_from, burning, listener)
         _put(made, firmware)
@@ -100,7 +110,10 @@ def build(
         os.chmod(made, 0o755)
         _swap(made, target)
     except OSError as e:
-        raise FatalError(f"Cannot make '{folder}': {e.strerror or e}.") from None
+        raise FatalError(
+            f"Cannot make '{folder}': {e.strerror or e}.",
+            remedy="See that there is room, and that you may write there.",
+        ) from None
     finally:
         shutil.rmtree(made, ignore_errors=True)
     files = tuple(
@@ -234,7 +247,12 @@ def _firmware(
     if manifest_file is not None:
         base = Path(manifest_file).parent
         text = _read(Path(manifest_file), "The manifest is named by --manifest.")
-        found = manifest.parse(text)
+        try:
+            found = manifest.parse(text)
+        except ImageError as e:
+            raise ImageError(
+                f"'{manifest_file}': {e.message}", remedy=e.remedy or _CORRECT
+            ) from None
         files = {MANIFEST: text}
         for path in dict.fromkeys(part.path for b in found.builds for part in b.parts):
             inside = _inside(path)
@@ -242,6 +260,8 @@ def _firmware(
                 base / inside,
                 f"The manifest names it as '{path}': put it there, or correct the manifest.",
             )
+        for one in found.builds:
+            _refuse_overlap(one, files, manifest_file)
         return Firmware(found, files)
     if not regions:
         return None
@@ -259,6 +279,18 @@ def _firmware(
     }
     files[MANIFEST] = json.dumps(data, indent=2).encode()
     return Firmware(manifest.parse(files[MANIFEST]), files)
+
+
+def _refuse_overlap(one: manifest.Build, files: dict[str, bytes], manifest_file: str) -> None:
+    """Each file has sectors of its own, as erasing takes whole ones."""
+    regions = [Region(p.offset, files[_inside(p.path)], p.path) for p in one.parts]
+    try:
+        refuse_overlap(regions, SECTOR, together=False)
+    except ImageError as e:
+        raise ImageError(
+            f"'{manifest_file}', the build for {one.family}: {e.message}",
+            remedy="Correct the offsets: no two files may share a sector of flash (4096 bytes).",
+        ) from None
 
 
 def _put(made: Path, firmware: Firmware | None) -> None:

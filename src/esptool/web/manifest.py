@@ -16,6 +16,9 @@ from esptool.records import dataclass
 #: Seconds to wait for Improv after an installation where the manifest says nothing.
 IMPROV_WAIT_S = 10
 _LARGEST_OFFSET = 1 << 32
+_EXAMPLE = (
+    '"builds": [{"chipFamily": "ESP32", "parts": [{"path": "firmware.bin", "offset": 65536}]}].'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def parse(text: str | bytes) -> Manifest:
     remarks: list[str] = []
     builds = _list(found.get("builds"), "builds")
     if not builds:
-        raise ImageError("The manifest has no builds.")
+        raise ImageError("The manifest has no builds.", remedy=f"Give it one: {_EXAMPLE}")
     known: list[Build] = []
     for i, build in enumerate(builds):
         made = _build(build, f"builds[{i}]", remarks)
@@ -99,7 +102,11 @@ def parse(text: str | bytes) -> Manifest:
             continue
         known.append(made)
     if not known:
-        raise ImageError("The manifest has no build for a chip that is known.")
+        families = ", ".join(dict.fromkeys(str(build["chipFamily"]) for build in builds))
+        raise ImageError(
+            f"The manifest has no build for a chip that is known, but for {families}.",
+            remedy=f"Chips that are known: {', '.join(chips.get(k).name for k in chips.KEYS)}.",
+        )
     wait = found.get("new_install_improv_wait_time", IMPROV_WAIT_S)
     if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait <= 600:
         raise ImageError("new_install_improv_wait_time is a number of seconds.")
@@ -126,7 +133,7 @@ def _build(found: Any, where: str, remarks: list[str]) -> Build | None:
         for i, part in enumerate(_list(found.get("parts"), f"{where}.parts"))
     )
     if not parts:
-        raise ImageError(f"{where} has no parts.")
+        raise ImageError(f"{where} has no parts.", remedy=f"List its files: {_EXAMPLE}")
     return Build(family, chip, parts, bool(found.get("improv", True)))
 
 

@@ -65,6 +65,15 @@ class Parameters:
     cache_size: int = 512
     lookahead: int = 128
 
+    def details(self) -> Mapping[str, int | str | bool]:
+        """What is told of a file system with them."""
+        return {
+            "version": f"{self.version >> 16}.{self.version & 0xFFFF}",
+            "block_size": self.block_size,
+            "block_count": self.block_count,
+            "name_max": self.name_max,
+        }
+
 
 def find_superblock(image: Image) -> Parameters:
     """What the superblock says; it is in one of the first two blocks, or in both.
@@ -268,13 +277,7 @@ class Littlefs(FileSystem):
         return Usage(self.parameters.block_count * size, used * size)
 
     def details(self) -> Mapping[str, int | str | bool]:
-        found = self.parameters
-        return {
-            "version": f"{found.version >> 16}.{found.version & 0xFFFF}",
-            "block_size": found.block_size,
-            "block_count": found.block_count,
-            "name_max": found.name_max,
-        }
+        return self.parameters.details()
 
     def image(self) -> bytes:
         return self._image[:]

@@ -192,13 +192,7 @@ class ReadLittlefs(FileSystem):
         return Usage(self._count * self._size, (len(blocks) + lists) * self._size)
 
     def details(self) -> Mapping[str, int | str | bool]:
-        found = self.parameters
-        return {
-            "version": f"{found.version >> 16}.{found.version & 0xFFFF}",
-            "block_size": found.block_size,
-            "block_count": found.block_count,
-            "name_max": found.name_max,
-        }
+        return self.parameters.details()
 
     def image(self) -> bytes:
         return self._image[:]

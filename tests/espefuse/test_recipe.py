@@ -364,7 +364,7 @@ WRONG = [
     ('recipe = 1\n[[keys]]\npurpose = "HMAC_UP"\nkey = "odd.bin"', 4, "bytes, not 5", None),
     ('recipe = 1\njtag = "closed"\n[owner]\npublic-key = "owner.pub"\nfolder = "hmac.bin"', 5,
      "is a file, and no folder", None),
-    ("recipe = [", 1, "not TOML", None),
+    ("recipe = [", 1, "not a TOML file", None),
 ]  # fmt: skip
 
 

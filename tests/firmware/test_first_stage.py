@@ -176,6 +176,14 @@ def test_a_damaged_byte_ends_in_a_running_stub(name: str, seed: int) -> None:
     assert end.startswith("runs")
 
 
+@pytest.mark.parametrize("chip", ["esp32", "esp8266"])
+def test_a_damaged_size_is_not_taken_for_that_of_the_emulators_memory(chip: str) -> None:
+    """The highest byte of the size in the first MEM_BEGIN: a quarter of a gigabyte is announced."""
+    pytest.importorskip("icicle")
+    end, _ = run(chip, "to chip", OneFault(Fault("flip", 12)), "stub=emulated")
+    assert end.startswith("runs")
+
+
 @pytest.mark.parametrize(
     ("name", "side", "fault"),
     [

@@ -231,7 +231,8 @@ class RomLoader(Program):
         if block_size > _MAX_RAM_BLOCK:
             raise Refused(INVALID)
         self._ram_at, self._ram_left = address, size
-        self._soc.loaded.append((address, size))
+        # What comes counts, not what was announced: a damaged size may be that of all memory.
+        self._soc.loaded.append((address, 0))
         self._mode = "ram"
         self._next_block = 0
         return 0, b""
@@ -244,6 +245,8 @@ class RomLoader(Program):
             raise Refused(INVALID)
         self._soc.bus.write(self._ram_at, payload)
         self._ram_at += len(payload)
+        start, loaded = self._soc.loaded[-1]
+        self._soc.loaded[-1] = start, loaded + len(payload)
         self._ram_left -= len(payload)
         return 0, b""
 

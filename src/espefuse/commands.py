@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, BinaryIO, ParamSpec, TypeVar
+from typing import Any, BinaryIO
 
 from espefuse import keys, output
 from espefuse.codecs import bit_text, crc8, parse_mac
 from espefuse.fields import Field
-from espefuse.reading import ReadCommands
+from espefuse.reading import P, ReadCommands, T, telling
 from espefuse.schema import Purpose
 from espefuse.state import unknown_field
 from esptool.errors import FatalError
@@ -38,12 +38,9 @@ CLOSING_FIELDS = {
 }
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
 def all_or_nothing(method: Callable[P, T]) -> Callable[P, T]:
     """Let a burn command stage nothing where it fails: no later one burns a part of it."""
+    told = telling(method)
 
     @wraps(method)
     def whole(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -51,8 +48,7 @@ def all_or_nothing(method: Callable[P, T]) -> Callable[P, T]:
         assert isinstance(commands, ReadCommands)
         before = commands.efuses.checkpoint()
         try:
-            with output.told_to(commands.listener):
-                return method(*args, **kwargs)
+            return told(*args, **kwargs)
         except BaseException:
             commands.efuses.restore(before)
             raise

@@ -106,6 +106,8 @@ def _write(state: Globals, addr_filename: list[tuple[int | str, str]], values: A
         listener = Renderer(progress=not values["no_progress"])
         watch = Watch(listener)
         if flash_type == "nand":
+            # What is not shown, the watch has to hear nevertheless.
+            values["no_progress"] = False
             try:
                 cmds.write_flash(
                     esp, list(addr_filename), flash_type=flash_type, listener=watch, **values

@@ -187,7 +187,7 @@ class Littlefs(FileSystem):
         like: prog and cache size of the chip's code; the other parameters are found.
 
     Raises:
-        DamagedError: the image is no LittleFS.
+        DamagedError: the image is not a LittleFS.
         FatalError: the library is not installed.
     """
 

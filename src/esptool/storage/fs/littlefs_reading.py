@@ -51,7 +51,7 @@ class ReadLittlefs(FileSystem):
         image: no more of it is read than is needed.
 
     Raises:
-        DamagedError: the image is no LittleFS.
+        DamagedError: the image is not a LittleFS.
     """
 
     kind = "littlefs"
@@ -117,12 +117,12 @@ class ReadLittlefs(FileSystem):
                 try:
                     name = node.name.decode()
                 except UnicodeDecodeError:
-                    raise DamagedError(f"A name in '/{folder}' is no UTF-8.") from None
+                    raise DamagedError(f"A name in '/{folder}' is not UTF-8.") from None
                 path = f"{folder}/{name}" if folder else name
                 yield path, node
                 if node.kind == _FOLDER_NAME:
                     if node.struct != _FOLDER or len(node.data) != 8:
-                        raise DamagedError(f"'{path}' is damaged: it is no folder.")
+                        raise DamagedError(f"'{path}' is damaged: it is not a folder.")
                     waiting.append((path, pair_in(node.data)))
 
     # --- reading ------------------------------------------------------------------------------

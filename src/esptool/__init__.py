@@ -197,12 +197,13 @@ def main(argv: list[str] | None = None, esp: Any = None) -> None:
         # Asked for by build systems on every run: it need not wait for the command line's parser.
         _version_in_a_hurry()
         return
+    from esptool.cli.common import call
+    from esptool.cli.main import PROG
     from esptool.cli.main import cli as group
-    from esptool.cli.main import main as run
 
     # The import has put the package of this name here; programs expect the group of commands.
     globals()["cli"] = group
-    run(words, esp)
+    call(group, words, PROG, {"esp": esp})
 
 
 def _version_in_a_hurry() -> None:

@@ -83,15 +83,16 @@ class Command(HelpMixin, click.Command):
         self.renamed = dict(renamed or {})
         super().__init__(*args, **kwargs)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run it, once it is known what standard output carries."""
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; then show what waited until it was known what standard output carries."""
+        _tell_command(ctx)
+        left = self._parse(ctx, args)
         for late in ctx.find_root().meta.pop(LATE, ()):
             late()
-        return super().invoke(ctx)
+        return left
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def _parse(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take old spellings and options with several values apart, then parse as usual."""
-        _tell_command(ctx)
         known = options_of(self)
         group = ctx.parent.command if ctx.parent else None
         inherited = group.renamed if isinstance(group, Group) else {}
@@ -349,7 +350,12 @@ def call(group: click.Command, argv: Sequence[str], prog: str, obj: Any = None) 
         FatalError: the operation failed.
     """
     args = _expanded(group, argv, prog)
-    if os.environ.get(f"_{prog}_COMPLETE".replace("-", "_").upper()):
+    asked = os.environ.get(f"_{prog}_COMPLETE".replace("-", "_").upper())
+    if asked:
+        if asked.startswith("powershell"):
+            from esptool.cli import completion
+
+            completion.register()
         group.main(args=args, prog_name=prog)  # answers the shell and ends
     # Not `group.main`: that one takes a port or output that has gone for a reason to end with exit
     # code 1 and not a word.

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -21,9 +19,6 @@ from esptool.cli.state import Globals
 from esptool.cli.words import EatAll
 from esptool.errors import UsageError
 from esptool.logger import log
-
-if TYPE_CHECKING:
-    from esptool.loader import ESPLoader
 
 PROG = "esptool"
 BASIC = "Basic commands"
@@ -237,12 +232,3 @@ cli = Group(
     "link.\n\nEach command has its own help: 'esptool COMMAND -h'. Words of the form @FILE are "
     "replaced by what the file holds; '-' is standard input or output in place of a file.",
 )
-
-
-def main(argv: list[str] | None = None, esp: ESPLoader | None = None) -> None:
-    """See `esptool.main`."""
-    if os.environ.get("_ESPTOOL_COMPLETE", "").startswith("powershell"):
-        from esptool.cli import completion
-
-        completion.register()
-    common.call(cli, sys.argv[1:] if argv is None else argv, PROG, {"esp": esp})

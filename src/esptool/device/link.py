@@ -98,10 +98,13 @@ class Link:
         self._frames.extend(self._decoder.feed(data))
         return True
 
-    def _pump_until(self, deadline: float) -> bool:
-        """Wait for a frame; False when the time is up, however much else still comes.
+    def await_frame(self, deadline: float) -> bool:
+        """Wait for a frame, whole or damaged; False at `deadline`, however much else still comes.
 
         A frame that has begun may take as long as its bytes need at the line's rate.
+
+        Raises:
+            PortError: the port is gone.
         """
         while not self._frames:
             damaged = self._decoder.malformed
@@ -127,8 +130,12 @@ class Link:
         """The frames that have come; where there are none, those that come first in time."""
         deadline = self.now() + timeout_s
         while not self._frames:
-            if not self._pump_until(deadline):
+            if not self.await_frame(deadline):
                 return
+        yield from self.arrived()
+
+    def arrived(self) -> Iterator[bytes]:
+        """The frames that have come, without waiting."""
         while self._frames:
             yield self._frames.popleft()
 
@@ -140,7 +147,7 @@ class Link:
             ProtocolError: what came was damaged.
             PortError: the port is gone.
         """
-        if not self._pump_until(self.now() + timeout_s):
+        if not self.await_frame(self.now() + timeout_s):
             raise self._silence()
         if not self._frames:
             raise ProtocolError("A damaged packet was received (invalid SLIP escape).")

@@ -39,7 +39,8 @@ def pump(link: Link, window: Window, heard: Callable[[], None]) -> None:
             link.send_request(request.opcode, request.data)
         if window.over:
             return
-        for frame in link.frames_within(max(0.0, window.deadline() - link.now())):
+        link.await_frame(window.deadline())
+        for frame in link.arrived():
             window.take(frame, link.now())
             heard()
 

@@ -195,6 +195,26 @@ def test_blocks_that_arrive_damaged_take_from_the_budget_of_the_job(
     assert TRY * 2 < sum(sent.values()) <= 1 + TRY * 2 + SPARE + 2
 
 
+def test_damaged_blocks_and_a_wrong_hash_share_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each writing got through at last and was wrong: the next may fail less often."""
+    log, begun = Log(), Counter[bool]()
+    with opened(log, flash="1MB", stub=False) as s:
+        real = s.flash.block
+
+        def damaged(data: bytes, seq: int, timeout_s: float) -> None:
+            begun[seq == 0] += 1
+            if seq and s.tries.left:
+                raise refusal(0x0107)
+            real(data, seq, timeout_s)
+
+        monkeypatch.setattr(s.flash, "block", damaged)
+        monkeypatch.setattr(s.flash, "md5", lambda *_, **__: "0" * 32)
+        [result] = ops.write_flash(s, [Region(BASE, DATA)], WriteOptions(retries=2))
+    assert not result.verified
+    assert log.text.count("writing them again") == 2
+    assert begun[True] == (2 * TRY + 1) + (TRY + 1) + 1
+
+
 def test_what_got_through_in_the_end_costs_nothing() -> None:
     tries = Tries(2)
     before = tries.left
@@ -206,6 +226,11 @@ def test_what_got_through_in_the_end_costs_nothing() -> None:
     assert not tries.spend()
     assert [tries.resend() for _ in range(SPARE + 1)] == [True] * SPARE + [False]
     tries.renew()
+    assert tries.left == before
+    assert tries.sink()
+    tries.renew()
+    assert tries.left == TRY
+    tries.restore()
     assert tries.left == before
 
 

@@ -61,19 +61,30 @@ class Tries:
 
     def __init__(self, retries: int, *, job: bool = True) -> None:
         """For `retries` losses in a row."""
-        self._full = TRY * retries
+        self._full = self._renewed = TRY * retries
         self.left = self._full
         self.job = job
 
     def renew(self) -> None:
-        """The job got further: the budget is whole again."""
-        self.left = self._full
+        """The job got further: what single steps took comes back."""
+        self.left = self._renewed
+
+    def restore(self) -> None:
+        """Part of the job is done and proved: the budget is whole again."""
+        self.left = self._renewed = self._full
 
     def spend(self, cost: int = TRY) -> bool:
         """Take a try from what is left; False where there is none."""
         if self.left < cost:
             return False
         self.left -= cost
+        return True
+
+    def sink(self) -> bool:
+        """Take a try that only `restore` gives back; False where there is none."""
+        if not self.spend():
+            return False
+        self._renewed -= TRY
         return True
 
     def resend(self) -> bool:

@@ -16,7 +16,7 @@ from esptool.ops import checks, proof
 from esptool.ops.decide import decide, hashes, look, matches, stands, tell_size, with_neighbours
 from esptool.ops.erase import erase_flash
 from esptool.ops.model import Region, WriteOptions, WriteResult
-from esptool.ops.plan import RegionPlan, Way, WritePlan
+from esptool.ops.plan import Decision, RegionPlan, Way, WritePlan
 from esptool.ops.planning import plan_write
 from esptool.ops.security import SecurityState
 from esptool.protocol.packets import BITS_A_BYTE
@@ -30,6 +30,7 @@ from esptool.transfer.send import Sent, send
 if TYPE_CHECKING:
     from esptool.device import Session
 
+VERIFIED = "Hash of data verified."
 #: What firmware deflates to, where finding out would take too long.
 USUAL_PACKING = 0.6
 
@@ -75,7 +76,7 @@ def write_flash(
     recovery.prepare(what, lambda: tell_size(session, plan))
     if plan.regions:
         recovery.complete_stub(what)
-    recovery.advanced()
+    recovery.done()
     if plan.erase_all:
         listener = without_results(report.listener)
         erase_flash(session, force=options.force, security=security, listener=listener)
@@ -87,7 +88,7 @@ def write_flash(
             report.line(f"Writing {named} at {region.region.address:#010x}...")
         job = _RegionJob(session, region, plan, report, recovery)
         results.append(job.run())
-        recovery.advanced()
+        recovery.done()
         # Told after each: where a later one fails, a program knows what was written.
         report.result(regions=[result.to_json() for result in results])
     return results
@@ -115,7 +116,11 @@ class _RegionJob:
         self.checkable = checks.can_verify(session) and not plan.encrypted
 
     def run(self) -> WriteResult:
-        """Decide, write, verify, and say what was done."""
+        """Decide, write, verify, and say what was done; in another way, or again, where in vain.
+
+        Raises:
+            VerifyError: what stands in flash is not what was sent.
+        """
         session, report = self.session, self.report
         self.plan = with_neighbours(session, self.plan, report, self.recovery)
         while True:
@@ -123,20 +128,24 @@ class _RegionJob:
             with saying(f"Flash at {self.plan.address:#010x} could not be compared"):
                 flash = look(session, self.plan, report, self.recovery)
             decision = decide(self.plan, flash)
+            if not decision.segments and decision.way is not Way.CHANGED:
+                return self._nothing_to_send(decision.way)
+            self._announce(decision)
+            sent = Sent()
+            for number in range(len(decision.segments)):
+                sent.add(self._send(decision, number))
             match decision.way:
-                case Way.WHOLE:
-                    return self._write_whole(self.plan.segment)
-                case Way.CHANGED:
-                    done = self._write_changed(decision.segments)
-                    self.plan = replace(self.plan, former=None, compare=False, by_hashes=False)
                 case Way.FORMER:
-                    done = self._write_differences(decision.segments)
-                    self.plan = replace(self.plan, former=None, compare=False)
-                case way:
-                    done = self._nothing_to_send(way)
-            # Where that did not make it right, what is left is decided without that way.
+                    done = self._former_proved()
+                case Way.CHANGED:
+                    done = self._changes_proved(decision.segments, sent)
+                case _:
+                    done = self._whole_proved(sent)
             if done is not None:
                 return done
+            # What is left is decided without the way that did not make it right.
+            by_hashes = self.plan.by_hashes and decision.way is Way.FORMER
+            self.plan = replace(self.plan, former=None, compare=False, by_hashes=by_hashes)
 
     def _nothing_to_send(self, way: Way) -> WriteResult:
         report, plan = self.report, self.plan
@@ -154,89 +163,120 @@ class _RegionJob:
             report.line(f"{self._at()} {how}")
         return self._result("skipped", verified=way is not Way.TRUST)
 
-    # --- ways ------------------------------------------------------------------------------------
+    # --- sending ---------------------------------------------------------------------------------
 
-    def _write_differences(self, segments: Sequence[AnySegment]) -> WriteResult | None:
-        """Send the sectors that differ from the former content, and verify all of the region."""
-        report = self.report
-        report.line("Changed data sectors found, fast reflashing...")
-        for segment in segments:
+    def _announce(self, decision: Decision) -> None:
+        """What is worth saying before the first segment."""
+        report, segments = self.report, decision.segments
+        if decision.way is Way.FORMER:
+            report.line("Changed data sectors found, fast reflashing...")
+        elif decision.way is Way.CHANGED:
+            if segments:
+                self._announce_erase(self.plan.segment, False)
+            start, end = self.plan.segment.sectors
+            count = (end - start) // SECTOR
+            left = sum(len(segment.data) for segment in segments) // SECTOR
+            report.line(f"{count - left} of {count} sectors are in flash already.")
+
+    def _send(self, decision: Decision, number: int) -> Sent:
+        """Erase and write one segment of those that were decided on."""
+        segment = decision.segments[number]
+        # Changed sectors are told of together.
+        apart = decision.way is not Way.CHANGED
+        if apart:
+            self._announce_one(segment, decision.way)
+        self._began("writing", segment)
+        watch = Stopwatch(self.session)
+        after_s = self._after_s(decision, number)
+        sent = send(self.session, segment, self.report, self.recovery, after_s)
+        self.sent += sent.payload
+        if apart:
+            self._wrote_one(segment, decision.way, sent, watch)
+        return sent
+
+    def _announce_one(self, segment: AnySegment, way: Way) -> None:
+        report, aligned = self.report, way is Way.FORMER
+        if aligned:
             count = len(segment.data) // SECTOR
             report.line(
                 f"Reflashing {count} changed sector{'s' if count > 1 else ''} "
                 f"at {segment.address:#010x}..."
             )
-            self._send(segment, aligned=True)
+        if not self.whole.erase_all:
+            self._announce_erase(segment, aligned)
+        if not self.session.is_stub:
+            report.line("Erasing flash...")
+        if isinstance(segment, Segment):
+            self._tell_packing(segment, segment.line_bytes)
+
+    def _wrote_one(self, segment: AnySegment, way: Way, sent: Sent, watch: Stopwatch) -> None:
+        if not isinstance(segment, Segment):
+            # What was deflated while it was sent is known only now.
+            self._tell_packing(segment, sent.line_bytes)
+        address = segment.address if way is Way.FORMER else self.plan.region.address
+        self._wrote(len(segment.data), address, sent.line_bytes if sent.deflated else None, watch)
+
+    def _wrote(self, size: int, address: int, packed: int | None, watch: Stopwatch) -> None:
+        compressed = "" if packed is None else f" ({packed} compressed)"
+        self.report.line(
+            f"Wrote {size} bytes{compressed} at {address:#010x} in {watch.summary(size)}."
+        )
+
+    def _after_s(self, decision: Decision, number: int) -> float:
+        """About how long what comes behind a segment takes, for the progress."""
+        if decision.way is Way.CHANGED:
+            left = decision.segments[number + 1 :]
+            return self._check_s(decision.segments) + sum(map(self._seconds, left))
+        return self._check_s([decision.segments[number]]) if self.checkable else 0.0
+
+    # --- proof: the result, or None after a remark, where another go may make it right ------------
+
+    def _former_proved(self) -> WriteResult | None:
+        """All of the region is verified, as nobody looked whether the rest was in flash."""
         self._verifying()
         if matches(self.session, self.plan, self.recovery):
-            report.line("Hash of data verified.")
+            self.report.line(VERIFIED)
             return self._result("delta", verified=True)
-        report.note(
+        self.report.note(
             "Verification failed after fast reflash (flash content did not match the expected "
             "data). Reflashing the whole image..."
         )
         return None
 
-    def _write_changed(self, segments: Sequence[AnySegment]) -> WriteResult | None:
-        """Send the sectors whose hashes differ.
-
-        The others were just compared by their hashes, so only what was sent is verified.
-        """
-        if segments:
-            self._announce_erase(self.plan.segment, False)
-        start, end = self.plan.segment.sectors
-        count = (end - start) // SECTOR
-        left = sum(len(segment.data) for segment in segments) // SECTOR
-        self.report.line(f"{count - left} of {count} sectors are in flash already.")
-        whole = Sent()
-        for at, segment in enumerate(segments):
-            self._began("writing", segment)
-            after_s = self._check_s(segments) + sum(map(self._seconds, segments[at + 1 :]))
-            whole.add(send(self.session, segment, self.report, self.recovery, after_s))
-        self.sent += whole.payload
-        size = len(self.plan.content)
-        packed = f" ({whole.payload} compressed)" if whole.deflated else ""
-        self.report.line(
-            f"Wrote {size} bytes{packed} at {self.plan.region.address:#010x} "
-            f"in {self.since.summary(size)}."
-        )
+    def _changes_proved(self, segments: Sequence[AnySegment], sent: Sent) -> WriteResult | None:
+        """What was sent is verified: the rest was just compared by its hashes."""
+        packed = sent.payload if sent.deflated else None
+        self._wrote(len(self.plan.content), self.plan.region.address, packed, self.since)
         self._verifying()
         if all(map(self._stands, segments)):
-            self.report.line("Hash of data verified.")
+            self.report.line(VERIFIED)
             return self._result("delta", verified=True)
         self.report.note("The data in flash differ, writing all of them...")
         return None
 
-    def _write_whole(self, segment: AnySegment) -> WriteResult:
-        """Send all of the region; again where it is not in flash and the line was bad.
-
-        Raises:
-            VerifyError: what stands in flash is not what was sent.
-        """
-        report = self.report
-        for left in reversed(range(self.recovery.retries + 1)):
-            damaged = self._send(segment)
-            if not self.checkable:
-                again = self._look_without_hash(left)
-            else:
-                self._verifying()
-                wanted, found = hashes(self.session, self.plan, self.recovery)
-                if wanted == found:
-                    report.line("Hash of data verified.")
-                    return self._result("written", verified=True)
-                again = damaged and left > 0
-                if not again:
-                    self._judge_hash(wanted, found)
+    def _whole_proved(self, sent: Sent) -> WriteResult | None:
+        """All of it is verified, and may be written again where the line was bad."""
+        if not self.checkable:
+            again = self._look_without_hash()
+        else:
+            self._verifying()
+            wanted, found = hashes(self.session, self.plan, self.recovery)
+            if wanted == found:
+                self.report.line(VERIFIED)
+                return self._result("written", verified=True)
+            again = sent.harmed and self.recovery.begin_again()
             if not again:
-                return self._result("written", verified=False)
-            report.note("The data in flash differ, writing them again...")
-        raise AssertionError("unreachable")
+                self._judge_hash(wanted, found)
+        if not again:
+            return self._result("written", verified=False)
+        self.report.note("The data in flash differ, writing them again...")
+        return None
 
-    def _look_without_hash(self, left: int) -> bool:
+    def _look_without_hash(self) -> bool:
         """What can be said without a hash; True where it is to be written again.
 
         Raises:
-            VerifyError: it is not in flash, and no try is `left`.
+            VerifyError: it is not in flash, and no try is left.
         """
         session, plan, report = self.session, self.plan, self.report
         if plan.encrypted or session.secure_download:
@@ -250,7 +290,7 @@ class _RegionJob:
                 f"{looked} read back."
             )
             return False
-        if left:
+        if self.recovery.begin_again():
             return True
         raise VerifyError(
             f"What was written is not in flash: {plan.region.label} differs at {seen.wrong:#010x}.",
@@ -274,35 +314,6 @@ class _RegionJob:
                 )
                 return
         self._mismatch(wanted, found)
-
-    def _send(self, segment: AnySegment, *, aligned: bool = False) -> bool:
-        """Erase and write one segment, with the lines that go with it.
-
-        True where the line damaged or lost some of it on the way.
-        """
-        report = self.report
-        if not self.whole.erase_all:
-            self._announce_erase(segment, aligned)
-        if not self.session.is_stub:
-            report.line("Erasing flash...")
-        small = isinstance(segment, Segment)
-        if small:
-            self._tell_packing(segment, segment.line_bytes)
-        self._began("writing", segment)
-        watch = Stopwatch(self.session)
-        after_s = self._check_s([segment]) if self.checkable else 0.0
-        sent = send(self.session, segment, report, self.recovery, after_s)
-        if not small:
-            # What was deflated while it was sent is known only now.
-            self._tell_packing(segment, sent.line_bytes)
-        self.sent += sent.payload
-        shown = segment.address if aligned else self.plan.region.address
-        packed = f" ({sent.line_bytes} compressed)" if sent.deflated else ""
-        report.line(
-            f"Wrote {len(segment.data)} bytes{packed} at {shown:#010x} "
-            f"in {watch.summary(len(segment.data))}."
-        )
-        return sent.restarts + sent.damaged > 0
 
     def _began(self, stage: str, part: AnySegment) -> None:
         name, size = self.plan.region.name, len(part.data)

@@ -106,9 +106,21 @@ class Recovery:
         self._tries.renew()
         self._doubts = 0
 
+    def done(self) -> None:
+        """A part of the job is done and proved: the budget is whole for the next."""
+        self._tries.restore()
+        self._doubts = 0
+
     def spend(self, cost: int = TRY) -> bool:
         """Take a try from what is left; False where there is none."""
         return self._tries.spend(cost)
+
+    def begin_again(self) -> bool:
+        """Take a try to do work once more that got to its end, and was in vain; False where none.
+
+        Getting further in it does not give this try back: only that it is proved does (`done`).
+        """
+        return self._tries.sink()
 
     def after(
         self,

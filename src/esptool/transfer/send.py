@@ -52,6 +52,11 @@ class Sent:
     line_bytes: int = 0
     deflated: bool = False
 
+    @property
+    def harmed(self) -> bool:
+        """The line damaged or lost some of it on the way."""
+        return self.restarts + self.damaged > 0
+
     def add(self, more: Sent) -> None:
         """Count what was sent behind it in."""
         self.payload += more.payload

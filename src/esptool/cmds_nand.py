@@ -15,6 +15,8 @@ from esptool.faces.options import listener_of, speaking_to
 from esptool.ops import nand, secure_debug
 from esptool.ops.attach import connection_word
 from esptool.render import to_log, without_progress
+from esptool.transfer.recovery import Recovery
+from esptool.transfer.report import Report
 from esptool.util import ImageSource
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ class _Flash:
     @property
     def page_step(self) -> int:
         return int(self._esp.FLASH_WRITE_SIZE)
+
+    @property
+    def numbered(self) -> bool:
+        return self._esp.nand.tells
 
     def tally(self) -> Tally | None:
         return self._esp.nand.tally()
@@ -86,7 +92,13 @@ class Judge:
 
 def jobs(esp: ESPLoader, listener: Listener = to_log) -> nand.NandJobs:
     """The jobs on the NAND flash of a loader object."""
-    return nand.NandJobs(_Flash(esp), listener)
+    return nand.NandJobs(_Flash(esp), listener, _recovery(esp, listener))
+
+
+def _recovery(esp: ESPLoader, listener: Listener) -> Recovery | None:
+    """What decides after a failure of the line; None for a program's object without a session."""
+    session = esp.__dict__.get("session")
+    return None if session is None else Recovery(session, Report(session, listener))
 
 
 def attach(
@@ -97,8 +109,13 @@ def attach(
     if spi_connection is not None:
         word, label = connection_word(esp.session, spi_connection, general_purpose=True)
     listener(Message(f"Configuring SPI NAND flash mode ({label})..."))
+    recovery = _recovery(esp, listener)
     with speaking_to(esp, listener):
-        esp.flash_spi_nand_attach(word)
+        if recovery is None:
+            esp.flash_spi_nand_attach(word)
+        else:
+            what = "Attaching the NAND flash"
+            recovery.prepare(what, lambda: esp.flash_spi_nand_attach(word))
 
 
 def read(

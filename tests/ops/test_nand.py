@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from esptool import cmds
+from esptool import cmds, detect_chip
 from esptool.errors import (
     FatalError,
+    LinkTimeoutError,
     NANDEraseFailed,
     NANDProgramFailed,
     UsageError,
@@ -18,6 +22,8 @@ from esptool.errors import (
 )
 from esptool.loader import ESPLoader, StubFlasher
 from esptool.protocol.opcodes import Cmd
+from esptool.virtual.board import Board
+from esptool.virtual.faults import FaultPlan, LineNoise
 
 BLOCK = cmds.NAND_BLOCK_SIZE
 SPARE_BLOCKS = 8
@@ -59,7 +65,7 @@ class Nand(ESPLoader):
         elif op == Cmd.SPI_NAND_WRITE_FLASH_DATA:
             if self.lost:
                 self.lost -= 1
-                raise FatalError("The frame was lost.")
+                raise LinkTimeoutError("The frame was lost.")
             if self._at in self.worn:
                 raise FatalError.WithResult("no", b"\xca\x00")
             self.blocks[self._at] += data[16:]
@@ -219,3 +225,87 @@ def test_status_bytes_become_their_exception(code: bytes) -> None:
 def test_a_chip_without_the_controller_says_that_it_has_no_plug_in() -> None:
     with pytest.raises(FatalError, match="does not support plugins"):
         StubFlasher("esp32", plugins=["nand"])
+
+
+# --- over a bad line -----------------------------------------------------------------------------
+
+NAND_FAULTS = [
+    "flip:3e-5",
+    "lose:1e-4",
+    "repeat:1e-4",
+    "log:1e-4",
+    "drop:60000,away:2",
+    "reset:60000,reset:110000",
+]
+
+
+@contextmanager
+def on_nand(fault: str = "", serial: str = "1") -> Iterator[tuple[ESPLoader, Board]]:
+    """A loader object on a NAND flash whose block 1 is bad, behind a line with a fault."""
+    options = f"nand=W25N01GV&nand_bad=1&stub=model&timing=virtual&latency=1&serial={serial}"
+    with detect_chip(f"virtual://esp32s3?{options}&fault={fault}") as rom:
+        esp = cmds.run_stub(rom, ["nand"])
+        esp.change_baud(921_600)
+        cmds.attach_flash(esp, "SPI", "nand")
+        yield esp, esp._port.board  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("fault", NAND_FAULTS)
+def test_every_job_gets_through_what_a_line_can_do(fault: str, tmp_path: Path) -> None:
+    data = random.Random(1).randbytes(BLOCK * 3 // 2)
+    with on_nand(fault, serial=f"nand-{NAND_FAULTS.index(fault)}") as (esp, board):
+        nand = board.soc.nand
+        assert nand is not None
+        cmds.write_flash(esp, [(0, data)], flash_type="nand")
+        assert (nand.contents(0) + nand.contents(2))[: len(data)] == data
+        assert cmds.read_flash(esp, 0, len(data), flash_type="nand") == data
+        cmds.verify_flash(esp, [(0, data)], flash_type="nand")
+        cmds.dump_bbm(esp, str(tmp_path / "bbm"))
+        assert (tmp_path / "bbm").read_bytes() == bytes([0, 1]) + bytes(1022)
+        cmds.erase_region(esp, 0, 4 * BLOCK, flash_type="nand")
+        assert nand.contents(0) + nand.contents(2) == b"\xff" * 2 * BLOCK
+        assert nand.marked() == [1]
+
+
+@pytest.mark.parametrize("fault", ["lose:4e-3", "flip:2e-3", "repeat:4e-3"])
+def test_a_line_that_is_too_bad_ends_each_job_in_one_error_and_condemns_no_block(
+    fault: str,
+) -> None:
+    jobs: dict[str, Callable[[ESPLoader], object]] = {
+        "2 of 2 blocks of the image for 0x0 are not written, and the one at 0x0": lambda esp: (
+            cmds.write_flash(esp, [(0, content(2))], flash_type="nand")
+        ),
+        "nothing is kept": lambda esp: cmds.read_flash(esp, 0, 2 * BLOCK, flash_type="nand"),
+    }
+    for said, job in jobs.items():
+        with on_nand() as (esp, board):
+            plan = FaultPlan()
+            plan.add(fault)
+            board.cable.noise_in = LineNoise(plan, "to chip")
+            board.cable.noise_out = LineNoise(plan, "to host")
+            with pytest.raises(FatalError, match=said) as stopped:
+                job(esp)
+            assert "again. A lower baud rate or a shorter cable may help." in str(stopped.value)
+            assert board.soc.nand is not None
+            assert board.soc.nand.marked() == [1]
+
+
+def test_what_is_read_at_another_place_than_was_asked_is_not_taken() -> None:
+    data = random.Random(2).randbytes(BLOCK)
+    with on_nand() as (esp, _board):
+        cmds.write_flash(esp, [(0, data)], flash_type="nand")
+        own, seen = esp.session.link.send_frame, []
+
+        def damaged(payload: bytes) -> None:
+            # The first request to read is lost, and the second comes with another address.
+            if payload[1] == Cmd.SPI_NAND_READ_FLASH and len(payload) > 20:
+                seen.append(payload)
+                if len(seen) == 1:
+                    payload = payload[:4]
+                elif len(seen) == 2:
+                    payload = payload[:9] + bytes([payload[9] ^ 0x10]) + payload[10:]
+            own(payload)
+
+        esp.session.link.send_frame = damaged  # type: ignore[method-assign]
+        assert cmds.read_flash(esp, 0, len(data), flash_type="nand") == data
+        assert len(seen) > 2

@@ -15,9 +15,13 @@ from esptool.device.nand_parts import PARTS, W25N01GV, NandPart, find
 from esptool.device.wire import Wire
 from esptool.errors import (
     ChipResponseError,
+    DamagedRequestError,
     FatalError,
+    LineLossError,
     NANDEraseFailed,
     NANDProgramFailed,
+    NoAnswerError,
+    ProtocolError,
     VerifyError,
 )
 from esptool.protocol import packets
@@ -26,11 +30,16 @@ from esptool.protocol.status import Status
 from esptool.records import dataclass
 
 READ_CHUNK = 0x1000
+#: Packets that our plug-in sends ahead: it hears of a host that gave up when they are out.
+READ_AHEAD = 8
 DIGEST_SIZE = 16
 #: What only our plug-in knows, and its sub-commands (docs/serial-protocol.md).
 MORE = 0xDF
 _GEOMETRY, _TALLY, _DIGEST, _MARKS = range(4)
 _TELLS = 1
+_NO_PAGE = 0xFFFFFFFF
+#: How often the flash is connected to where each answer is another one.
+_DOUBTS = 4
 #: Blocks of which one answer has the marks.
 MOST_MARKS = 512
 
@@ -67,19 +76,33 @@ class Tally:
     lost: int
     first_lost: int
 
+    def with_later(self, later: Tally) -> Tally:
+        """Both, `later` being that of what was read afterwards."""
+        return Tally(
+            self.corrected + later.corrected,
+            self.at_limit + later.at_limit,
+            self.first_corrected if self.corrected else later.first_corrected,
+            self.lost + later.lost,
+            self.first_lost if self.lost else later.first_lost,
+        )
 
-def _not_attached(what: str, status: bytes) -> FatalError:
+
+def _not_attached(status: bytes) -> FatalError:
     """The error of a flash that could not be connected."""
-    error = FatalError.WithResult(what, status)
-    if status[0] in (Status.UNKNOWN_COMMAND >> 8, Status.NOT_IMPLEMENTED >> 8):
+    what = "configure SPI NAND flash pins"
+    error = FatalError.WithResult(f"Failed to {what}", status)
+    code = int.from_bytes(status, "big")
+    if code in (Status.UNKNOWN_COMMAND, Status.NOT_IMPLEMENTED):
         return FatalError(
             f"{error}: the stub that runs has no NAND plug-in.",
             remedy="Reset the chip, so that the stub is loaded anew with it.",
         )
-    return FatalError(
-        f"{error}: no NAND flash answers.",
-        remedy="Check --spi-connection (CLK,Q,D,HD,CS), the wiring, and that WP is high.",
-    )
+    if code == Status.SPI_FAILED:
+        return FatalError(
+            f"{error}: no NAND flash answers.",
+            remedy="Check --spi-connection (CLK,Q,D,HD,CS), the wiring, and that WP is high.",
+        )
+    return packets.failure(what, Cmd.SPI_NAND_ATTACH, code)
 
 
 def worn(e: ChipResponseError) -> FatalError:
@@ -128,18 +151,33 @@ class Nand:
         Raises:
             FatalError: none answered, or one that is not known.
         """
-        what = "Failed to configure SPI NAND flash pins"
+        said = None
+        for _ in range(_DOUBTS):
+            try:
+                return self._attach_once(pins)
+            except LineLossError:
+                raise
+            except FatalError as e:
+                # Neither request nor answer has a checksum: what comes twice is believed.
+                if str(e) == said:
+                    raise
+                said, last = str(e), e
+        raise last
+
+    def _attach_once(self, pins: int) -> Attached:
         # A ROM takes a second word, as with SPI_ATTACH.
         body = packets.words(pins) if self._wire.is_stub else packets.words(pins, 0)
         value, data = self._wire.command(Cmd.SPI_NAND_ATTACH, body)
         if len(data) == 2 and data[0]:
-            raise _not_attached(what, data)
+            raise _not_attached(data)
         if len(data) < 3:
-            raise FatalError(f"{what}: the answer has {len(data)} bytes only.")
+            raise ProtocolError(
+                f"Failed to configure SPI NAND flash pins: the answer has {len(data)} bytes only."
+            )
         # This answer has a data byte, the protection register, before its status.
         protection, status = data[0], data[1:3]
         if status[0]:
-            raise FatalError.WithResult(what, status)
+            raise _not_attached(status)
         maker, device = value >> 16 & 0xFF, value & 0xFFFF
         self._wire.trace(f"NAND status {value >> 24:#04x}, id {maker:#04x} {device:#06x}")
         part = find(maker, device)
@@ -162,6 +200,9 @@ class Nand:
         _value, data = self._wire.command(MORE, packets.words(_GEOMETRY, *geometry, _TELLS))
         if len(data) >= 2 and data[-2] == 0:
             return True
+        code = int.from_bytes(data[-2:], "big")
+        if code not in (Status.UNKNOWN_COMMAND, Status.NOT_IMPLEMENTED):
+            raise packets.failure("tell the NAND flash's geometry", MORE, code)
         if part is not W25N01GV:
             raise FatalError(
                 f"The stub's NAND plug-in drives {W25N01GV.name} only, not {part.name}.",
@@ -177,7 +218,14 @@ class Nand:
             return None
         corrected, fields = self._more("read NAND error tally", 16, _TALLY)
         at_limit, first_corrected, lost, first_lost = struct.unpack("<4I", fields)
-        return Tally(corrected, at_limit, first_corrected, lost, first_lost)
+        told = Tally(corrected, at_limit, first_corrected, lost, first_lost)
+        pages = self.part.pages * self.part.blocks
+        firsts = (corrected, first_corrected), (lost, first_lost)
+        if at_limit > corrected or any(
+            first >= pages if count else first != _NO_PAGE for count, first in firsts
+        ):
+            raise ProtocolError("The NAND error tally contradicts itself.")
+        return told
 
     def digest(self, offset: int, size: int) -> bytes | None:
         """The MD5 of flash as it lies there, made in the chip; None: it has to be read."""
@@ -194,16 +242,18 @@ class Nand:
         if not self.tells:
             return None
         what = "read NAND bad-block marks"
-        _bad, bits = self._more(what, (count + 7) // 8, _MARKS, first, count)
+        bad, bits = self._more(what, (count + 7) // 8, _MARKS, first, count)
+        if bad != int.from_bytes(bits, "little").bit_count():
+            raise ProtocolError("The NAND bad-block marks are not as many as was said.")
         return [bool(bits[i // 8] >> i % 8 & 1) for i in range(count)]
 
     def _more(self, what: str, size: int, *fields: int) -> tuple[int, bytes]:
         """Value and `size` bytes of data of an answer to what only our plug-in knows."""
         value, data = self._wire.command(MORE, packets.words(*fields))
         if len(data) >= 2 and data[-2]:
-            raise FatalError.WithResult(f"Failed to {what}", data[-2:])
+            raise packets.failure(what, MORE, int.from_bytes(data[-2:], "big"))
         if len(data) != size + 2:
-            raise FatalError(f"Failed to {what}: the answer has {len(data)} bytes.")
+            raise ProtocolError(f"Failed to {what}: the answer has {len(data)} bytes.")
         return value, data[:size]
 
     # --- what both answer ------------------------------------------------------------------------
@@ -221,11 +271,15 @@ class Nand:
         """Read flash as it lies there, bad blocks too.
 
         Raises:
-            FatalError: no stub runs, or what came is not what its digest says.
+            FatalError: no stub runs.
+            VerifyError: what came is not what its digest says.
+            LinkTimeoutError, ProtocolError: not all of it came.
         """
         if not self._wire.is_stub:
             raise FatalError("NAND flash can only be read through the stub.")
-        body = packets.words(offset, size, READ_CHUNK, self.part.pages)
+        # Another plug-in takes the last word for the pages of a block.
+        unacknowledged = READ_AHEAD if self.tells else self.part.pages
+        body = packets.words(offset, size, READ_CHUNK, unacknowledged)
         self._ask("read NAND flash", Cmd.SPI_NAND_READ_FLASH, body)
         data = bytearray()
         while len(data) < size:
@@ -234,10 +288,10 @@ class Nand:
             if progress is not None:
                 progress(len(data), size, offset)
         if len(data) > size:
-            raise FatalError(f"Read {len(data)} bytes of NAND flash, but {size} were asked for.")
+            raise ProtocolError(f"Read {len(data)} bytes of NAND flash, but {size} were asked for.")
         digest = self._wire.read_frame()
         if len(digest) != DIGEST_SIZE:
-            raise FatalError(f"Expected the digest of the data, got {digest.hex()}.")
+            raise ProtocolError(f"Expected the digest of the data, got {digest.hex()}.")
         found = md5(data, usedforsecurity=False).digest()
         if found != digest:
             raise VerifyError(f"Digest mismatch: expected {digest.hex()}, got {found.hex()}.")
@@ -249,23 +303,29 @@ class Nand:
         self._ask("begin to write NAND flash", Cmd.SPI_NAND_WRITE_FLASH_BEGIN, body)
 
     def write(self, data: bytes, seq: int, timeout_s: float | None = None) -> None:
-        """Write a page; a failure of the link is tried again, one of the flash is not.
+        """Write pages; those that arrived damaged are sent again.
+
+        So are those without an answer, which may be written, but not within a job: that knows
+        how to get in step with the chip again.
 
         Raises:
             NANDProgramFailed, NANDEraseFailed: the flash says that the block is worn out.
         """
         body, check = packets.data_block(data, seq)
         what = f"write to NAND flash after seq {seq}"
-        for left in reversed(range(self._wire.settings.write_block_attempts)):
+        budget = self._wire.tries.left
+        for left in reversed(range(max(1, self._wire.settings.write_block_attempts))):
             try:
                 self._ask(what, Cmd.SPI_NAND_WRITE_FLASH_DATA, body, check, timeout_s)
+                self._wire.tries.got_through(budget)
                 return
-            except (NANDProgramFailed, NANDEraseFailed):
-                raise
-            except FatalError:
-                if not left:
+            except DamagedRequestError:
+                if not left or not self._wire.tries.resend():
                     raise
-                self._wire.trace(f"NAND page {seq} is sent again")
+            except NoAnswerError:
+                if not left or self._wire.tries.job:
+                    raise
+            self._wire.trace(f"NAND page {seq} is sent again")
 
     def end_write(self, reboot: bool = False, timeout_s: float | None = None) -> None:
         """End a write."""

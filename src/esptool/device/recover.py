@@ -229,6 +229,8 @@ def _attach_again(session: Session, pins: int, size: int | None) -> None:
         session.flash.attach(pins)
     if size is not None:
         session.flash.set_size(size)
+    if session.is_stub and session.attach_again is not None:
+        session.attach_again()
 
 
 def reopen(session: Session) -> None:

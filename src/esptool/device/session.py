@@ -70,6 +70,8 @@ class Session(Requester):
         recovering: it is being taken up again after a loss.
         may_reset: the chip may be reset to take it up again when it is lost.
         usb_place: the USB device of the port, once `remember` was called.
+        attach_again: attaches what a plug-in drives, where the stub was loaded anew; None where no
+            plug-in is in use.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Session(Requester):
         self.refused_rates: set[int] = set()
         self.rom_only_upload = False
         self.usb_place: PortInfo | None = None
+        self.attach_again: Callable[[], object] | None = None
         self._port_seen = False
         self._left_rates: list[int] = []
         link.before = self._before

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from esptool.device.link import Reply
+from esptool.device.requests import Tries
 from esptool.device.session import Session
 from esptool.transport.settings import Settings
 
@@ -20,6 +21,10 @@ class Wire(Protocol):
     @property
     def settings(self) -> Settings:
         """Timeouts and retries."""
+
+    @property
+    def tries(self) -> Tries:
+        """The budget of the present job."""
 
     @property
     def block_size(self) -> int:
@@ -56,6 +61,10 @@ class SessionWire(Wire):
     @property
     def settings(self) -> Settings:
         return self._session.settings
+
+    @property
+    def tries(self) -> Tries:
+        return self._session.tries
 
     @property
     def block_size(self) -> int:

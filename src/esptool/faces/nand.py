@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from esptool.device import plugins
-from esptool.device.nand import Nand
+from esptool.device.nand import Attached, Nand
 from esptool.device.secure_debug import SecureDebug
 from esptool.events import Level, Message
 from esptool.faces.base import FaceBase, chosen
@@ -33,8 +33,13 @@ class NandFace(FaceBase):
         Raises:
             FatalError: none answered, or one that is not known.
         """
-        plugins.require(self.session, "nand")
-        found = self.nand.attach(hspi_arg)
+
+        def attach() -> Attached:
+            plugins.require(self.session, "nand")
+            return self.nand.attach(hspi_arg)
+
+        found = attach()
+        self.session.attach_again = attach
         tell = self.session.listener
         tell(Message(f"Detected NAND chip: {found.part.name}"))
         if found.protection:
@@ -69,7 +74,7 @@ class NandFace(FaceBase):
     def write_flash_nand_block(
         self, data: bytes, seq: int, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
-        """Write a page; a failure of the link is tried again, one of the flash is not.
+        """Write pages; those that arrived damaged are sent again.
 
         Raises:
             NANDProgramFailed, NANDEraseFailed: the flash says that the block is worn out.

@@ -7,6 +7,7 @@ Through the object's own methods, since programs and tests override those.
 from __future__ import annotations
 
 from esptool.device.link import Reply
+from esptool.device.requests import Tries
 from esptool.device.wire import Wire
 from esptool.faces.base import FaceBase
 from esptool.transport.settings import Settings
@@ -28,6 +29,13 @@ class LoaderWire(Wire):
             return self._esp.session.settings
         except AttributeError:  # a test's own object, with overridden methods and no session
             return Settings()
+
+    @property
+    def tries(self) -> Tries:
+        try:
+            return self._esp.session.tries
+        except AttributeError:
+            return Tries(self.settings.retries, job=False)
 
     @property
     def block_size(self) -> int:

@@ -6,7 +6,6 @@ Data that should lie in a bad block lies in the next good one.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,9 @@ from contextlib import suppress
 
 from esptool.device.nand_parts import W25N01GV
 from esptool.errors import (
+    DamagedRequestError,
     FatalError,
+    LineLossError,
     NANDEraseFailed,
     NANDProgramFailed,
     UsageError,
@@ -25,6 +26,7 @@ from esptool.files import write_atomic
 from esptool.image.sources import ImageSource, read_source
 from esptool.ops.bounds import require_before
 from esptool.ops.nand_blocks import GOOD, NandBlocks, pages
+from esptool.transfer.recovery import FAILURES
 
 #: Those of the part that the documented names are about.
 BLOCK_COUNT = W25N01GV.blocks
@@ -33,6 +35,8 @@ TOTAL_SIZE = W25N01GV.size
 ALL = -1
 NAND = "NAND flash"
 ERASED = b"\xff"
+#: How often a block is written whose content is wrong, before it is called bad.
+WRITES = 3
 
 ProgressFn = Callable[[int, int, int], object]
 
@@ -45,7 +49,8 @@ class NandJobs(NandBlocks):
     def show_spare(self, page: int) -> int:
         """Show the first word of a page's spare area; also returned."""
         self._existing_page(page)
-        word = self._flash.read_spare(page)
+        with self._stopping(f"Reading the spare area of page {page} failed", str, "Read again."):
+            word = self._spare(page)
         self._line(
             f"NAND spare for page {page}: first word {word:#010x} "
             f"(bad-block marker byte = {word & 0xFF:#04x}: "
@@ -58,14 +63,16 @@ class NandJobs(NandBlocks):
         if is_bad not in (0, 1):
             raise UsageError(f"A block is bad (1) or good (0), not {is_bad}.")
         self._existing_page(page)
-        echo = self._flash.write_spare(page, is_bad)
+        with self._stopping(f"Marking page {page} stopped", str, "Mark it again."):
+            echo = self._write_mark(page, is_bad)
+            word = self._spare(page)
         self._line(f"NAND spare written for page {page}: echo {echo or 0:#010x}")
         if page % self._part.pages:
             first = page - page % self._part.pages
             self._warning(
                 f"Page {page} is not the first of its block: only a mark in page {first} counts."
             )
-        elif not is_bad and self._flash.read_spare(page) & 0xFF != GOOD:
+        elif not is_bad and word & 0xFF != GOOD:
             self._warning(
                 f"The block of page {page} is still marked bad: a mark goes away only when the "
                 "block is erased (erase-region with --force)."
@@ -78,13 +85,14 @@ class NandJobs(NandBlocks):
         if not 1 <= blocks <= most:
             raise UsageError(f"The NAND flash has {most} blocks; {blocks} were asked for.")
         marks = bytearray()
-        for block in range(blocks):
-            at = block * self._block
-            asked = block not in self._bad
-            marks.append(not self.is_good(at))
-            if asked:
-                known = min(blocks, max(self._bad) + 1)
-                self._step("Reading bad-block marks from", at, known, blocks, "blocks")
+        with self._stopping("Reading the bad-block marks stopped", str, "Read them again."):
+            for block in range(blocks):
+                at = block * self._block
+                asked = block not in self._bad
+                marks.append(not self.is_good(at))
+                if asked:
+                    known = min(blocks, max(self._bad) + 1)
+                    self._step("Reading bad-block marks from", at, known, blocks, "blocks")
         write_atomic(output, bytes(marks))
         self._line(f"BBM dump: {blocks} blocks scanned, {sum(marks)} bad.")
         if any(marks):
@@ -110,31 +118,42 @@ class NandJobs(NandBlocks):
         end = self._checked_end(end)
         if size == ALL:
             require_before(end, address, 0, NAND)
-            size = sum(
-                min(end, (at // self._block + 1) * self._block) - at
-                for at in [address, *self._blocks((address // self._block + 1) * self._block, end)]
-                if at < end and self.is_good(at)
-            )
+            following = (address // self._block + 1) * self._block
+            with self._stopping("Reading did not begin", str, "Read again."):
+                size = sum(
+                    min(end, (at // self._block + 1) * self._block) - at
+                    for at in [address, *self._blocks(following, end)]
+                    if at < end and self.is_good(at)
+                )
         require_before(end, address, size, NAND)
         self._forget_errors()
         data, skipped = bytearray(), []
+        parts: list[tuple[int, int, int]] = []
         at = address
-        while len(data) < size:
-            if at >= end:
-                raise FatalError(
-                    f"Reached NAND end address {end:#x} after {len(data)} of the "
-                    f"requested {size} bytes; remaining good blocks exhausted."
-                )
-            following = (at // self._block + 1) * self._block
-            if self.is_good(at):
-                wanted = min(following - at, size - len(data))
-                data += self._flash.read(at, wanted)[:wanted]
-                if progress is not None:
-                    progress(len(data), size, address)
-            else:
-                skipped.append(at)
-                self._line(f"Skipping bad block at {at:#010x} during read")
-            at = following
+
+        def state() -> str:
+            return f"{len(data)} of {size} bytes were read, and nothing is kept of them."
+
+        with self._stopping(f"Reading from {address:#010x} stopped", state, "Read again."):
+            while len(data) < size:
+                if at >= end:
+                    raise FatalError(
+                        f"Reached NAND end address {end:#x} after {len(data)} of the "
+                        f"requested {size} bytes; remaining good blocks exhausted."
+                    )
+                following = (at // self._block + 1) * self._block
+                if self.is_good(at):
+                    wanted = min(following - at, size - len(data))
+                    parts.append((at, len(data), wanted))
+                    data += self._read(at, wanted, "while reading")
+                    if progress is not None:
+                        progress(len(data), size, address)
+                else:
+                    skipped.append(at)
+                    self._line(f"Skipping bad block at {at:#010x} during read")
+                at = following
+            for at, start, wanted in parts if self._doubtful else ():
+                self._read_surely(at, data, start, wanted)
         self._tell_skipped(skipped)
         errors = self._tell_errors()
         if errors is not None and errors.lost:
@@ -187,7 +206,8 @@ class NandJobs(NandBlocks):
                 f"Verifying {len(content):#x} ({len(content)}) bytes at {address:#010x} "
                 f"against {_quoted(name)}..."
             )
-            bad = self._compare(address, content, diff)
+            with self._stopping(f"Verifying at {address:#010x} stopped", str, "Verify again."):
+                bad = self._compare(address, content, diff)
             differing = differing or bool(bad)
             self._line("Verification failed." if bad else "Verification successful.")
         self._tell_errors()
@@ -213,7 +233,7 @@ class NandJobs(NandBlocks):
             bad += 1
             note = "MISMATCH"
             if diff:
-                found = self._flash.read(at, len(wanted))
+                found = self._read(at, len(wanted), "while reading")
                 places = [i for i, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b]
                 first = f", first at offset {places[0]}" if places else ""
                 note = f"{len(places)} byte differences{first}"
@@ -222,13 +242,6 @@ class NandJobs(NandBlocks):
         if position < len(content):
             raise FatalError(f"The NAND ends after {position} of {len(content)} bytes.")
         return bad
-
-    def _holds(self, address: int, wanted: bytes) -> bool:
-        """The flash has these bytes: by a hash made in the chip, or read."""
-        digest = self._flash.digest(address, len(wanted))
-        if digest is not None:
-            return digest == hashlib.md5(wanted, usedforsecurity=False).digest()
-        return self._flash.read(address, len(wanted))[: len(wanted)] == wanted
 
     # --- erasing ---------------------------------------------------------------------------------
 
@@ -254,17 +267,21 @@ class NandJobs(NandBlocks):
         begun = time.monotonic()
         failed, skipped = 0, []
         count = size // self._block
-        for number, at in enumerate(self._blocks(address, address + size), 1):
-            if not force and not self.is_good(at):
-                skipped.append(at)
-                self._line(f"Skipping bad block at {at:#010x} during erase")
-                continue
-            try:
-                self._flash.erase(at, self._block)
-            except NANDEraseFailed:
-                failed += 1
-                self.mark_bad(at, "E_FAIL reported by NAND chip")
-            self._step("Erasing at", at, number, count, "blocks")
+        number = 0
+
+        def state() -> str:
+            return f"{number} of {count} blocks were dealt with; the next may be erased or not."
+
+        with self._stopping(f"Erasing from {address:#010x} stopped", state, "Erase again."):
+            for at in self._blocks(address, address + size):
+                if not force and not self.is_good(at):
+                    skipped.append(at)
+                    self._line(f"Skipping bad block at {at:#010x} during erase")
+                elif self._erase_block(at):
+                    self._step("Erasing at", at, number + 1, count, "blocks")
+                else:
+                    failed += 1
+                number += 1
         what = "erase" if all_of_it else "region erase"
         self._line(
             f"NAND {what} complete in {time.monotonic() - begun:.1f}s: "
@@ -275,6 +292,18 @@ class NandJobs(NandBlocks):
             self._listener(
                 Message("Blocks that are marked bad are erased with --force only.", Level.NOTE)
             )
+
+    def _erase_block(self, address: int) -> bool:
+        """Erase one block; False if it turned out bad, and is marked now."""
+        doing = f"while erasing at {address:#010x}"
+        try:
+            self._surely(doing, lambda: self._flash.erase(address, self._block))
+            if self._doubtful and not self._holds(address, ERASED * self._block):
+                self._surely(doing, lambda: self._flash.erase(address, self._block))
+        except NANDEraseFailed:
+            self.mark_bad(address, "E_FAIL reported by NAND chip")
+            return False
+        return True
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -305,8 +334,9 @@ class NandJobs(NandBlocks):
             require_before(end, address, len(content), NAND)
             contents.append((address, content))
         limits = self._limits([address for address, _content in contents], end)
-        for (address, content), limit in zip(contents, limits, strict=True):
-            self._look_for_room(address, limit, end, -(-len(content) // self._block))
+        with self._stopping("Writing did not begin", str, "Write again."):
+            for (address, content), limit in zip(contents, limits, strict=True):
+                self._look_for_room(address, limit, end, -(-len(content) // self._block))
         self._forget_errors()
         skipped: list[int] = []
         for (address, content), limit in zip(contents, limits, strict=True):
@@ -348,45 +378,93 @@ class NandJobs(NandBlocks):
         content = content.ljust(-(-content_size // page) * page, ERASED)
         chunks = [content[i : i + self._block] for i in range(0, len(content), self._block)]
         begun = time.monotonic()
-        at = address
-        for number, chunk in enumerate(chunks):
-            while True:
-                if at >= limit:
-                    raise FatalError(
-                        f"Not enough good blocks before {limit:#x}, as blocks failed: "
-                        f"{len(chunks) - number} of {len(chunks)} blocks of the image for "
-                        f"{address:#x} are not written."
-                    )
-                here, at = at, at + self._block
-                if not self.is_good(here):
-                    self._line(f"Found bad block at {here:#010x}, trying next block!")
-                elif self._write_block(here, chunk):
-                    break
-                skipped.append(here)
-            self._step("Writing at", here, number + 1, len(chunks), "blocks")
+        at = here = address
+        number = 0
+
+        def state() -> str:
+            return (
+                f"{len(chunks) - number} of {len(chunks)} blocks of the image for {address:#x} "
+                f"are not written, and the one at {here:#010x} may be written in part."
+            )
+
+        with self._stopping(f"Writing at {address:#010x} stopped", state, "Write again."):
+            for number, chunk in enumerate(chunks):
+                while True:
+                    if at >= limit:
+                        raise FatalError(
+                            f"Not enough good blocks before {limit:#x}, as blocks failed: "
+                            f"{len(chunks) - number} of {len(chunks)} blocks of the image for "
+                            f"{address:#x} are not written."
+                        )
+                    here, at = at, at + self._block
+                    if not self.is_good(here):
+                        self._line(f"Found bad block at {here:#010x}, trying next block!")
+                    elif self._write_block(here, chunk):
+                        break
+                    skipped.append(here)
+                self._step("Writing at", here, number + 1, len(chunks), "blocks")
         self._line(
             f"Wrote {content_size} bytes at {address:#010x} in {_took(begun, content_size)}."
         )
 
     def _write_block(self, address: int, chunk: bytes) -> bool:
         """Erase and write one block; False if it turned out bad, and is marked now."""
-        try:
-            self._flash.begin_write(len(chunk), address)
-            step = self._flash.page_step
-            for seq, i in enumerate(range(0, len(chunk), step)):
-                self._flash.write(chunk[i : i + step], seq)
-        except (NANDProgramFailed, NANDEraseFailed) as e:
-            with suppress(FatalError):  # the block is given up; the write may have ended, too
-                self._flash.end_write()
-            what = "E_FAIL" if isinstance(e, NANDEraseFailed) else "P_FAIL"
-            self.mark_bad(address, f"{what} reported by NAND chip")
-            return False
-        self._flash.end_write()
-        for _attempt in range(2):  # a bit may be misread once
+        for left in reversed(range(WRITES if self._recovery is not None else 1)):
+            try:
+                self._program(address, chunk)
+            except (NANDProgramFailed, NANDEraseFailed) as e:
+                with suppress(FatalError):  # the block is given up; the write may have ended, too
+                    self._flash.end_write()
+                what = "E_FAIL" if isinstance(e, NANDEraseFailed) else "P_FAIL"
+                self.mark_bad(address, f"{what} reported by NAND chip")
+                return False
             if self._holds(address, chunk):
                 return True
+            if left:
+                # The checksum of the data is short: a line may damage more than it tells.
+                self._line(
+                    f"The block at {address:#010x} does not hold what was sent. Trying again..."
+                )
+        if self._doubtful:
+            raise VerifyError(
+                f"The block at {address:#010x} does not hold what was sent, and is not called bad, "
+                "as the line damages data."
+            )
         self.mark_bad(address, "Write verify failed")
         return False
+
+    def _program(self, address: int, chunk: bytes) -> None:
+        """Erase one block and send its pages; whether it holds them is to be seen.
+
+        No page is programmed twice: what was sent is sent again only to a plug-in that knows it by
+        its number, and else the block is erased and begun anew.
+        """
+        begun, seq, done, most = False, 0, 0, 0
+        while True:
+            step = self._flash.page_step
+            try:
+                if not begun:
+                    self._flash.begin_write(len(chunk), address)
+                    begun, seq, done = True, 0, 0
+                while done < len(chunk):
+                    piece = chunk[done : done + step]
+                    self._flash.write(piece, seq)
+                    seq, done = seq + 1, done + len(piece)
+                    if done > most and self._recovery is not None:
+                        most = done
+                        self._recovery.advanced()
+                self._flash.end_write()
+                return
+            except FAILURES as e:
+                if self._recovery is None:
+                    raise
+                self._recovery.smaller_blocks()
+                self._recovery.after(e, f"at {address + done:#010x}", harmless=True)
+                if done == len(chunk):
+                    return  # ending a write changes no flash
+                not_taken = isinstance(e, DamagedRequestError)
+                same = self._flash.numbered and self._flash.page_step == step
+                begun = begun and isinstance(e, LineLossError) and (not_taken or same)
 
 
 def _quoted(name: str | None) -> str:

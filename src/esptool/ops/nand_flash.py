@@ -20,6 +20,10 @@ class NandFlash(Protocol):
     def page_step(self) -> int:
         """Bytes that one `write` takes."""
 
+    @property
+    def numbered(self) -> bool:
+        """A `write` that was taken and comes again is known by its number, and not done twice."""
+
     def tally(self) -> Tally | None:
         """What the error correction did since it was last asked; None: nobody knows."""
 

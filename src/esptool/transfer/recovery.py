@@ -25,6 +25,7 @@ from esptool.errors import (
     VerifyError,
 )
 from esptool.protocol.status import DOUBTFUL, TRANSFER_BROKEN, Status
+from esptool.protocol.windows.write import SMALL_BLOCK
 from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Recovery:
 
     Attributes:
         retries: how often in a row it may fail without getting any further.
+        losses: how often it has failed in all.
     """
 
     def __init__(self, session: Session, report: Report, retries: int | None = None) -> None:
@@ -100,6 +102,7 @@ class Recovery:
         self._report = report
         self._tries = session.tries = Tries(self.retries)
         self._doubts = 0
+        self.losses = 0
 
     def advanced(self) -> None:
         """The work got further."""
@@ -141,6 +144,7 @@ class Recovery:
             FatalError: `failure` itself where another try would not help or none is left; else
                 that the chip could not be brought back.
         """
+        self.losses += 1
         damaged = took_some and isinstance(failure, DamagedRequestError)
         left = self.spend(DAMAGED_TRY if damaged else TRY)
         decision = decide(failure, left, self._doubts, harmless=harmless)
@@ -169,6 +173,11 @@ class Recovery:
         if not reset and isinstance(failure, NoAnswerError | DamagedRequestError):
             # The chip was there all the time: the line is at fault.
             self._session.go_slower()
+
+    def smaller_blocks(self) -> None:
+        """Blocks are small from now on: a line that damages bytes damages fewer of them."""
+        flash = self._session.flash
+        flash.block_limit = min(flash.block_limit, SMALL_BLOCK)
 
     def complete_stub(self, what: str) -> None:
         """Have all of our stub in the chip, so that its coming takes no time of the work's.

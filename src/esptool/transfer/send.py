@@ -141,7 +141,7 @@ def _send_one(
             continue
         sent.restarts += 1
         pace.stop()
-        session.flash.block_limit = min(session.flash.block_limit, SMALL_BLOCK)
+        recovery.smaller_blocks()
         try:
             where = f"at {segment.address + done:#010x}"
             recovery.after(failure, where, took_some=write.sent_bytes > 0)

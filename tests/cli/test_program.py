@@ -84,6 +84,7 @@ def test_old_script_names_work_and_warn(program: str) -> None:
 
 NAND = ("--flash-type", "nand", "--spi-connection", "6,2,7,5,10")
 NAND_BOARD = "virtual://esp32c3?timing=real&stub=model&nand=W25N01GV"
+NAND_FAST = ("--baud", "2000000", "--port", NAND_BOARD)
 #: A command line, and what standard error must say of it.
 WRONG = {
     "no such command": (["flash-everything"], "No such command"),
@@ -188,15 +189,28 @@ def test_the_lines_that_other_programs_look_for(image: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "units"),
+    ("words", "units", "signs"),
     [
-        (["--port", "virtual://esp32c3?timing=real", "--no-stub", "write-flash"], "bytes"),
-        (["--port", NAND_BOARD, "write-flash", *NAND], "blocks"),
+        (
+            ["--port", "virtual://esp32c3?timing=real", "--no-stub", "write-flash"],
+            "bytes",
+            ["Writing at"],
+        ),
+        (
+            [*NAND_FAST, "write-flash", *NAND],
+            "blocks",
+            ["Writing at"],
+        ),
+        (
+            ["--trace", *NAND_FAST, "write-flash", "--no-progress", *NAND],
+            "blocks",
+            ["Cmd SPI_NAND_WRITE_FLASH_END", "Cmd SPI_NAND_WRITE_FLASH_BEGIN"],
+        ),
     ],
-    ids=["nor", "nand"],
+    ids=["nor", "nand", "nand-no-progress"],
 )
 def test_an_interruption_says_what_flash_holds_and_ends_with_2(
-    tmp_path: Path, words: list[str], units: str
+    tmp_path: Path, words: list[str], units: str, signs: list[str]
 ) -> None:
     big = tmp_path / "big.bin"
     big.write_bytes(random.randbytes(1 << 20))
@@ -208,9 +222,8 @@ def test_an_interruption_says_what_flash_holds_and_ends_with_2(
         preexec_fn=interruptible,
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("Writing at"):
-                break
+        for sign in signs:
+            assert any(sign in line for line in process.stdout)
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=100)

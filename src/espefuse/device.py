@@ -110,17 +110,12 @@ def read_many(device: RegisterAccess, addresses: Sequence[int]) -> list[int]:
         return list(session.read_regs(addresses))
     values: list[int] = []
     for at in range(0, len(addresses), READS_IN_FLIGHT):
-        values += _read_group(device, session, addresses[at : at + READS_IN_FLIGHT])
+        group = addresses[at : at + READS_IN_FLIGHT]
+        answers = _in_flight(session, READ_REG, [a.to_bytes(4, "little") for a in group])
+        if answers is None:
+            answers = [device.read_reg(address) for address in group]
+        values += answers
     return values
-
-
-def _read_group(device: RegisterAccess, session: Session, addresses: Sequence[int]) -> list[int]:
-    """Ask a ROM for a few registers at once; one by one if an answer is missing."""
-    requests = [address.to_bytes(4, "little") for address in addresses]
-    answers = _in_flight(session, READ_REG, requests)
-    if answers is None:
-        return [device.read_reg(address) for address in addresses]
-    return answers
 
 
 def write_many(device: RegisterAccess, pairs: Sequence[tuple[int, int]]) -> None:

@@ -91,10 +91,10 @@ class Stale:
     def __init__(self, s: Session, answers: Iterator[bytes]) -> None:
         self.link = s.link
         self.answers = answers
-        self.read_frame = s.link.read_frame
+        self.taken = s.link._taken
 
-    def __call__(self, timeout_s: float) -> bytes:
-        frame = self.read_frame(timeout_s)
+    def __call__(self, came: bool) -> bytes:
+        frame = self.taken(came)
         if frame[1] != Ext.BATCH:
             return frame
         return next(self.answers, frame)
@@ -103,15 +103,15 @@ class Stale:
 def _frames(s: Session, addresses: list[int]) -> bytes:
     """What the stub answers to a batch that reads these."""
     seen: list[bytes] = []
-    read = s.link.read_frame
+    read = s.link._taken
 
-    def note(timeout_s: float) -> bytes:
-        seen.append(read(timeout_s))
+    def note(came: bool) -> bytes:
+        seen.append(read(came))
         return seen[-1]
 
-    s.link.read_frame = note  # type: ignore[method-assign]
+    s.link._taken = note  # type: ignore[method-assign]
     s.read_regs(addresses)
-    s.link.read_frame = read  # type: ignore[method-assign]
+    s.link._taken = read  # type: ignore[method-assign]
     return seen[-1]
 
 
@@ -126,7 +126,7 @@ def test_an_answer_of_another_length_is_not_taken(count: int) -> None:
         if frame is None:
             ext.batch(s, other)
             frame = _frames(s, [RAM] * 3)
-        s.link.read_frame = Stale(s, iter([frame]))  # type: ignore[method-assign]
+        s.link._taken = Stale(s, iter([frame]))  # type: ignore[method-assign]
         assert s.read_regs([RAM, RAM]) == [5, 5]
 
 
@@ -134,10 +134,10 @@ def test_nothing_but_wrong_answers_is_an_error_and_no_value() -> None:
     with first(url("esp32c3", stub="model", timing="virtual")) as s:
         frame = _frames(s, [RAM] * 3)
 
-        def always(_timeout_s: float) -> bytes:
+        def always(_came: bool) -> bytes:
             return frame
 
-        s.link.read_frame = always  # type: ignore[method-assign]
+        s.link._taken = always  # type: ignore[method-assign]
         with pytest.raises(FatalError):
             s.read_regs([RAM, RAM])
 
@@ -149,19 +149,19 @@ def test_an_answer_that_comes_late_is_not_taken_for_the_next_one(
     with first(url("esp32c3", stub="model", timing="virtual")) as s:
         s.write_reg(RAM, 1)
         s.write_reg(RAM + 4, 2)
-        read = s.link.read_frame
+        read = s.link._taken
         held: list[bytes] = []
 
-        def slow(timeout_s: float) -> bytes:
+        def slow(came: bool) -> bytes:
             if not held:
-                held.append(read(timeout_s))
+                held.append(read(came))
                 raise LinkTimeoutError("late")
             if len(held) == 1 and held[0]:
                 held[0], frame = b"", held[0]
                 return frame
-            return read(timeout_s)
+            return read(came)
 
-        monkeypatch.setattr(s.link, "read_frame", slow)
+        monkeypatch.setattr(s.link, "_taken", slow)
         assert s.read_regs([RAM, RAM]) == [1, 1]
         assert s.read_regs([RAM + 4, RAM + 4]) == [2, 2]
 
@@ -171,15 +171,15 @@ def test_an_old_erase_does_not_end_a_new_one() -> None:
         board: Any = s.link.port.serial.board  # type: ignore[attr-defined]
         board.nor.cells.program(0, bytes(0x20000))
         frames: list[bytes] = []
-        read = s.link.read_frame
+        read = s.link._taken
 
-        def note(timeout_s: float) -> bytes:
-            frames.append(read(timeout_s))
+        def note(came: bool) -> bytes:
+            frames.append(read(came))
             return frames[-1]
 
-        s.link.read_frame = note  # type: ignore[method-assign]
+        s.link._taken = note  # type: ignore[method-assign]
         ext.erase(s, 0, 0x1000)
         old = iter([f for f in frames if f[1] == Ext.ERASE])
-        s.link.read_frame = lambda t: next(old, None) or read(t)  # type: ignore[method-assign]
+        s.link._taken = lambda t: next(old, None) or read(t)  # type: ignore[method-assign]
         ext.erase(s, 0x8000, 0x8000)
         assert board.nor.cells.read(0x8000, 0x8000) == b"\xff" * 0x8000

@@ -41,6 +41,8 @@ from esptool.errors import FatalError, UsageError
 from esptool.files import check_output
 
 DEFAULT_HELP_CHIP = "esp32"
+#: The chip that a program gave, in the context's `meta`.
+EXTERNAL = "espefuse.esp"
 
 
 def _options() -> list[click.Parameter]:
@@ -170,18 +172,64 @@ class EspefuseGroup(HelpMixin, click.Group):
         # Not `click.Group.parse_args`: where that keeps a command's words differs by version.
         return click.Command.parse_args(self, ctx, args)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        known = ctx.params["chip"] != "auto" or ctx.params["virt"]
+    def invoke(self, ctx: click.Context) -> None:
+        """Connect, parse all commands, run them, and burn what they gathered."""
+        params = ctx.obj = ctx.params
+        known = params["chip"] != "auto" or params["virt"]
         segments = split(ctx.args, lambda name: self.get_command(ctx, name), known)
-        ctx.obj = ctx.params
-        with_help = any({"-h", "--help"} & set(rest) for _, rest in segments)
-        if with_help:
+        if any({"-h", "--help"} & set(rest) for _, rest in segments):
             self._contexts(ctx, segments)
-            return None
+            return
         if not segments:
             click.echo(ctx.get_help())
-            return None
-        return run(self, ctx, segments)
+            return
+        _refuse_removed(segments)
+        run_for_program = machine.active()
+        if run_for_program is not None:
+            run_for_program.command = " ".join(name for name, _ in segments)
+        if any(name == "recipe" for name, _ in segments):
+            self._run_recipe(ctx, segments)
+            return
+        if known:
+            # The names are known: mistakes are found before the chip is touched.
+            self.get_command(ctx, "summary")
+        with _connected(ctx, segments) as commands:
+            with self._parsed(ctx, segments, commands) as contexts:
+                Run(commands, contexts).all()
+            _reset(commands, params["after"], params["virt"] or params["token"])
+
+    @contextmanager
+    def _parsed(
+        self, ctx: click.Context, segments: list[Segment], commands: BaseCommands
+    ) -> Iterator[list[click.Context]]:
+        """The commands of a line, with the fields and names of the connected chip."""
+        self.table = commands.efuses.table
+        self.commands = dict(make_all(self.table, commands.efuses.present()))
+        contexts = self._contexts(ctx, segments)
+        try:
+            for sub in contexts:
+                if sub.info_name == "burn-efuse":
+                    resolve_pairs(sub, commands.efuses)
+                    commands.parse_pairs(sub.params["name_value_pairs"])
+                elif sub.info_name == "burn-custom-mac":
+                    commands._convert_mac_to_bytes(sub.params["mac"])
+            yield contexts
+        finally:
+            for sub in contexts:
+                sub.close()
+
+    def _run_recipe(self, ctx: click.Context, segments: list[Segment]) -> None:
+        """A recipe stands alone in a line; some of what is done with one needs no chip."""
+        from espefuse.cli import recipe
+
+        if len(segments) > 1:
+            raise click.UsageError("'recipe' cannot be combined with other commands.", ctx=ctx)
+        [sub] = self._contexts(ctx, segments)
+        with sub:
+            if sub.params["action"] not in recipe.ALONE:
+                _need_chip(ctx)
+            output.emit(f"espefuse v{__version__}")
+            recipe.run(ctx.params, ctx.meta.get(EXTERNAL), sub.params)
 
     def _contexts(self, ctx: click.Context, segments: list[Segment]) -> list[click.Context]:
         made = []
@@ -197,25 +245,18 @@ class EspefuseGroup(HelpMixin, click.Group):
 cli = EspefuseGroup()
 
 
-def run(group: EspefuseGroup, ctx: click.Context, segments: list[Segment]) -> None:
-    """Connect, parse all commands, run them, and burn what they gathered."""
+def _refuse_removed(segments: list[Segment]) -> None:
     if any(name in REMOVED for name, _ in segments):
         raise FatalError(
             "REMOVED: `execute_scripts` was replaced with the public API in v5. "
             "Please see the section on the Python interface in docs/espefuse.md."
         )
-    run_for_program = machine.active()
-    if run_for_program is not None:
-        run_for_program.command = " ".join(name for name, _ in segments)
+
+
+def _connected(ctx: click.Context, segments: list[Segment]) -> BaseCommands:
+    """The commands of the chip that a line is for."""
     params = ctx.params
-    external = ctx.meta.get("espefuse.esp")
-    if any(name == "recipe" for name, _ in segments):
-        _run_recipe(group, ctx, segments, external)
-        return
-    if params["chip"] != "auto" or params["virt"]:
-        # The names are known: mistakes are found before the chip is touched.
-        group.get_command(ctx, "summary")
-    _need_chip(ctx, external)
+    _need_chip(ctx)
     _check_plans(segments)
     output.emit(f"espefuse v{__version__}")
     commands = init_commands(
@@ -223,7 +264,7 @@ def run(group: EspefuseGroup, ctx: click.Context, segments: list[Segment]) -> No
         baud=params["baud"],
         before=params["before"],
         chip=params["chip"],
-        esp=external,
+        esp=ctx.meta.get(EXTERNAL),
         virt=params["virt"],
         token=params["token"],
         debug=params["debug"],
@@ -234,43 +275,12 @@ def run(group: EspefuseGroup, ctx: click.Context, segments: list[Segment]) -> No
     )
     told = {"port": params["port"], "chip": normalize(commands.efuses.table.chip)}
     output.result(device=told)
-    with commands:
-        group.table = commands.efuses.table
-        group.commands = dict(make_all(group.table, commands.efuses.present()))
-        contexts = group._contexts(ctx, segments)
-        try:
-            for sub in contexts:
-                if sub.info_name == "burn-efuse":
-                    resolve_pairs(sub, commands.efuses)
-                    commands.parse_pairs(sub.params["name_value_pairs"])
-                elif sub.info_name == "burn-custom-mac":
-                    commands._convert_mac_to_bytes(sub.params["mac"])
-            Run(commands, contexts).all()
-        finally:
-            for sub in contexts:
-                sub.close()
-        _reset(commands, params["after"], params["virt"] or params["token"])
+    return commands
 
 
-def _run_recipe(
-    group: EspefuseGroup, ctx: click.Context, segments: list[Segment], external: Any
-) -> None:
-    """A recipe stands alone in a line; some of what is done with one needs no chip."""
-    from espefuse.cli import recipe
-
-    if len(segments) > 1:
-        raise click.UsageError("'recipe' cannot be combined with other commands.", ctx=ctx)
-    [sub] = group._contexts(ctx, segments)
-    with sub:
-        if sub.params["action"] not in recipe.ALONE:
-            _need_chip(ctx, external)
-        output.emit(f"espefuse v{__version__}")
-        recipe.run(ctx.params, external, sub.params)
-
-
-def _need_chip(ctx: click.Context, external: Any) -> None:
+def _need_chip(ctx: click.Context) -> None:
     """Refuse a line that names no chip to work on."""
-    params = ctx.params
+    params, external = ctx.params, ctx.meta.get(EXTERNAL)
     if not (params["virt"] or params["token"] or external is not None):
         _choose_board(params)
     if not (params["virt"] or params["token"] or params["port"] or external is not None):
@@ -416,21 +426,23 @@ def main(argv: list[str] | None = None, esp: Any = None) -> None:
         SystemExit: with 2, for a usage error, or where the user did not confirm.
     """
     args = list(sys.argv[1:] if argv is None else argv)
-    with machine.run_of("espefuse", args) as wanted:
+    name = click.utils._detect_program_name() if argv is None else "espefuse"
+    with machine.run_of("espefuse", args) as wanted, _ends_of_click():
         # Both may stand anywhere, also behind one of several commands.
         own = [word for word in args if wanted is None or word not in machine.OPTIONS]
-        _main(own, argv is None, esp)
+        group = EspefuseGroup()
+        with group.make_context(name, own) as ctx:
+            ctx.meta[EXTERNAL] = esp
+            group.invoke(ctx)
         if wanted is not None and not {"-h", "--help"} & set(args):
             wanted.started = True
 
 
-def _main(args: list[str], by_script: bool, esp: Any) -> None:
-    group = EspefuseGroup()
-    name = None if by_script else "espefuse"
+@contextmanager
+def _ends_of_click() -> Iterator[None]:
+    """Make of click's ways to end a command what programs of ours are documented to raise."""
     try:
-        with group.make_context(name or click.utils._detect_program_name(), args) as ctx:
-            ctx.meta["espefuse.esp"] = esp
-            group.invoke(ctx)
+        yield
     except click.exceptions.Exit as e:
         if e.exit_code:
             raise SystemExit(e.exit_code) from None
@@ -443,10 +455,3 @@ def _main(args: list[str], by_script: bool, esp: Any) -> None:
         raise FatalError("Aborted: nobody answered. Nothing more was done.") from None
     except OSError as e:
         raise FatalError(f"{e}") from e
-
-
-def entry() -> None:
-    """The console script; see `esptool.cli.ending`."""
-    from esptool import _start
-
-    _start(main, lead="\n")

@@ -147,7 +147,11 @@ class Link:
             ProtocolError: what came was damaged.
             PortError: the port is gone.
         """
-        if not self.await_frame(self.now() + timeout_s):
+        return self._taken(self.await_frame(self.now() + timeout_s))
+
+    def _taken(self, came: bool) -> bytes:
+        """The frame that was waited for; see `read_frame`."""
+        if not came:
             raise self._silence()
         if not self._frames:
             raise ProtocolError("A damaged packet was received (invalid SLIP escape).")
@@ -195,8 +199,7 @@ class Link:
         """
         deadline = self.now() + timeout_s
         for _ in range(MAX_STRANGE_FRAMES):
-            frame = self.read_frame(max(0.0, deadline - self.now()))
-            response = packets.parse_response(frame)
+            response = packets.parse_response(self._taken(self.await_frame(deadline)))
             if response is None:
                 continue
             if opcode is None or response.opcode == opcode or _is_refusal(response):

@@ -15,10 +15,11 @@ from typing import Any, BinaryIO
 from espefuse import keys, output
 from espefuse.codecs import bit_text, crc8, parse_mac
 from espefuse.fields import Field
-from espefuse.reading import P, ReadCommands, T, telling
+from espefuse.reading import P, ReadCommands, T
 from espefuse.schema import Purpose
 from espefuse.state import unknown_field
 from esptool.errors import FatalError
+from esptool.nearest import keywords_of, refuse_unknown
 
 HIDDEN = "Sensitive data will be hidden (see --show-sensitive-info)"
 #: From here on a field of a key block is a key or a half of one.
@@ -39,19 +40,16 @@ CLOSING_FIELDS = {
 
 
 def all_or_nothing(method: Callable[P, T]) -> Callable[P, T]:
-    """Let a burn command stage nothing where it fails: no later one burns a part of it."""
-    told = telling(method)
+    """As `telling`, for a burn command: where it fails, no later one burns a part of it."""
+    known = keywords_of(method)
 
     @wraps(method)
     def whole(*args: P.args, **kwargs: P.kwargs) -> T:
+        refuse_unknown(method, kwargs, known)
         commands = args[0]
         assert isinstance(commands, ReadCommands)
-        before = commands.efuses.checkpoint()
-        try:
-            return told(*args, **kwargs)
-        except BaseException:
-            commands.efuses.restore(before)
-            raise
+        with output.told_to(commands.listener), commands.efuses.all_or_nothing():
+            return method(*args, **kwargs)
 
     return whole
 

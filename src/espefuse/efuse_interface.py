@@ -13,7 +13,7 @@ from espefuse.key_commands import command_type
 from espefuse.reading import close_port
 from esptool.chips import normalize
 from esptool.errors import FatalError
-from esptool.faces.options import checked
+from esptool.nearest import checks_keywords
 from esptool.records import dataclass
 from esptool.render import to_log
 
@@ -107,6 +107,7 @@ def _get_command_class(chip_name: str) -> BaseCommands:
     return command_type(key)()
 
 
+@checks_keywords()
 def get_esp(
     port: str | None = None,
     baud: int = 115200,
@@ -201,6 +202,7 @@ def from_token(text: str, chip: str, path: str | None) -> VirtualEfuses:
     return esp
 
 
+@checks_keywords(CommandKeywords)
 def init_commands(
     port: str | None = None,
     baud: int = 115200,
@@ -226,7 +228,6 @@ def init_commands(
     Raises:
         FatalError: no chip answers, its eFuses cannot be read, or there is no such keyword.
     """
-    checked("init_commands", kwargs, CommandKeywords.__annotations__, listener or to_log)
     external = esp is not None
     if esp is None:
         esp = get_esp(

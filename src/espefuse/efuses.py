@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from espefuse.fields import Staged
@@ -68,6 +69,16 @@ class Efuses(EfuseState):
             self.force_write_always,
             self.postpone,
         )
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """What is staged meanwhile is taken back where that fails."""
+        before = self.checkpoint()
+        try:
+            yield
+        except BaseException:
+            self.restore(before)
+            raise
 
     def restore(self, before: Checkpoint, *, staged: bool = True) -> None:
         """Go back to the settings of a checkpoint, and with `staged` to what was staged then."""

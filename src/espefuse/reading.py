@@ -18,6 +18,7 @@ from espefuse.efuses import Efuses
 from esptool.chips import normalize
 from esptool.errors import FatalError
 from esptool.files import name_of
+from esptool.nearest import keywords_of, refuse_unknown
 from esptool.textfile import decode_text
 
 if TYPE_CHECKING:
@@ -143,8 +144,11 @@ T = TypeVar("T")
 def telling(method: Callable[P, T]) -> Callable[P, T]:
     """Let what a command says go to the listener of its commands, where there is one."""
 
+    known = keywords_of(method)
+
     @wraps(method)
     def told(*args: P.args, **kwargs: P.kwargs) -> T:
+        refuse_unknown(method, kwargs, known)
         commands = args[0]
         assert isinstance(commands, ReadCommands)
         with output.told_to(commands.listener):

@@ -35,6 +35,7 @@ from espsecure.signatures_v2 import VERSION_RSA as SIG_BLOCK_VERSION_RSA
 from espsecure.signatures_v2 import RsaPrimitives as Primitives
 from esptool.events import Level, Listener, Message
 from esptool.files import atomic_writer
+from esptool.nearest import checks_keywords
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -90,6 +91,7 @@ __all__ = [
 # --- signing ---------------------------------------------------------------------------------
 
 
+@checks_keywords()
 def sign_data(
     version: str,
     keyfile: Sequence[IO[bytes]] | None,
@@ -126,6 +128,7 @@ def sign_data(
     )
 
 
+@checks_keywords()
 def sign_secure_boot_v1(
     keyfile: Sequence[IO[bytes]] | None,
     output: str | None,
@@ -142,6 +145,7 @@ def sign_secure_boot_v1(
     )
 
 
+@checks_keywords()
 def sign_secure_boot_v2(
     keyfile: Sequence[IO[bytes]] | None,
     output: str | None,
@@ -171,6 +175,7 @@ def sign_secure_boot_v2(
     )
 
 
+@checks_keywords()
 def verify_signature(
     version: str,
     hsm: bool,
@@ -194,6 +199,7 @@ def verify_signature(
     )
 
 
+@checks_keywords()
 def verify_signature_v1(
     keyfile: IO[bytes], datafile: IO[bytes], *, listener: Listener = speak
 ) -> None:
@@ -201,6 +207,7 @@ def verify_signature_v1(
     verify_signature("1", False, None, keyfile, datafile, listener=listener)
 
 
+@checks_keywords()
 def verify_signature_v2(
     hsm: bool,
     hsm_config: IO[str] | None,
@@ -214,11 +221,13 @@ def verify_signature_v2(
     verify_signature("2", hsm, hsm_config, keyfile, datafile, skip_padding, listener=listener)
 
 
+@checks_keywords()
 def signature_info_v2(datafile: IO[bytes], *, listener: Listener = speak) -> None:
     """Print the signature blocks of a file."""
     operations.signature_info(datafile, listener)
 
 
+@checks_keywords()
 def validate_signature_block(
     image_content: bytes, sig_blk_num: int, *, listener: Listener = speak
 ) -> bytes | None:
@@ -233,6 +242,7 @@ def validate_signature_block(
     return block.raw
 
 
+@checks_keywords()
 def generate_signature_block_using_private_key(
     keyfiles: Sequence[IO[bytes]], contents: bytes
 ) -> bytes:
@@ -241,6 +251,7 @@ def generate_signature_block_using_private_key(
     return _blocks(signing, contents)
 
 
+@checks_keywords()
 def generate_signature_block_using_pre_calculated_signature(
     signature: Sequence[IO[bytes]], pub_key: Sequence[IO[bytes]], contents: bytes
 ) -> bytes:
@@ -259,6 +270,7 @@ def _blocks(signing: operations.Signing, contents: bytes) -> bytes:
     return b"".join(signatures_v2.sign_block(one, found) for one in signing.signers)
 
 
+@checks_keywords()
 def generate_rsa_signature_block(
     digest: bytes, rsa_primitives: Primitives, signature: bytes
 ) -> bytes:
@@ -267,6 +279,7 @@ def generate_rsa_signature_block(
     return signatures_v2.rsa_block(digest, numbers, signature)[: signatures_v2.CRC_OFFSET]
 
 
+@checks_keywords()
 def generate_ecdsa_signature_block(
     digest: bytes, curve_id: int, pubkey_point: bytes, signature_rs: bytes
 ) -> bytes:
@@ -275,6 +288,7 @@ def generate_ecdsa_signature_block(
     return block[: signatures_v2.CRC_OFFSET]
 
 
+@checks_keywords()
 def generate_signature_using_hsm(config: Mapping[str, str], contents: bytes) -> list[IO[bytes]]:
     """The signature of `contents` by a key in an HSM: RSA raw, ECDSA as ASN.1."""
     signer = hsm.signer(hsm.from_mapping(config), ask_pin)
@@ -283,6 +297,7 @@ def generate_signature_using_hsm(config: Mapping[str, str], contents: bytes) -> 
     return [io.BytesIO(raw if keys.is_rsa(key) else signers.join_der(raw))]
 
 
+@checks_keywords()
 def extract_pubkey_from_hsm(config: Mapping[str, str]) -> list[IO[bytes]]:
     """The public key in an HSM, as PEM."""
     return [io.BytesIO(keys.public_pem(hsm.public_key(hsm.from_mapping(config), ask_pin)))]
@@ -291,6 +306,7 @@ def extract_pubkey_from_hsm(config: Mapping[str, str]) -> list[IO[bytes]]:
 # --- keys ------------------------------------------------------------------------------------
 
 
+@checks_keywords()
 def generate_signing_key(
     version: str, scheme: str | None, keyfile: str, *, listener: Listener = speak
 ) -> None:
@@ -299,6 +315,7 @@ def generate_signing_key(
     listener(Message(f'{kind} private key in PEM format written to "{keyfile}".'))
 
 
+@checks_keywords()
 def generate_flash_encryption_key(
     keylen: int, key_file: IO[bytes], *, listener: Listener = speak
 ) -> None:
@@ -307,6 +324,7 @@ def generate_flash_encryption_key(
     key_file.write(operations.random_key(keylen))
 
 
+@checks_keywords()
 def extract_public_key(
     version: str, keyfile: IO[bytes], public_keyfile: IO[bytes], *, listener: Listener = speak
 ) -> None:
@@ -318,6 +336,7 @@ def extract_public_key(
     listener(Message(f'"{source}" public key extracted to "{target}".'))
 
 
+@checks_keywords()
 def digest_sbv2_public_key(keyfile: IO[bytes], output: str, *, listener: Listener = speak) -> None:
     """Write what eFuses hold of a public key."""
     streams.require_different(streams.name_of(keyfile), output)
@@ -332,6 +351,7 @@ def digest_sbv2_public_key(keyfile: IO[bytes], output: str, *, listener: Listene
 digest_rsa_public_key = digest_sbv2_public_key
 
 
+@checks_keywords()
 def digest_private_key(
     keyfile: IO[bytes], keylen: int, digest_file: IO[bytes], *, listener: Listener = speak
 ) -> None:
@@ -344,11 +364,13 @@ def digest_private_key(
     listener(Message(f'SHA-256 digest of private key "{source}"{cut} written to "{target}".'))
 
 
+@checks_keywords()
 def load_ecdsa_signing_key(keyfile: IO[bytes]) -> ec.EllipticCurvePrivateKey:
     """The ECDSA private key of a PEM file, on any of the supported curves."""
     return keys.load_private_ecdsa(streams.small(keyfile), streams.name_of(keyfile))
 
 
+@checks_keywords()
 def get_ecdsa_signing_key_raw_bytes(sk: ec.EllipticCurvePrivateKey) -> bytes:
     """The private value, big-endian, as long as the curve."""
     return sk.private_numbers().private_value.to_bytes((sk.key_size + 7) // 8, "big")
@@ -357,6 +379,7 @@ def get_ecdsa_signing_key_raw_bytes(sk: ec.EllipticCurvePrivateKey) -> bytes:
 # --- flash encryption, bootloader ------------------------------------------------------------
 
 
+@checks_keywords()
 def encrypt_flash_data(
     keyfile: IO[bytes],
     output: IO[bytes],
@@ -371,6 +394,7 @@ def encrypt_flash_data(
     _crypt(keyfile, output, address, flash_crypt_conf, aes_xts, plaintext_file, False, listener)
 
 
+@checks_keywords()
 def decrypt_flash_data(
     keyfile: IO[bytes],
     output: IO[bytes],
@@ -410,6 +434,7 @@ def _crypt(
     output.flush()
 
 
+@checks_keywords()
 def digest_secure_bootloader(
     keyfile: IO[bytes],
     output: str | None,
@@ -435,16 +460,19 @@ def digest_secure_bootloader(
 # --- small helpers that programs have come to use ----------------------------------------------
 
 
+@checks_keywords()
 def endian_swap_words(source: bytes) -> bytes:
     """The bytes of each word of 4 in the other order."""
     return digests.swap_words(source)
 
 
+@checks_keywords()
 def swap_word_order(source: bytes) -> bytes:
     """Words of 4 bytes in the other order."""
     return digests.swap_words(source)[::-1]
 
 
+@checks_keywords()
 def get_chunks(source: bytes, chunk_len: int) -> list[bytes]:
     """Chunks of a length; the last one may be shorter."""
     return [source[at : at + chunk_len] for at in range(0, len(source), chunk_len)]

@@ -48,6 +48,7 @@ from esptool.loader import NAND_BLOCK_SIZE as NAND_BLOCK_SIZE
 from esptool.loader import NAND_PAGES_PER_BLOCK as NAND_PAGES_PER_BLOCK
 from esptool.loader import ESPLoader
 from esptool.loader import StubFlasher as StubFlasher
+from esptool.nearest import checks_keywords
 from esptool.ops.flash_info import decode_flash_id, show_flash_id
 from esptool.ops.planning import prepare_write as prepare_write
 from esptool.render import to_log
@@ -102,6 +103,7 @@ _read_flash_nand_with_skip = cmds_nand.read
 _write_flash_nand = cmds_nand.write
 
 
+@checks_keywords()
 def version(*, listener: Listener = to_log) -> None:
     """Print the version."""
     listener(Message(__version__))
@@ -110,6 +112,7 @@ def version(*, listener: Listener = to_log) -> None:
 # --- connection --------------------------------------------------------------------------------
 
 
+@checks_keywords()
 def run_stub(
     esp: ESPLoader,
     plugins: list[str] | None = None,
@@ -139,6 +142,7 @@ def run_stub(
         return esp.run_stub(**more) if stub.stub.ours else esp.run_stub(stub, **more)
 
 
+@checks_keywords()
 def reset_chip(
     esp: ESPLoader, reset_mode: str = "hard-reset", *, listener: Listener | None = None
 ) -> None:
@@ -146,6 +150,7 @@ def reset_chip(
     ops.reset_chip(esp.session, reset_mode, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def attach_flash(
     esp: ESPLoader,
     spi_connection: tuple[int, int, int, int, int] | str | None = None,
@@ -172,16 +177,19 @@ def attach_flash(
 # --- who is there ------------------------------------------------------------------------------
 
 
+@checks_keywords()
 def chip_id(esp: ESPLoader, *, listener: Listener | None = None) -> None:
     """Print ESP8266's chip id, or the MAC address of any other chip."""
     ops.chip_id(esp.session, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def read_mac(esp: ESPLoader, *, listener: Listener | None = None) -> None:
     """Print the MAC address."""
     ops.read_mac(esp.session, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def get_security_info(esp: ESPLoader, *, listener: Listener | None = None) -> None:
     """Print what the chip says of its security.
 
@@ -191,11 +199,13 @@ def get_security_info(esp: ESPLoader, *, listener: Listener | None = None) -> No
     ops.security_info(esp.session, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def flash_id(esp: ESPLoader, *, listener: Listener | None = None) -> None:
     """Print manufacturer, device and size of the flash."""
     ops.show_flash_info(esp.session, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def detect_flash_size(esp: ESPLoader) -> str | None:
     """Size word of the flash ("4MB"), None where its id is not known."""
     return ops.detect_flash_size(esp.session)
@@ -204,6 +214,7 @@ def detect_flash_size(esp: ESPLoader) -> str | None:
 # --- memory ------------------------------------------------------------------------------------
 
 
+@checks_keywords()
 def load_ram(esp: ESPLoader, input: ImageSource, *, listener: Listener | None = None) -> None:
     """Send an image into RAM and run it.
 
@@ -213,16 +224,19 @@ def load_ram(esp: ESPLoader, input: ImageSource, *, listener: Listener | None = 
     ops.load_ram(esp.session, input, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def run(esp: ESPLoader, *, listener: Listener | None = None) -> None:
     """Start the application in flash."""
     ops.run(esp.session, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def read_mem(esp: ESPLoader, address: int, *, listener: Listener | None = None) -> None:
     """Print the word at `address`."""
     ops.read_mem(esp.session, address, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def write_mem(
     esp: ESPLoader,
     address: int,
@@ -235,6 +249,7 @@ def write_mem(
     ops.write_mem(esp.session, address, value, mask, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def dump_mem(
     esp: ESPLoader,
     address: int,

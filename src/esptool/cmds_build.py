@@ -12,6 +12,7 @@ from esptool.builds.find import find_build as _find
 from esptool.builds.jobs import make_bundle as _make_bundle
 from esptool.builds.model import Build
 from esptool.faces.options import listener_of
+from esptool.nearest import checks_keywords
 from esptool.ops import flash_build as _ops
 from esptool.ops.flash_build import BuildPlan, FlashOptions
 from esptool.ops.model import FlashParams, WriteOptions, WriteResult
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 What: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
+@checks_keywords()
 def find_build(
     what: What = ".",
     *,
@@ -71,6 +73,7 @@ def _found(
     )
 
 
+@checks_keywords()
 def plan_build(
     esp: ESPLoader,
     what: What | Found,
@@ -138,6 +141,7 @@ def plan_build(
     return _ops.plan_build(esp.session, found, options, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def flash_build(
     esp: ESPLoader, plan: BuildPlan, *, listener: Listener | None = None
 ) -> list[WriteResult]:
@@ -157,6 +161,7 @@ def flash_build(
     return _ops.flash_build(esp.session, plan, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def make_bundle(
     what: What | Found,
     output: str | os.PathLike[str],

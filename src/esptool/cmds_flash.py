@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from esptool import cmds_nand, ops
 from esptool.errors import UsageError
-from esptool.faces.options import checked, listener_of
+from esptool.faces.keywords import WriteKeywords
+from esptool.faces.options import listener_of
+from esptool.nearest import checks_keywords
 from esptool.ops import planning
 from esptool.ops.security import SecurityState, security_state
 from esptool.render import without_progress
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from esptool.events import Listener
-    from esptool.faces.keywords import WriteKeywords
     from esptool.loader import ESPLoader
     from esptool.ops.addresses import Names
 
 
+@checks_keywords()
 def read_flash(
     esp: ESPLoader,
     address: int | str,
@@ -95,6 +97,7 @@ def _quiet(esp: ESPLoader, listener: Listener | None, no_progress: bool) -> List
     return without_progress(tell) if no_progress else tell
 
 
+@checks_keywords()
 def erase_flash(
     esp: ESPLoader,
     force: bool = False,
@@ -113,6 +116,7 @@ def erase_flash(
     ops.erase_flash(esp.session, force=force, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def erase_region(
     esp: ESPLoader,
     address: int | str,
@@ -149,6 +153,7 @@ def erase_region(
     ops.erase_region(esp.session, address, size, force=force, listener=tell)
 
 
+@checks_keywords()
 def verify_flash(
     esp: ESPLoader,
     addr_data: Sequence[tuple[int | str, ImageSource]],
@@ -215,6 +220,7 @@ def _numbers(pairs: Sequence[tuple[int | str, ImageSource]]) -> list[tuple[int, 
     return [(address, source) for address, source in pairs if isinstance(address, int)]
 
 
+@checks_keywords(WriteKeywords)
 def write_flash(
     esp: ESPLoader,
     addr_data: Sequence[tuple[int | str, ImageSource]],
@@ -249,19 +255,18 @@ def write_flash(
             refused, too.
     """
     tell = listener_of(esp, listener)
-    options = checked("write_flash", kwargs, planning.OPTIONS, tell)
-    if options.get("no_progress"):
+    if kwargs.get("no_progress"):
         tell = without_progress(tell)
     names = _names(
-        *(esp, flash_type, options.get("partition_table_offset"), options.get("partition_table")),
-        *(tell, addr_data, options.get("encrypt_files") or ()),
+        *(esp, flash_type, kwargs.get("partition_table_offset"), kwargs.get("partition_table")),
+        *(tell, addr_data, kwargs.get("encrypt_files") or ()),
     )
     if flash_type == "nand":
-        planning.refuse_for_nand(options)
-        cmds_nand.jobs(esp, tell).write(_numbers(addr_data), options.get("nand_end_address"))
+        planning.refuse_for_nand(kwargs)
+        cmds_nand.jobs(esp, tell).write(_numbers(addr_data), kwargs.get("nand_end_address"))
         return
     params = ops.FlashParams(flash_size, flash_mode, flash_freq)
-    regions, wanted = planning.prepare_write(addr_data, params, options, names)
+    regions, wanted = planning.prepare_write(addr_data, params, kwargs, names)
     ops.write_flash(esp.session, regions, wanted, security=_security_of(esp), listener=tell)
 
 
@@ -279,11 +284,13 @@ def _security_of(esp: ESPLoader) -> SecurityState:
     )
 
 
+@checks_keywords()
 def read_flash_status(esp: ESPLoader, bytes: int = 2, *, listener: Listener | None = None) -> None:
     """Print the flash's status registers, `bytes` (1 to 3) of them."""
     ops.read_status(esp.session, bytes, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def write_flash_status(
     esp: ESPLoader,
     value: int,
@@ -296,6 +303,7 @@ def write_flash_status(
     ops.write_status(esp.session, value, bytes, non_volatile, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def read_flash_sfdp(
     esp: ESPLoader, address: int, bytes: int = 1, *, listener: Listener | None = None
 ) -> None:

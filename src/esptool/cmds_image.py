@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from esptool.faces.options import checked
+from esptool.events import Level, Message
+from esptool.faces.keywords import ElfKeywords, MergeKeywords
 from esptool.image import jobs
 from esptool.image.sources import ImageSource
+from esptool.nearest import checks_keywords
 from esptool.render import to_log
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from esptool.events import Listener
-    from esptool.faces.keywords import ElfKeywords, MergeKeywords
     from esptool.image.regions import Region
 
 __all__ = ["elf2image", "image_info", "merge_bin"]
@@ -27,6 +27,7 @@ _WITHOUT_EFFECT = ("output_format", "partition_table")
 image_info_data = jobs.describe
 
 
+@checks_keywords(ElfKeywords)
 def elf2image(
     input: ImageSource,
     chip: str,
@@ -62,15 +63,16 @@ def elf2image(
     from esptool.image.convert import ElfOptions
     from esptool.image.model import ImageKind
 
-    words = {"flash_mode": flash_mode, "flash_freq": flash_freq, "flash_size": flash_size}
-    known = checked("elf2image", kwargs, [f.name for f in fields(ElfOptions)], listener)
-    options = ElfOptions(**{**words, **known})
+    options = ElfOptions(
+        flash_mode=flash_mode, flash_freq=flash_freq, flash_size=flash_size, **kwargs
+    )
     built = jobs.convert(input, chip, output, options, listener)
     if output is not None:
         return None
     return (built.irom, built.data) if built.kind is ImageKind.ESP8266_V1 else built.data
 
 
+@checks_keywords(MergeKeywords)
 def merge_bin(
     addr_data: Sequence[tuple[int, ImageSource | Region]],
     chip: str,
@@ -103,12 +105,17 @@ def merge_bin(
     from esptool.image.merge import MergeOptions
 
     words = {"flash_mode": flash_mode, "flash_freq": flash_freq, "flash_size": flash_size}
-    names = [f.name for f in fields(MergeOptions)]
-    known = checked("merge_bin", kwargs, names, listener, _WITHOUT_EFFECT)
+    known: dict[str, Any] = {}
+    for name, value in kwargs.items():
+        if name in _WITHOUT_EFFECT:
+            listener(Message(f"Option '{name}' of merge_bin() has no effect.", Level.NOTE))
+        else:
+            known[name] = value
     options = MergeOptions(**{**words, "format": format, **known})
     return jobs.merge(addr_data, chip, output, options, listener)
 
 
+@checks_keywords()
 def image_info(
     input: ImageSource | list[tuple[int, ImageSource]],
     chip: str | None = None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from esptool.events import Message
 from esptool.faces.options import listener_of, speaking_to
+from esptool.nearest import checks_keywords
 from esptool.ops import nand, secure_debug
 from esptool.ops.attach import connection_word
 from esptool.render import to_log, without_progress
@@ -141,11 +142,13 @@ def write(
     jobs(esp, tell).write(addr_data, nand_end_address)
 
 
+@checks_keywords()
 def read_nand_spare(esp: ESPLoader, page_number: int, *, listener: Listener | None = None) -> None:
     """Print the spare area's first word of a NAND page, with the bad-block mark."""
     jobs(esp, listener_of(esp, listener)).show_spare(page_number)
 
 
+@checks_keywords()
 def write_nand_spare(
     esp: ESPLoader, page_number: int, is_bad: int, *, listener: Listener | None = None
 ) -> None:
@@ -153,6 +156,7 @@ def write_nand_spare(
     jobs(esp, listener_of(esp, listener)).mark(page_number, is_bad)
 
 
+@checks_keywords()
 def dump_bbm(
     esp: ESPLoader,
     output: str,
@@ -171,6 +175,7 @@ def dump_bbm(
 # --- secure debug certificates -------------------------------------------------------------------
 
 
+@checks_keywords()
 def verify_sdc_certificate(
     esp: ESPLoader, certificate: ImageSource, *, listener: Listener | None = None
 ) -> None:
@@ -183,6 +188,7 @@ def verify_sdc_certificate(
     secure_debug.verify_certificate(judge, certificate, listener_of(esp, listener))
 
 
+@checks_keywords()
 def read_sdc_chip_info(
     esp: ESPLoader, output: str = "chip_info.bin", *, listener: Listener | None = None
 ) -> None:

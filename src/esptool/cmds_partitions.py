@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from esptool.faces.options import listener_of
 from esptool.image.sources import read_source, refuse_container
+from esptool.nearest import checks_keywords
 from esptool.ops import ota
 from esptool.ops.places import DeviceFlash, TableSource
 from esptool.util import ImageSource
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from esptool.storage.partitions import PartitionTable
 
 
+@checks_keywords()
 def open_flash(
     esp: ESPLoader,
     *,
@@ -36,6 +38,7 @@ def open_flash(
     return DeviceFlash(esp.session, source, listener=listener_of(esp, listener))
 
 
+@checks_keywords()
 def read_partition_table(
     esp: ESPLoader, offset: int | None = None, *, listener: Listener | None = None
 ) -> PartitionTable:
@@ -47,6 +50,7 @@ def read_partition_table(
     return open_flash(esp, partition_table_offset=offset, listener=listener).table
 
 
+@checks_keywords()
 def ota_status(esp: ESPLoader, *, listener: Listener | None = None) -> ota.OtaStatus:
     """Which applications are in the slots, and which one boots and why.
 
@@ -56,6 +60,7 @@ def ota_status(esp: ESPLoader, *, listener: Listener | None = None) -> ota.OtaSt
     return ota.ota_status(open_flash(esp, listener=listener))
 
 
+@checks_keywords()
 def ota_write(
     esp: ESPLoader,
     app: ImageSource,
@@ -90,6 +95,7 @@ def ota_write(
     return done.name
 
 
+@checks_keywords()
 def ota_boot(
     esp: ESPLoader, slot: str, force: bool = False, *, listener: Listener | None = None
 ) -> None:
@@ -108,6 +114,7 @@ def ota_boot(
     ota.ota_boot(flash, slot, force=force, listener=flash.listener)
 
 
+@checks_keywords()
 def ota_erase(esp: ESPLoader, *, listener: Listener | None = None) -> None:
     """Erase the OTA data, so that the factory application boots, or ota_0 where there is none.
 

@@ -12,6 +12,7 @@ import sys
 
 from esptool.errors import FatalError
 from esptool.logger import log
+from esptool.nearest import checks_keywords
 
 TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def _search() -> tuple[RawConfigParser | None, str | None, bool, list[str]]:
     return None, None, False, remarks
 
 
+@checks_keywords()
 def load_config_file(verbose: bool = False) -> tuple[RawConfigParser, str | None]:
     """Find and read the configuration file.
 

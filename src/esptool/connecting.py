@@ -21,6 +21,7 @@ from esptool.loader import (
     ESPLoader,
     settings_in_force,
 )
+from esptool.nearest import checks_keywords
 from esptool.render import to_log
 from esptool.targets import CHIP_DEFS
 from esptool.transport import discovery
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 RETRY_PAUSE_S = 0.1
 
 
+@checks_keywords()
 def get_port_list(
     vids: Sequence[int] = (),
     pids: Sequence[int] = (),
@@ -79,6 +81,7 @@ def open_loader(
     return CHIP_DEFS[session.spec.key].from_session(session)
 
 
+@checks_keywords()
 def detect_chip(
     port: str = ESPLoader.DEFAULT_PORT,
     baud: int = ESP_ROM_BAUD,
@@ -103,6 +106,7 @@ def detect_chip(
     )
 
 
+@checks_keywords()
 def connect_with_retries(
     port: str,
     initial_baud: int,
@@ -137,6 +141,7 @@ def connect_with_retries(
     raise AssertionError("unreachable")
 
 
+@checks_keywords()
 def connect_first_available(
     serial_list: Sequence[str],
     port: str | None,
@@ -171,6 +176,7 @@ def connect_first_available(
     return None
 
 
+@checks_keywords()
 def connect_esp(
     port: str | None = None,
     chip: str = "auto",

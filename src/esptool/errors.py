@@ -102,6 +102,13 @@ class UsageError(FatalError):
     error_code = "usage"
 
 
+class UnknownKeywordError(UsageError, TypeError):
+    """A documented function was called with a keyword that it does not have.
+
+    Also a `TypeError`, which is what Python raises for that.
+    """
+
+
 class LineLossError(FatalError):
     """The line is at fault, or a chip that was reset: not what was asked, so it may be tried again.
 

@@ -17,6 +17,7 @@ from esptool.errors import NANDProgramFailed as NANDProgramFailed
 from esptool.errors import UnsupportedCommandError as UnsupportedCommandError
 from esptool.files import is_open_file, name_of
 from esptool.lazily import borrowed as borrowed
+from esptool.nearest import checks_keywords
 from esptool.sizes import flash_size
 
 __all__ = [
@@ -82,6 +83,7 @@ def div_roundup(a: int, b: int) -> int:
     return -(-int(a) // int(b))
 
 
+@checks_keywords()
 def flash_size_bytes(size: str | None) -> int | None:
     """Bytes of a flash size word such as "4MB", "512KB" or "2MB-c1"; None for None.
 

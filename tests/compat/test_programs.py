@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,10 @@ from typing import Any
 
 import pytest
 
+import espefuse
+import espsecure.v5
 import esptool
+from espefuse import key_commands
 from esptool import cmds, loader, targets
 from esptool.errors import FatalError, UsageError
 from esptool.events import Event, Message
@@ -232,6 +236,9 @@ def test_frames_are_read_from_a_bare_port() -> None:
         (lambda esp: cmds.write_flash(esp, [(0, b"x" * 4)], eraseall=True), "'erase_all'"),
         (lambda _: cmds.merge_bin([(0, b"x")], "esp32", target_ofset=1), "'target_offset'"),
         (lambda _: cmds.elf2image(b"", "esp32", min_ref=1), "'min_rev'"),
+        (lambda esp: cmds.write_flash(esp, [], flahs_size="4MB"), "'flash_size'"),
+        (lambda _: espefuse.get_esp("/dev/nothing", skip_conect=True), "'skip_connect'"),
+        (lambda _: esptool.connect_loop("/dev/nothing", cihp="esp32"), "'chip'"),
         (lambda _: cmds.elf2image(b"", "esp32", zzz=1), "It has: append_digest"),
     ],
 )
@@ -242,6 +249,36 @@ def test_a_mistyped_keyword_is_refused_with_the_nearest_name(
     with pytest.raises(UsageError, match=told):
         call(esp)
     assert esp.session.link.requests == sent
+
+
+def _public_functions() -> dict[str, Callable[..., Any]]:
+    """The documented functions, and the methods that espefuse's commands are."""
+    named = {
+        f"{module.__name__}.{name}": getattr(module, name)
+        for module in (esptool, espefuse, espsecure.v5)
+        for name in module.__all__
+        # Helpers for wrappers of the command line, the command lines themselves, and former names
+        # that hand on what they get.
+        if name not in (*esptool._CLI_NAMES, "expand_file_arguments", "main")
+        and name not in ("connect_loop", "get_default_connected_device")
+    }
+    for kind in ("PurposeCommands", "DirectCommands", "HalvesCommands"):
+        for name in espefuse.SUPPORTED_COMMANDS:
+            named[f"{kind}.{name}"] = getattr(getattr(key_commands, kind), name)
+    return {name: found for name, found in named.items() if inspect.isfunction(found)}
+
+
+PUBLIC = _public_functions()
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_function_tells_the_nearest_keyword(name: str) -> None:
+    parameters = inspect.signature(PUBLIC[name]).parameters.values()
+    names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    keyword = max(names, key=len)
+    mistyped = keyword[0] + keyword
+    with pytest.raises(TypeError, match=f"has no option '{mistyped}'. Did you mean '{keyword}'?"):
+        PUBLIC[name](**{mistyped: None})
 
 
 def test_keywords_that_idftool_passes_to_no_effect_are_named(
@@ -283,8 +320,6 @@ def test_boards_in_threads_speak_to_their_own_listeners(
 
 
 def test_every_function_on_a_chip_takes_a_listener() -> None:
-    import inspect
-
     for name in set(cmds.__all__) - {"detect_flash_size"}:  # it says nothing
         assert "listener" in inspect.signature(getattr(cmds, name)).parameters, name
 
@@ -294,12 +329,10 @@ def test_type_checkers_are_told_the_keywords_that_are_taken() -> None:
     from esptool.faces import keywords
     from esptool.image.convert import ElfOptions
     from esptool.image.merge import MergeOptions
-    from esptool.ops.planning import OPTIONS
 
     named = {"flash_mode", "flash_freq", "flash_size", "format"}
     elf = {f.name for f in fields(ElfOptions)} - named
     merge = {f.name for f in fields(MergeOptions)} - named | {*_WITHOUT_EFFECT}
-    assert set(keywords.WriteKeywords.__annotations__) == OPTIONS
     assert set(keywords.ElfKeywords.__annotations__) == elf
     assert set(keywords.MergeKeywords.__annotations__) == merge
 

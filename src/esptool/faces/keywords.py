@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keyword options of the documented functions, for type checkers.
 
-When it runs, each function refuses what is not among them, too (`esptool.faces.options`).
+When it runs, each function refuses what is not among them, too (`esptool.nearest`).
 """
 
 from __future__ import annotations

@@ -36,15 +36,6 @@ A = TypeVar("A", int, str, int | str)
 
 #: How a file gets into flash that is refused for what it is.
 _WAY_OUT = "To put the file itself into flash, add --force."
-#: The keyword options of a write; all are off when left out, but `delta`.
-OPTIONS = frozenset(
-    (
-        *("erase_all", "encrypt", "encrypt_files", "ignore_flash_enc_efuse", "force"),
-        *("skip_flashed", "compress", "no_compress", "no_progress", "diff_with"),
-        *("trust_flash_content", "no_diff_verify", "preserve", "delta", "retries"),
-        *("nand_end_address", "partition_table_offset", "partition_table"),
-    )
-)
 
 
 def refuse_for_nand(options: Mapping[str, Any]) -> None:

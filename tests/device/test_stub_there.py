@@ -10,6 +10,7 @@ import pytest
 
 import esptool
 from esptool.device import StubKind, adapters, connect
+from esptool.errors import FatalError
 from esptool.protocol.ext import Capability
 from esptool.transport import open_port
 
@@ -79,3 +80,36 @@ def test_one_that_is_not_this_versions_is_named(
     whose = "another tool's" if missing == "all" else "an older one of this tool"
     assert f"The stub that runs is {whose}. It is used as it is." in said
     assert "Detected flash size" in said
+
+
+@pytest.mark.parametrize("rate", [460_800, 921_600, 1_500_000, 3_000_000])
+def test_it_is_found_at_a_usual_rate_that_nobody_has_noted(
+    rate: int, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv(adapters.VARIABLE, "off")
+    url = leave("esp32c3", rate)
+    capsys.readouterr()
+    esptool.main(["--port", url, "--before", "no-reset", "flash-id"])
+    said = capsys.readouterr().out
+    assert f"The stub that was left running answers at {rate} baud." in said
+    assert "Stub flasher is already running" in said
+    assert "Detected flash size" in said
+
+
+def test_a_loader_without_stub_is_found_at_its_rate_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv(adapters.VARIABLE, "off")
+    url = URL.format("esp32c3", "model")
+    words = ["--no-stub", "--baud", "460800", "--after", "no-reset", "flash-id"]
+    esptool.main(["--port", url, *words])
+    esptool.main(["--port", url, "--before", "no-reset", "--no-stub", "flash-id"])
+    assert "The loader that was left running answers at 460800 baud." in capsys.readouterr().out
+
+
+def test_one_at_an_unusual_rate_is_told_how_to_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(adapters.VARIABLE, "off")
+    url = leave("esp32c3", 750_000)
+    with pytest.raises(FatalError, match="--before no-reset-no-sync and that --baud"):
+        esptool.main(["--port", url, "--before", "no-reset", "flash-id"])
+    esptool.main(["--port", url, "-b", "750000", "--before", "no-reset-no-sync", "flash-id"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from esptool import chips
 from esptool.chips.spec import ChipSpec, RomBaud
@@ -106,6 +106,15 @@ SYNC_EXTRA_ANSWERS = 7
 QUICK_SYNCS = 2
 #: Between a ROM's word that it waits for a download and its reading of the first byte.
 READY_S = 0.003
+#: At which a stub may have been left running: tried when the first call was in vain, and at the
+#: end. A ROM that is reset meanwhile measures its rate by what it hears; those of the first are
+#: good for any.
+LIKELY_RATES = (921_600, 460_800, 230_400)
+RARE_RATES = (2_000_000, 1_500_000, 3_000_000, 1_000_000)
+LEFT_ELSEWHERE = (
+    "Nothing answers at other usual rates either. A stub that was left running at an unusual one "
+    "is reached with --before no-reset-no-sync and that --baud."
+)
 BEFORE = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")
 TROUBLESHOOTING = "See the troubleshooting page of the documentation for what else to try."
 
@@ -136,6 +145,7 @@ class Caller:
         self.expected = expected
         self.sleep = sleep or link.sleep
         self._no_lines = False
+        self._elsewhere = ""
         self.answers: dict[int, Response] = {}
 
     @property
@@ -177,7 +187,7 @@ class Caller:
             quick, sequences = self._sequences(url, before)
         flow_control = reset.flow_control_bridge(self.link.port)
         failure: FatalError = ConnectError("no attempt was made")
-        attempt = 0
+        attempt, stays = 0, False
         try:
             for attempt, sequence in zip(rounds, itertools.cycle(sequences)):
                 self.listener(Connecting(attempt))
@@ -189,11 +199,22 @@ class Caller:
                     return self._attempt(sequence, flow_control)
                 except (NoAnswerError, ConnectError) as e:
                     failure = e
+                stays = self._may_stay_elsewhere(before, failure)
+                if stays and attempt == 1:
+                    found = self._at_rates(LIKELY_RATES)
+                    if found is not None:
+                        return found
+            if stays:
+                found = self._at_rates(RARE_RATES)
+                if found is not None:
+                    return found
         finally:
             self.listener(Connecting(attempt, done=True))
+            if self._elsewhere:
+                self._note(self._elsewhere)
         raise ConnectError(
             f"Failed to connect to {self.name}: {failure.message}",
-            remedy=self._advice(failure),
+            remedy=self._advice(failure, LEFT_ELSEWHERE if stays else ""),
             code="boot_mode" if failure.error_code == "boot_mode" else None,
             operands={"port": self.link.port.url},
         )
@@ -213,8 +234,8 @@ class Caller:
             reset.download_strategies(url=url, usb_jtag=usb_jtag, delay_s=delay_s, custom=custom),
         )
 
-    def _advice(self, failure: FatalError) -> str:
-        lines = [failure.remedy] if failure.remedy else []
+    def _advice(self, failure: FatalError, more: str) -> str:
+        lines = [line for line in (failure.remedy, more) if line]
         chip = self.expected
         if chip is not None and chip.rom.baud is RomBaud.C2_26MHZ and self.link.baud < 115200:
             lines.append(f"Use at least --baud 115200: {chip.name} may not answer below.")
@@ -265,9 +286,36 @@ class Caller:
 
         True when it answers, False when the ROM does (the chip was reset and took to this rate).
         """
-        baud, rate = self.link.baud, adapters.recall(self.link.port).stub_at
+        rate = adapters.recall(self.link.port).stub_at
         if not rate:
             return None
+        found = self._at_rate(rate)
+        if found is None:
+            adapters.learn(self.link.port, stub_at=0)
+        return found
+
+    def _may_stay_elsewhere(self, before: str, failure: FatalError) -> bool:
+        """Nothing was reset and nothing heard: what was left running may have another rate."""
+        port = self.link.port
+        return (
+            (before == "no-reset" or self._no_lines)
+            and isinstance(failure, NoAnswerError)
+            and not port.url.startswith("socket:")
+            and usb_ids(port)[1] != USB_JTAG_SERIAL_PID
+        )
+
+    def _at_rates(self, rates: Sequence[int]) -> bool | None:
+        """As `_at_former_rate`, where nobody has noted the rate."""
+        for rate in rates:
+            if rate != self.link.baud and (found := self._at_rate(rate)) is not None:
+                whose = "stub" if found else "loader"
+                self._elsewhere = f"The {whose} that was left running answers at {rate} baud."
+                return found
+        return None
+
+    def _at_rate(self, rate: int) -> bool | None:
+        """Call a chip that is not reset: a stub answers, or the ROM (False), or nothing (None)."""
+        baud = self.link.baud
         with contextlib.suppress(PortError, NoAnswerError):
             self.link.set_baud(rate)
             self.link.discard_input()
@@ -278,7 +326,6 @@ class Caller:
             self.sleep(SYNC_PAUSE_S)
             self.link.discard_input()
             return self._sync()
-        adapters.learn(self.link.port, stub_at=0)
         self.link.set_baud(baud)
         return None
 

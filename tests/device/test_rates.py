@@ -100,15 +100,17 @@ def test_a_chip_that_may_not_be_reset_and_is_lost_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("flags", [[], ["--no-stub"]])
-def test_the_command_line_warns_on_standard_error_and_goes_on(
-    flags: list[str], capsys: Any
+@pytest.mark.parametrize("asked", ["921600", "2000000"])
+def test_the_command_line_warns_once_on_standard_error_and_goes_on(
+    asked: str, flags: list[str], capsys: Any
 ) -> None:
     import esptool
 
     url = "virtual://esp32c3?timing=virtual&fault=baud:460800"
-    esptool.main(["--port", url, "--baud", "921600", *flags, "flash-id"])
+    esptool.main(["--port", url, "--baud", asked, *flags, "flash-id"])
     said = capsys.readouterr()
-    first = "460800" if not flags else "115200"
-    assert said.err.count(f"does not bear 921600 baud. Going on at {first} baud.") == 1
+    warning = f"WARNING: The line does not bear {asked} baud. Going on at 460800 baud.\n"
+    assert said.err == warning
+    assert said.out.count("Changing baud rate to ") == 1
     assert "Detected flash size: 4MB" in said.out
     assert "Hard resetting" in said.out

@@ -95,8 +95,11 @@ class Power:
 
     # --- rates ---------------------------------------------------------------------------------
 
-    def change_baud(self, baud: int) -> None:
+    def change_baud(self, baud: int, *, told: bool = True) -> None:
         """Set chip and port to `baud`, and see whether the line bears it.
+
+        Args:
+            told: say so.
 
         Raises:
             UsageError: it is not a rate; nothing was sent.
@@ -107,7 +110,8 @@ class Power:
         if not self._r.is_stub and not self._r.spec.rom.flash_ops:
             raise NotSupportedError(f"The {self._r.spec.name} ROM cannot change the baud rate.")
         old = self._r.link.baud
-        self._r.note(f"Changing baud rate to {baud}...", Level.INFO)
+        if told:
+            self._r.note(f"Changing baud rate to {baud}...", Level.INFO)
         self._try_port(baud, old)
         wait = self._r.settings.sync_timeout
         usual = 0 if self._r.can(Capability.BATCH) else self._synchronise(wait)
@@ -115,7 +119,8 @@ class Power:
         if not self._bears(usual, wait):
             lost = not self._go_back(baud, old)
             raise RateError(f"The line does not bear {baud} baud.", lost=lost)
-        self._r.note("Changed.", Level.INFO)
+        if told:
+            self._r.note("Changed.", Level.INFO)
 
     def _as_asked(self, baud: int) -> int:
         """The number that makes who answers now go at `baud`."""

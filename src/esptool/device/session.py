@@ -154,15 +154,25 @@ class Session(Requester):
             NotSupportedError: this ROM cannot change its rate.
             RateError: the line does not bear it, and the chip would have to be reset and may not.
         """
+        refused = self._try_rate(baud)
+        if refused is not None:
+            self._warn_refused(refused)
+
+    def _try_rate(self, baud: int, *, told: bool = True) -> RateError | None:
+        """Go to a rate; what is wrong with it, after which all is as before."""
         try:
-            self.power.change_baud(baud)
+            self.power.change_baud(baud, told=told)
         except RateError as e:
             self.refused_rates.add(baud)
             if e.lost:
                 if not self.may_reset or self.recover is None:
                     raise
                 self.recover(self)
-            self.note(f"{e.message} Going on at {self.link.baud} baud.", Level.WARNING)
+            return e
+        return None
+
+    def _warn_refused(self, refused: RateError) -> None:
+        self.note(f"{refused.message} Going on at {self.link.baud} baud.", Level.WARNING)
 
     def settle_rate(self, wanted: int | str) -> bool:
         """Go to the rate asked for where loading the stub has not; True when something was said.
@@ -177,12 +187,18 @@ class Session(Requester):
             return self._choose_rate()
         if wanted <= self.link.baud or wanted in self.refused_rates:
             return False
-        self.change_baud(wanted)
-        between = rates.lower(wanted, self.link.baud)
-        while wanted in self.refused_rates and between > self.link.baud:
-            self.change_baud(between)
-            between = 0 if between == self.link.baud else rates.lower(between, self.link.baud)
+        self._settle_below(wanted)
         return True
+
+    def _settle_below(self, wanted: int) -> None:
+        """Go to `wanted`, or to the next lower rate that the line bears, with one warning."""
+        refused = self._try_rate(wanted)
+        if refused is None:
+            return
+        between = rates.lower(wanted, self.link.baud)
+        while between > self.link.baud and self._try_rate(between, told=False) is not None:
+            between = rates.lower(between, self.link.baud)
+        self._warn_refused(refused)
 
     def _choose_rate(self) -> bool:
         """For `rates.AUTO`, where no first stage has found the best rate: a likely one."""
@@ -192,7 +208,7 @@ class Session(Requester):
         if likely <= self.link.baud:
             return False
         with contextlib.suppress(NotSupportedError):
-            self.change_baud(likely)
+            self._settle_below(likely)
             return True
         return False
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 import esptool
 from esptool.device import Session, connect
 from esptool.device.stub_loader import stub_name, why_no_stub
-from esptool.errors import FatalError, UsageError
+from esptool.errors import FatalError, LineLossError, UsageError
+from esptool.protocol.opcodes import Cmd
 
 #: (chip, revision of the board, why no stub runs there, or its name)
 CASES = [
@@ -48,6 +50,41 @@ def test_s3_starts_both_stages_with_secure_boot_and_leaves_its_rom_as_it_was(stu
         assert session.is_stub
         assert session.link.baud == 921_600
         assert session.read_reg(POINTER) == 0
+
+
+def _losing(session: Session, lost: Callable[[bytes], bool]) -> None:
+    """From now on most of a frame that `lost` names does not reach the chip."""
+    send = session.link.send_frame
+    session.link.send_frame = lambda data: send(data[:4] if lost(data) else data)  # type: ignore[method-assign]
+
+
+def test_the_rom_is_left_as_it_was_where_no_stub_answers() -> None:
+    with connect(f"{SECURE_S3}&stub=model", chip="esp32s3") as session:
+        session.may_reset = False
+        _losing(session, lambda data: data[1] == READ)
+        with pytest.raises(FatalError, match="The stub flasher did not start"):
+            session.run_stub()
+        assert not session.is_stub
+        assert session.link.baud == 115_200
+        assert session.read_reg(POINTER) == 0
+
+
+def test_what_is_put_back_is_sent_as_often_as_the_line_needs() -> None:
+    pointer = POINTER.to_bytes(4, "little")
+    seen: list[bytes] = []
+
+    def lost(data: bytes) -> bool:
+        if data[1] != Cmd.WRITE_REG or pointer not in data:
+            return False
+        seen.append(data)
+        return len(seen) in (2, 3)
+
+    with connect(f"{SECURE_S3}&stub=model", chip="esp32s3") as session:
+        _losing(session, lost)
+        session.run_stub()
+        assert session.is_stub
+        assert session.read_reg(POINTER) == 0
+    assert len(seen) == 4
 
 
 def test_s3_with_secure_boot_is_written_by_its_stub(tmp_path: Path, capsys: Any) -> None:
@@ -102,3 +139,15 @@ def test_a_stub_that_does_not_start_is_named_with_what_works_without(chip: str) 
     ):
         session.run_stub()
     assert "--no-stub" in str(caught.value.remedy)
+
+
+def test_a_rom_that_refuses_what_every_rom_knows_has_heard_something_else() -> None:
+    with connect("virtual://esp32c3?stub=model&timing=virtual") as session:
+        send = session.link.send_frame
+
+        def spoil(data: bytes) -> None:
+            send(data[:1] + b"\x55" + data[2:] if data[1] == Cmd.MEM_BEGIN else data)
+
+        session.link.send_frame = spoil  # type: ignore[method-assign]
+        with pytest.raises(LineLossError, match="The stub flasher did not start"):
+            session.run_stub()

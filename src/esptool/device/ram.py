@@ -6,9 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from esptool.device.requests import Requester, Tries
-from esptool.errors import LineLossError, LinkTimeoutError, NoAnswerError, PortError
+from esptool.errors import (
+    LineLossError,
+    LinkTimeoutError,
+    NoAnswerError,
+    PortError,
+    UnsupportedCommandError,
+)
 from esptool.protocol import packets
 from esptool.protocol.opcodes import Cmd
+from esptool.protocol.status import Status
 
 RAM_BLOCK = 0x1800
 #: Over USB-OTG the ROM takes smaller blocks.
@@ -57,7 +64,14 @@ class Ram:
 
     def _announce(self, download: _Download) -> None:
         data = packets.words(download.size, download.blocks, download.block_size, download.address)
-        self._r.request("enter RAM download mode", Cmd.MEM_BEGIN, data, attempts=3)
+        what = "enter RAM download mode"
+        try:
+            self._r.request(what, Cmd.MEM_BEGIN, data, attempts=3)
+        except UnsupportedCommandError as e:
+            if self._r.secure_download or self._r.is_stub:
+                raise
+            # Every ROM knows it: what came there was something else.
+            raise packets.failure(what, Cmd.MEM_BEGIN, Status.INVALID_MESSAGE) from e
         self._download = download
 
     def block(self, data: bytes, seq: int) -> None:

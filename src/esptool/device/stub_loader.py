@@ -34,6 +34,8 @@ FIRST_GREETING_S = 0.2
 FIRST_ATTEMPTS = 3
 #: The stub greets as soon as its data are zeroed.
 STUB_GREETING_S = 0.3
+#: What the ROM calls is put back as often as the line needs.
+PUT_BACK_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ def upload(session: Session, stub: Stub, baud: int | str | None = None) -> Loade
             with _detour(session, stub.entry) as enter:
                 enter()
                 _greet(session)
+        except LineLossError as e:
+            raise e.saying("Secure boot is on, and a read of flash did not start it") from e
         except FatalError as e:
             raise SecureModeError(
                 "Secure boot is enabled and the stub could not be started.", remedy="Use --no-stub."
@@ -274,16 +278,33 @@ def _detour(session: Session, entry: int) -> Iterator[Callable[[], None]]:
     """What starts code in RAM in another way than by MEM_END; a stub must run at the end.
 
     The ROM calls its flash-read function through a pointer in RAM: that is turned to the code, and
-    a read is asked for. It is put back once the stub answers.
+    a read is asked for. It is put back once the stub answers, and where none does as well: a ROM
+    that is still there, and is not reset, would start that code at the next read.
     """
     assert session.spec.stub.secure_boot_detour is not None
     pointer, opcode = session.spec.stub.secure_boot_detour
     saved = session.read_reg(pointer)
-    session.write_reg(pointer, entry)
+
+    def put_back(attempts: int, timeout_s: float | None = None) -> None:
+        session.request(
+            "put back the ROM's pointer",
+            Cmd.WRITE_REG,
+            packets.words(pointer, saved, 0xFFFFFFFF, 0),
+            timeout_s=timeout_s,
+            attempts=attempts,
+        )
 
     def enter() -> None:
         session.command(Cmd(opcode), packets.words(0, 0), wait=False)
 
-    yield enter
-    session.adopt_stub()
-    session.write_reg(pointer, saved)
+    try:
+        session.write_reg(pointer, entry)
+        yield enter
+        session.adopt_stub()
+        put_back(PUT_BACK_ATTEMPTS)
+    except FatalError:
+        session.left_stub()
+        session.link.discard_input()
+        with contextlib.suppress(FatalError):
+            put_back(1, session.settings.sync_timeout)
+        raise

@@ -14,23 +14,38 @@ import esptool
 from esptool.errors import FatalError, ImageError
 from esptool.image.convert import convert_elf
 from tests.image.elfmaker import C3_ELF
+from tests.support import oracle
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("elf2image --elf-sha256-offset 0x9000 app.elf", "lies in no segment"),
-        ("elf2image --elf-sha256-offset -5 app.elf", "lies in no segment"),
-        ("elf2image --elf-sha256-offset 10 app.elf", "lies in no segment"),
-        ("elf2image --elf-sha256-offset 0 app.elf", "lies in no segment"),
-        ("elf2image --min-rev-full 300 --max-rev-full 100 app.elf", "No chip could run"),
+        ("elf2image --elf-sha256-offset 0x9000 -o o app.elf", "lies in no segment"),
+        ("elf2image --elf-sha256-offset -5 -o o app.elf", "lies in no segment"),
+        ("elf2image --elf-sha256-offset 10 -o o app.elf", "lies in no segment"),
+        ("elf2image --elf-sha256-offset 0 -o o app.elf", "lies in no segment"),
         ("merge-bin -o o --pad-to-size 256KB 0 app.img 0x40000 kb.bin", "beyond the 256KB"),
+        ("merge-bin -o o -t 0x41000 --pad-to-size 256KB 0x41000 kb.bin", "beyond the 256KB"),
     ],
 )
-def test_what_cannot_be_done_is_refused(words: str, said: str, folder: Path) -> None:
+@pytest.mark.oracle
+def test_what_has_no_effect_is_named_and_the_file_is_the_public_tools(
+    words: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["--chip", "esp32c3", *words.split()]
+    esptool.main(args)
+    assert said in capsys.readouterr().err
+    ours = (folder / "o").read_bytes()
+    (folder / "o").unlink()
+    assert oracle.run("esptool", *args, cwd=folder).returncode == 0
+    assert ours == (folder / "o").read_bytes()
+
+
+def test_what_cannot_be_done_is_refused(folder: Path) -> None:
     before = set(folder.iterdir())
-    with pytest.raises(FatalError, match=said):
-        esptool.main(["--chip", "esp32c3", *words.split()])
+    words = "--chip esp32c3 elf2image --min-rev-full 300 --max-rev-full 100 app.elf"
+    with pytest.raises(FatalError, match="No chip could run"):
+        esptool.main(words.split())
     assert set(folder.iterdir()) == before
 
 

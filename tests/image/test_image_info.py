@@ -73,9 +73,22 @@ def test_the_chip_is_found_in_the_image(chip: str) -> None:
     assert found.problems == ()
 
 
-def test_an_image_for_another_chip_is_named() -> None:
-    with pytest.raises(ImageError, match="ESP32-C3 image, not one for ESP32-S3"):
-        examine(small_image("esp32c3"), "esp32s3")
+@pytest.mark.oracle
+def test_an_image_for_another_chip_is_named_and_described_in_the_public_tools_words(
+    public_tool: PublicTool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = small_image("esp32c3")
+    said = "ESP32-C3 image, not one for ESP32-S3. Use --chip esp32c3"
+    with pytest.raises(ImageError, match=said):
+        examine(image, "esp32s3")
+    image_info(image, "esp32s3")
+    theirs = public_tool.image_info(image, "esp32s3")
+    mine = lines_of(capsys)
+    assert theirs is not None
+    assert mine.startswith(theirs)
+    assert said in mine.removeprefix(theirs)
+    (found,) = image_info_data(image, "esp32s3")["images"]
+    assert said in found["problems"][0]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from esptool import chips
 from esptool.errors import FatalError, ImageError, UsageError
+from esptool.events import Level
 from esptool.image import uf2
 from esptool.image.convert import ElfOptions, convert_elf
 from esptool.image.merge import MergeOptions, merge_regions
@@ -146,10 +147,17 @@ def test_bad_input_is_refused(
         b"".join(merge_regions(regions, "esp32c3", MergeOptions(**options)))
 
 
-def test_flash_parameters_are_not_put_into_another_chips_image() -> None:
+@pytest.mark.oracle
+def test_flash_parameters_for_another_chips_image_are_set_with_a_warning(
+    public_tool: PublicTool,
+) -> None:
     image = boot_loader("esp32s3")
-    with pytest.raises(ImageError, match="ESP32-S3 image, not one for ESP32-C3"):
-        list(merge_regions([Region(0, image)], "esp32c3", MergeOptions(flash_size="4MB")))
+    events: list[Any] = []
+    options = MergeOptions(flash_size="4MB")
+    out = b"".join(merge_regions([Region(0, image)], "esp32c3", options, events.append))
+    assert out == public_tool.merge_bin([(0, image)], "esp32c3", {"flash_size": "4MB"})
+    warned = [e.text for e in events if e.level is Level.WARNING]
+    assert any("is an ESP32-S3 image, not one for ESP32-C3" in text for text in warned)
     assert merged([(0, image)], "esp32c3") == image
 
 

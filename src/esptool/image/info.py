@@ -95,10 +95,17 @@ class ImageInfo:
         return self.image.calculated_digest == self.image.stored_digest
 
 
-def examine(data: bytes, chip: ChipSpec | str | None = None, name: str | None = None) -> ImageInfo:
+def examine(
+    data: bytes,
+    chip: ChipSpec | str | None = None,
+    name: str | None = None,
+    *,
+    other_chips: bool = False,
+) -> ImageInfo:
     """Examine the image that `data` start with, for `chip` or for the one that it names itself.
 
-    A damaged image gives what could be read, and `problems`.
+    A damaged image gives what could be read, and `problems`. With `other_chips` so does one that
+    is for another chip.
 
     Raises:
         ImageError: the data do not begin with an image, or with one for another chip.
@@ -111,12 +118,9 @@ def examine(data: bytes, chip: ChipSpec | str | None = None, name: str | None = 
             raise
         found = asked
     spec = asked or found
-    if found is not spec and found.image.extended_header and spec.image.extended_header:
-        what = "This" if name is None else f"'{name}'"
-        raise ImageError(
-            f"{what} is an {found.name} image, not one for {spec.name}. "
-            f"Use --chip {found.key}, or leave the option out."
-        )
+    foreign = found is not spec and found.image.extended_header and spec.image.extended_header
+    if foreign and not other_chips:
+        raise ImageError(_for_another(found, spec, "This" if name is None else f"'{name}'"))
     image = scan_image(data, spec)
     calculated = None if image.checksum is None else image.calculate_checksum()
     app, bootloader = _descriptions(image)
@@ -135,6 +139,13 @@ def examine(data: bytes, chip: ChipSpec | str | None = None, name: str | None = 
         if image.fault
         else find_signatures(data, image.length, v1=spec.image.secure_pad_v1),
         problems=tuple(_problems(image, calculated)),
+    )
+
+
+def _for_another(found: ChipSpec, asked: ChipSpec, what: str) -> str:
+    return (
+        f"{what} is an {found.name} image, not one for {asked.name}. "
+        f"Use --chip {found.key}, or leave the option out."
     )
 
 
@@ -186,7 +197,11 @@ def _problems(image: FirmwareImage, calculated: int | None) -> Iterator[str]:
         yield f"Flash mode code {header.flash_mode} does not exist."
     extended = image.extended
     if extended is not None and extended.chip_id != image.chip.image_chip_id:
-        yield f"Chip ID {extended.chip_id} is not that of {image.chip.name}."
+        owner = chips.by_chip_id(extended.chip_id)
+        if owner is None:
+            yield f"Chip ID {extended.chip_id} is not that of {image.chip.name}."
+        else:
+            yield _for_another(owner, image.chip, "This")
 
 
 # --- merged binaries ---------------------------------------------------------------------------

@@ -155,7 +155,7 @@ def _described(region: Region, spec: ChipSpec | None, name: str | None) -> dict[
     from esptool.image.info import examine, to_json
 
     try:
-        return to_json(examine(bytes(region.data), spec, name), region.address)
+        return to_json(examine(bytes(region.data), spec, name, other_chips=True), region.address)
     except ImageError as e:
         return {"offset": region.address, "size": len(region.data), "problems": [e.message]}
 
@@ -216,7 +216,7 @@ def _show_file(data: bytes, chip: str | None, name: str | None, tell: Listener) 
     if inside := _images_inside(data):
         _show_each(inside, chip, tell)
         return
-    info = examine(data, spec, name)
+    info = examine(data, spec, name, other_chips=True)
     tell(Message(f"Image size: {len(data)} bytes"))
     _show_info(info, tell)
     for region in find_images(data, max(1, info.image.length)):
@@ -248,7 +248,7 @@ def _show_each(regions: Sequence[Region], chip: str | None, tell: Listener) -> N
             tell,
         )
         try:
-            info = examine(bytes(region.data), spec)
+            info = examine(bytes(region.data), spec, other_chips=True)
             _show_info(info, tell, detected=number == 1)
         except FatalError as e:
             tell(Message(f"Error processing file {number}/{len(regions)}: {e}", Level.ERROR))

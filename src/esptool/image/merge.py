@@ -88,12 +88,7 @@ def _check_places(ordered: Sequence[Region], options: MergeOptions) -> None:
         )
     refuse_overlap(ordered)
     if options.format == "raw" and options.pad_to_size:
-        size = flash_size(options.pad_to_size)
-        if last.end > size:
-            raise UsageError(
-                f"{last} ends at {last.end:#x}, beyond the {options.pad_to_size} that "
-                "--pad-to-size asks for."
-            )
+        flash_size(options.pad_to_size)  # refuse a word that is none
     if options.format == "raw" and last.end - options.target_offset > LARGEST_FLASH:
         raise ImageError(
             f"{last} is out of range: the merged file would be larger than the largest flash "
@@ -115,6 +110,13 @@ def _without_effect(
         for name, value in given.items():
             if value and owner != options.format:
                 yield f"Option {name} has no effect on a {options.format} file, only on {owner}."
+    if options.format == "raw" and options.pad_to_size:
+        last = max(ordered, key=lambda r: r.end)
+        if last.end > flash_size(options.pad_to_size):
+            yield (
+                f"{last} ends at {last.end:#x}, beyond the {options.pad_to_size} that "
+                "--pad-to-size asks for: nothing is padded."
+            )
     place = chip.flash.bootloader_offset
     if (options.flash_mode, options.flash_freq, options.flash_size) != (KEEP, KEEP, KEEP) and all(
         region.address != place for region in ordered
@@ -134,29 +136,31 @@ def _with_flash_params(
     from esptool.image.app import patch_flash_params
 
     content = bytes(region.data)
-    _refuse_other_chip(region, content, chip)
+    if (found := _other_chip(content, chip)) is not None:
+        text = (
+            f"{region} is an {found.name} image, not one for {chip.name}: its flash parameters "
+            f"are set with the codes of {chip.name}."
+        )
+        notify(Message(text, Level.WARNING))
     data = patch_flash_params(content, chip, *changes, address=region.address, notify=notify)
     return region if data is content else replace(region, data=data)
 
 
-def _refuse_other_chip(region: Region, content: bytes, chip: ChipSpec) -> None:
-    """Flash codes differ from chip to chip, so they must not be put into another one's image."""
+def _other_chip(content: bytes, chip: ChipSpec) -> ChipSpec | None:
+    """The chip of a sound image where that is not `chip`: its flash codes may differ."""
     if content[:1] != bytes((IMAGE_MAGIC,)) or not chip.image.extended_header:
-        return
+        return None
     from esptool.image.reader import detect_chip, scan_image
 
     try:
         found = detect_chip(content)
     except ImageError:  # told by whoever reads the image for its parameters
-        return
+        return None
     if found is chip or not found.image.extended_header:
-        return
+        return None
     image = scan_image(content, found)
-    if image.fault is None and image.checksum == image.calculate_checksum():
-        raise ImageError(
-            f"{region} is an {found.name} image, not one for {chip.name}: its flash parameters "
-            f"cannot be set. Use --chip {found.key}, or keep them."
-        )
+    sound = image.fault is None and image.checksum == image.calculate_checksum()
+    return found if sound else None
 
 
 def _raw(ordered: Sequence[Region], options: MergeOptions) -> Iterator[bytes]:

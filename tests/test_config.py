@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,36 @@ def test_a_value_that_cannot_be_meant_is_named_once_and_has_no_effect(
     err = capsys.readouterr().err
     assert err.count(f"'{key}'") == 1
     assert text in err
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("chip_erase_timeout", "0.01"),
+        ("timeout", "0.001"),
+        ("max_timeout", "0"),
+        ("sync_timeout", "1e-9"),
+    ],
+)
+def test_a_wait_in_which_nothing_can_answer_is_taken_with_a_warning(
+    key: str, text: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "esptool.cfg").write_text(f"[esptool]\n{key} = {text}\n")
+    assert load_settings() == replace(Settings(), **{key: float(text)})  # type: ignore[arg-type]
+    load_settings()
+    err = capsys.readouterr().err
+    assert err.count(f"Configuration option '{key}' is {text}: few chips answer") == 1
+
+
+def test_a_short_wait_for_erasing_is_one_for_erasing_only(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "esptool.cfg").write_text("[esptool]\nchip_erase_timeout = 0.001\n")
+    url = "virtual://esp32c3?timing=virtual&stub=public"
+    esptool.main(["--port", url, "flash-id"])
+    assert "Detected flash size" in capsys.readouterr().out
+    with pytest.raises(FatalError, match="not erased, or only in part"):
+        esptool.main(["--port", url, "erase-flash"])
 
 
 def test_counts_may_be_without_end(folder: Path) -> None:

@@ -52,6 +52,8 @@ _ENDLESS = frozenset({"connect_attempts", "open_port_attempts"})
 #: A day: what is longer was hardly meant, and overflows the system's clocks some time.
 _LONGEST_S = 86400
 _MOST_TIMES = 1_000_000
+#: What is shorter is taken, but leaves a chip no time to answer, or a flash to be erased.
+_SHORTEST_S = {"timeout": 0.1, "max_timeout": 0.1, "sync_timeout": 0.01, "chip_erase_timeout": 1.0}
 
 
 def _can_be_meant(key: str, value: float) -> bool:
@@ -89,7 +91,15 @@ def from_mapping(values: Mapping[str, str]) -> tuple[Settings, list[str]]:
         if isinstance(value, int | float) and not _can_be_meant(key, value):
             del good[key]
             problems.append(f"Configuration option '{key}' cannot be {text}: it is ignored.")
+    for key, least in _SHORTEST_S.items():
+        if good.get(key, least) < least:
+            problems.append(
+                f"Configuration option '{key}' is {values[key]}: few chips answer within so many "
+                f"seconds (usual are {getattr(Settings(), key):g})."
+            )
     settings = replace(Settings(), **good)
     if "max_timeout" not in good:
-        settings = replace(settings, max_timeout=2 * settings.chip_erase_timeout)
+        # A short wait for erasing must not cut short the waits for all else.
+        longest = max(settings.max_timeout, 2 * settings.chip_erase_timeout)
+        settings = replace(settings, max_timeout=longest)
     return settings, problems

@@ -12,8 +12,10 @@ from espefuse.commands import BaseCommands
 from espefuse.key_commands import command_type
 from espefuse.reading import close_port
 from esptool.chips import normalize
-from esptool.errors import FatalError
+from esptool.errors import FatalError, UsageError
+from esptool.faces.constants import ESP_ROM_BAUD as ROM_BAUD
 from esptool.nearest import checks_keywords
+from esptool.protocol.rates import AUTO
 from esptool.records import dataclass
 from esptool.render import to_log
 
@@ -110,7 +112,7 @@ def _get_command_class(chip_name: str) -> BaseCommands:
 @checks_keywords()
 def get_esp(
     port: str | None = None,
-    baud: int = 115200,
+    baud: int | str = 115200,
     before: str = "default-reset",
     chip: str = "auto",
     skip_connect: bool = False,
@@ -125,6 +127,7 @@ def get_esp(
 
     Args:
         port: serial port; needed unless the chip is virtual.
+        baud: the rate to call the ROM at, or "auto" for one that is good on any line.
         chip: name, or "auto" to detect it (a virtual chip is then an ESP32).
         skip_connect: only make the loader object.
         virt_efuse_file: where the virtual chip keeps its eFuses.
@@ -154,13 +157,18 @@ def _loader_class(key: str) -> Any:
 
 
 def _connect(
-    port: str | None, baud: int, before: str, key: str, trace: bool, listener: Listener
+    port: str | None, baud: int | str, before: str, key: str, trace: bool, listener: Listener
 ) -> Any:
     if port is None:
         raise FatalError(
             "No serial port was given.",
             remedy="Name one with --port, or use --virt for a virtual chip.",
         )
+    if isinstance(baud, str):
+        if baud != AUTO:
+            raise UsageError(f"The baud rate is a number, or 'auto', not '{baud}'.")
+        # The best one is found with the stub. For a few words of eFuses this one is sure.
+        baud = ROM_BAUD
     if key == "auto":
         from esptool.cmds import detect_chip
 
@@ -205,7 +213,7 @@ def from_token(text: str, chip: str, path: str | None) -> VirtualEfuses:
 @checks_keywords(CommandKeywords)
 def init_commands(
     port: str | None = None,
-    baud: int = 115200,
+    baud: int | str = 115200,
     before: str = "default-reset",
     chip: str = "auto",
     esp: Any = None,

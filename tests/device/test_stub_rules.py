@@ -55,7 +55,11 @@ def test_s3_starts_both_stages_with_secure_boot_and_leaves_its_rom_as_it_was(stu
 def _losing(session: Session, lost: Callable[[bytes], bool]) -> None:
     """From now on most of a frame that `lost` names does not reach the chip."""
     send = session.link.send_frame
-    session.link.send_frame = lambda data: send(data[:4] if lost(data) else data)  # type: ignore[method-assign]
+
+    def lose(payload: bytes) -> None:
+        send(payload[:4] if lost(payload) else payload)
+
+    session.link.send_frame = lose  # type: ignore[method-assign]
 
 
 def test_the_rom_is_left_as_it_was_where_no_stub_answers() -> None:
@@ -145,8 +149,9 @@ def test_a_rom_that_refuses_what_every_rom_knows_has_heard_something_else() -> N
     with connect("virtual://esp32c3?stub=model&timing=virtual") as session:
         send = session.link.send_frame
 
-        def spoil(data: bytes) -> None:
-            send(data[:1] + b"\x55" + data[2:] if data[1] == Cmd.MEM_BEGIN else data)
+        def spoil(payload: bytes) -> None:
+            other = payload[:1] + b"\x55" + payload[2:]
+            send(other if payload[1] == Cmd.MEM_BEGIN else payload)
 
         session.link.send_frame = spoil  # type: ignore[method-assign]
         with pytest.raises(LineLossError, match="The stub flasher did not start"):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from espefuse import schema
+from espefuse import get_esp, schema
+from esptool.errors import UsageError
 from tests.espefuse.sequences import key_files
 from tests.espefuse.support import CHIPS, CSV, cli, run
 
@@ -344,6 +345,21 @@ def test_usage_errors_and_help_come_without_a_port() -> None:
     assert done.returncode == 0
     usage = "python -m espefuse [OPTIONS] COMMAND1 [ARGS]... [COMMAND2 [ARGS]...]..."
     assert usage in done.stdout
+
+
+@pytest.mark.parametrize("words", [["--baud", "auto"], ["--chip", "esp32c3", "--baud", "AUTO"]])
+def test_the_rate_of_esptool_is_taken_here_too(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "virtual://esp32c3?timing=virtual"
+    code, out, _ = run("--port", url, *words, "get-custom-mac")
+    assert (code, "Custom MAC Address" in out) == (0, True)
+    monkeypatch.setenv("ESPTOOL_BAUD", "auto")
+    assert run("--port", url, "get-custom-mac")[0] == 0
+    with get_esp(url, "auto") as esp:
+        assert esp.get_baud() == 115_200
+    with pytest.raises(UsageError, match="a number, or 'auto', not 'fast'"):
+        get_esp(url, "fast")
 
 
 @pytest.mark.parametrize("chip", CHIPS)

@@ -42,6 +42,16 @@ def test_what_is_expected_ends_it_and_what_does_not_come_is_an_error(
     monitor(EMPTY, "--expect", "invalid header", "--expect", "ESP-ROM", "--timeout", "9")
 
 
+def test_a_rate_that_is_found_for_flashing_is_not_the_consoles(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["monitor", EMPTY, "--monitor-baud", "74880", "--no-keys", "--timeout", "0"]
+    esptool.main(["--baud", "auto", *words])
+    assert "at 74880 baud" in capsys.readouterr().out
+    esptool.main(["--baud", "9600", *words])
+    assert "at 9600 baud" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
 def test_a_wait_without_an_end_is_refused(seconds: str) -> None:
     with pytest.raises(SystemExit) as ended:

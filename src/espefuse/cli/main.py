@@ -37,6 +37,7 @@ from esptool.chips import normalize
 from esptool.cli import machine
 from esptool.cli.common import at_fault, machine_options
 from esptool.cli.help import HelpMixin
+from esptool.cli.params import Baud
 from esptool.errors import FatalError, UsageError
 from esptool.files import check_output
 
@@ -56,10 +57,10 @@ def _options() -> list[click.Parameter]:
         ),
         click.Option(
             ["--baud", "-b"],
-            type=int,
+            type=Baud(),
             default=115200,
             envvar="ESPTOOL_BAUD",
-            help="Serial port baud rate.",
+            help="Serial port baud rate; 'auto' is 115200 here, as the ROM loader does the work.",
         ),
         click.Option(["--port", "-p"], envvar="ESPTOOL_PORT", help="Serial port device."),
         click.Option(

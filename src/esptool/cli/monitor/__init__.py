@@ -183,9 +183,9 @@ def _run(ctx: click.Context, /, port: str | None, **values: Any) -> None:
         raise UsageError(
             "What is shown goes to standard output without --log.", remedy="Name a file for it."
         )
-    if root.get_parameter_source("baud") is ParameterSource.COMMANDLINE:
-        if not isinstance(options["baud"], int):
-            raise UsageError("The monitor needs a rate in numbers.", remedy="Such as 115200.")
+    chosen = root.get_parameter_source("baud") is ParameterSource.COMMANDLINE
+    # "auto" finds what a line bears: the rate of a console is the program's.
+    if chosen and isinstance(options["baud"], int):
         baud = options["baud"]
     settings = Settings(
         baud=baud,

@@ -30,6 +30,8 @@ from esptool.transport.ports import check_url
 if TYPE_CHECKING:
     from serial import Serial
 
+    from esptool.transport.settings import Settings
+
 RETRY_PAUSE_S = 0.1
 
 
@@ -56,14 +58,18 @@ def open_loader(
     before: str = "default-reset",
     trace: bool = False,
     attempts: int = DEFAULT_CONNECT_ATTEMPTS,
+    settings: Settings | None = None,
     listener: Listener = to_log,
 ) -> ESPLoader:
     """Connect to the chip on one port, once; `listener` is told all that this chip has to tell.
 
+    Args:
+        settings: those in force where None.
+
     Raises:
         FatalError: the port cannot be opened, or no (or another) chip answers.
     """
-    settings = settings_in_force()
+    settings = settings or settings_in_force()
     if attempts == DEFAULT_CONNECT_ATTEMPTS:
         attempts = settings.connect_attempts
     session = device.connect(
@@ -207,30 +213,36 @@ def connect_esp(
     """
     if port is not None:
         check_url(port)
+    settings = settings_in_force()
     if open_port_attempts == DEFAULT_OPEN_PORT_ATTEMPTS:
-        open_port_attempts = settings_in_force().open_port_attempts
-    if port is not None and open_port_attempts != 1:
+        open_port_attempts = settings.open_port_attempts
+    if port is not None:
         listener(Message(f"Serial port {port}:"))
-        esp: ESPLoader | None = connect_with_retries(
-            port, initial_baud, chip, open_port_attempts, trace, before, listener=listener
-        )
-    elif port is not None:
-        esp = connect_first_available(
-            *([], port, connect_attempts, initial_baud, chip, trace, before), listener=listener
-        )
-    else:
-        ports = _candidates(port_filter)
-        listener(Message(f"Found {len(ports)} serial ports..."))
-        esp = connect_first_available(
-            *(ports, None, connect_attempts, initial_baud, chip, trace, before), listener=listener
-        )
-        if esp is None:
-            raise ConnectError(
-                "Could not connect to an Espressif device on any of the "
-                f"{len(ports)} available serial ports.",
-                remedy=f"For troubleshooting steps visit: {TROUBLESHOOTING_GUIDE_URL}",
+        if open_port_attempts != 1:
+            return connect_with_retries(
+                port, initial_baud, chip, open_port_attempts, trace, before, listener=listener
             )
-    assert esp is not None
+        return open_loader(
+            port,
+            chip=chip,
+            baud=initial_baud,
+            before=before,
+            trace=trace,
+            attempts=connect_attempts,
+            settings=settings,
+            listener=listener,
+        )
+    ports = _candidates(port_filter)
+    listener(Message(f"Found {len(ports)} serial ports..."))
+    esp = connect_first_available(
+        *(ports, None, connect_attempts, initial_baud, chip, trace, before), listener=listener
+    )
+    if esp is None:
+        raise ConnectError(
+            "Could not connect to an Espressif device on any of the "
+            f"{len(ports)} available serial ports.",
+            remedy=f"For troubleshooting steps visit: {TROUBLESHOOTING_GUIDE_URL}",
+        )
     return esp
 
 

@@ -42,7 +42,23 @@ def _main_py() -> None:
     _start(main, old="espsecure.py", lead="\n")
 
 
-__getattr__ = borrowed(__name__, {}, rest="espsecure.v5")
+#: Undocumented names.
+_OLD = (
+    "_get_sbv2_pub_key",
+    "_load_sbv2_pub_key",
+    "_load_sbv2_signing_key",
+    "_load_ecdsa_signing_key",
+    "_load_ecdsa_verifying_key",
+    "_digest_sbv2_public_key",
+    "_get_sbv2_rsa_primitives",
+    "_microecc_format",
+    "_sha256_digest",
+    "_sha384_digest",
+    "_flash_encryption_tweak_range_bits",
+    "_flash_encryption_tweak_key",
+)
+
+__getattr__ = borrowed(__name__, dict.fromkeys(_OLD, "espsecure.old"), rest="espsecure.v5")
 
 
 def __dir__() -> list[str]:

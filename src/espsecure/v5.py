@@ -26,7 +26,6 @@ from espsecure import (
 )
 from espsecure.cli.common import ask_pin
 from espsecure.cli.report import speak
-from espsecure.flash_encryption import esp32
 from espsecure.signatures_v2 import BLOCK_SIZE as SIG_BLOCK_SIZE
 from espsecure.signatures_v2 import MAGIC as SIG_BLOCK_MAGIC
 from espsecure.signatures_v2 import SECTOR_SIZE as SECTOR_SIZE
@@ -38,9 +37,8 @@ from esptool.files import atomic_writer
 from esptool.nearest import checks_keywords
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec
 
-    from espsecure.keys import PrivateKey, PublicKey
 
 CURVE_ID_P192, CURVE_ID_P256, CURVE_ID_P384 = signatures_v2.CURVE_IDS.values()
 ECDSA_SHA_256, ECDSA_SHA_384 = signatures_v2.SHA_IDS.values()
@@ -492,54 +490,3 @@ def _load_hardware_key(
         aes_xts=aes_xts,
         name=streams.name_of(keyfile),
     )
-
-
-def _get_sbv2_pub_key(keyfile: IO[bytes]) -> PublicKey:
-    return keys.load_public(streams.small(keyfile), streams.name_of(keyfile))
-
-
-def _load_sbv2_pub_key(keydata: bytes) -> PublicKey:
-    return keys.load_public(keydata)
-
-
-def _load_sbv2_signing_key(keydata: bytes) -> PrivateKey:
-    return keys.load_private(keydata)
-
-
-def _load_ecdsa_signing_key(keyfile: IO[bytes]) -> ec.EllipticCurvePrivateKey:
-    return keys.load_private_v1(streams.small(keyfile), streams.name_of(keyfile))
-
-
-def _load_ecdsa_verifying_key(keyfile: IO[bytes]) -> ec.EllipticCurvePublicKey:
-    return keys.load_public_v1(streams.small(keyfile), streams.name_of(keyfile))
-
-
-def _digest_sbv2_public_key(keyfile: IO[bytes]) -> bytes:
-    return operations.public_key_digest(keyfile)
-
-
-def _get_sbv2_rsa_primitives(public_key: rsa.RSAPublicKey) -> Primitives:
-    """As the boot ROM needs them, but for `m`, which v5 gives as a negative number."""
-    numbers = signatures_v2.rsa_primitives(public_key)
-    return replace(numbers, m=numbers.m - (1 << 32))
-
-
-def _microecc_format(a: int, b: int, curve_len: int) -> bytes:
-    size = curve_len // 8
-    return a.to_bytes(size, "little") + b.to_bytes(size, "little")
-
-
-def _sha256_digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
-def _sha384_digest(contents: bytes) -> bytes:
-    return hashlib.sha384(contents).digest()
-
-
-def _flash_encryption_tweak_range_bits(flash_crypt_config: int = 0xF) -> int:
-    return esp32.tweak_range(flash_crypt_config)
-
-
-def _flash_encryption_tweak_key(key: int, offset: int, tweak_range: int) -> bytes:
-    return esp32.tweak_key(key, offset, tweak_range)

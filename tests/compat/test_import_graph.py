@@ -320,7 +320,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"hsm", "sdc", "signatures_v1", "signatures_v2"},
         {"operations", "cli.common"},
         {"certificates"},
-        {"esp_sdc", "v5", "cli.flash", "cli.keys", "cli.sdc", "cli.sign", "cli"},
+        {"esp_sdc", "old", "v5", "cli.flash", "cli.keys", "cli.sdc", "cli.sign", "cli"},
         {""},
         {"__main__"},
     ],

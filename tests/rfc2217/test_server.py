@@ -21,6 +21,7 @@ import serial
 
 import esptool
 from esp_rfc2217_server.server import Bridge
+from esptool.errors import PortError
 from esptool.transport import open_port, reset
 from esptool.virtual.options import parse_url
 from esptool.virtual.server import PtyServer, running
@@ -73,6 +74,30 @@ def test_a_reset_reaches_download_mode_over_50_ms_of_latency(bridge: Bridge, que
         far.close()
     finally:
         relay.close()
+
+
+def test_a_change_of_the_rate_is_one_request_and_a_wait_is_none(bridge: Bridge) -> None:
+    """pyserial's client sends all settings, twice a change, and waits 50 ms for each answer."""
+    port = open_port(url(bridge.address[1]))
+    client: Any = port.serial
+    asked: list[bytes] = []
+    send = client.rfc2217_send_subnegotiation
+
+    def note(option: bytes, value: bytes = b"") -> None:
+        asked.append(value)
+        send(option, value)
+
+    client.rfc2217_send_subnegotiation = note
+    port.baud = 460_800
+    assert (port.baud, bridge.port.baud) == (460_800, 460_800)
+    for seconds in (0.0, 0.01, 0.05, 0.001):
+        port.receive(seconds)
+    assert asked == [(460_800).to_bytes(4, "big")]
+    with pytest.raises(PortError, match="Failed to set baud rate 0"):
+        port.baud = 0
+    port.close()
+    with pytest.raises(PortError, match="is closed"):
+        port.receive(0.1)
 
 
 def test_pyserials_own_client_sees_the_boot_log(bridge: Bridge) -> None:

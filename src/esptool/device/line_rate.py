@@ -143,13 +143,15 @@ class LineRate:
             return Heard(0, self.link.now() - began, refused=True)
         # A chip gives a new rate up in the middle of a first pattern that is long.
         first = new and trial.size > SHORT
+        asked = self.link.now()
         # A rate that passed a short trial is not given up for a single pattern.
         tries = 2 if trial.thorough else 1
         short = Trial(trial.rate, 1, SHORT, 1)
         passed = not first or any(self._patterns(short) for _ in range(tries))
         good = self._patterns(trial, began=began) if passed else 0
         self._shaky = good < trial.frames
-        took = self.link.now() - began
+        # A change of the rate may take several round trips of a network: not the rate's fault.
+        took = self.link.now() - asked
         explained = trial.line_s + (trial.frames / trial.window + 4) * self._round_trip_s
         if good < trial.frames - 1:
             # A chip that has sent a pattern back at this rate does not give it up by itself.

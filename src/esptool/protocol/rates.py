@@ -52,7 +52,8 @@ class Verdict(Enum):
     """How a trial went."""
 
     CLEAN = "clean"
-    #: A single frame of several was lost, which noise may do at any rate.
+    #: A single frame of several was lost, which noise may do at any rate, or they came late, which
+    #: a busy machine may cause: it is tried once more.
     DOUBTFUL = "doubtful"
     BAD = "bad"
     #: Port or chip cannot be set to the rate.
@@ -110,9 +111,11 @@ def judge(trial: Trial, heard: Heard) -> Verdict:
     """What a trial says of its rate."""
     if heard.refused:
         return Verdict.REFUSED
-    if heard.late or heard.good < trial.frames - 1:
+    if heard.good < trial.frames - 1:
         return Verdict.BAD
-    return Verdict.CLEAN if heard.good == trial.frames else Verdict.DOUBTFUL
+    if heard.late or heard.good < trial.frames:
+        return Verdict.DOUBTFUL
+    return Verdict.CLEAN
 
 
 class RateSearch:

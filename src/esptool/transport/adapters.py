@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import queue
 import select
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -51,6 +53,8 @@ _DISCARD_S = 0.1
 _TAIL = 200
 #: Bytes that pyserial's RFC 2217 client may keep for us; then the network has to wait.
 _MOST_KEPT = 1 << 20
+#: How often it is looked for an answer of its server.
+_LOOK_S = 0.002
 
 
 def reason(e: BaseException) -> str:
@@ -202,12 +206,15 @@ class SerialPort(Adapted):
     @baud.setter
     def baud(self, value: int) -> None:
         try:
-            self._serial.baudrate = value
+            self._set_rate(value)
         except RAISED as e:
             raise PortError(
                 f"Failed to set baud rate {value}: the driver may not support it.",
                 remedy="Choose another --baud, for example 460800.",
             ) from e
+
+    def _set_rate(self, value: int) -> None:
+        self._serial.baudrate = value
 
     @property
     def lines(self) -> tuple[bool, bool]:
@@ -398,10 +405,32 @@ class SocketPort(_BoundedPort, _DescriptorPort):
 
 
 class Rfc2217Port(_BoundedPort):
-    """`rfc2217://`: pyserial's client, which reads in a thread."""
+    """`rfc2217://`: pyserial's client, which reads in a thread.
+
+    It looks for each answer of the server 50 ms apart, and sends all settings where one changes, be
+    it its own timeout: 100 ms on any network. So rates and timeouts are seen to here.
+    """
 
     def _opened(self) -> None:
         _inside(self._serial)._read_buffer.maxsize = _MOST_KEPT
+
+    def receive(self, timeout_s: float) -> bytes:
+        """See `Port`."""
+        client = _inside(self._serial)
+        kept, data = client._read_buffer, bytearray()
+        with self._speaking():
+            if not client.is_open:
+                raise OSError(errno.EBADF, "the port is closed")
+            with suppress(queue.Empty):
+                item = kept.get(timeout_s > 0, min(max(timeout_s, _SHORTEST_S), _SLICE_S))
+                while item is not None:
+                    data += item
+                    item = kept.get(False)
+                # The mark of a connection that has ended is still needed.
+                kept.put(None)
+                if not data:
+                    raise OSError("connection failed")
+        return bytes(data)
 
     def limit_sending(self, seconds: float) -> None:
         """Nothing: this client has no such limit, and fails ever after when one is set."""
@@ -416,12 +445,35 @@ class Rfc2217Port(_BoundedPort):
         from serial import rfc2217
 
         client = _inside(self._serial)
-        client.rfc2217_send_purge(rfc2217.PURGE_RECEIVE_BUFFER)
+        self._ask(client, client._rfc2217_options["purge"], rfc2217.PURGE_RECEIVE_BUFFER)
         kept = client._read_buffer
         for _ in range(kept.qsize()):
             if kept.get(False) is None:
                 kept.put(None)  # the mark of a connection that has ended is still needed
                 return
+
+    def _set_rate(self, value: int) -> None:
+        client = _inside(self._serial)
+        if not client.is_open or not 0 < value < 1 << 32:
+            super()._set_rate(value)
+            return
+        self._ask(client, client._rfc2217_port_settings["baudrate"], struct.pack("!I", value))
+        client._baudrate = value
+
+    @staticmethod
+    def _ask(client: Any, option: Any, value: bytes) -> None:
+        """Ask the server for something, and wait until it has answered.
+
+        Raises:
+            ValueError: it refuses.
+            OSError: no answer came in time.
+        """
+        option.set(value)
+        deadline = time.monotonic() + client._network_timeout
+        while not option.active:
+            if time.monotonic() > deadline:
+                raise OSError(f"no answer of the server to: {option.name}")
+            time.sleep(_LOOK_S)
 
 
 class VirtualPort(SerialPort):

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from functools import wraps
-from typing import ParamSpec, TypeVar
 
 from esptool.errors import UnknownKeywordError
 
-P = ParamSpec("P")
-T = TypeVar("T")
+TYPE_CHECKING = False  # as in `typing`, whose import would be a good part of the start-up time
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
 
 def checks_keywords(options: type | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:

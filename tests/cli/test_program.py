@@ -49,6 +49,23 @@ def test_version_is_two_lines_and_no_more() -> None:
     assert run("-v", "version").stdout == done.stdout
 
 
+def test_version_waits_for_nothing_heavy() -> None:
+    """Build systems ask for it on every run."""
+    probe = (
+        "import esptool, sys; esptool.main(['version'])\n"
+        "print(sorted({'click', 'dataclasses', 'enum', 're', 'typing'} & sys.modules.keys()))"
+    )
+    # Without packages of the environment, which may bring modules along.
+    source = str(Path(esptool.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {source!r})\n{probe}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("words", [["-h"], ["--help"]])
 def test_help_fits_80_columns(program: str, words: list[str]) -> None:

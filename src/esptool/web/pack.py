@@ -13,19 +13,9 @@ from pathlib import Path
 
 #: Rooms of `esptool` that work in a page: no command line, no terminal, no socket, no thread.
 ROOMS = (
-    *("__init__", "_version", "errors", "events", "files", "lazily", "locking", "records"),
-    *(
-        "sizes",
-        "textfile",
-        "builds",
-        "chips",
-        "device",
-        "image",
-        "ops",
-        "protocol",
-        "storage",
-        "stubs",
-    ),
+    *("__init__", "_version", "errors", "events", "files", "lazily", "locking", "nearest"),
+    *("records", "sizes", "textfile", "builds", "chips", "device", "image", "ops", "protocol"),
+    *("storage", "stubs"),
     *("monitor", "transfer", "transport", "virtual"),
 )
 #: Of the page's own room, what runs inside it.

@@ -53,6 +53,7 @@ lint: setup
 
 type: setup
 	$(BIN)/mypy
+	$(BIN)/mypy tests bench tools
 
 unit: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS)

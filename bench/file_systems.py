@@ -24,6 +24,7 @@ from esptool.device import Session
 from esptool.ops import file_systems
 from esptool.ops.places import DeviceFlash, Place
 from esptool.storage.fs import PRESETS, Shape, build_image
+from esptool.storage.fs.opening import open_image
 from esptool.storage.partition import Partition
 
 MB = 1 << 20
@@ -64,7 +65,7 @@ def one_file(kind: str) -> tuple[float, float, int]:
             sectors = file_systems.write_back(place, fs, listener=lambda _: None)
             took = session.link.now() - start
             files["d1/changed"] = source.read_bytes()
-        after = file_systems.open_image(board.nor.cells.read(BASE, MB))
+        after = open_image(board.nor.cells.read(BASE, MB))
         for path, data in files.items():
             if after.read(path) != data:
                 raise AssertionError(f"{kind}: {path} is not what was written")

@@ -19,6 +19,7 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from esptool import cmds
 from esptool.errors import FatalError
@@ -29,7 +30,7 @@ from esptool.virtual.gdb_server import GdbServer
 from esptool.virtual.options import parse_url
 
 PACES = (None, 500_000.0, 100_000.0)
-QUIET = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
+QUIET: dict[str, Any] = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
 #: RAM where plain memory accesses are measured, of a chip that stands in its ROM.
 RAM = {"esp32c3": 0x3FC90000, "esp32": 0x3FFB0000}
 

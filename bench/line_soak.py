@@ -226,9 +226,9 @@ def kills(
                 break
         done = list(book.find(Query(latest_first=False)))
         wrong += wrong_in_records(done) + _wrong_in_boards(done, servers, app)
-        last = {a.mac: a for a in done}
+        attempts = {a.mac: a for a in done}
         for number in range(count):
-            final = last.get(mac_of(number))
+            final = attempts.get(mac_of(number))
             if final is None or final.result != PASS:
                 why = "it is not on record" if final is None else final.reason
                 wrong.append(f"board {mac_of(number)} did not get right in the end: {why}")

@@ -69,9 +69,12 @@ def run(data: bytes, *, device: bool, terminal: bool, words: list[str]) -> dict[
         near, far = pty.openpty()
         tty.setraw(far)
         url = os.ttyname(far)
-        sender = threading.Thread(
-            target=lambda: (time.sleep(1), paced(data, lambda d: _all(near, d)))
-        )
+
+        def send() -> None:
+            time.sleep(1)
+            paced(data, lambda d: _all(near, d))
+
+        sender = threading.Thread(target=send)
     else:
         listener = socket.create_server(("127.0.0.1", 0))
         url = f"socket://127.0.0.1:{listener.getsockname()[1]}"

@@ -82,7 +82,7 @@ class _timed:  # noqa: N801 - reads as a part of the statement that it stands in
             find(rate, remembered, **more)
             spent.append(rate.link.now() - began)
 
-        LineRate.find = timed  # type: ignore[method-assign]
+        LineRate.find = timed  # type: ignore[assignment,method-assign]
 
     def __exit__(self, *_exc: object) -> None:
         LineRate.find = self._find  # type: ignore[method-assign]

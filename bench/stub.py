@@ -25,7 +25,8 @@ from esptool.virtual.silicon.spec import Arch as CpuArch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
-from build_stubs import TOOLCHAINS, build, stubs
+from build_stubs import build, stubs
+from stub_toolchain import TOOLCHAINS
 
 SCRATCH = 0x10000000
 SCRATCH_SIZE = 1 << 20

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from bench import loop
 from bench.lib.page import merged
+from bench.lib.session_clock import PHASES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,8 +42,8 @@ def test_a_run_in_pieces_adds_up_and_renews_only_the_tables_that_it_measured(
 
 def test_the_parts_of_a_session_add_up_to_it() -> None:
     row = loop.ours(loop.Case("esp32c3", "uart", "921600", "flash-id", model=True))
-    assert sum(row[name] for name in loop.PHASES) == pytest.approx(row["total"])
-    assert all(row[name] > 0 for name in loop.PHASES)
+    assert sum(row[name] for name in PHASES) == pytest.approx(row["total"])
+    assert all(row[name] > 0 for name in PHASES)
 
 
 def stages(*args: str) -> str:

@@ -47,8 +47,8 @@ def formatted(made: dict[Path, str]) -> dict[Path, str]:
             (there / path).parent.mkdir(parents=True, exist_ok=True)
             (there / path).write_text(text, encoding="utf-8")
         config = ROOT / "pyproject.toml"
-        ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--no-cache", "--config", config]
-        subprocess.run([*ruff, there], check=True)
+        ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--no-cache", "--config"]
+        subprocess.run([*ruff, config, there], check=True)
         return made | {path: (there / path).read_text(encoding="utf-8") for path in python}
 
 

@@ -90,7 +90,7 @@ def schema() -> dict[str, Any]:
         for program, commands in COMMANDS.items()
         for command, (always, sometimes) in commands.items()
     ]
-    document = {
+    document: dict[str, Any] = {
         "type": "object",
         "properties": {**members(ENVELOPE), **members(FIELDS)},
         "required": [name for name in ENVELOPE if name != "error"],

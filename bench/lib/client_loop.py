@@ -27,7 +27,7 @@ def main() -> None:
     import esptool
 
     said = io.StringIO()
-    row = {}
+    row: dict[str, object] = {}
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             esptool.main(sys.argv[1:])

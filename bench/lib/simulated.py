@@ -162,7 +162,7 @@ def scattered(sectors: int, size: int) -> list[int]:
 def fault(chip: str, model: bool, rate: float, seed: int) -> Row:
     """1 MiB at 921600 baud and 1 ms with damaged bytes, written and read back."""
     data = firmware(MB)
-    faults = {"fault": f"flip:{rate}", "seed": seed} if rate else {}
+    faults: dict[str, Any] = {"fault": f"flip:{rate}", "seed": seed} if rate else {}
     with session_on(chip, model, 921600, 1, **faults) as (session, board):
         row = _write(session, data)
         assert board.nor.cells.read(BASE, len(data)) == data

@@ -15,6 +15,7 @@ import pytest
 import espsecure
 from espefuse import init_commands
 from espefuse.recipe import apply, read
+from esptool.storage.partitions import PartitionTable
 from tests.builds import shapes
 from tests.builds.support import Desk
 
@@ -74,7 +75,7 @@ def _has_build(desk: Desk, chip: str, *, plain: bool, as_built: bool = False) ->
     boot = shapes.boot(chip) if as_built else shapes.boot(chip, flash_freq=frequency)
     places = {
         shapes.PLACES[chip][0]: boot,
-        0x8000: shapes.PartitionTable.from_csv(CSV).to_bytes(),
+        0x8000: PartitionTable.from_csv(CSV).to_bytes(),
         0x10000: shapes.app(chip),
     }
     for at, wanted in places.items():

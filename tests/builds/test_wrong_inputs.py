@@ -20,7 +20,7 @@ from esptool.errors import FatalError
 from tests.builds import shapes
 from tests.builds.shapes import OTA, app, app_elf, boot, put, table
 
-Change = Callable[[Path], object]
+Change = Callable[..., object]
 
 
 def text(name: str, old: str, new: str) -> Change:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections import Counter
 from fnmatch import fnmatch
 
-from tests.chips.witnesses import ROOT, Row, rows
+from tests.chips.witness import Row
+from tests.chips.witnesses import ROOT, rows
 
 #: (chip, fact) -> why the two differ, and who says so.
 EXCEPTIONS: dict[tuple[str, str], str] = {

@@ -87,7 +87,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
         monkeypatch.setattr("sys.stdout", out)
         esptool.main(words.split())
-        written: io.BytesIO = out.buffer  # type: ignore[assignment]
+        written: io.BytesIO = out.buffer
         return written.getvalue()
 
     return call
@@ -178,6 +178,6 @@ def test_nothing_comes_out_of_a_command_that_fails(
     monkeypatch.setattr("sys.stdout", out)
     with pytest.raises(FatalError):
         esptool.main(f"{BOARD} read-flash 0xff000 0x2000 -".split())
-    written: io.BytesIO = out.buffer  # type: ignore[assignment]
+    written: io.BytesIO = out.buffer
     assert written.getvalue() == b""
     assert "Connected to" in capsys.readouterr().err

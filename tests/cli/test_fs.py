@@ -47,7 +47,7 @@ class Bench:
         self.url = f"virtual://esp32s3?state={self.state}&stub=model&timing=virtual"
         write_tree(folder / "tree", TREE)
         with serial.serial_for_url(self.url) as port:
-            cells = port.board.nor.cells
+            cells = port.board.nor.cells  # type: ignore[attr-defined]
             content = bytearray(cells.read(0, 0x200000))
             content[0x8000:0x8C00] = TABLE.to_bytes()
             for kind, name in PLACES.items():
@@ -64,7 +64,7 @@ class Bench:
 
     def bytes(self, name: str) -> bytes:
         with serial.serial_for_url(self.url) as port:
-            return bytes(port.board.nor.cells.read(TABLE[name].offset, TABLE[name].size))
+            return bytes(port.board.nor.cells.read(TABLE[name].offset, TABLE[name].size))  # type: ignore[attr-defined]
 
 
 @pytest.fixture

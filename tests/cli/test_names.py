@@ -55,11 +55,11 @@ class Bench:
 
     def flash(self, address: int, size: int) -> bytes:
         with serial.serial_for_url(self.url) as port:
-            return bytes(port.board.nor.cells.read(address, size))
+            return bytes(port.board.nor.cells.read(address, size))  # type: ignore[attr-defined]
 
     def load(self, address: int, data: bytes) -> None:
         with serial.serial_for_url(self.url) as port:
-            cells = port.board.nor.cells
+            cells = port.board.nor.cells  # type: ignore[attr-defined]
             content = bytearray(cells.read(0, 0x100000))
             content[address : address + len(data)] = data
             cells.load(bytes(content))

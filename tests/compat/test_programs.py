@@ -232,14 +232,14 @@ def test_frames_are_read_from_a_bare_port() -> None:
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (lambda esp: cmds.write_flash(esp, [(0, b"x" * 4)], ecnrypt=True), "'encrypt'"),
-        (lambda esp: cmds.write_flash(esp, [(0, b"x" * 4)], eraseall=True), "'erase_all'"),
-        (lambda _: cmds.merge_bin([(0, b"x")], "esp32", target_ofset=1), "'target_offset'"),
-        (lambda _: cmds.elf2image(b"", "esp32", min_ref=1), "'min_rev'"),
-        (lambda esp: cmds.write_flash(esp, [], flahs_size="4MB"), "'flash_size'"),
-        (lambda _: espefuse.get_esp("/dev/nothing", skip_conect=True), "'skip_connect'"),
+        (lambda esp: cmds.write_flash(esp, [(0, b"x" * 4)], ecnrypt=True), "'encrypt'"),  # type: ignore[call-arg]
+        (lambda esp: cmds.write_flash(esp, [(0, b"x" * 4)], eraseall=True), "'erase_all'"),  # type: ignore[call-arg]
+        (lambda _: cmds.merge_bin([(0, b"x")], "esp32", target_ofset=1), "'target_offset'"),  # type: ignore[call-arg]
+        (lambda _: cmds.elf2image(b"", "esp32", min_ref=1), "'min_rev'"),  # type: ignore[call-arg]
+        (lambda esp: cmds.write_flash(esp, [], flahs_size="4MB"), "'flash_size'"),  # type: ignore[call-arg]
+        (lambda _: espefuse.get_esp("/dev/nothing", skip_conect=True), "'skip_connect'"),  # type: ignore[call-arg]
         (lambda _: esptool.connect_loop("/dev/nothing", cihp="esp32"), "'chip'"),
-        (lambda _: cmds.elf2image(b"", "esp32", zzz=1), "It has: append_digest"),
+        (lambda _: cmds.elf2image(b"", "esp32", zzz=1), "It has: append_digest"),  # type: ignore[call-arg]
     ],
 )
 def test_a_mistyped_keyword_is_refused_with_the_nearest_name(
@@ -284,7 +284,7 @@ def test_every_public_function_tells_the_nearest_keyword(name: str) -> None:
 def test_keywords_that_idftool_passes_to_no_effect_are_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert cmds.merge_bin([(0, b"abcd")], "esp32", output_format="uf2", partition_table=[])
+    assert cmds.merge_bin([(0, b"abcd")], "esp32", output_format="uf2", partition_table=[])  # type: ignore[arg-type]
     said = capsys.readouterr().out
     assert "'output_format' of merge_bin() has no effect" in said
     assert "'partition_table'" in said
@@ -369,7 +369,7 @@ def test_the_group_is_run_by_the_runner_of_click(before: str) -> None:
 def test_a_program_adds_a_command_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     import click
 
-    @esptool.cli.command("tell-mac")
+    @esptool.cli.command("tell-mac")  # type: ignore[untyped-decorator]
     @click.pass_context
     def tell(ctx: click.Context) -> None:
         esptool.prepare_esp_object(ctx)

@@ -204,7 +204,7 @@ def test_a_logger_of_seven_methods_serves_all_names() -> None:
     before = log.progress_bar
     try:
         log.set_logger(collector)
-        assert log.progress_bar.__self__ is collector is not before.__self__
+        assert log.progress_bar.__self__ is collector is not before.__self__  # type: ignore[attr-defined]
         log.hint("a")
         log.warn("b")
         log.err("c")

@@ -7,6 +7,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,13 +51,15 @@ def test_simulated_lines_with_faults_are_told_from_those_without(file: Path) -> 
     assert key("&name=a&fault=baud:9600") == key("&name=a") != key("&name=b")
 
 
+ENTRIES: list[Any] = [
+    *(None, 7, [], {"rate": "fast"}, {"rate": -1}, {"rate": 1e99}, {"when": True}),
+]
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", "null", '{"format": 1}', '{"format": 1, "adapters": []}', "\0" * 9, "[" * 5000]
-    + [
-        json.dumps({"format": 1, "adapters": {"virtual/10c4:ea60:A1": entry}})
-        for entry in (None, 7, [], {"rate": "fast"}, {"rate": -1}, {"rate": 1e99}, {"when": True})
-    ],
+    + [json.dumps({"format": 1, "adapters": {"virtual/10c4:ea60:A1": entry}}) for entry in ENTRIES],
 )
 def test_a_damaged_file_is_passed_over_and_made_anew(file: Path, content: str) -> None:
     file.parent.mkdir()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_no_number_that_it_may_remember_is_taken_for_a_repetition(
         s.batch_number = number - 1
         s.write_reg(RAM, 1)
         assert s.read_regs([RAM, RAM]) == [1, 1]
-    monkeypatch.setattr(ext.random, "randrange", lambda _end: number - 1)
+    monkeypatch.setattr(random, "randrange", lambda _end: number - 1)
     with second(place) as s:
         s.write_reg(RAM, 2)
         assert s.read_regs([RAM, RAM]) == [2, 2]
@@ -137,7 +138,7 @@ def test_nothing_but_wrong_answers_is_an_error_and_no_value() -> None:
         def always(_came: bool) -> bytes:
             return frame
 
-        s.link._taken = always  # type: ignore[method-assign]
+        s.link._taken = always  # type: ignore[assignment]
         with pytest.raises(FatalError):
             s.read_regs([RAM, RAM])
 
@@ -180,6 +181,6 @@ def test_an_old_erase_does_not_end_a_new_one() -> None:
         s.link._taken = note  # type: ignore[method-assign]
         ext.erase(s, 0, 0x1000)
         old = iter([f for f in frames if f[1] == Ext.ERASE])
-        s.link._taken = lambda t: next(old, None) or read(t)  # type: ignore[method-assign]
+        s.link._taken = lambda t: next(old, None) or read(t)  # type: ignore[assignment]
         ext.erase(s, 0x8000, 0x8000)
         assert board.nor.cells.read(0x8000, 0x8000) == b"\xff" * 0x8000

@@ -68,7 +68,7 @@ def waited(s: Session, ask: Callable[[ESPLoader], object]) -> float:
         longest.append(timeout_s)
         raise LinkTimeoutError("nothing")
 
-    s.link.read_response = silent  # type: ignore[method-assign]
+    s.link.read_response = silent  # type: ignore[assignment]
     with pytest.raises(FatalError):
         ask(ESPLoader.from_session(s))
     return max(longest)
@@ -96,7 +96,7 @@ def test_each_request_waits_as_long_as_the_settings_say(session: Session) -> Non
                     seen.append(timeout_s)
                     raise LinkTimeoutError("nothing")
 
-                session.link.read_response = silent  # type: ignore[method-assign]
+                session.link.read_response = silent  # type: ignore[assignment]
                 ask(ESPLoader.from_session(session))
                 assert max(longest) == pytest.approx(seconds), name
             else:

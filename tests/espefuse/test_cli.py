@@ -303,7 +303,14 @@ def test_warnings_look_at_what_was_burned_before(
     chip: str, first: list[str], then: list[str], words: str, tmp_path: Path
 ) -> None:
     key_files(tmp_path)
-    base = ["--chip", chip, "--virt", "--path-efuse-file", tmp_path / "m", "--do-not-confirm"]
+    base: list[str | Path] = [
+        "--chip",
+        chip,
+        "--virt",
+        "--path-efuse-file",
+        tmp_path / "m",
+        "--do-not-confirm",
+    ]
     assert run(*base, *(word.format(tmp_path) for word in first))[0] == 0
     _, out, err = run(*base, "burn-efuse", "--dry-run", *then)
     assert words in out
@@ -313,8 +320,15 @@ def test_warnings_look_at_what_was_burned_before(
 def test_a_sound_set_of_keys_gives_no_warning(tmp_path: Path) -> None:
     key_files(tmp_path)
     memory = tmp_path / "m"
-    base = ["--chip", "esp32s3", "--virt", "--path-efuse-file", memory, "--do-not-confirm"]
-    keys = [
+    base: list[str | Path] = [
+        "--chip",
+        "esp32s3",
+        "--virt",
+        "--path-efuse-file",
+        memory,
+        "--do-not-confirm",
+    ]
+    keys: list[str | Path] = [
         *("burn-key", "BLOCK_KEY0", tmp_path / "k64", "XTS_AES_256_KEY"),
         *("burn-key", "BLOCK_KEY3", tmp_path / "k32", "SECURE_BOOT_DIGEST1"),
         *("burn-efuse", "SPI_BOOT_CRYPT_CNT", "1", "SECURE_BOOT_EN", "1"),
@@ -378,14 +392,14 @@ def test_the_line_that_esp_idf_looks_for_is_there() -> None:
 
 
 def test_old_names_still_work_with_a_note() -> None:
-    base = ["--chip", "esp32c3", "--virt", "--do-not-confirm"]
+    base: list[str | Path] = ["--chip", "esp32c3", "--virt", "--do-not-confirm"]
     code, _out, err = run(*base, "burn_bit", "BLOCK3", "1", "get_custom_mac")
     assert code == 0
     assert "Command 'burn_bit' is deprecated. Use 'burn-bit' instead." in err
 
 
 def test_reading_commands_run_again_after_a_burn() -> None:
-    base = ["--chip", "esp32c3", "--virt", "--do-not-confirm"]
+    base: list[str | Path] = ["--chip", "esp32c3", "--virt", "--do-not-confirm"]
     _code, out, _ = run(*base, "summary", "WR_DIS", "burn-efuse", "WR_DIS", "2")
     assert out.count('=== Run "summary" command ===') == 2
     assert "= 2 R/W (0x00000002)" in out
@@ -398,7 +412,14 @@ def test_unsettled_timing_is_said_before_a_burn_and_kept_out_of_files(
     chip: str, sign: str, tmp_path: Path
 ) -> None:
     memory = tmp_path / "memory"
-    base = ["--chip", chip, "--virt", "--path-efuse-file", str(memory), "--do-not-confirm"]
+    base: list[str | Path] = [
+        "--chip",
+        chip,
+        "--virt",
+        "--path-efuse-file",
+        str(memory),
+        "--do-not-confirm",
+    ]
     code, out, err = run(*base, "burn-bit", "BLOCK3", "1")
     assert code == 0
     assert f"disagree on the burn timing of ESP32-{sign}" in out + err

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,14 @@ def test_sequences_give_the_same_registers_as_the_virtual_memory(
         memory = tmp_path / f"m{seed}"
         codes = []
         for command in (with_files(c, tmp_path) for c in sequence(chip, seed)):
-            base = ["--chip", chip, "--virt", "--do-not-confirm", "--path-efuse-file", memory]
+            base: list[str | Path] = [
+                "--chip",
+                chip,
+                "--virt",
+                "--do-not-confirm",
+                "--path-efuse-file",
+                memory,
+            ]
             expected, _, _ = run(*base, *command)
             code = run_on(device, command)
             codes.append((command, expected, code))
@@ -100,7 +108,7 @@ def test_a_plan_finishes_whatever_access_the_link_was_lost_at(chip: str, tmp_pat
         except Exception:
             assert not any(map(any, device.blocks()))
             continue
-        _, _, failure = quietly(lambda c=first: apply(c.efuses, str(path)))
+        _, _, failure = quietly(partial(apply, first.efuses, str(path)))
         if failure is None:
             assert device.blocks() == complete
             continue
@@ -108,7 +116,7 @@ def test_a_plan_finishes_whatever_access_the_link_was_lost_at(chip: str, tmp_pat
             assert "broke off" in str(failure)
         device.fail_at = None
         again = commands_on(device)
-        _, _, failure = quietly(lambda c=again: apply(c.efuses, str(path)))
+        _, _, failure = quietly(partial(apply, again.efuses, str(path)))
         assert failure is None, (step, failure)
         assert device.blocks() == complete, step
 

@@ -240,7 +240,14 @@ def test_virtual_memory_holds_what_was_asked_for(
     chip = Chip(name)
     with tempfile.TemporaryDirectory() as folder:
         memory = Registers(chip, Path(folder) / "memory")
-        base = ["--chip", name, "--virt", "--path-efuse-file", memory.path, "--do-not-confirm"]
+        base: list[str | Path] = [
+            "--chip",
+            name,
+            "--virt",
+            "--path-efuse-file",
+            memory.path,
+            "--do-not-confirm",
+        ]
         truth = memory.read()
         for line in lines:
             code, out, err = run(*base, *line.written(Path(folder)))

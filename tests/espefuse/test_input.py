@@ -51,7 +51,14 @@ def test_a_name_that_matches_nothing_is_an_error(form: list[str], base: list[str
 )
 def test_a_mac_of_zeros_is_refused(chip: str, command: list[str], tmp_path: Path) -> None:
     memory = tmp_path / "m"
-    base = ["--chip", chip, "--virt", "--path-efuse-file", memory, "--do-not-confirm"]
+    base: list[str | Path] = [
+        "--chip",
+        chip,
+        "--virt",
+        "--path-efuse-file",
+        memory,
+        "--do-not-confirm",
+    ]
     code, _, err = run(*base, *command, "00:00:00:00:00:00")
     assert code == 2
     assert "all zeros" in err
@@ -183,7 +190,14 @@ def test_commands_of_one_run_that_contradict_each_other_are_refused(
 
 
 def test_the_rest_of_a_half_hidden_block_can_be_hidden(tmp_path: Path) -> None:
-    base = ["--chip", "esp32c2", "--virt", "--path-efuse-file", tmp_path / "m", "--do-not-confirm"]
+    base: list[str | Path] = [
+        "--chip",
+        "esp32c2",
+        "--virt",
+        "--path-efuse-file",
+        tmp_path / "m",
+        "--do-not-confirm",
+    ]
     assert run(*base, "burn-efuse", "RD_DIS", "1", "XTS_KEY_LENGTH_256", "1")[0] == 0
     assert run(*base, "read-protect-efuse", "BLOCK_KEY0")[0] == 0
     found = json.loads(run(*base, "summary", "--json", "RD_DIS")[1])["efuses"]

@@ -27,7 +27,15 @@ def base(tmp_path: Path) -> Base:
 
 @pytest.fixture
 def plan(base: Base, tmp_path: Path) -> dict[str, Any]:
-    burns = ["burn-key", "BLOCK_KEY0", tmp_path / "key", "HMAC_UP", "burn-efuse", "DIS_ICACHE", "1"]
+    burns: list[str | Path] = [
+        "burn-key",
+        "BLOCK_KEY0",
+        tmp_path / "key",
+        "HMAC_UP",
+        "burn-efuse",
+        "DIS_ICACHE",
+        "1",
+    ]
     assert run(*base, "plan", tmp_path / "plan", *burns)[0] == 0
     made: dict[str, Any] = json.loads((tmp_path / "plan").read_text())
     return made

@@ -29,7 +29,15 @@ def raw_blocks(path: Path) -> list[str]:
 @pytest.mark.parametrize("seed", NOISY)
 def test_a_noisy_line_burns_what_was_asked_for_or_fails(seed: int, tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(KEY)
-    burn = ["burn-key", "BLOCK_KEY0", tmp_path / "key", "USER", "burn-efuse", "DIS_ICACHE", "1"]
+    burn: list[str | Path] = [
+        "burn-key",
+        "BLOCK_KEY0",
+        tmp_path / "key",
+        "USER",
+        "burn-efuse",
+        "DIS_ICACHE",
+        "1",
+    ]
     quiet, noisy = tmp_path / "quiet", tmp_path / "noisy"
     assert run("--port", board(quiet), "--do-not-confirm", *burn)[0] == 0
     line = board(noisy, f"&fault=flip:2e-4&seed={seed}")
@@ -66,7 +74,14 @@ def test_a_key_that_cannot_be_had_is_an_error_and_protects_nothing(
 def test_block_data_that_cannot_be_had_is_an_error(
     first: bytes, second: bytes, options: list[str], tmp_path: Path
 ) -> None:
-    base = ["--chip", "esp32", "--virt", "--path-efuse-file", tmp_path / "m", "--do-not-confirm"]
+    base: list[str | Path] = [
+        "--chip",
+        "esp32",
+        "--virt",
+        "--path-efuse-file",
+        tmp_path / "m",
+        "--do-not-confirm",
+    ]
     (tmp_path / "one").write_bytes(first * 32)
     (tmp_path / "two").write_bytes(second * 32)
     assert run(*base, "burn-block-data", "BLOCK3", tmp_path / "one")[0] == 0
@@ -77,7 +92,7 @@ def test_block_data_that_cannot_be_had_is_an_error(
     assert (tmp_path / "m").read_bytes() == before
     # Bits that the new data does not speak of do not matter.
     (tmp_path / "part").write_bytes(first)
-    line = ["burn-block-data", "BLOCK3", tmp_path / "part", "--offset", "4"]
+    line: list[str | Path] = ["burn-block-data", "BLOCK3", tmp_path / "part", "--offset", "4"]
     assert run(*base, *line)[0] == 0
 
 
@@ -93,7 +108,14 @@ def test_block_data_that_cannot_be_had_is_an_error(
 def test_key_bytes_are_never_shown(chip: str, block: str, words: list[str], tmp_path: Path) -> None:
     key = bytes.fromhex("a1b2c3d4e5f60718") * 4
     (tmp_path / "key").write_bytes(key)
-    base = ["--chip", chip, "--virt", "--path-efuse-file", tmp_path / "m", "--do-not-confirm"]
+    base: list[str | Path] = [
+        "--chip",
+        chip,
+        "--virt",
+        "--path-efuse-file",
+        tmp_path / "m",
+        "--do-not-confirm",
+    ]
     run(*base, "burn-bit", block, "0", "255")
     line = [word.format(tmp_path / "key") for word in words]
     for options in ([], ["--force-write-always"]):
@@ -109,7 +131,7 @@ def test_key_bytes_are_never_shown(chip: str, block: str, words: list[str], tmp_
 
 def test_bits_that_stay_0_are_named_without_their_value() -> None:
     device = ControllerDevice("esp32s2")
-    device.controller._program = lambda _block: None  # type: ignore[method-assign]
+    device.controller._program = lambda _block: None  # type: ignore[assignment]
     commands = commands_on(device)
     action = lambda: commands.burn_key(["BLOCK_KEY0"], [io.BytesIO(KEY)], ["HMAC_UP"])  # noqa: E731
     out, err, failure = quietly(action)
@@ -122,7 +144,8 @@ def test_bits_that_stay_0_are_named_without_their_value() -> None:
 def test_a_protection_that_does_not_take_at_once_is_burned_again(chip: str) -> None:
     device = ControllerDevice(chip)
     commands = commands_on(device)
-    program, spent = device.controller._program, []
+    program = device.controller._program
+    spent: list[Any] = []
     rd_dis = commands.efuses["RD_DIS"].d
     assert rd_dis.bit is not None
     bits = rd_dis.mask << rd_dis.bit
@@ -221,7 +244,7 @@ def test_a_recovery_in_a_plan_burns_nothing(words: list[str], tmp_path: Path) ->
     device.controller.refresh()
     burned = device.blocks(), bytes(device.controller.check[4])
     programs: list[object] = []
-    device.controller._program = programs.append  # type: ignore[method-assign]
+    device.controller._program = programs.append  # type: ignore[assignment]
     line = ["burn-efuse", *words, "check-error", "--recovery"]
     plan = [] if "--dry-run" in words else ["plan", str(tmp_path / "plan")]
     import espefuse
@@ -376,7 +399,14 @@ def test_a_break_in_the_last_reading_says_that_all_is_done(
 
 
 def test_a_key_given_as_a_value_is_not_shown(tmp_path: Path) -> None:
-    base = ["--chip", "esp32c3", "--virt", "--path-efuse-file", tmp_path / "m", "--do-not-confirm"]
+    base: list[str | Path] = [
+        "--chip",
+        "esp32c3",
+        "--virt",
+        "--path-efuse-file",
+        tmp_path / "m",
+        "--do-not-confirm",
+    ]
     value = "a1b2c3d4e5f60718" * 4
     for _ in range(2):
         _, out, err = run(*base, "burn-efuse", "BLOCK_KEY0", f"0x{value}")

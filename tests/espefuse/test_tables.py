@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -44,12 +45,12 @@ def test_revisions_choose_the_field_table() -> None:
     assert "ECDSA_FORCE_USE_HARDWARE_K" not in {f.name for f in without.fields}
 
 
-def changed(table: ChipTable, name: str, **values: object) -> ChipTable:
+def changed(table: ChipTable, name: str, **values: Any) -> ChipTable:
     fields = tuple(dataclasses.replace(f, **values) if f.name == name else f for f in table.fields)
     return dataclasses.replace(table, fields=fields)
 
 
-def with_extra(table: ChipTable, **values: object) -> ChipTable:
+def with_extra(table: ChipTable, **values: Any) -> ChipTable:
     base: dict[str, object] = {
         "name": "EXTRA",
         "block": 0,

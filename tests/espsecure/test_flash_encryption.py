@@ -250,7 +250,7 @@ def test_data_goes_through_pipes_and_text_stays_out_of_it(tmp_path: Path) -> Non
     key = tmp_path / "key"
     key.write_bytes(bytes(32))
     data = random.randbytes(5000 // 16 * 16)
-    line = [sys.executable, "-m", "espsecure", "encrypt-flash-data", "-x", "-k", key]
+    line = [sys.executable, "-m", "espsecure", "encrypt-flash-data", "-x", "-k", str(key)]
     done = subprocess.run(
         [*line, "-a", "0x1000", "-o", "-", "-"],
         input=data,

@@ -177,7 +177,7 @@ def test_the_pin_comes_from_the_environment_or_a_prompt_and_is_never_shown(
     assert "999999" not in wrong.out + wrong.err
     monkeypatch.delenv(hsm.PIN_VARIABLE)
     asked: list[str] = []
-    monkeypatch.setattr("getpass.getpass", lambda text: asked.append(text) or PIN)
+    monkeypatch.setattr("getpass.getpass", lambda text: asked.append(text) or PIN)  # type: ignore[func-returns-value]
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
     ok(*line)
     assert len(asked) == 1

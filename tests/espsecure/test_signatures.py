@@ -130,7 +130,7 @@ def test_a_block_has_the_published_layout(
             int.from_bytes(block[a:b], "little")
             for a, b in ((36, 420), (420, 424), (424, 808), (808, 812))
         )
-        numbers = key.public_numbers()  # type: ignore[union-attr]
+        numbers = key.public_numbers()
         assert (n, e) == (numbers.n, numbers.e)  # type: ignore[union-attr]
         assert rinv == pow(2, 6144, n)
         assert (n * m + 1) % (1 << 32) == 0

@@ -296,8 +296,8 @@ def test_an_unknown_operation_is_told() -> None:
 def test_a_first_stage_that_says_nothing_is_replaced_by_the_rom(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stub_loader.first_stage, "greeted", lambda *_: None)
-    monkeypatch.setattr(stub_loader.first_stage, "called", lambda *_: None)
+    monkeypatch.setattr(first_stage, "greeted", lambda *_: None)
+    monkeypatch.setattr(first_stage, "called", lambda *_: None)
     with connect(url("esp32c3", "model")) as session:
         session.run_stub(baud=921_600)
         assert session.loaded is not None
@@ -323,8 +323,8 @@ def test_a_stub_of_others_goes_the_old_way(tmp_path: Any, monkeypatch: pytest.Mo
 
 
 def test_no_way_to_start_over_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stub_loader.first_stage, "greeted", lambda *_: None)
-    monkeypatch.setattr(stub_loader.first_stage, "called", lambda *_: None)
+    monkeypatch.setattr(first_stage, "greeted", lambda *_: None)
+    monkeypatch.setattr(first_stage, "called", lambda *_: None)
     with connect(url("esp32c3", "model")) as session:
         session.may_reset = False
         with pytest.raises(FatalError, match="first stage"):

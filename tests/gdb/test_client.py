@@ -198,7 +198,7 @@ def test_an_answer_that_arrives_damaged_is_asked_for_again() -> None:
 
 
 def test_a_packet_that_arrives_damaged_is_sent_again() -> None:
-    refused = []
+    refused: list[bytes] = []
 
     def answer(request: bytes) -> bytes:
         if request == b"?":

@@ -10,6 +10,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from esptool.virtual.gdb_server import GdbServer
 from tests.gdb.support import port_of, serving
 
 DATA = random.Random(5).randbytes(3 * 4096)
-QUIET = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
+QUIET: dict[str, Any] = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
 #: A busy machine may keep a server waiting that is there.
 SETTINGS = Settings(reappear_timeout=100)
 GONE = Settings(reappear_timeout=0.5)
@@ -147,9 +148,10 @@ def test_a_server_that_is_gone_for_good_is_one_error_that_tells_what_is_in_flash
 def test_a_target_that_is_taken_elsewhere_gets_the_stub_again() -> None:
     with serving("virtual://esp32c3") as server:
         esp = open_chip(server.url)
-        port = esp.session.debugger.port  # type: ignore[union-attr]
+        port: Any = esp.session.debugger.port  # type: ignore[union-attr]
         cmds.attach_flash(esp)
-        go_on, taken = port._go_on, []
+        go_on = port._go_on
+        taken: list[int] = []
 
         def led_astray() -> None:
             if len(port._waiting) > 4096 and not taken:
@@ -158,7 +160,7 @@ def test_a_target_that_is_taken_elsewhere_gets_the_stub_again() -> None:
                 server.target.write(port.stub.resume, bytes(4))
             go_on()
 
-        port._go_on = led_astray  # type: ignore[method-assign]
+        port._go_on = led_astray
         cmds.write_flash(esp, [(0x10000, DATA)], **QUIET)
         assert taken
         assert server.board.nor.read(0x10000, len(DATA)) == DATA
@@ -170,7 +172,7 @@ def test_a_target_that_runs_away_is_stopped_and_gets_the_stub_again(
 ) -> None:
     with serving("virtual://esp32c3") as server:
         esp = open_chip(server.url)
-        port = esp.session.debugger.port  # type: ignore[union-attr]
+        port: Any = esp.session.debugger.port  # type: ignore[union-attr]
         server.target.write(port.stub.resume, bytes.fromhex("6f000000"))  # it jumps to itself
         port.client.resume(port.stub.resume)
         monkeypatch.setattr("esptool.device.mailbox.PATIENCE", 0.05)

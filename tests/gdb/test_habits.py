@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from esptool.virtual.gdb_server import Conversation
 from esptool.virtual.gdb_target import SIGINT, Halt
 from tests.gdb.support import client_of, serving
 
-QUIET = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
+QUIET: dict[str, Any] = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
 DATA = random.Random(11).randbytes(2048) + bytes(2048)
 Answer = Callable[[Conversation, bytes], bytes | None]
 
@@ -96,7 +97,7 @@ def test_a_habit_of_a_server_changes_nothing(habit: str, monkeypatch: pytest.Mon
 class RunsOn(Conversation):
     """It lets the target run when a debugger comes, and says so by no answer to `?`."""
 
-    def _why(self, _text: bytes) -> bytes:  # type: ignore[override]
+    def _why(self, _text: bytes) -> bytes:
         self._target.running = True
         self._halt = Halt(SIGINT)
         return None  # type: ignore[return-value]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from esptool import chips, cmds
 from esptool.device import connect, ext
 from esptool.errors import ConnectError, FatalError
 from esptool.ops import reset_chip
+from esptool.protocol.ext import HashKind
 from tests.gdb.support import client_of, serving
 
 CHIPS = [key for key in chips.KEYS if chips.get(key).stub.available]
@@ -32,7 +34,7 @@ def test_the_jobs_are_the_same_over_a_debugger(board: str, tmp_path: Path) -> No
         esp = cmds.connect_esp(server.url, key if key in UNKNOWN else "auto")
         assert esp.session.spec.key == key
         assert esp.session.is_stub
-        quiet = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
+        quiet: dict[str, Any] = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
         cmds.attach_flash(esp)
         jedec = int.from_bytes(nor.part.jedec, "little")
         assert esp.flash_id() == jedec
@@ -48,7 +50,7 @@ def test_the_jobs_are_the_same_over_a_debugger(board: str, tmp_path: Path) -> No
         assert nor.log["program"] - programmed <= 64
         assert cmds.read_flash(esp, 0x20000, len(noise)) == changed
         cmds.verify_flash(esp, [(0x10000, text)], **quiet)
-        found = ext.hashes(esp.session, 0x20000, 0x1000, kind=0)[0]
+        found = ext.hashes(esp.session, 0x20000, 0x1000, kind=HashKind.CRC32)[0]
         assert int.from_bytes(found, "little") == zlib.crc32(changed[:0x1000])
         cmds.erase_region(esp, 0x20000, 0x1000)
         assert nor.read(0x20000, 0x1000) == b"\xff" * 0x1000

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from esptool.virtual import gdb_server
 from esptool.virtual.gdb_target import SIGTRAP, Halt
 from tests.gdb.support import serving
 
-QUIET = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
+QUIET: dict[str, Any] = {"flash_mode": "keep", "flash_freq": "keep", "flash_size": "keep"}
 
 
 class Plain(gdb_server.Conversation):

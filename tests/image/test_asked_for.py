@@ -7,6 +7,7 @@ import json
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,8 +54,9 @@ def test_what_cannot_be_done_is_refused(folder: Path) -> None:
 def test_a_revision_out_of_range_is_a_usage_error(option: str, folder: Path) -> None:
     with pytest.raises(SystemExit):
         esptool.main(["--chip", "esp32c3", "elf2image", option, "65536", "app.elf"])
+    asked: dict[str, Any] = {option[2:].replace("-", "_"): 65536}
     with pytest.raises(FatalError, match=f"{option} is a number from 0 to"):
-        esptool.elf2image(C3_ELF, "esp32c3", **{option[2:].replace("-", "_"): 65536})
+        esptool.elf2image(C3_ELF, "esp32c3", **asked)
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,9 @@ def test_a_ram_load_gets_the_segments_in_file_order() -> None:
     ],
 )
 def test_an_image_that_does_not_suit_the_chip_says_why(
-    fields: dict[str, int], revision: int, says: str | None
+    fields: dict[str, Any], revision: int, says: str | None
 ) -> None:
-    extended = ExtendedHeader(**({"chip_id": 5} | fields))
+    extended = ExtendedHeader(**{"chip_id": 5, **fields})
     found = incompatibility(extended, chips.get("esp32c3"), revision, "app.bin")
     assert found is None if says is None else says in str(found)
 
@@ -135,7 +135,7 @@ def test_merge_bin_returns_bytes_or_writes_and_takes_hex_files(tmp_path: Path) -
     [
         lambda: elf2image(C3_ELF, "esp99"),
         lambda: elf2image(C3_ELF, "auto"),
-        lambda: elf2image(C3_ELF, "esp32c3", colour="red"),
+        lambda: elf2image(C3_ELF, "esp32c3", colour="red"),  # type: ignore[call-arg]
         lambda: elf2image("/nonexistent/a.elf", "esp32c3"),
         lambda: elf2image(5, "esp32c3"),  # type: ignore[arg-type]
         lambda: elf2image(io.StringIO("text"), "esp32c3"),  # type: ignore[arg-type]

@@ -44,7 +44,7 @@ def test_every_chip_and_format_gives_the_public_tools_bytes(
     spec = chips.get(chip)
     boot = spec.flash.bootloader_offset
     pairs = [(boot + 0x10000, pattern(5000)), (boot, boot_loader(chip)), (0x8000, pattern(3072, 5))]
-    size = next(s for s in reversed(spec.flash.sizes) if "-" not in s)
+    size = next(s for s in reversed([*spec.flash.sizes]) if "-" not in s)
     freq = list(spec.flash.frequencies)[-1]
     for options in (
         {},

@@ -87,7 +87,7 @@ def test_an_image_reads_back_as_built(
     assert replace(found.header, segment_count=0) == header
     assert found.extended == replace(extended, append_digest=int(layout.append_digest))
 
-    memory = {}
+    memory: dict[int, int] = {}
     for segment in found.segments:
         if esp32.is_flash_mapped(chip, segment.addr):
             assert segment.file_offset is not None

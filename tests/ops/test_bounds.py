@@ -152,7 +152,7 @@ def test_the_words_are_those_of_the_public_tool() -> None:
     with flashed("esp32c3", "ours") as (s, _board):
         for job in (ops.erase_region, ops.read_flash):
             with pytest.raises(UsageError) as e:
-                job(s, LAST, 2 * SECTOR)  # type: ignore[operator]
+                job(s, LAST, 2 * SECTOR)
             assert e.value.message == (
                 "Can't access flash regions larger than detected flash size "
                 "(set size 0x2000 from address 0x003ff000 goes past 4MB by 0x1000 bytes)."

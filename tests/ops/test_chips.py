@@ -115,7 +115,7 @@ def test_only_sectors_that_differ_from_the_old_file_are_sent() -> None:
         options = ops.WriteOptions(diff_with=(old,))
         [result] = ops.write_flash(s, [ops.Region(0x10000, bytes(new))], options)
         assert (result.action, result.sent, result.verified) == ("delta", 0x2000, True)
-        assert ops.read_flash(s, 0x10000, 0x8000) == new
+        assert ops.read_flash(s, 0x10000, 0x8000) == bytes(new)
         # The old file is not what is in flash: found out at the end, and put right.
         wrong = ops.WriteOptions(diff_with=(bytes(new[:0x7000]) + bytes(0x1000),))
         third = bytes(0x1000) + bytes(new[0x1000:])

@@ -53,7 +53,7 @@ def board(
     """URL of a board with that flash; `made_with` are options that the factory needs."""
     url = f"virtual://esp32c3?state={folder / 'board'}&flash=1MB&timing=virtual{made_with}"
     with serial.serial_for_url(url) as port:
-        port.board.nor.cells.load((flash or content()).ljust(1 << 20, b"\xff"))
+        port.board.nor.cells.load((flash or content()).ljust(1 << 20, b"\xff"))  # type: ignore[attr-defined]
     return url + options
 
 

@@ -126,10 +126,9 @@ def test_neighbours_are_kept_though_the_chip_resets() -> None:
 
 
 def test_encrypted_data_go_plain_to_a_stub_that_cannot_gather_them() -> None:
-    options = {"efuse": "purpose0:4"}
     found = []
     for side in ("rom", "public", "ours"):
-        with opened("esp32c3", side, **options) as (s, board):
+        with opened("esp32c3", side, efuse="purpose0:4") as (s, board):
             assert board.soc.efuse is not None
             board.soc.efuse.burn(4, bytes(range(32)))
             write(s, encrypt=True, ignore_flash_enc_efuse=True)

@@ -47,7 +47,7 @@ def opened(kind: str, folder: Path, content: bytes, **source: object) -> Iterato
             path.write_bytes(content)
         else:
             with serial.serial_for_url(f"virtual://esp32s3?state={path}") as port:
-                port.board.nor.cells.load(content)
+                port.board.nor.cells.load(content)  # type: ignore[attr-defined]
         head = b"" if kind == "dump" else path.read_bytes()[: dump.STATE_HEADER]
         with opened_file(str(path), where) as flash:
             yield flash

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -94,7 +95,7 @@ SECURE = [
 
 @pytest.mark.parametrize(("state", "address", "text"), SECURE)
 def test_writes_that_could_lock_up_a_secured_chip_need_force(
-    state: dict[str, bool], address: int, text: str
+    state: dict[str, Any], address: int, text: str
 ) -> None:
     regions = [Region(address, b"x")]
     with pytest.raises(SecureModeError, match=text):
@@ -111,7 +112,7 @@ def test_writes_that_could_lock_up_a_secured_chip_need_force(
         ({"flash_encryption": True, "key_manager": True}, 0x2000),
     ],
 )
-def test_writes_that_do_no_harm_need_no_force(state: dict[str, bool], address: int) -> None:
+def test_writes_that_do_no_harm_need_no_force(state: dict[str, Any], address: int) -> None:
     checks.refuse_insecure([Region(address, b"x")], WriteOptions(), SecurityState(**state))
 
 

@@ -124,7 +124,7 @@ def test_a_port_without_lines_is_lent_too() -> None:
         thread.start()
         try:
             with esptool.connect_esp(port=url(bridge.address[1]), chip="esp32c3") as esp:
-                assert esp.read_mac()[0] == 0x60
+                assert esp.read_mac()[0] == 0x60  # type: ignore[index]
         finally:
             bridge.stop()
             thread.join(100)

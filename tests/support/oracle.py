@@ -73,7 +73,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run `esptool`, `espefuse` or `espsecure` of the public tool and return what it printed."""
     return subprocess.run(
-        [environment() / "bin" / program, *map(os.fspath, args)],
+        [environment() / "bin" / program, *(os.fspath(arg) for arg in args)],
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ import serial
 
 from esptool.chips.spec import ChipSpec
 from esptool.device import Link, Session
-from esptool.device.requests import Reply
+from esptool.device.link import Reply
 from esptool.protocol.opcodes import Cmd
 from esptool.transport import adapt
 

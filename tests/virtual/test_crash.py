@@ -76,7 +76,7 @@ def load(url: str, code: bytes, *, at: int = 0, entry: int | None = None) -> Any
     pytest.importorskip("icicle")
     port = serial.serial_for_url(f"{url}&boot=download&stub=emulated", 115200, timeout=0.2)
     port.read(2000)
-    board = port.board
+    board = port.board  # type: ignore[attr-defined]
     spans = [m for m in board.silicon.memory if m.kind == "iram"]
     address = spans[-1].end - 0x4000 + at
     board.soc.bus.write(address, code)

@@ -175,11 +175,11 @@ def rom(tmp_path: Path) -> Path:
 def test_a_rom_file_is_executed_from_its_entry(rom: Path) -> None:
     with serial.serial_for_url(f"virtual://esp32c3?rom={rom}", timeout=1) as port:
         port.baudrate = 115200
-        port.board.soc.baud = 115200
+        port.board.soc.baud = 115200  # type: ignore[attr-defined]
         assert port.read(1) == b"R"
         port.write(b"HAL")
         assert port.read(3) == b"IBM"
-        machine = port.board.soc.machine
+        machine = port.board.soc.machine  # type: ignore[attr-defined]
         assert machine.core.idle
 
 
@@ -209,7 +209,7 @@ def test_what_was_sent_before_another_rate_was_sent_at_the_one_before(rom: Path)
     )
     rom.write_bytes(elf(code, b"R\0esp32c3-api1-20210207\0"))
     with serial.serial_for_url(f"virtual://esp32c3?rom={rom}", baudrate=115200) as port:
-        heard = port.board.take()
+        heard = port.board.take()  # type: ignore[attr-defined]
     assert heard[:1] == b"R"
     assert heard[1:]
     assert b"R" not in heard[1:]
@@ -269,7 +269,7 @@ MISSES = struct.pack(
 def test_registers_that_are_only_storage_are_named(rom: Path) -> None:
     rom.write_bytes(elf(MISSES, b"R\0esp32c3-api1-20210207\0"))
     with serial.serial_for_url(f"virtual://esp32c3?rom={rom}") as port:
-        rows = [re.split("  +", row) for row in missing(port.board.soc.machine)]
+        rows = [re.split("  +", row) for row in missing(port.board.soc.machine)]  # type: ignore[attr-defined]
     assert rows == [
         ["address", "register", "loads", "stores", "functions"],
         [
@@ -341,7 +341,7 @@ def test_auto_looks_in_the_named_folder_and_in_the_tools_folder(
 ) -> None:
     monkeypatch.setenv("ESPTOOL_ROM_DIR", str(rom.parent))
     with serial.serial_for_url("virtual://esp32c3?rom=auto") as port:
-        assert port.board.soc.machine.rom.path == rom
+        assert port.board.soc.machine.rom.path == rom  # type: ignore[attr-defined]
     monkeypatch.delenv("ESPTOOL_ROM_DIR")
     tools = tmp_path / "tools" / "esp-rom-elfs" / "20241011"
     tools.mkdir(parents=True)
@@ -351,7 +351,7 @@ def test_auto_looks_in_the_named_folder_and_in_the_tools_folder(
     moved = tools / rom.name
     rom.rename(moved)
     with serial.serial_for_url("virtual://esp32c3?rom=auto") as port:
-        assert port.board.soc.machine.rom.path == moved
+        assert port.board.soc.machine.rom.path == moved  # type: ignore[attr-defined]
 
 
 def _store(machine: Machine, address: int, *values: int) -> None:
@@ -362,8 +362,8 @@ def _store(machine: Machine, address: int, *values: int) -> None:
 @pytest.fixture
 def c3(rom: Path) -> Iterator[Machine]:
     with serial.serial_for_url(f"virtual://esp32c3?rom={rom}") as port:
-        port.board.nor.cells.load(bytes(0x10000) + b"\x11\x22\x33\x44")
-        yield port.board.soc.machine
+        port.board.nor.cells.load(bytes(0x10000) + b"\x11\x22\x33\x44")  # type: ignore[attr-defined]
+        yield port.board.soc.machine  # type: ignore[attr-defined]
 
 
 def test_flash_is_seen_through_the_pages_that_are_mapped(c3: Machine) -> None:
@@ -417,7 +417,7 @@ def test_random_words_differ_and_repeat_with_the_seed(rom: Path) -> None:
     found = []
     for seed in (1, 1, 2):
         with serial.serial_for_url(f"virtual://esp32c3?rom={rom}&seed={seed}") as port:
-            machine = port.board.soc.machine
+            machine = port.board.soc.machine  # type: ignore[attr-defined]
             found.append([machine.load(0x600260B0, 4, BASE) for _ in range(8)])
             assert 0x600260B0 not in machine.missing
     assert len(set(found[0])) == 8

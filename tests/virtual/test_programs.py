@@ -48,7 +48,7 @@ def test_a_program_that_prints_without_end_is_heard_at_the_rate_of_the_line() ->
     url = "virtual://esp32c3?boot=download&stub=emulated"
     port = serial.serial_for_url(url, 115200, timeout=60)
     port.read(port.in_waiting)
-    load(port.board, PRINTS, b"%d of %s\n")
+    load(port.board, PRINTS, b"%d of %s\n")  # type: ignore[attr-defined]
     heard = port.read(6000)
     assert heard.startswith(b"-7 of ")
     assert heard.count(b"\r\n") > 100

@@ -217,5 +217,5 @@ def test_the_stub_asks_the_rom_of_the_revision_for_security_info(chip: str, revi
     client = StubClient(chip, "emulated", f"&rev={revision}")
     answer = client.plain(0x14)
     assert answer.status == 0
-    assert answer.fields[12:16] == client.board.silicon.chip_id.to_bytes(4, "little")  # type: ignore[union-attr]
+    assert answer.fields[12:16] == client.board.silicon.chip_id.to_bytes(4, "little")
     assert client.board.soc.notes == []

@@ -127,7 +127,12 @@ def test_a_setting_that_cannot_be_meant_is_one_clear_error(url: str) -> None:
 
 def test_an_efuse_file_changed_by_another_program_is_not_overwritten(tmp_path: Path) -> None:
     path = str(tmp_path / "efuses.bin")
-    args = {"chip": "esp32c3", "virt": True, "virt_efuse_file": path, "do_not_confirm": True}
+    args: dict[str, Any] = {
+        "chip": "esp32c3",
+        "virt": True,
+        "virt_efuse_file": path,
+        "do_not_confirm": True,
+    }
     with espefuse.init_commands(**args) as one, espefuse.init_commands(**args) as other:
         one.burn_bit("BLOCK3", [1])
         written = (tmp_path / "efuses.bin").read_bytes()
@@ -145,13 +150,13 @@ def test_a_port_that_its_owner_has_closed_is_not_opened_again(tmp_path: Path) ->
         assert not esp._port.is_open
     esp._port.open()
     esp.connect()
-    assert esp.read_mac()[0] == 0x60
+    assert esp.read_mac()[0] == 0x60  # type: ignore[index]
     esp._port.close()
 
 
 def test_pyserial_sees_the_port_of_a_loader_object() -> None:
     with esptool.connect_esp(port="virtual://esp32c3") as esp:
-        assert esp._port.board is not None
+        assert esp._port.board is not None  # type: ignore[attr-defined]
         assert esp._port.baudrate == 115200
     assert open_chip("virtual://esp32c3").is_open
 

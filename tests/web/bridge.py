@@ -62,7 +62,7 @@ class Cable:
 class BoardHandler(Handler):
     """Files, and the boards below `/-/`."""
 
-    server: BoardServer  # type: ignore[assignment]
+    server: BoardServer
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -35,7 +35,7 @@ def board(url: str) -> BoardChannel:
 
 
 def engine(told: list[dict[str, Any]] | None = None) -> Engine:
-    return Engine([].append if told is None else told.append)
+    return Engine(([] if told is None else told).append)
 
 
 @pytest.mark.parametrize("chip", ["esp8266", "esp32", "esp32c3", "esp32s3", "esp32p4"])

@@ -17,7 +17,9 @@ ASK_STATE = bytes.fromhex("494d50524f56 01 03 02 02 00 e5 0a")
 class Line:
     """A channel to firmware on a clock of its own; `mute` seconds after opening it says nothing."""
 
-    name, vid, pid, remarks = "the board", None, None, ()
+    name, remarks = "the board", ()
+    vid: int | None = None
+    pid: int | None = None
 
     def __init__(self, firmware: Firmware | None, mute: float = 0) -> None:
         self.firmware = firmware

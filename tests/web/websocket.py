@@ -8,7 +8,7 @@ import hashlib
 import socket
 import struct
 import threading
-from typing import BinaryIO
+from io import BufferedIOBase
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -24,7 +24,7 @@ def accept(key: str) -> str:
 class WebSocket:
     """Messages of one frame each, as browsers send what a page hands over in one piece."""
 
-    def __init__(self, incoming: BinaryIO, connection: socket.socket) -> None:
+    def __init__(self, incoming: BufferedIOBase, connection: socket.socket) -> None:
         self._incoming = incoming
         self._connection = connection
         self._lock = threading.Lock()

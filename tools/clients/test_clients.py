@@ -109,7 +109,7 @@ def test_pytest_embedded_idf_flashes_a_project_and_dumps_it(tmp_path: Path) -> N
     )
     state = tmp_path / "board.bin"
     port = f"virtual://esp32s3?state={state}"
-    words = ["--embedded-services", "esp,idf", "--port", port, "--app-path", tmp_path / "app"]
+    words = ["--embedded-services", "esp,idf", "--port", port, "--app-path", str(tmp_path / "app")]
     run(sys.executable, "-m", "pytest", "-q", "-s", *words, cwd=tmp_path)
 
 

@@ -35,7 +35,7 @@ def build(kind: Any, raw: Any, where: str, key: str) -> Any:
         return _tuple(get_args(kind), raw, where, key)
     if origin is not None and issubclass(origin, Mapping):
         return _mapping(get_args(kind), raw, where, key)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return _record(kind, raw, where, key)
     if issubclass(kind, Enum):
         return _member(kind, raw, where, key)

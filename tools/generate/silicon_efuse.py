@@ -47,7 +47,7 @@ class EfuseReader(Values):
         return spec.FlashKey.C2_BLOCK3 if "KEY0" in self.fields else spec.FlashKey.NONE
 
     def _parts(self, *names: str) -> spec.Field:
-        out: list[spec.FieldPart] = []
+        out: list[spec.Piece] = []
         shift = 0
         for name in names:
             block, parts = self.fields[name]["at"]

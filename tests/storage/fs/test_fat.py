@@ -17,6 +17,7 @@ from fatfs import wrapper as w
 
 from esptool.errors import UsageError
 from esptool.storage.fs import DamagedError, FullError, build_image, open_image, wear
+from esptool.storage.fs.blocks import Image
 from esptool.storage.fs.fat import Fat
 from esptool.storage.fs.fat_layout import new_volume
 from esptool.storage.fs.opening import Shape
@@ -247,7 +248,7 @@ def test_a_write_that_was_cut_off_in_safe_mode_is_finished() -> None:
     image = build_image("fat", 0x40000, files, Shape(wear="safe"))
     state = wear.find_wear(image)
     assert state is not None
-    disk = wear.Disk(wear.Image.of(image), state)
+    disk = wear.Disk(Image.of(image), state)
     first = Fat(image).volume.cluster_at(2)
     data_sector, part = first // 4096, first % 4096 // 512
     unused = part + 4 if part < 4 else 0  # 'a' and 'b' have two clusters each

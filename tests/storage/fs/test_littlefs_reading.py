@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 from random import Random
+from typing import Any
 
 import littlefs
 import pytest
@@ -67,8 +68,8 @@ def test_a_move_that_is_cut_short_at_any_write_is_read_as_the_library_ends_it() 
     image = build_image("littlefs", 0x20000, {f"a/{n}": bytes([n]) * 300 for n in range(5)})
     states = [image]
 
-    class Watched(littlefs.UserContext):  # type: ignore[misc]
-        def prog(self, cfg: object, block: int, off: int, data: bytes) -> int:
+    class Watched(littlefs.UserContext):
+        def prog(self, cfg: Any, block: int, off: int, data: bytes) -> int:
             result: int = super().prog(cfg, block, off, data)
             states.append(bytes(self.buffer))
             return result

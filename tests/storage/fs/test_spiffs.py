@@ -62,7 +62,7 @@ def test_an_image_is_that_of_the_public_generator(name: str) -> None:
     if layout.magic:
         found = find_layout(image)
         assert found.table_offset == layout.table_offset
-        names = {"name_length": 0, "meta_length": 0, "aligned": False}
+        names: dict[str, object] = {"name_length": 0, "meta_length": 0, "aligned": False}
         assert replace_(found, names) == replace_(layout, names)
     back = Spiffs(image, None if layout.magic else layout)
     assert {e.path: e.size for e in back.entries()} == FILES

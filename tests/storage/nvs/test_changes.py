@@ -212,7 +212,8 @@ def filled(seed: int) -> tuple[Nvs, dict[str, Value]]:
 def test_an_interruption_anywhere_leaves_the_old_or_the_new_value(seed: int, key: str) -> None:
     nvs, held = filled(seed)
     image, done = bytearray(nvs.to_bytes()), len(nvs.changes)
-    value: Value = {"key0": 7, "key1": "changed " * 9, "new": 1}.get(key, bytes(1500))
+    values: dict[str, Value] = {"key0": 7, "key1": "changed " * 9, "new": 1}
+    value = values.get(key, bytes(1500))
     old = held.pop(key, None)
     nvs.set("app", key, value, Kind.U8 if key == "new" else None)
     for number, change in enumerate(nvs.changes[done:]):

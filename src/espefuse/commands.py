@@ -241,7 +241,7 @@ class BaseCommands(ReadCommands):
             given = (1 << 8 * len(data)) - (1 << 8 * offset) if target.id else 0
             full = data.ljust(target.get_block_len(), b"\0")
             output.emit(
-                f"[{target.id:02}] {target.name:<20} size={len(full)} bytes, "
+                f"[{target.id:02}] {target.name:<20} size={len(full):02} bytes, "
                 f"offset={offset:02} -> [{full.hex(' ')}]"
             )
             target.stage(int.from_bytes(full, "little"), given)

@@ -265,7 +265,10 @@ class ReadCommands:
         if format == "value_only" and len(names) != 1:
             raise FatalError("The 'value_only' format can be used exactly for one eFuse.")
         found = self.get_error_summary()
-        fields = summary.select(self.efuses, names)
+        # The table keeps the headings of groups of which nothing is left.
+        fields = summary.select(self.efuses, names, active=active and format == "json")
+        for text in summary.missing(self.efuses, names):
+            output.warn(text)
         if format == "value_only":
             lines = [str(f.get_meaning()) for f in fields]
         elif format == "json":

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from espefuse.codecs import bit_text
 from espefuse.fields import Field
@@ -19,23 +19,38 @@ HEADER = (
 )
 
 
-def select(efuses: EfuseState, names: Iterable[str]) -> list[Field]:
+def select(efuses: EfuseState, names: Iterable[str], *, active: bool = False) -> list[Field]:
     """The fields to show: all, or those named (by any name, in any case).
 
+    Names that match nothing are left out, as scripts for several chips give them; `missing` tells.
+
+    Args:
+        efuses: the chip's.
+        names: which fields; none for all.
+        active: leave out what is neither set, protected nor damaged.
+
     Raises:
-        FatalError: a name that matches nothing on this chip.
+        FatalError: none of the names matches anything on this chip.
     """
     wanted = list(names)
-    if not wanted:
-        return list(efuses)
-    known = {name: field for field in efuses for name in field.all_names}
-    chosen = set()
-    for name in wanted:
-        found = known.get(name) or known.get(name.upper())
-        if found is None:
-            raise unknown_field(efuses, name)
-        chosen.add(found.name)
-    return [f for f in efuses if f.name in chosen]
+    fields = list(efuses)
+    if wanted:
+        known = {name: field for field in efuses for name in field.all_names}
+        found = {name: known.get(name) or known.get(name.upper()) for name in wanted}
+        chosen = {field.name for field in found.values() if field is not None}
+        if not chosen:
+            raise unknown_field(efuses, wanted[0])
+        fields = [f for f in fields if f.name in chosen]
+    return [f for f in fields if is_active(f)] if active else fields
+
+
+def missing(efuses: EfuseState, names: Iterable[str]) -> Iterator[str]:
+    """A sentence for each name that matches nothing on this chip."""
+    known = {name for field in efuses for name in field.all_names}
+    for name in names:
+        if not {name, name.upper()} & known:
+            hint = unknown_field(efuses, name).remedy or ""
+            yield f"{efuses.table.chip} has no eFuse '{name}': it is left out. {hint}".rstrip()
 
 
 def as_json(fields: list[Field]) -> str:

@@ -41,6 +41,18 @@ def test_a_name_that_matches_nothing_is_an_error(form: list[str], base: list[str
     assert "Did you mean DIS_ICACHE" in err
 
 
+@pytest.mark.parametrize("form", [[], ["--format", "json"], ["--json"]])
+def test_a_name_that_only_other_chips_have_is_left_out_with_a_warning(
+    form: list[str], base: list[str]
+) -> None:
+    code, out, err = run(*base, "summary", *form, "MAC", "DIS_ICACH", "DIS_ICACHE")
+    assert code == 0
+    assert "MAC" in out
+    assert (out + err).count(
+        "has no eFuse 'DIS_ICACH': it is left out. Did you mean DIS_ICACHE"
+    ) == 1
+
+
 @pytest.mark.parametrize(
     ("chip", "command"),
     [

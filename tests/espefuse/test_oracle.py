@@ -60,6 +60,22 @@ def test_sequences_leave_the_same_memory_and_the_same_summary(
             assert shown == summary_values(expected[-1]["out"]), commands
 
 
+@pytest.mark.parametrize("names", [[], ["WR_DIS", "MAC"], ["MAC", "NO_SUCH_FIELD"]])
+def test_the_json_of_active_fields_has_the_same_ones(
+    names: list[str], tmp_path: Path, public: Any
+) -> None:
+    shown = ["summary", *names, "--active", "--format", "json"]
+    base = ["--chip", "esp32c3", "--virt", "--do-not-confirm", "--path-efuse-file"]
+    burn = ["burn-efuse", "WR_DIS", "0x100"]
+    expected = public([[*base, str(tmp_path / "theirs"), *c] for c in (burn, shown)])
+    run(*base, tmp_path / "ours", *burn)
+    code, out, _err = run(*base, tmp_path / "ours", *shown)
+    assert code == expected[1]["code"] == 0
+    assert summary_values(out.replace("{}", "{\n}")) == summary_values(
+        expected[1]["out"].replace("{}", "{\n}")
+    )
+
+
 KEY_LINES = [
     ("esp32c3", ["burn-efuse", "SPI_PAD_CONFIG_D", "200"]),
     ("esp32c3", ["burn-efuse", "SECURE_BOOT_KEY_REVOKE0", "0"]),

@@ -400,7 +400,7 @@ def _summary(commands: Any, p: dict[str, Any]) -> None:
 
     to_file = p["file"] not in (None, "-")
     if machine.active() is not None:
-        fields = summary.select(commands.efuses, p["efuses_to_show"])
+        fields = summary.select(commands.efuses, p["efuses_to_show"], active=p["active"])
         if not to_file:
             output.result(efuses=summary.entries(fields))
         else:

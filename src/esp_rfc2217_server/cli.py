@@ -14,7 +14,7 @@ from esp_rfc2217_server.server import Bridge
 from esptool._version import __version__
 from esptool.cli.common import Command, call
 from esptool.cli.ending import stopping_signals
-from esptool.cli.params import Port
+from esptool.cli.params import IntRange, Port
 from esptool.logger import log
 from esptool.serving import LOOPBACK
 
@@ -56,7 +56,7 @@ command = Command(
         click.Argument(["serialport"], type=Port()),
         click.Option(
             ["--localport", "-p"],
-            type=click.IntRange(0, 65535),
+            type=IntRange(0, 65535),
             default=2217,
             help="TCP port to listen on; 0 takes a free one.",
         ),

@@ -15,7 +15,7 @@ import click
 from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.ending import stopping_signals
-from esptool.cli.params import FiniteRange
+from esptool.cli.params import FiniteRange, IntRange
 from esptool.errors import FatalError
 from esptool.logger import log
 
@@ -150,7 +150,7 @@ command = Command(
         ),
         click.Option(
             ["--boards"],
-            type=click.IntRange(1),
+            type=IntRange(1),
             help="End after so many boards. Exit code 0: all PASS.",
         ),
         click.Option(

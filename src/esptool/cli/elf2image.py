@@ -10,7 +10,15 @@ import click
 from esptool.cli import machine, stdio
 from esptool.cli.common import Command
 from esptool.cli.help import Sectioned
-from esptool.cli.params import FREQUENCIES, MODES, SIZES, AnyInt, OutputFile, ReadableFile
+from esptool.cli.params import (
+    FREQUENCIES,
+    MODES,
+    SIZES,
+    AnyInt,
+    IntRange,
+    OutputFile,
+    ReadableFile,
+)
 from esptool.cli.state import Globals
 
 SECTION = "Flash parameters for the header"
@@ -112,16 +120,16 @@ command = Command(
             default="1",
             help="ESP8266: layout of the image.",
         ),
-        click.Option(["--min-rev", "-r"], type=click.IntRange(0, 255), default=0, hidden=True),
+        click.Option(["--min-rev", "-r"], type=IntRange(0, 255), default=0, hidden=True),
         click.Option(
             ["--min-rev-full"],
-            type=click.IntRange(0, 65535),
+            type=IntRange(0, 65535),
             default=0,
             help="Oldest chip revision that may run the image, as major * 100 + minor.",
         ),
         click.Option(
             ["--max-rev-full"],
-            type=click.IntRange(0, 65535),
+            type=IntRange(0, 65535),
             default=65535,
             help="Newest chip revision that may run the image, as major * 100 + minor.",
         ),

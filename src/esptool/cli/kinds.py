@@ -9,9 +9,10 @@ import click
 
 if TYPE_CHECKING:
     IntType = click.ParamType[int]
+    FloatType = click.ParamType[float]
     StrType = click.ParamType[str]
     AnyType = click.ParamType[Any]
     StrChoice = click.Choice[str]
 else:
-    IntType = StrType = AnyType = click.ParamType
+    IntType = FloatType = StrType = AnyType = click.ParamType
     StrChoice = click.Choice

@@ -15,7 +15,7 @@ import click
 
 from esptool.cli import stdio
 from esptool.cli.help import Sectioned
-from esptool.cli.kinds import AnyType, IntType, StrChoice, StrType
+from esptool.cli.kinds import AnyType, FloatType, IntType, StrChoice, StrType
 from esptool.errors import FatalError
 
 #: Rates are 32-bit numbers for operating systems and chips.
@@ -24,14 +24,48 @@ AUTO_BAUD = "auto"
 BAUD_RATES = (115200, 230400, 460800, 921600, 1500000, 2000000, 3000000)
 
 
-class FiniteRange(click.FloatRange):
-    """A number within bounds: "nan" is within all of them, as it compares with none."""
+class FiniteRange(FloatType):
+    """A number within bounds, the lower one excluded with `min_open`."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
-        found = super().convert(value, param, ctx)
+    name = "number"
+
+    def __init__(self, low: float, high: float = math.inf, *, min_open: bool = False) -> None:
+        self.low, self.high, self.min_open = low, high, min_open
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number: "nan" and "inf" are none."""
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
         if not math.isfinite(found):
-            self.fail(f"{value!r} is not a number of use here.", param, ctx)
+            self.fail(f"'{value}' is not a number.", param, ctx)
+        if found < self.low or found > self.high or (self.min_open and found == self.low):
+            least = f"greater than {self.low:g}" if self.min_open else f"{self.low:g} or more"
+            bounds = least if self.high == math.inf else f"from {self.low:g} to {self.high:g}"
+            self.fail(f"'{value}' is out of range: it must be {bounds}.", param, ctx)
+        return found
+
+
+class IntRange(IntType):
+    """A decimal integer within bounds, both included."""
+
+    name = "integer"
+
+    def __init__(self, low: int, high: int | None = None) -> None:
+        self.low, self.high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        try:
+            found = int(value)
+        except ValueError:
+            self.fail(AnyInt.sentence(value), param, ctx)
+        if found < self.low or (self.high is not None and found > self.high):
+            bounds = f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
+            self.fail(f"'{value}' is out of range: it must be {bounds}.", param, ctx)
         return found
 
 
@@ -445,7 +479,7 @@ def retries() -> click.Option:
     """--retries."""
     return click.Option(
         ["--retries"],
-        type=click.IntRange(0, 100),
+        type=IntRange(0, 100),
         help="How often in a row work may fail without getting any further.",
     )
 

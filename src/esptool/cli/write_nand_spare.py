@@ -9,7 +9,7 @@ import click
 
 from esptool.cli import params
 from esptool.cli.common import Command
-from esptool.cli.params import AnyInt
+from esptool.cli.params import AnyInt, IntRange
 from esptool.cli.state import Globals
 
 
@@ -30,7 +30,7 @@ command = Command(
     help="Mark the block of a NAND page as bad (1) or good (0).",
     params=[
         click.Argument(["page_number"], type=AnyInt()),
-        click.Argument(["is_bad"], type=click.IntRange(0, 1)),
+        click.Argument(["is_bad"], type=IntRange(0, 1)),
         params.spi_connection(),
     ],
 )

@@ -12,7 +12,7 @@ from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.fs import common
 from esptool.cli.help import Sectioned
-from esptool.cli.params import OutputFile, Size
+from esptool.cli.params import IntRange, OutputFile, Size
 from esptool.cli.places import place_options
 from esptool.cli.state import Globals
 
@@ -135,7 +135,7 @@ command = Command(
         ),
         Sectioned(
             ["--fats"],
-            type=click.IntRange(1, 2),
+            type=IntRange(1, 2),
             default=2,
             section=common.SECTION,
             help="FAT: number of tables.",

@@ -14,7 +14,7 @@ from esptool.cli.common import Command
 from esptool.cli.help import Sectioned
 from esptool.cli.monitor.settings import MONITOR_BAUD
 from esptool.cli.monitor.settings import Settings as Settings
-from esptool.cli.params import FiniteRange, OutputFile, ReadableFile
+from esptool.cli.params import FiniteRange, IntRange, OutputFile, ReadableFile
 from esptool.cli.state import Globals
 from esptool.device.connect import DEBUGGERS
 from esptool.errors import UsageError
@@ -92,7 +92,7 @@ def _shared(section: str, waiting: str) -> list[click.Option]:
         ),
         Sectioned(
             ["--monitor-baud"],
-            type=click.IntRange(1, 100_000_000),
+            type=IntRange(1, 100_000_000),
             default=MONITOR_BAUD,
             envvar="ESPTOOL_MONITOR_BAUD",
             section=section,

@@ -10,6 +10,7 @@ import click
 
 from esptool.cli.common import Command
 from esptool.cli.ending import stopping_signals
+from esptool.cli.params import IntRange
 
 
 def _run(folder: str, port: int) -> None:
@@ -39,7 +40,7 @@ command = Command(
         click.Argument(["folder"], type=click.Path(exists=True, file_okay=False)),
         click.Option(
             ["--port"],
-            type=click.IntRange(0, 65535),
+            type=IntRange(0, 65535),
             default=8017,
             show_default=True,
             help="TCP port; 0 takes any that is free.",

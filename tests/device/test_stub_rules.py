@@ -15,6 +15,7 @@ from esptool.device import Session, connect
 from esptool.device.stub_loader import stub_name, why_no_stub
 from esptool.errors import FatalError, LineLossError, UsageError
 from esptool.protocol.opcodes import Cmd
+from esptool.protocol.packets import Response
 
 #: (chip, revision of the board, why no stub runs there, or its name)
 CASES = [
@@ -156,3 +157,25 @@ def test_a_rom_that_refuses_what_every_rom_knows_has_heard_something_else() -> N
         session.link.send_frame = spoil  # type: ignore[method-assign]
         with pytest.raises(LineLossError, match="The stub flasher did not start"):
             session.run_stub()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_refusal_in_an_upload_is_believed_when_it_comes_twice(times: int) -> None:
+    with connect("virtual://esp32c3?stub=model&timing=virtual") as session:
+        ask = session.link.command
+        refusals: list[int] = []
+
+        def refuse(opcode: int, *args: Any, **kwargs: Any) -> Response:
+            answer = ask(opcode, *args, **kwargs)
+            if opcode == Cmd.MEM_DATA and len(refusals) < times:
+                refusals.append(opcode)
+                return replace(answer, data=b"\x01\x03\0\0")
+            return answer
+
+        session.link.command = refuse  # type: ignore[method-assign]
+        if times == 1:
+            session.run_stub()
+            assert session.is_stub
+        else:
+            with pytest.raises(FatalError, match=r"did not start: .* 0103: sending failed"):
+                session.run_stub()

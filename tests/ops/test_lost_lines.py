@@ -19,6 +19,7 @@ from esptool.chips.nor import SECTOR
 from esptool.device import Session, StubKind, connect
 from esptool.errors import FatalError, VerifyError
 from esptool.ops.model import Region, WriteOptions
+from esptool.protocol.opcodes import Cmd
 from esptool.transport import discovery
 from esptool.transport.discovery import PortInfo
 from esptool.transport.settings import Settings
@@ -85,6 +86,22 @@ def test_the_same_without_our_extensions(side: str, fault: str) -> None:
         assert write(s).verified
         assert board.nor.cells.read(BASE, len(DATA)) == DATA
         assert ops.read_flash(s, BASE, len(DATA)) == DATA
+
+
+def test_what_a_rom_refuses_after_it_has_done_it_is_no_refusal() -> None:
+    """It calls each damaged request an unknown one; none of them is what was asked before."""
+    with opened("esp32c3", "rom") as (s, board):
+        board.nor.cells.program(BASE, DATA)
+        send, asked = s.link.send_frame, []
+
+        def spoil(payload: bytes) -> None:
+            asked.append(payload[1] == Cmd.READ_FLASH_SLOW)
+            lost = asked[-1] and sum(asked) % 150 == 0
+            send(payload[:1] + b"\x7f" + payload[2:] if lost else payload)
+
+        s.link.send_frame = spoil  # type: ignore[method-assign]
+        assert ops.read_flash(s, BASE, len(DATA)) == DATA
+        assert sum(asked) > 150 * 4
 
 
 @pytest.mark.parametrize("side", ["ours", "rom", "public"])

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from esptool.device.caller import IDENTIFY_ATTEMPTS, Caller, identify
+from esptool.device.requests import LOSSES
 from esptool.errors import (
-    ChipResponseError,
     ConnectError,
     FatalError,
     LineLossError,
@@ -21,7 +21,6 @@ from esptool.errors import (
     NoAnswerError,
     PortError,
     RateError,
-    UnsupportedCommandError,
 )
 from esptool.events import Level, ignore
 from esptool.transport.discovery import find_again
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
     from esptool.device.debugger import Debugger
     from esptool.device.requests import Tries
     from esptool.device.session import Session
-
-#: What a bad line or a lost chip looks like. A ROM says "unknown command" of a damaged one too.
-LOSSES = (LineLossError, ChipResponseError, UnsupportedCommandError)
 
 ROM_BAUD = 115200
 REAPPEAR_PAUSE_S = 0.2

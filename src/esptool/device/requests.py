@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from esptool.chips.spec import ChipSpec, FieldPart, Op, Step
 from esptool.device.link import Link, Reply
 from esptool.errors import (
+    ChipResponseError,
     DamagedRequestError,
+    LineLossError,
     NoAnswerError,
     ProtocolError,
     UnsupportedCommandError,
@@ -41,6 +43,9 @@ KNOWN_TO_ROMS = frozenset(
     {Cmd.MEM_BEGIN, Cmd.MEM_END, Cmd.READ_REG, Cmd.WRITE_REG, Cmd.FLASH_BEGIN}
 )
 
+
+#: What a bad line or a lost chip looks like. A ROM says "unknown command" of a damaged one too.
+LOSSES = (LineLossError, ChipResponseError, UnsupportedCommandError)
 
 #: What is taken of a budget: by taking lost work up again, and by sending one request again.
 TRY, RESEND = 4, 1

@@ -17,7 +17,7 @@ from esptool.device.flash import Flash
 from esptool.device.link import Link
 from esptool.device.power import Power
 from esptool.device.ram import Ram
-from esptool.device.requests import Requester, StubKind
+from esptool.device.requests import LOSSES, Requester, StubKind
 from esptool.device.spi_bus import SpiBus
 from esptool.errors import (
     FatalError,
@@ -351,12 +351,16 @@ class Session(Requester):
             return stub_loader.upload(self, stub, baud)
         # Nothing is written yet, and through the stub the MAC address costs no request of its own.
         self._remember_port()
+        refused = ""
         with self.one_job() as tries:
             while True:
                 try:
                     return stub_loader.upload(self, stub, baud)
-                except LineLossError as e:
-                    if not self.may_reset or self.recover is None or not tries.spend():
+                except LOSSES as e:
+                    # A damaged answer may look like a refusal: one that comes twice is believed.
+                    meant = not isinstance(e, LineLossError) and e.message == refused
+                    refused = e.message
+                    if meant or not self.may_reset or self.recover is None or not tries.spend():
                         remedy = "With --no-stub the chip's ROM does the work, slowly."
                         raise e.saying("The stub flasher did not start", remedy) from e
                     self.note(f"The upload was cut short ({e.message}) Trying again...")

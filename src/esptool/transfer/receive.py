@@ -100,6 +100,8 @@ def receive(
         except (*FAILURES, VerifyError) as e:
             if read.done:
                 recovery.advanced()
+            elif isinstance(read, _CheckedRead) and read.begun:
+                recovery.answered()
             done += read.done
             if done == size:
                 return
@@ -144,6 +146,10 @@ class _CheckedRead:
     """A range in one go, of a public stub or a ROM: given on when it is known to be right.
 
     A stub sends a hash along, a ROM is asked for one.
+
+    Attributes:
+        done: bytes that were given on.
+        begun: some have come.
     """
 
     def __init__(
@@ -156,6 +162,7 @@ class _CheckedRead:
         recovery: Recovery,
     ) -> None:
         self.done = 0
+        self.begun = False
         self._session = session
         self._range = address, size
         self._sink = sink
@@ -170,7 +177,12 @@ class _CheckedRead:
         """
         session = self._session
         address, size = self._range
-        found = session.flash.read(address, size, lambda so_far, _all: self._progress(so_far))
+
+        def progress(so_far: int, _all: int) -> None:
+            self.begun = True
+            self._progress(so_far)
+
+        found = session.flash.read(address, size, progress)
         if not session.is_stub or self._recovery.losses:
             # A stub's own hash goes with what it was asked for, which the line may have changed.
             wanted = hashlib.md5(found).hexdigest()

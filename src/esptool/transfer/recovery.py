@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
-from esptool.device.recover import LOSSES, regain
-from esptool.device.requests import TRY, Tries
+from esptool.device.recover import regain
+from esptool.device.requests import LOSSES, TRY, Tries
 from esptool.errors import (
     ChipResponseError,
     ConnectError,
@@ -112,6 +112,10 @@ class Recovery:
     def done(self) -> None:
         """A part of the job is done and proved: the budget is whole for the next."""
         self._tries.restore()
+        self._doubts = 0
+
+    def answered(self) -> None:
+        """The chip has done since what it refused, so that it was not meant."""
         self._doubts = 0
 
     def spend(self, cost: int = TRY) -> bool:

@@ -118,3 +118,64 @@ def test_a_merged_image_without_boot_loader_is_called_that(tmp_path: Path, capsy
     )
     merged.write_bytes(b"\xff" * 0x2000)
     assert "' is blank." in Desk(capsys, "esp32c3").refused("flash", str(merged))
+
+
+# --- what says itself where it goes, and what nobody says it of -----------------------------------
+
+
+def test_a_hex_file_beside_a_build_goes_where_it_says_or_nowhere(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    build = shapes.idf(tmp_path / "build")
+    new = shapes.app(version="9.0")
+    elsewhere, there = tmp_path / "elsewhere", tmp_path / "there"
+    for folder, at in ((elsewhere, 0x20000), (there, 0x10000)):
+        folder.mkdir()
+        hex_file(folder, {at: new})
+    desk = Desk(capsys, "esp32c3")
+    said = desk.refused("flash", str(build.path), str(elsewhere / "all.hex"))
+    assert "says that it goes to 0x20000, and the app of" in said
+    assert "stands at 0x10000" in said
+    desk("flash", str(build.path), str(there / "all.hex"))
+    assert_written(desk, {0x10000: new})
+
+
+def test_data_in_a_loose_folder_are_named_as_left_out(tmp_path: Path, capsys: Capture) -> None:
+    content = images(True)
+    names = {0: "bootloader.bin", 0x8000: "partition-table.bin", 0x10000: "app.bin"}
+    for at, name in names.items():
+        (tmp_path / name).write_bytes(content[at])
+    for name in ("littlefs.bin", "nvs.bin"):
+        (tmp_path / name).write_bytes(b"files" * 100)
+    said = Desk(capsys, "esp32c3")("flash", str(tmp_path))
+    assert "where it belongs: 'littlefs.bin', 'nvs.bin'. Write it with" in said
+    for name in ("littlefs.bin", "nvs.bin"):
+        (tmp_path / name).unlink()
+    assert "Left out" not in Desk(capsys, "esp32c3")("flash", str(tmp_path))
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_program_for_another_processor_in_a_data_partition_is_no_image_for_another_chip(
+    merged: bool, tmp_path: Path, capsys: Capture
+) -> None:
+    """An ESP32-P4 with the firmware of its ESP32-C6 beside its own."""
+    csv = "nvs,data,nvs,0x9000,0x6000\nfactory,app,factory,0x10000,1M\nslave,data,0x40,0x110000,1M"
+    files = {
+        0x2000: shapes.boot("esp32p4"),
+        0x8000: shapes.table(csv),
+        0x10000: shapes.app("esp32p4"),
+        0x110000: shapes.app("esp32c6"),
+    }
+    if merged:
+        what = tmp_path / "merged.bin"
+        what.write_bytes(shapes.merged({0: b"\xff", **files}))
+    else:
+        what = Path(hex_file(tmp_path, files))
+    desk = Desk(capsys, "esp32p4")
+    desk("flash", str(what))
+    assert_written(desk, files)
+    files[0x10000] = shapes.app("esp32c6")
+    what.write_bytes(shapes.merged({0: b"\xff", **files}))
+    if not merged:
+        hex_file(tmp_path, files)
+    assert "is for ESP32-C6, and this is an ESP32-P4" in desk.refused("flash", str(what))

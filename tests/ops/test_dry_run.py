@@ -121,6 +121,8 @@ def test_a_dry_run_decides_as_the_write_does_whatever_was_asked_for(case: str) -
         [region] = plan.regions
         assert region.decision is not None
         assert region.decision.way is way
+        kept = [r.text for r in plan.remarks if r.text.startswith("Keeping 100 bytes before")]
+        assert len(kept) == options.preserve
         [result] = ops.write_flash(session, regions, options)
         assert result.sent == plan.line_bytes
         assert result.sent == 0 or way not in (Way.SKIP, Way.TRUST, Way.EMPTY)

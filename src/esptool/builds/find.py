@@ -137,6 +137,14 @@ def _replaced(base: Build, build: Build) -> Build:
             remedy="Flash it alone, and then the other.",
         )
     offset = old.offset if old is not None and part.role is not Role.BOOTLOADER else part.offset
+    if build.kind == loose.INTEL_HEX and offset not in (None, part.offset):
+        raise UsageError(
+            f"'{build.source}' says that it goes to {part.offset:#x}, and the {part.role.value} of "
+            f"'{base.source}' stands at {offset:#x}.",
+            remedy=f"Flash '{base.source}' alone, and then the other; or give it as a binary file, "
+            "which goes where the build has its own.",
+        )
+    offset = part.offset if build.kind == loose.INTEL_HEX else offset
     encrypted = None if old is None else old.encrypted
     if part.elf:
         # Where the image goes is known once there is one.

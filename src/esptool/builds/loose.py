@@ -36,6 +36,8 @@ _TABLES = (
     "partitions.bin",
     "partition_table.bin",
 )
+#: The kind of a file that says itself where it goes.
+INTEL_HEX = "Intel HEX file"
 #: As much as a partition table in the first places of flash ends in.
 _HEAD = LAST_OFFSET + LENGTH
 #: What a file must be asked to be by an option, as its content does not tell.
@@ -61,12 +63,20 @@ def read(path: Path) -> Build:
         UsageError: several applications, or the table is none.
     """
     build = read_companions(path)
-    others = [role_of(part_of(p, Role.DATA), None) for p in sorted(path.glob("*.bin"))]
+    own = {Path(part.name).name for part in build.parts}
+    files = (p for p in sorted(path.glob("*.bin")) if p.name not in own)
+    others = [role_of(part_of(p, Role.DATA), None) for p in files]
     apps = [part for part in others if part.role is Role.APP]
     if len(apps) > 1:
         names = ", ".join(part.name for part in apps)
         raise UsageError(f"'{path}' holds several applications: {names}.", remedy="Name one.")
     otadata = [part for part in others if part.role is Role.OTADATA][:1]
+    left = [f"'{part.name}'" for part in others if part not in (*apps, *otadata)]
+    if left:
+        build = build.noting(
+            f"Left out, as nothing says where it belongs: {', '.join(left)}. Write it with "
+            "'write-flash PARTITION FILE'."
+        )
     return replace(build, parts=(*build.parts, *apps, *otadata))
 
 
@@ -147,7 +157,7 @@ def read_file(path: Path, *, offset: int | None = None) -> Build:
         if regions is not None:
             parts = [Part(Role.DATA, r.data, name, r.address) for r in regions]
             parts = [role_of(part, None) for part in parts]
-            return _build("Intel HEX file", name, parts)
+            return _build(INTEL_HEX, name, parts)
     if path.suffix.lower() == ".csv":
         return _build("partition table", name, [read_table(name)])
     part = role_of(part_of(path, Role.DATA, offset, name=name), None)

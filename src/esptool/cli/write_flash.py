@@ -128,7 +128,10 @@ def _write(state: Globals, addr_filename: list[tuple[int | str, str]], values: A
             finally:
                 for remark in remarks:
                     listener(remark)
-            _show_plan(ops.decide_plan(esp.session, plan))
+            decided = ops.decide_plan(esp.session, plan)
+            for remark in decided.remarks[len(plan.remarks) :]:
+                listener(remark)
+            _show_plan(decided)
             return
         try:
             ops.write_flash(esp.session, regions, wanted, listener=watch)

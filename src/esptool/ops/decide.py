@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from esptool.chips.nor import SECTOR, sector_range
 from esptool.device import ext
 from esptool.errors import FatalError
-from esptool.events import ignore
+from esptool.events import Event, Message
 from esptool.image.content import Data, joined, md5
 from esptool.ops.plan import Action, Decision, RegionPlan, Step, Way, WritePlan
 from esptool.protocol.ext import Capability, Ext, HashKind, hash_of, seal, unseal
@@ -237,11 +237,18 @@ def decide_plan(session: Session, plan: WritePlan) -> WritePlan:
     """The plan with the decision for each region, as `write_flash` would make it now.
 
     Nothing is changed in flash. Where the running stub can tell blank sectors, each decision says
-    what is done with each sector.
+    what is done with each sector. The plan's remarks grow by what is found.
     """
-    report = Report(session, ignore)
+    found: list[Message] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, Message):
+            found.append(event)
+
+    report = Report(session, note)
     tell_size(session, plan)
-    return replace(plan, regions=tuple(_decided(session, r, plan, report) for r in plan.regions))
+    regions = tuple(_decided(session, r, plan, report) for r in plan.regions)
+    return replace(plan, regions=regions, remarks=(*plan.remarks, *found))
 
 
 def _decided(session: Session, region: RegionPlan, whole: WritePlan, report: Report) -> RegionPlan:

@@ -189,7 +189,7 @@ class _Planner:
             raise self._without_table()
         build = layout.placed(build, session.spec, table, options.target)
         build, last = self._with_choice(build, table)
-        checks.refuse_unfit(session, build, self.state, self.note, force=force)
+        checks.refuse_unfit(session, build, table, self.state, self.note, force=force)
         checks.judge_places(build, table, self.note, force=force)
         self._say_where(build, table)
         self._say_what_goes(build, table)

@@ -119,27 +119,38 @@ def about(part: Part, chip: ChipSpec) -> str:
 
 
 def refuse_unfit(
-    session: Session, build: Build, state: SecurityState, note: Note, *, force: bool
+    session: Session,
+    build: Build,
+    table: Table | None,
+    state: SecurityState,
+    note: Note,
+    *,
+    force: bool,
 ) -> None:
     """Each image is whole, and for this chip and revision; signed, where it has to be.
+
+    What goes to a partition for data may be a program for another processor of the board.
 
     Raises:
         ImageError: names what is wrong.
     """
     for part in build.parts:
-        for what, data in _images(part):
-            _refuse_image(session, what, data, part.role, state, force=force)
+        for what, at, data in _images(part):
+            inside = None if table is None or at is None else table.table.at(at)
+            if inside is None or inside.type != DATA:
+                _refuse_image(session, what, data, part.role, state, force=force)
     if session.secure_download:
         note("In secure download mode the chip tells no revision: that is not checked.", Level.NOTE)
 
 
-def _images(part: Part) -> list[tuple[str, bytes]]:
-    """The images in a part, and how messages call each."""
+def _images(part: Part) -> list[tuple[str, int | None, bytes]]:
+    """The images in a part: how messages call each, where it stands if that is known, and it."""
     if part.role is Role.MERGED:
         start, data = part.offset or 0, bytes(part.data)
         return [
             (
                 f"the image at {start + region.address:#x} in '{part.name}'",
+                start + region.address,
                 data[region.address : _signed_end(region)],
             )
             for region in find_images(data)
@@ -147,7 +158,7 @@ def _images(part: Part) -> list[tuple[str, bytes]]:
     if part.role in (Role.APP, Role.BOOTLOADER) and (
         chip_in(part.data) is not None or is_esp8266(part.data)
     ):
-        return [(f"'{part.name}'", bytes(part.data))]
+        return [(f"'{part.name}'", part.offset, bytes(part.data))]
     return []
 
 

@@ -272,6 +272,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"apply"},
         {"reading"},
         {"commands"},
+        {"key_checks"},
         {"key_commands"},
         {"efuse_interface"},
         {"efuse.base_fields", "efuse.base_operations", "efuse.emulate_efuse_controller_base"},

@@ -40,7 +40,10 @@ LEFT_OUT = (
     *("espefuse/apply", "espefuse/recovery", "espefuse/efuse_interface"),
 )
 #: What burns eFuses: only in pages that are made with it.
-BURNING = (*("esptool/web/burning", "espefuse/burn", "espefuse/commands", "espefuse/key_commands"),)
+BURNING = (
+    *("esptool/web/burning", "espefuse/burn", "espefuse/commands"),
+    *("espefuse/key_checks", "espefuse/key_commands"),
+)
 #: Makes the check words of eFuse blocks; taken as it is installed here.
 CODES = "reedsolo"
 CODES_NOTICE = "reedsolo, Unlicense or MIT-0, https://pypi.org/project/reedsolo/"

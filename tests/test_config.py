@@ -37,7 +37,7 @@ def test_settings_come_from_the_file_that_the_variable_names(
     assert load_config_file()[1] == str(path)
     assert (load_settings().timeout, load_settings().max_timeout) == (5.0, 400.0)
     config.announce()
-    assert "Ignoring unknown config option: bogus" in capsys.readouterr().out
+    assert "WARNING: Ignoring unknown config option: bogus" in capsys.readouterr().err
 
 
 def test_the_current_folder_goes_before_the_users_and_home(folder: Path) -> None:

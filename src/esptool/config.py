@@ -123,7 +123,7 @@ def load_config_file(verbose: bool = False) -> tuple[RawConfigParser, str | None
             unknown = sorted(set(parser.options(SECTION)) - set(CONFIG_OPTIONS) - OWN_OPTIONS)
             if unknown:
                 plural = "s" if len(unknown) > 1 else ""
-                log.print(f"Ignoring unknown config option{plural}: {', '.join(unknown)}")
+                _warn_once(f"Ignoring unknown config option{plural}: {', '.join(unknown)}")
         return parser, path
     import configparser
 

@@ -272,7 +272,7 @@ def test_a_configuration_file_is_found_and_said(name: str, tmp_path: Path) -> No
         [*ESPTOOL, "version"], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert f"Loaded custom configuration from {tmp_path / name}" in done.stdout
-    assert "Ignoring unknown config options: bits, syncc" in done.stdout
+    assert "WARNING: Ignoring unknown config options: bits, syncc" in done.stderr
 
 
 def test_a_configuration_file_is_named_by_the_environment(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import subprocess
 import sys
@@ -86,6 +87,14 @@ def test_the_same_without_our_extensions(side: str, fault: str) -> None:
         assert write(s).verified
         assert board.nor.cells.read(BASE, len(DATA)) == DATA
         assert ops.read_flash(s, BASE, len(DATA)) == DATA
+
+
+@pytest.mark.parametrize("fault", ["lose:1e-3", "log:1e-3", "flip:1e-3"])
+def test_a_read_goes_on_in_smaller_frames_where_hardly_any_comes_whole(fault: str) -> None:
+    noise = random.Random(3).randbytes(0x8000)
+    with opened("esp32h2", "ours", fault=fault) as (s, board):
+        board.nor.cells.program(BASE, noise)
+        assert ops.read_flash(s, BASE, len(noise)) == noise
 
 
 def test_what_a_rom_refuses_after_it_has_done_it_is_no_refusal() -> None:

@@ -82,7 +82,7 @@ def receive(
         FatalError: the chip refused, or was lost for good; names the offset reached.
     """
     report.begin("Reading from", size)
-    done, chunk = 0, CHUNK
+    done, chunk, frame = 0, CHUNK, CHUNK
 
     def progress(so_far: int) -> None:
         report.progress("Reading from", address + done + so_far, done + so_far, size)
@@ -91,7 +91,7 @@ def receive(
         read: WindowedRead | _CheckedRead
         if session.can(Capability.READ):
             part = min(LARGEST, size - done)
-            read = WindowedRead(session, address + done, part, sink, progress)
+            read = WindowedRead(session, address + done, part, sink, progress, frame)
         else:
             part = min(chunk, size - done)
             read = _CheckedRead(session, address + done, part, sink, progress, recovery)
@@ -105,8 +105,11 @@ def receive(
             done += read.done
             if done == size:
                 return
-            # Without numbered frames, one damaged byte costs all of a chunk.
-            chunk = smaller(chunk)
+            if isinstance(read, WindowedRead):
+                frame = read.fitting_frame
+            else:
+                # Without numbered frames, one damaged byte costs all of a chunk.
+                chunk = smaller(chunk)
             try:
                 recovery.after(e, f"at {address + done:#010x}", harmless=True)
             except FatalError as lost:

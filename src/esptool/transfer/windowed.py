@@ -49,6 +49,9 @@ Sink = Callable[[bytes], object]
 
 #: A rate is too high at which so many frames of a read are damaged, and one of so many.
 MANY_AGAIN, SHARE_AGAIN = 3, 8
+#: A read that failed, and of which more frames were damaged than came, is begun anew with smaller
+#: ones.
+FRAMES_SHRINK, SMALLEST_FRAME = 4, 256
 #: Bytes of packed data that must be escaped in frames.
 ESCAPES = 2 / 256
 
@@ -150,6 +153,7 @@ class WindowedRead:
 
     Attributes:
         done: bytes that were given to the sink.
+        frame: bytes of a frame.
     """
 
     def __init__(
@@ -159,11 +163,13 @@ class WindowedRead:
         size: int,
         sink: Sink,
         progress: Callable[[int], None],
+        largest_frame: int,
     ) -> None:
         """`progress` is told how many bytes have come."""
         info = session.ext
         assert info is not None
         self.done = 0
+        self.frame = min(info.read_frame, largest_frame)
         self._worn = False
         self._session = session
         self._sink = sink
@@ -173,7 +179,7 @@ class WindowedRead:
                 session=random.getrandbits(32) or 1,
                 address=address,
                 size=size,
-                frame=info.read_frame,
+                frame=self.frame,
                 window=info.read_window,
                 compress=session.can(Capability.COMPRESSED_READ),
                 rate=session.link.baud / BITS_A_BYTE,
@@ -196,6 +202,15 @@ class WindowedRead:
         if self._window.phase is ReadPhase.UNHEARD:
             resync(session)
         return not self._worn
+
+    @property
+    def fitting_frame(self) -> int:
+        """What frames are to hold after a failure: less where hardly any came whole."""
+        window = self._window
+        streaming = window.phase is ReadPhase.STREAMING
+        if not streaming or (window.frames and window.asked_again <= window.frames):
+            return self.frame
+        return max(SMALLEST_FRAME, self.frame // FRAMES_SHRINK)
 
     def _heard(self) -> None:
         window = self._window

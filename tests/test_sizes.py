@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from esptool.errors import UsageError
-from esptool.sizes import byte_count, flash_size
+from esptool.sizes import byte_count, counted, flash_size
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,17 @@ def test_sizes_of_flash_have_a_unit() -> None:
     for wrong in ("keep", "4", "MB", "4GB", "4MBx", "-4MB", "", "\u0664MB"):
         with pytest.raises(UsageError, match="Unknown size"):
             flash_size(wrong)
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "said"),
+    [
+        (0, ("bit",), "0 bits"),
+        (1, ("bit",), "1 bit"),
+        (2, ("bit",), "2 bits"),
+        (1, ("entry", "entries"), "1 entry"),
+        (2, ("entry", "entries"), "2 entries"),
+    ],
+)
+def test_things_are_counted_in_words(count: int, words: tuple[str, ...], said: str) -> None:
+    assert counted(count, *words) == said

@@ -18,6 +18,7 @@ from espefuse.fields import Block
 from espefuse.proof import changed_names, check_block, prove_state, settle, visible
 from espefuse.state import BURN_ATTEMPTS, BurnError, EfuseState
 from esptool.errors import FatalError
+from esptool.sizes import counted
 
 #: Fields that cut this tool off once the chip obeys them.
 CLOSING = ("DIS_DOWNLOAD_MODE", "ENABLE_SECURITY_DOWNLOAD", "UART_DOWNLOAD_DIS")
@@ -320,7 +321,7 @@ class Burn:
             raise BurnError(
                 f"Burn {block.name} ({block.alias}) was not successful.",
                 burned=[],
-                remedy=f"{missing.bit_count()} bit(s) stayed 0 in "
+                remedy=f"{counted(missing.bit_count(), 'bit')} stayed 0 in "
                 f"{', '.join(changed_names(efuses, *self._only(block, missing)))}. Protected bits "
                 "and a weak supply are the usual causes; run 'check-error'. "
                 + self._state(cleared=True),

@@ -19,6 +19,7 @@ from espefuse.fields import Block
 from espefuse.state import EfuseState
 from esptool.errors import FatalError
 from esptool.files import write_atomic
+from esptool.sizes import counted
 from esptool.textfile import read_text
 
 FORMAT = "espefuse plan 1"
@@ -123,10 +124,12 @@ def text(plan: Plan) -> list[str]:
     """A plan for a person. Key bytes are only in the saved file."""
     lines = [f"Plan for {plan['chip']} (revision {plan['revision']}):"]
     for block in plan["blocks"]:
-        lines.append(f"  BLOCK{block['block']} ({block['name']}): {len(block['bits'])} bits")
+        lines.append(
+            f"  BLOCK{block['block']} ({block['name']}): {counted(len(block['bits']), 'bit')}"
+        )
         owners = [bit.partition(": ")[2].partition("[")[0] for bit in block["bits"]]
         for owner in dict.fromkeys(owners):
-            lines.append(f"    {owner}: {owners.count(owner)} bit(s)")
+            lines.append(f"    {owner}: {counted(owners.count(owner), 'bit')}")
     for title, part in (
         ("Can never be undone:", plan["never_again"]),
         ("Warnings:", plan["warnings"]),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers of bytes as people write them: '4MB', '512KB', '2MB-c1', '64k', '0x1000'."""
+"""Numbers as people write them: bytes ('4MB', '512KB', '2MB-c1', '64k', '0x1000'), '2 sectors'."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from esptool.errors import UsageError
 _FACTORS = {"": 1, "B": 1, "K": 1 << 10, "KB": 1 << 10, "M": 1 << 20, "MB": 1 << 20}
 _FLASH_SIZE = re.compile(r"\s*(\d{1,9})\s*(KB|MB)(-c1)?\s*", re.ASCII)
 _SUFFIX = re.compile(r"(.*?)([kKmM]?[bB]?)", re.DOTALL)
+
+
+def counted(count: int, what: str, several: str = "") -> str:
+    """A number of things in words: "1 sector", "2 sectors". `several` is an irregular plural."""
+    return f"{count} {what if count == 1 else several or what + 's'}"
 
 
 def flash_size(text: str) -> int:

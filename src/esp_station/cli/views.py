@@ -16,6 +16,7 @@ from esp_station.records import FAIL, PASS
 from esp_station.status import WAITING, WORKING, SlotStatus
 from esptool.cli import machine
 from esptool.logger import log
+from esptool.sizes import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -98,7 +99,9 @@ class Lines:
             case events.AttemptEnded():
                 yield from _result(event)
             case events.StationStopping() if event.in_work:
-                yield f"Ending: {event.in_work} boards are in work. Ctrl-C again gives them up."
+                boards = counted(event.in_work, "board is", "boards are")
+                them = "it" if event.in_work == 1 else "them"
+                yield f"Ending: {boards} in work. Ctrl-C again gives {them} up."
             case events.Counts() if not self._quiet:
                 yield _counts(event)
             case events.SlotWaiting() if not self._quiet:
@@ -128,11 +131,11 @@ def _result(event: events.AttemptEnded) -> Iterator[str]:
 
 def _counts(event: events.Counts) -> str:
     share = event.good / event.boards if event.boards else None
-    parts = [f"{event.boards} boards, {event.good} good ({percent(share)})"]
+    parts = [f"{counted(event.boards, 'board')}, {event.good} good ({percent(share)})"]
     if event.boards_an_hour is not None:
         parts.append(f"{rate(event.boards_an_hour)} an hour")
     if event.rows_left is not None:
-        parts.append(f"{event.rows_left} rows left")
+        parts.append(f"{counted(event.rows_left, 'row')} left")
     return ", ".join(parts)
 
 

@@ -17,6 +17,7 @@ from esptool.errors import FatalError, UsageError
 from esptool.image.regions import Region
 from esptool.ops.file_systems import kind_for, read_folder
 from esptool.ops.nvs import value_from_file
+from esptool.sizes import counted
 from esptool.storage.fs import KINDS, PRESETS, Shape, build_image
 from esptool.storage.names import Span
 from esptool.storage.nvs.generate import Row as NvsRow
@@ -239,7 +240,7 @@ class FilesStep(Step):
         name = self.span.partition.name
         board.attempt.digests[f"files {name}"] = hashlib.sha256(image).hexdigest()
         board.write([Region(self.span.offset, image, name, encrypted=self.encrypted)])
-        return f"{len(self.fixed) + len(self.texts)} files to {self.span.label}"
+        return f"{counted(len(self.fixed) + len(self.texts), 'file')} to {self.span.label}"
 
     def image(self, facts: Mapping[str, str]) -> bytes:
         """The file system of a board.

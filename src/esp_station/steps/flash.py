@@ -17,6 +17,7 @@ from esptool.errors import VerifyError
 from esptool.files import write_atomic
 from esptool.image.header import IMAGE_MAGIC
 from esptool.image.regions import Region
+from esptool.sizes import counted
 from esptool.storage.names import Span
 from esptool.storage.partition import MAGIC
 
@@ -127,7 +128,7 @@ class Verify(Step):
     def run(self, board: Board) -> str | None:
         """See `Step.run`."""
         board.prove()
-        return f"{len(board.written)} regions"
+        return counted(len(board.written), "region")
 
 
 def read_verify(table: Table, env: Env, name: str) -> Step | None:

@@ -15,6 +15,7 @@ from esp_station.steps.base import Encryption, Env, Step, refuse_before_rows
 from esp_station.tomlfile import Table, did_you_mean
 from esptool.chips.spec import KeyCheck
 from esptool.errors import FatalError
+from esptool.sizes import counted
 
 if TYPE_CHECKING:
     from esp_station.board import Board
@@ -61,7 +62,7 @@ class Recipe(Step):
             board.cipher = _cipher(done.flash_key, session.spec.security.key_check)
         if until is Stage.KEYS:
             board.call_anew()
-        return f"{len(done.burned)} eFuses burned"
+        return f"{counted(len(done.burned), 'eFuse')} burned"
 
 
 def _watcher(board: Board) -> Watcher:

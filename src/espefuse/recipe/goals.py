@@ -17,6 +17,7 @@ from espefuse.commands import BaseCommands
 from espefuse.fields import Field as Efuse
 from espefuse.recipe.stages import Stage
 from espefuse.state import unknown_field
+from esptool.sizes import counted
 
 #: What security information shows of eFuses: flag or number by field name.
 Seen = Mapping[str, Any]
@@ -98,7 +99,7 @@ class FieldGoal(Goal):
 
     @property
     def text(self) -> str:
-        value = f"{int(self.value).bit_count()} bits" if self.at_least else self.value
+        value = counted(int(self.value).bit_count(), "bit") if self.at_least else self.value
         return f"{self.name} = {value}"
 
     def judge(self, commands: BaseCommands) -> Verdict:

@@ -25,7 +25,8 @@ from esptool.events import Level, Message
 from esptool.files import write_atomic
 from esptool.image.sources import ImageSource, read_source
 from esptool.ops.bounds import require_before
-from esptool.ops.nand_blocks import GOOD, NandBlocks, pages
+from esptool.ops.nand_blocks import GOOD, NandBlocks
+from esptool.sizes import counted
 from esptool.transfer.recovery import FAILURES
 
 #: Those of the part that the documented names are about.
@@ -158,7 +159,7 @@ class NandJobs(NandBlocks):
         errors = self._tell_errors()
         if errors is not None and errors.lost:
             raise FatalError(
-                f"{pages(errors.lost).capitalize()} of the NAND flash cannot be read any more "
+                f"{counted(errors.lost, 'page')} of the NAND flash cannot be read any more "
                 f"(first: page {errors.first_lost}); nothing is kept of what was read.",
                 remedy="Read around their block, or write it anew from another source.",
             )

@@ -22,6 +22,7 @@ from esptool.errors import (
 )
 from esptool.events import Level, Listener, Message, Progress
 from esptool.ops.nand_flash import NandFlash
+from esptool.sizes import counted
 from esptool.transfer.receive import smaller
 from esptool.transfer.recovery import FAILURES, Recovery
 
@@ -273,7 +274,8 @@ class NandBlocks:
             limit = f", {found.at_limit} of them at its limit" if found.at_limit else ""
             self._listener(
                 Message(
-                    f"The flash's error correction put {pages(found.corrected)} right{limit} "
+                    f"The flash's error correction put "
+                    f"{counted(found.corrected, 'page')} right{limit} "
                     f"(first: page {found.first_corrected}, "
                     f"at {found.first_corrected * self._part.page:#010x}).",
                     Level.WARNING if found.at_limit else Level.NOTE,
@@ -285,7 +287,7 @@ class NandBlocks:
 
     def _lost(self, found: Tally) -> str:
         return (
-            f"The flash's error correction could not put {pages(found.lost)} right "
+            f"The flash's error correction could not put {counted(found.lost, 'page')} right "
             f"(first: page {found.first_lost}, at {found.first_lost * self._part.page:#010x})."
         )
 
@@ -293,8 +295,3 @@ class NandBlocks:
 def _named(addresses: list[int]) -> str:
     more = ", ..." if len(addresses) > _NAMED else ""
     return ", ".join(f"{at:#010x}" for at in addresses[:_NAMED]) + more
-
-
-def pages(count: int) -> str:
-    """How many pages, in words."""
-    return "1 page" if count == 1 else f"{count} pages"

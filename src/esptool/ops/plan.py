@@ -15,6 +15,7 @@ from esptool.events import Level, Message
 from esptool.image.content import Data
 from esptool.ops.model import Region
 from esptool.protocol.packets import BITS_A_BYTE
+from esptool.sizes import counted
 from esptool.transfer.pace import erase_seconds, flash_seconds, program_seconds
 from esptool.transfer.segments import AnySegment, Segment, padded
 
@@ -40,8 +41,8 @@ class Step:
         """One line for a person."""
         count = self.size // SECTOR
         return (
-            f"  {self.address:#010x} to {self.address + self.size - 1:#010x}: {count} "
-            f"sector{'s' if count > 1 else ''}, {self.action.value}: {self.why}."
+            f"  {self.address:#010x} to {self.address + self.size - 1:#010x}: "
+            f"{counted(count, 'sector')}, {self.action.value}: {self.why}."
         )
 
     def to_json(self) -> dict[str, object]:
@@ -162,7 +163,8 @@ class RegionPlan:
         for part in self.sent:
             start, end = part.sectors
             count = (end - start) // SECTOR
-            lines.append(f"  {start:#010x} to {end - 1:#010x}: {count} sectors are erased.")
+            told = counted(count, "sector is", "sectors are")
+            lines.append(f"  {start:#010x} to {end - 1:#010x}: {told} erased.")
         return lines
 
 

@@ -20,6 +20,7 @@ from esptool.ops.plan import Decision, RegionPlan, Way, WritePlan
 from esptool.ops.planning import plan_write
 from esptool.ops.security import SecurityState
 from esptool.protocol.packets import BITS_A_BYTE
+from esptool.sizes import counted
 from esptool.transfer.pace import CHECK_RATE, flash_seconds
 from esptool.transfer.receive import flash_md5, md5_of_blank
 from esptool.transfer.recovery import Recovery, saying
@@ -176,7 +177,9 @@ class _RegionJob:
             start, end = self.plan.segment.sectors
             count = (end - start) // SECTOR
             left = sum(len(segment.data) for segment in segments) // SECTOR
-            report.line(f"{count - left} of {count} sectors are in flash already.")
+            report.line(
+                f"{count - left} of {counted(count, 'sector is', 'sectors are')} in flash already."
+            )
 
     def _send(self, decision: Decision, number: int) -> Sent:
         """Erase and write one segment of those that were decided on."""
@@ -199,8 +202,7 @@ class _RegionJob:
         if aligned:
             count = len(segment.data) // SECTOR
             report.line(
-                f"Reflashing {count} changed sector{'s' if count > 1 else ''} "
-                f"at {segment.address:#010x}..."
+                f"Reflashing {counted(count, 'changed sector')} at {segment.address:#010x}..."
             )
         if not self.whole.erase_all:
             self._announce_erase(segment, aligned)

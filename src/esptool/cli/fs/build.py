@@ -15,6 +15,7 @@ from esptool.cli.help import Sectioned
 from esptool.cli.params import IntRange, OutputFile, Size
 from esptool.cli.places import place_options
 from esptool.cli.state import Globals
+from esptool.sizes import counted
 
 if TYPE_CHECKING:
     from esptool.storage.partition import Partition
@@ -71,7 +72,7 @@ def _run(
     if kind == "spiffs" and any(not _holds(path, files) for path in empty):
         log.note("SPIFFS has no folders: those that are empty were left out.")
     machine.result({"type": kind, "file_count": len(files) - len(empty), "file": output})
-    number = common.told(len(files) - len(empty), "file")
+    number = counted(len(files) - len(empty), "file")
     if output is None:
         log.print(f"Built {kind} of {number} in {where}.")
     else:

@@ -140,8 +140,3 @@ def opened_fs(
 def plain(text: str) -> str:
     """A name on a terminal: what cannot be shown is escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def told(count: int, what: str) -> str:
-    """'1 file', '2 files'."""
-    return f"{count} {what}{'' if count == 1 else 's'}"

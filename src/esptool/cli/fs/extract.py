@@ -11,6 +11,7 @@ from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.fs import common
 from esptool.cli.state import Globals
+from esptool.sizes import counted
 
 
 @click.pass_obj
@@ -23,7 +24,7 @@ def _run(state: Globals, /, folder: str, path: str | None, **values: Any) -> Non
         files = [entry for entry in written if not entry.is_dir]
         size = sum(entry.size for entry in files)
         machine.result({"folder": folder, "file_count": len(files), "size": size})
-        log.print(f"Wrote {common.told(len(files), 'file')} of {size:,} bytes to '{folder}'.")
+        log.print(f"Wrote {counted(len(files), 'file')} of {size:,} bytes to '{folder}'.")
 
 
 command = Command(

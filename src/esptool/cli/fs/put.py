@@ -11,6 +11,7 @@ from esptool.cli import machine, stdio
 from esptool.cli.common import Command
 from esptool.cli.fs import common
 from esptool.cli.state import Globals
+from esptool.sizes import counted
 
 
 @click.pass_obj
@@ -28,8 +29,8 @@ def _run(state: Globals, /, source: str, path: str | None, **values: Any) -> Non
         files = file_systems.put(fs, source, path)
         count = file_systems.write_back(place, fs)
         machine.result({"file_count": len(files), "sectors_changed": count})
-        sectors = f"{common.told(count, 'sector')} changed" if count else "nothing had to change"
-        log.print(f"Put {common.told(len(files), 'file')} into {place.label}: {sectors}.")
+        sectors = f"{counted(count, 'sector')} changed" if count else "nothing had to change"
+        log.print(f"Put {counted(len(files), 'file')} into {place.label}: {sectors}.")
 
 
 command = Command(

@@ -11,6 +11,7 @@ from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.fs import common
 from esptool.cli.state import Globals
+from esptool.sizes import counted
 
 
 @click.pass_obj
@@ -25,7 +26,7 @@ def _run(state: Globals, /, path: tuple[str, ...], recursive: bool, **values: An
         machine.result({"paths": list(path), "sectors_changed": count})
         log.print(
             f"Removed {', '.join(common.plain(each) for each in path)} from {place.label}: "
-            f"{common.told(count, 'sector')} changed."
+            f"{counted(count, 'sector')} changed."
         )
 
 

@@ -11,6 +11,7 @@ from esptool.cli import machine
 from esptool.cli.common import Command
 from esptool.cli.nvs import common
 from esptool.cli.state import Globals
+from esptool.sizes import counted
 
 if TYPE_CHECKING:
     from esptool.storage.nvs import Entry, Nvs
@@ -45,7 +46,8 @@ def _show(nvs: Nvs, entries: list[Entry], label: str, show_secrets: bool) -> Non
     from esptool.logger import log
 
     log.print(
-        f"NVS in {label}: {len(nvs.pages)} pages, {nvs.used_entries} entries used, "
+        f"NVS in {label}: {counted(len(nvs.pages), 'page')}, "
+        f"{counted(nvs.used_entries, 'entry', 'entries')} used, "
         f"{nvs.free_entries} free{', encrypted' if nvs.keys is not None else ''}"
     )
     common.tell_problems(nvs)

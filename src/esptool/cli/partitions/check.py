@@ -15,6 +15,7 @@ from esptool.cli.partitions.common import from_csv, problem_lines
 from esptool.cli.places import opened_flash, place_options
 from esptool.cli.state import Globals
 from esptool.errors import StorageError, UsageError
+from esptool.sizes import counted
 
 
 @click.pass_context
@@ -57,7 +58,9 @@ def _check(
         log.print(line)
     if wrong:
         raise StorageError(f"The partition table is wrong: {wrong[0].text}")
-    log.print(f"The partition table is valid: {len(made)} partitions up to {made.end:#x}.")
+    log.print(
+        f"The partition table is valid: {counted(len(made), 'partition')} up to {made.end:#x}."
+    )
 
 
 command = Command(

@@ -13,6 +13,7 @@ from esptool.cli.elf2image import chip_name
 from esptool.cli.params import PairsArgument, ReadableFile
 from esptool.cli.places import table_options
 from esptool.errors import UsageError
+from esptool.sizes import counted
 
 if TYPE_CHECKING:
     from esptool.image.regions import Region
@@ -49,7 +50,7 @@ def _run(
         listener=to_log,
     )
     machine.result({"folder": site.folder, "file_count": len(site.files), "size": site.size})
-    log.print(f"Made '{output}': {len(site.files)} files, {site.size / 1e6:.1f} MB.")
+    log.print(f"Made '{output}': {counted(len(site.files), 'file')}, {site.size / 1e6:.1f} MB.")
     log.print(f"Look at it with 'esptool web serve {output}', or put it on any web server.")
 
 

@@ -16,6 +16,7 @@ from espsecure import digests, hsm, keys, signatures_v1, signatures_v2, signers,
 from esptool.errors import UsageError, VerifyError
 from esptool.events import Level, Listener, Message, ignore
 from esptool.files import atomic_writer
+from esptool.nearest import checks_keywords
 
 if TYPE_CHECKING:
     from espsecure.keys import PublicKey
@@ -39,6 +40,7 @@ class Signing:
 # --- signing ---------------------------------------------------------------------------------
 
 
+@checks_keywords()
 def choose_signers(
     version: str,
     *,
@@ -104,6 +106,7 @@ def choose_signers(
     )
 
 
+@checks_keywords()
 def sign_file(
     version: str,
     data: IO[bytes],
@@ -208,6 +211,7 @@ def _hsm_signers(
 # --- verifying -------------------------------------------------------------------------------
 
 
+@checks_keywords()
 def verify_file(
     version: str,
     data: IO[bytes],
@@ -264,6 +268,7 @@ def _verify_v2(
     return good
 
 
+@checks_keywords()
 def signature_info(data: IO[bytes], listener: Listener = ignore) -> Report:
     """The blocks of a signed file, up to the first that is absent or damaged.
 
@@ -307,6 +312,7 @@ def _curve(key: PublicKey) -> str | None:
 # --- keys and digests ------------------------------------------------------------------------
 
 
+@checks_keywords()
 def extract_public_key(version: str, keyfile: IO[bytes]) -> bytes:
     """The public key of a private one: 64 raw bytes for version 1, PEM for version 2."""
     name = streams.name_of(keyfile)
@@ -315,6 +321,7 @@ def extract_public_key(version: str, keyfile: IO[bytes]) -> bytes:
     return keys.public_pem(keys.load_private(streams.small(keyfile), name).public_key())
 
 
+@checks_keywords()
 def public_key_digest(keyfile: IO[bytes]) -> bytes:
     """What an eFuse key block holds for the key in a PEM file."""
     return signatures_v2.public_key_digest(
@@ -322,12 +329,14 @@ def public_key_digest(keyfile: IO[bytes]) -> bytes:
     )
 
 
+@checks_keywords()
 def private_key_digest(keyfile: IO[bytes], key_bits: int) -> bytes:
     """The secure boot v1 key that is made from a signing key."""
     key = keys.load_private_v1(streams.small(keyfile), streams.name_of(keyfile))
     return digests.private_key_digest(key, key_bits)
 
 
+@checks_keywords()
 def random_key(key_bits: int) -> bytes:
     """Random bytes for a flash encryption key.
 

@@ -45,6 +45,8 @@ def checks_keywords(options: type | None = None) -> Callable[[Callable[P, T]], C
 
 def keywords_of(function: Callable[..., object]) -> frozenset[str]:
     """The names of the parameters that can be given by keyword."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
     code = function.__code__
     end = code.co_argcount + code.co_kwonlyargcount
     return frozenset(code.co_varnames[code.co_posonlyargcount : end])

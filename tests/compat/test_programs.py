@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 import espefuse
+import espsecure.operations
 import espsecure.v5
 import esptool
 from espefuse import key_commands
@@ -252,7 +254,10 @@ def test_a_mistyped_keyword_is_refused_with_the_nearest_name(
 
 
 def _public_functions() -> dict[str, Callable[..., Any]]:
-    """The documented functions, and the methods that espefuse's commands are."""
+    """The documented functions, and the methods that espefuse's commands are.
+
+    Those of `esptool.ops`, which the command line calls, are left out.
+    """
     named = {
         f"{module.__name__}.{name}": getattr(module, name)
         for module in (esptool, espefuse, espsecure.v5)
@@ -265,7 +270,20 @@ def _public_functions() -> dict[str, Callable[..., Any]]:
     for kind in ("PurposeCommands", "DirectCommands", "HalvesCommands"):
         for name in espefuse.SUPPORTED_COMMANDS:
             named[f"{kind}.{name}"] = getattr(getattr(key_commands, kind), name)
-    return {name: found for name, found in named.items() if inspect.isfunction(found)}
+    named |= {
+        f"operations.{name}": found
+        for name, found in vars(espsecure.operations).items()
+        if getattr(found, "__module__", "") == "espsecure.operations"
+    }
+    for page in (ROOT / "docs" / "reference" / "python").glob("*.md"):
+        for place in re.findall(r"^::: (\S+\.\w+)$", page.read_text(), flags=re.MULTILINE):
+            module_name, _, name = place.rpartition(".")
+            named[place] = getattr(importlib.import_module(module_name), name, None)
+    return {
+        name: found
+        for name, found in named.items()
+        if inspect.isfunction(found) and not name.rpartition(".")[2].startswith("_")
+    }
 
 
 PUBLIC = _public_functions()

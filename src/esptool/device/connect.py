@@ -14,6 +14,7 @@ from esptool.device.recover import recover
 from esptool.device.session import Session
 from esptool.errors import ConnectError, UsageError
 from esptool.events import Level, Listener, Message, ignore
+from esptool.nearest import checks_keywords
 from esptool.protocol.ext import Ext
 from esptool.protocol.opcodes import Cmd
 from esptool.protocol.packets import Response
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 DEBUGGERS = ("gdb://", "jtag://")
 
 
+@checks_keywords()
 def connect(
     port: str | Serial | Port,
     *,

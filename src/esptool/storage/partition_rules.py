@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from esptool.errors import StorageError
+from esptool.nearest import checks_keywords
 from esptool.records import dataclass
 from esptool.storage.partition import (
     APP,
@@ -54,6 +55,7 @@ class Problem:
         return {"text": self.text, "fatal": self.fatal, "partition": self.partition}
 
 
+@checks_keywords()
 def check_table(
     table: PartitionTable,
     *,

@@ -14,6 +14,7 @@ from esptool.errors import ImageError, StorageError, UsageError
 from esptool.files import write_atomic
 from esptool.image.reader import detect_chip
 from esptool.image.sources import read_source
+from esptool.nearest import checks_keywords
 from esptool.ops import bounds
 from esptool.ops.places.base import Flash, Place
 from esptool.ops.places.table import GIVE_TABLE, TableSource
@@ -184,6 +185,7 @@ class FileFlash(Flash):
         return Place(self, span.offset, span.size, self.label, whole)
 
 
+@checks_keywords()
 @contextmanager
 def opened_file(path: str, source: TableSource | None = None) -> Iterator[FileFlash]:
     """A file as a flash; a state file is held meanwhile, so that no virtual chip uses it.

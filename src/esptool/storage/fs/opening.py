@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from esptool.errors import UsageError
+from esptool.nearest import checks_keywords
 from esptool.records import dataclass
 from esptool.storage.changes import SECTOR
 from esptool.storage.fs.blocks import Image
@@ -126,6 +127,7 @@ class Shape:
         return 8192 if large else 4096
 
 
+@checks_keywords()
 def detect(image: bytes | Image) -> str | None:
     """Which file system an image holds, one of `KINDS`; None if it is none of them."""
     held = image if isinstance(image, Image) else Image.of(image)
@@ -149,6 +151,7 @@ def detect(image: bytes | Image) -> str | None:
     return "spiffs" if looks_like_spiffs(held) else None
 
 
+@checks_keywords()
 def open_image(
     image: bytes | Image, kind: str | None = None, shape: Shape | None = None
 ) -> FileSystem:
@@ -191,6 +194,7 @@ def open_image(
     )
 
 
+@checks_keywords()
 def build_image(
     kind: str,
     size: int,

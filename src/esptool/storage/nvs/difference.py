@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from esptool.nearest import checks_keywords
 from esptool.storage.nvs.nvs import Nvs
 from esptool.storage.nvs.values import Entry
 
@@ -24,6 +25,7 @@ class Difference:
     new: Entry | None
 
 
+@checks_keywords()
 def compare(old: Nvs, new: Nvs) -> list[Difference]:
     """The keys whose type or value differ, by name. A damaged value differs from every other."""
     before, after = _by_name(old), _by_name(new)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from esptool.errors import FatalError, StorageError, UsageError
+from esptool.nearest import checks_keywords
 from esptool.storage.nvs.layout import (
     ANY_CHUNK,
     ENTRIES,
@@ -213,6 +214,7 @@ class Builder:
         self._pages.append(_Page(image))
 
 
+@checks_keywords()
 def build(
     rows: Iterable[Row | str],
     size: int,

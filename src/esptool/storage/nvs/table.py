@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from esptool.errors import FatalError, UsageError
+from esptool.nearest import checks_keywords
 from esptool.storage.nvs.generate import Row
 from esptool.storage.nvs.values import Kind, Value, name_bytes, parse
 
@@ -65,6 +66,7 @@ class Table:
     remarks: tuple[str, ...]
 
 
+@checks_keywords()
 def read_table(text: str, name: str, read_file: ReadFile) -> Table:
     """The values of a CSV file in the public format.
 

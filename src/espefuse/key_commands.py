@@ -187,7 +187,11 @@ class PurposeCommands(BaseCommands):
         output.emit(f" - {block.name} -> {hidden_or_plain(request.data, show)}")
         data = request.data
         if purpose.reverse:
-            what = "AES-XTS" if purpose.name.startswith("XTS") else purpose.name
+            # Said so of chips on which no other keys are reversed.
+            others = any(
+                p.reverse and not p.name.startswith("XTS") for p in self.efuses.table.purposes
+            )
+            what = purpose.name if others else "AES-XTS"
             output.emit(f"\tReversing byte order for {what} hardware peripheral...")
             data = data[::-1]
         check_size(data, block.get_block_len())

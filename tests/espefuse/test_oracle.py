@@ -119,3 +119,23 @@ def test_dump_token_and_checks_print_the_same_lines(chip: str, tmp_path: Path, p
     for read, answer in zip(reads, expected[1:], strict=True):
         _code, out, _err = run(*base, ours, *read)
         assert out.splitlines()[1:] == [x.rstrip() for x in answer["out"].splitlines()][1:], read
+
+
+@pytest.mark.parametrize("chip", [c for c in CHIPS if c != "esp32"])
+def test_lines_about_keys_and_data_are_the_same(chip: str, tmp_path: Path, public: Any) -> None:
+    key_files(tmp_path)
+    lines = [
+        ["burn-key", "BLOCK_KEY0", "@k32", "XTS_AES_128_KEY"],
+        ["burn-block-data", "BLOCK_KEY0", "@k32"],
+        ["burn-block-data", "BLOCK0", "@k16"],
+    ]
+    for words in lines:
+        args = ["--chip", chip, "--virt", "--do-not-confirm", *with_files(words, tmp_path)]
+        [expected] = public([args])
+        _code, out, _err = run(*args)
+        theirs, ours = (
+            # It takes bytes in brackets for a colour where they begin with a letter.
+            [x.split("->")[0] for x in text.splitlines() if "Reversing" in x or "size=" in x]
+            for text in (expected["out"], out)
+        )
+        assert ours == theirs, words

@@ -17,7 +17,7 @@ from espefuse.device import drain
 from espefuse.fields import Block
 from espefuse.proof import changed_names, check_block, prove_state, settle, visible
 from espefuse.state import BURN_ATTEMPTS, BurnError, EfuseState
-from esptool.errors import FatalError
+from esptool.errors import FatalError, LineLossError
 from esptool.sizes import counted
 
 #: Fields that cut this tool off once the chip obeys them.
@@ -60,6 +60,8 @@ def burn_staged(efuses: EfuseState) -> bool:
     try:
         efuses.confirm("")
         prove_state(efuses)
+    except LineLossError as e:
+        raise e.saying("Nothing was burned, as the eFuses could not be read once more") from e
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Nothing was burned.") from None
     Burn(efuses).run()

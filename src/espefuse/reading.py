@@ -16,7 +16,7 @@ from espefuse import output, schema
 from espefuse.device import HasPort, Lockable, OnLine, RegisterAccess
 from espefuse.efuses import Efuses
 from esptool.chips import normalize
-from esptool.errors import FatalError
+from esptool.errors import FatalError, LineLossError
 from esptool.files import name_of
 from esptool.nearest import keywords_of, refuse_unknown
 from esptool.textfile import decode_text
@@ -62,15 +62,18 @@ def load_efuses(
         from espefuse.custom_table import read_table
 
         table = table.with_fields(read_table(_text_of(extend), table))
-    efuses = Efuses(
-        table,
-        device,
-        emit=output.emit,
-        warn=output.warn,
-        confirm=output.ask,
-        debug=debug,
-        do_not_confirm=do_not_confirm,
-    )
+    try:
+        efuses = Efuses(
+            table,
+            device,
+            emit=output.emit,
+            warn=output.warn,
+            confirm=output.ask,
+            debug=debug,
+            do_not_confirm=do_not_confirm,
+        )
+    except LineLossError as e:
+        raise e.saying("The eFuses could not be read") from e
     if device is not None:
         if debug:
             efuses.print_blocks()

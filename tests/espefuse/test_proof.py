@@ -413,3 +413,19 @@ def test_a_key_given_as_a_value_is_not_shown(tmp_path: Path) -> None:
         assert value[:8] not in out + err
     _, out, _ = run(*base, "burn-efuse", "OPTIONAL_UNIQUE_ID", f"0x{value[:32]}")
     assert value[:32] in out
+
+
+def test_a_link_that_breaks_anywhere_says_what_that_means_for_the_burn(tmp_path: Path) -> None:
+    said = set()
+    for at in range(1500, 9000, 500):
+        line = board(tmp_path / str(at), f"&fault=drop:{at}")
+        code, _, err = run("--port", line, "--do-not-confirm", "burn-bit", "BLOCK3", "1")
+        if code == 0:
+            break
+        [state] = [
+            words
+            for words in ("could not be read:", "Nothing was burned, as", "The burn broke off at")
+            if words in err
+        ]
+        said.add(state)
+    assert len(said) == 3

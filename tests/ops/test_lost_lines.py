@@ -97,6 +97,17 @@ def test_a_read_goes_on_in_smaller_frames_where_hardly_any_comes_whole(fault: st
         assert ops.read_flash(s, BASE, len(noise)) == noise
 
 
+@pytest.mark.parametrize("side", ["ours", "rom", "public"])
+@pytest.mark.parametrize("fault", ["drop", "reset"])
+def test_registers_of_the_flash_are_read_and_written_over_a_break(side: str, fault: str) -> None:
+    for more in (20, 150, 400):
+        with opened("esp32c3", side) as (s, board):
+            (board._drops if fault == "drop" else board._resets).append(board.moved + more)
+            assert ops.write_status(s, 0x04, 1, non_volatile=True) == 0x04
+            assert ops.read_status(s, 1) == 0x04
+            assert ops.read_sfdp(s, 0, 4) == b"SFDP"
+
+
 def test_what_a_rom_refuses_after_it_has_done_it_is_no_refusal() -> None:
     """It calls each damaged request an unknown one; none of them is what was asked before."""
     with opened("esp32c3", "rom") as (s, board):

@@ -25,6 +25,8 @@ MAX_READ_BITS, MAX_WRITE_BYTES = 32, 64
 RDID, RDSFDP, WREN, WRDI, WEVSR = 0x9F, 0x5A, 0x06, 0x04, 0x50
 READ_STATUS = (0x05, 0x35, 0x15)
 WRITE_STATUS = (0x01, 0x31, 0x11)
+#: Write in progress, in the first status register; the slowest parts need a good part of a second.
+WIP, STATUS_WRITE_S, WIP_PAUSE_S = 1, 1.0, 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +170,19 @@ class SpiBus:
         if num_bytes == 2:
             self.command(enable)
             self.command(WRITE_STATUS[0], (value & 0xFFFF).to_bytes(2, "little"))
+            self._await_ready()
         for i, opcode in enumerate(WRITE_STATUS[:num_bytes]):
             self.command(enable)
             self.command(opcode, bytes([(value >> (8 * i)) & 0xFF]))
+            self._await_ready()
         self.command(WRDI)
+
+    def _await_ready(self) -> None:
+        """Wait for the end of a write to a status register: meanwhile the flash takes no other."""
+        link = self._r.link
+        deadline = link.now() + STATUS_WRITE_S
+        while self.read_status(1) & WIP and link.now() < deadline:
+            link.sleep(WIP_PAUSE_S)
 
 
 def _check(t: Transaction) -> None:

@@ -10,6 +10,7 @@ from esptool.errors import UsageError
 from esptool.events import Listener
 from esptool.files import check_output, write_atomic
 from esptool.ops.bounds import require_32_bits
+from esptool.transfer.recovery import saying
 from esptool.transfer.report import Report, Stopwatch
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ def dump_mem(
     for start in range(0, num_words, _WORDS_A_BATCH):
         count = min(_WORDS_A_BATCH, num_words - start)
         addresses = [address + 4 * (start + i) for i in range(count)]
-        for word in session.read_regs(addresses):
+        # Not with a chip that was reset meanwhile: its memory holds something else then.
+        with saying(f"Dumping stopped at {addresses[0]:#010x}, and nothing is kept of it"):
+            words = session.read_regs(addresses)
+        for word in words:
             data += word.to_bytes(4, "little")
         report.progress("Dumping from", addresses[-1], min(len(data), size), size)
     del data[size:]

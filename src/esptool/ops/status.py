@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from esptool.errors import UsageError
 from esptool.events import Listener
 from esptool.ops.flash_info import show_flash_id
+from esptool.transfer.recovery import Recovery, saying
 from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
@@ -19,11 +21,17 @@ def _check_width(num_bytes: int) -> None:
         raise UsageError(f"A flash status has 1, 2 or 3 bytes, not {num_bytes}.")
 
 
+def _surely(session: Session, report: Report, doing: str, work: Callable[[], int]) -> int:
+    """Result of `work`, begun again where the line was lost: it does the same each time."""
+    with saying(f"{doing} the flash's registers stopped"):
+        return Recovery(session, report).persist(f"{doing.lower()} registers", work)
+
+
 def read_status(session: Session, num_bytes: int = 2, *, listener: Listener | None = None) -> int:
     """Status registers 1 to `num_bytes` of the flash, the first in the lowest byte."""
     _check_width(num_bytes)
-    value = session.bus.read_status(num_bytes)
     report = Report(session, listener)
+    value = _surely(session, report, "Reading", lambda: session.bus.read_status(num_bytes))
     report.result(status=value, status_bytes=num_bytes)
     report.line(f"Flash memory status: {value:#0{num_bytes * 2 + 2}x}")
     return value
@@ -49,11 +57,15 @@ def write_status(
         raise UsageError(f"Status {value:#x} does not fit into {num_bytes} byte(s).")
     report = Report(session, listener)
     width = num_bytes * 2 + 2
-    before = session.bus.read_status(num_bytes)
+    before = _surely(session, report, "Writing", lambda: session.bus.read_status(num_bytes))
     report.line(f"Initial flash memory status: {before:#0{width}x}")
     report.line(f"Setting flash memory status: {value:#0{width}x}")
-    session.bus.write_status(value, num_bytes, non_volatile)
-    after = session.bus.read_status(num_bytes)
+
+    def write() -> int:
+        session.bus.write_status(value, num_bytes, non_volatile)
+        return session.bus.read_status(num_bytes)
+
+    after = _surely(session, report, "Writing", write)
     report.result(status=after, status_bytes=num_bytes, status_before=before)
     report.line(f"After flash memory status:   {after:#0{width}x}")
     return after
@@ -73,7 +85,8 @@ def read_sfdp(
         raise UsageError(f"SFDP address {address:#x} is not in the range 0 to 0xffffff.")
     report = Report(session, listener)
     show_flash_id(session, listener=report.listener)
-    data = session.bus.read_sfdp(address, size * 8).to_bytes(size, "little")
+    word = _surely(session, report, "Reading", lambda: session.bus.read_sfdp(address, size * 8))
+    data = word.to_bytes(size, "little")
     report.result(address=address, size=size, data=data.hex())
     shown = " ".join(f"{byte:#04x}" for byte in data)
     report.line(f"Flash memory SFDP[{address}..{address + size - 1}]: {shown} ")

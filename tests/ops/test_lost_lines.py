@@ -353,3 +353,18 @@ def test_retries_and_patience_are_settings(tmp_path: Path) -> None:
         assert text in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         assert "unknown config option" not in done.stdout
+
+
+def test_a_program_for_ram_that_does_not_arrive_names_where() -> None:
+    with opened("esp32c3", "rom") as (s, _board):
+        send = s.link.send_frame
+
+        def spoil(payload: bytes) -> None:
+            send(payload[:-1] + b"?" if payload[1] == Cmd.MEM_DATA else payload)
+
+        s.link.send_frame = spoil  # type: ignore[method-assign]
+        image = bytes((0xE9, 1, 2, 0x20)) + (0x40380000).to_bytes(4, "little") + bytes(16)
+        image += (0x40380000).to_bytes(4, "little") + (4).to_bytes(4, "little") + b"\x01\xa0\0\0"
+        image = image.ljust(47, b"\0") + bytes([0xEF ^ 0x01 ^ 0xA0])
+        with pytest.raises(FatalError, match="stopped in the segment for 0x40380000: Failed to wr"):
+            ops.load_ram(s, image)

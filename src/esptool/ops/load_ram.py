@@ -12,6 +12,7 @@ from esptool.events import Listener
 from esptool.image import app
 from esptool.image.sources import ImageSource, first_segment, read_source
 from esptool.ops import bounds
+from esptool.transfer.recovery import saying
 from esptool.transfer.report import Report
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def load_ram(
         report.line(f"Loaded {label} to RAM, executing at {program.entry:#010x}.")
         return
     for segment in program.segments:
-        _send_segment(session, segment.addr, segment.data, report)
+        with saying(f"Loading to RAM stopped in the segment for {segment.addr:#010x}"):
+            _send_segment(session, segment.addr, segment.data, report)
     report.result(
         file=name,
         entry_point=program.entry,

@@ -273,6 +273,17 @@ def test_run_needs_no_reset_line(chip: str, monkeypatch: pytest.MonkeyPatch) -> 
 # --- who says that the status is behind the digits -----------------------------------------------
 
 
+@pytest.mark.parametrize(("count", "shown"), [(1, "0x0000"), (2, "0x0200"), (3, "0x600200")])
+def test_status_registers_are_shown_with_at_least_four_digits(count: int, shown: str) -> None:
+    """As the public tool shows them, however many bytes were read."""
+    log = Log()
+    with session("esp32c3", log=log) as s:
+        ops.attach_flash(s)
+        ops.write_status(s, 0x600200, 3)
+        ops.read_status(s, count)
+    assert log.text.endswith(f"Flash memory status: {shown}")
+
+
 @pytest.mark.parametrize("status", [b"\0\0", b"\0\0\0\0"])
 def test_the_status_of_an_md5_is_right_behind_its_digits(
     status: bytes, monkeypatch: pytest.MonkeyPatch

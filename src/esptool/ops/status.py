@@ -33,7 +33,8 @@ def read_status(session: Session, num_bytes: int = 2, *, listener: Listener | No
     report = Report(session, listener)
     value = _surely(session, report, "Reading", lambda: session.bus.read_status(num_bytes))
     report.result(status=value, status_bytes=num_bytes)
-    report.line(f"Flash memory status: {value:#0{num_bytes * 2 + 2}x}")
+    # As the public tool: at least four digits, however many bytes.
+    report.line(f"Flash memory status: {value:#06x}")
     return value
 
 

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from esptool.device.link import Reply
 from esptool.device.requests import Tries
-from esptool.device.session import Session
 from esptool.transport.settings import Settings
 
 
@@ -46,44 +45,3 @@ class Wire(Protocol):
 
     def trace(self, text: str) -> None:
         """A remark for whoever looks at the traffic."""
-
-
-class SessionWire(Wire):
-    """The wire of a session."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @property
-    def is_stub(self) -> bool:
-        return self._session.is_stub
-
-    @property
-    def settings(self) -> Settings:
-        return self._session.settings
-
-    @property
-    def tries(self) -> Tries:
-        return self._session.tries
-
-    @property
-    def block_size(self) -> int:
-        return self._session.flash.write_size
-
-    def command(self, opcode: int, data: bytes) -> tuple[int, bytes]:
-        return self._session.command(opcode, data)
-
-    def request(
-        self, what: str, opcode: int, data: bytes, check: int = 0, timeout_s: float | None = None
-    ) -> Reply:
-        return self._session.request(what, opcode, data, check, timeout_s)
-
-    def read_frame(self) -> bytes:
-        return self._session.link.read_frame(self._session.settings.timeout)
-
-    def send_frame(self, payload: bytes) -> None:
-        self._session.link.send_frame(payload)
-
-    def trace(self, text: str) -> None:
-        if self._session.link.trace is not None:
-            self._session.link.trace(text)

@@ -44,12 +44,12 @@ def checks_keywords(options: type | None = None) -> Callable[[Callable[P, T]], C
 
 
 def keywords_of(function: Callable[..., object]) -> frozenset[str]:
-    """The names of the parameters that can be given by keyword."""
+    """The names of the parameters that can be given by keyword; a method's object is none."""
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     code = function.__code__
     end = code.co_argcount + code.co_kwonlyargcount
-    return frozenset(code.co_varnames[code.co_posonlyargcount : end])
+    return frozenset(code.co_varnames[code.co_posonlyargcount : end]) - {"self"}
 
 
 def refuse_unknown(
@@ -71,4 +71,6 @@ def hint(name: str, known: Collection[str]) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, sorted(known), n=1)
-    return f" Did you mean '{near[0]}'?" if near else f" It has: {', '.join(sorted(known))}."
+    if near:
+        return f" Did you mean '{near[0]}'?"
+    return f" It has: {', '.join(sorted(known))}." if known else " It has none."

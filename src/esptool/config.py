@@ -120,10 +120,7 @@ def load_config_file(verbose: bool = False) -> tuple[RawConfigParser, str | None
         if verbose:
             how = f" (set with {ENV_VAR})" if named else ""
             log.print(f"Loaded custom configuration from {os.path.abspath(path)}{how}")
-            unknown = sorted(set(parser.options(SECTION)) - set(CONFIG_OPTIONS) - OWN_OPTIONS)
-            if unknown:
-                plural = "s" if len(unknown) > 1 else ""
-                _warn_once(f"Ignoring unknown config option{plural}: {', '.join(unknown)}")
+            _warn_of_unknown(parser)
         return parser, path
     import configparser
 
@@ -140,10 +137,20 @@ def announce(*, warnings_only: bool = False) -> None:
     if not any(named or os.path.lexists(path) for path, named in _candidates()):
         return
     if warnings_only:
-        for remark in _search()[3]:
+        parser, _path, _named, remarks = _search()
+        for remark in remarks:
             _warn_once(remark)
+        if parser is not None:
+            _warn_of_unknown(parser)
     else:
         load_config_file(verbose=True)
+
+
+def _warn_of_unknown(parser: RawConfigParser) -> None:
+    unknown = sorted(set(parser.options(SECTION)) - set(CONFIG_OPTIONS) - OWN_OPTIONS)
+    if unknown:
+        plural = "s" if len(unknown) > 1 else ""
+        _warn_once(f"Ignoring unknown config option{plural}: {', '.join(unknown)}")
 
 
 def _warn_once(text: str) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -273,6 +274,11 @@ def test_a_configuration_file_is_found_and_said(name: str, tmp_path: Path) -> No
     )
     assert f"Loaded custom configuration from {tmp_path / name}" in done.stdout
     assert "WARNING: Ignoring unknown config options: bits, syncc" in done.stderr
+    done = subprocess.run(
+        [*ESPTOOL, "--json", "version"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    told = {"level": "warning", "text": "Ignoring unknown config options: bits, syncc"}
+    assert json.loads(done.stdout)["messages"] == [told]
 
 
 def test_a_configuration_file_is_named_by_the_environment(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_data_in_a_loose_folder_are_named_as_left_out(tmp_path: Path, capsys: Ca
     for name in ("littlefs.bin", "nvs.bin"):
         (tmp_path / name).write_bytes(b"files" * 100)
     said = Desk(capsys, "esp32c3")("flash", str(tmp_path))
-    assert "where it belongs: 'littlefs.bin', 'nvs.bin'. Write it with" in said
+    assert "where it belongs: 'littlefs.bin', 'nvs.bin'. Write each with" in said
     for name in ("littlefs.bin", "nvs.bin"):
         (tmp_path / name).unlink()
     assert "Left out" not in Desk(capsys, "esp32c3")("flash", str(tmp_path))

@@ -74,8 +74,8 @@ def read(path: Path) -> Build:
     left = [f"'{part.name}'" for part in others if part not in (*apps, *otadata)]
     if left:
         build = build.noting(
-            f"Left out, as nothing says where it belongs: {', '.join(left)}. Write it with "
-            "'write-flash PARTITION FILE'."
+            f"Left out, as nothing says where it belongs: {', '.join(left)}. Write "
+            f"{'it' if len(left) == 1 else 'each'} with 'write-flash PARTITION FILE'."
         )
     return replace(build, parts=(*build.parts, *apps, *otadata))
 

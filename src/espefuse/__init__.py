@@ -40,6 +40,10 @@ __getattr__ = borrowed(
 )
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def main(argv: list[str] | None = None, esp: Any = None) -> None:
     """Run the command line in this process; on a given chip if `esp` is one.
 

@@ -158,3 +158,10 @@ def test_a_borrowed_name_costs_nothing_until_used() -> None:
     probe = "import sys, esptool.cmds; print('esptool.bin_image' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("module", ["esptool", "espefuse", "espsecure"])
+def test_documented_names_are_listed_before_they_are_loaded(module: str) -> None:
+    code = f"import {module} as m; print(set(getattr(m, '__all__', ())) - set(dir(m)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

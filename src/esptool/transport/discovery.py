@@ -50,14 +50,14 @@ def _contains_any(text: str | None, parts: Iterable[str]) -> bool:
     return text is not None and any(p.lower() in text.lower() for p in parts)
 
 
-def parse_port_filters(texts: Iterable[str]) -> PortFilter:
+def parse_port_filters(values: Iterable[str]) -> PortFilter:
     """Filters as on the command line: `vid=0x303A`, `pid=4097`, `name=JTAG`, `serial=ab:cd`.
 
     Raises:
         UsageError: a text that is not KEY=VALUE, an unknown key, or a number that is none.
     """
     found: dict[str, list[str]] = {key: [] for key in FILTER_KEYS}
-    for text in texts:
+    for text in values:
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(

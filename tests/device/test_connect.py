@@ -48,6 +48,17 @@ def test_a_measured_crystal_is_rounded_to_the_real_one(mhz: int) -> None:
         assert session.facts.crystal_mhz == mhz
 
 
+@pytest.mark.parametrize("fault", ["lose", "repeat"])
+def test_a_crystal_is_measured_again_where_the_line_damages_requests(fault: str) -> None:
+    found = set()
+    for seed in range(60):
+        where = "virtual://esp32c2?crystal=26&timing=virtual&latency=1"
+        url = f"{where}&seed={seed}&fault={fault}:3e-3"
+        with call(url) as session:
+            found.add(session.facts.crystal_mhz)
+    assert found == {26}
+
+
 @pytest.mark.parametrize(
     ("key", "mhz"), [("esp32", 26), ("esp32", 40), ("esp32c2", 26), ("esp32c2", 40),
                      ("esp32c5", 40), ("esp32c5", 48), ("esp32s3", 40)]

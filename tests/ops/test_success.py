@@ -284,6 +284,15 @@ def test_status_registers_are_shown_with_at_least_four_digits(count: int, shown:
     assert log.text.endswith(f"Flash memory status: {shown}")
 
 
+@pytest.mark.parametrize(("count", "room"), [(1, r"1 byte\."), (2, r"2 bytes\.")])
+def test_a_status_that_its_registers_cannot_hold_is_refused(count: int, room: str) -> None:
+    with (
+        session("esp32c3") as s,
+        pytest.raises(UsageError, match=f"Status 0x10000 does not fit into {room}"),
+    ):
+        ops.write_status(s, 0x10000, count)
+
+
 @pytest.mark.parametrize("status", [b"\0\0", b"\0\0\0\0"])
 def test_the_status_of_an_md5_is_right_behind_its_digits(
     status: bytes, monkeypatch: pytest.MonkeyPatch

@@ -27,6 +27,7 @@ from espefuse.recipe.sealing import KeyStore
 from espefuse.recipe.stages import Stage
 from espefuse.schema import ChipTable
 from esptool.errors import FatalError
+from esptool.sizes import counted
 
 #: Ways around flash encryption, shut in release mode. Of each row the first that a chip has.
 RELEASE: tuple[tuple[str, ...], ...] = (
@@ -211,7 +212,7 @@ class Workflow:
         slots = self._slots()
         if len(wanted.digests) > len(slots):
             raise self._fail(
-                f"{self._table.chip} takes {len(slots)} digest(s), the recipe has "
+                f"{self._table.chip} takes {counted(len(slots), 'digest')}, the recipe has "
                 f"{len(wanted.digests)}."
             )
         if len(slots) == 1 and "purpose_targets" in self._table.rules:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from esptool.errors import UsageError
 from esptool.events import Listener
 from esptool.ops.flash_info import show_flash_id
+from esptool.sizes import counted
 from esptool.transfer.recovery import Recovery, saying
 from esptool.transfer.report import Report
 
@@ -55,7 +56,7 @@ def write_status(
     """
     _check_width(num_bytes)
     if not 0 <= value < 1 << 8 * num_bytes:
-        raise UsageError(f"Status {value:#x} does not fit into {num_bytes} byte(s).")
+        raise UsageError(f"Status {value:#x} does not fit into {counted(num_bytes, 'byte')}.")
     report = Report(session, listener)
     width = num_bytes * 2 + 2
     before = _surely(session, report, "Writing", lambda: session.bus.read_status(num_bytes))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -57,6 +58,18 @@ def test_a_crystal_is_measured_again_where_the_line_damages_requests(fault: str)
         with call(url) as session:
             found.add(session.facts.crystal_mhz)
     assert found == {26}
+
+
+def test_a_damaged_register_rules_out_no_stub() -> None:
+    ruled_out = []
+    for seed in range(50):
+        where = "virtual://esp32c2?stub=model&timing=virtual&latency=1"
+        with call(f"{where}&seed={seed}&fault=lose:4e-3") as session:
+            with contextlib.suppress(FatalError):
+                session.run_stub()
+            if session.stub_disabled:
+                ruled_out.append(seed)
+    assert ruled_out == []
 
 
 @pytest.mark.parametrize(

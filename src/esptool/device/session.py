@@ -290,6 +290,10 @@ class Session(Requester):
                 self.note(text, Level.INFO)
             return
         reason = stub_loader.why_no_stub(self)
+        if reason is not None and not self.secure_download:
+            # Registers come without a checksum: what rules a stub out is believed when read twice.
+            self.facts.forget()
+            reason = stub_loader.why_no_stub(self)
         if reason is not None:
             self.stub_disabled = True
             self.note(

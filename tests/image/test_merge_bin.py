@@ -127,6 +127,7 @@ def test_new_flash_parameters_renew_the_digest_and_nothing_else() -> None:
         ([(0, bytes(9)), (4, b""), (8, b"c")], {}, "overlap"),
         ([(0x10, b"ab")], {"target_offset": 0x20}, "before this"),
         ([(-1, b"ab")], {}, "negative"),
+        ([(0, b"ab")], {"target_offset": -1}, "negative"),
         ([(0x10000000, b"ab")], {}, "out of range"),
         ([(0xFFFFFFFF, b"ab")], {"format": "uf2"}, "out of range"),
         ([(0, b"ab")], {"format": "elf"}, "Invalid format"),

@@ -65,6 +65,8 @@ class IntRange(IntType):
             self.fail(AnyInt.sentence(value), param, ctx)
         if found < self.low or (self.high is not None and found > self.high):
             bounds = f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
+            if self.high == self.low + 1:
+                bounds = f"{self.low} or {self.high}"
             self.fail(f"'{value}' is out of range: it must be {bounds}.", param, ctx)
         return found
 

@@ -81,6 +81,11 @@ def _check_places(ordered: Sequence[Region], options: MergeOptions) -> None:
     first, last = ordered[0], max(ordered, key=lambda r: r.end)
     if first.address < 0:
         raise ImageError(f"Address {first.address:#x} is negative: {first} is out of range.")
+    if options.target_offset < 0:
+        raise ImageError(
+            f"Output data target offset {options.target_offset:#x} is negative: give the flash "
+            "offset for which the merged file is meant."
+        )
     if first.address < options.target_offset:
         raise ImageError(
             f"Output data target offset is {options.target_offset:#x}. "

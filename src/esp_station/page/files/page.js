@@ -82,11 +82,15 @@ function drawSlots(slots) {
   if (ended) search();
 }
 
+function counted(count, what) {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
 function drawCounts(counts, stopping) {
-  const parts = [`${counts.boards} boards`, `${counts.good} good`];
+  const parts = [counted(counts.boards, "board"), `${counts.good} good`];
   if (counts.boards) parts.push(`yield ${((100 * counts.good) / counts.boards).toFixed(1)} %`);
   if (counts.boards_an_hour !== null) parts.push(`${Math.round(counts.boards_an_hour)} an hour`);
-  if (counts.rows_left !== null) parts.push(`${counts.rows_left} rows left`);
+  if (counts.rows_left !== null) parts.push(`${counted(counts.rows_left, "row")} left`);
   if (stopping) parts.push("ENDING: no more boards");
   byId("counts").textContent = parts.join(" · ");
 }

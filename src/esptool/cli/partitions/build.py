@@ -29,6 +29,7 @@ def _build(
     from esptool.files import refuse_input_as_output, write_atomic
     from esptool.logger import log
     from esptool.ops.places import starts_with_table
+    from esptool.sizes import counted
     from esptool.storage.partition_rules import check_table, refuse_wrong
 
     refuse_input_as_output(output, [table])
@@ -46,7 +47,7 @@ def _build(
     data = made.to_bytes(md5=not no_md5)
     write_atomic(output, data)
     machine.result({"file": output, "size": len(data), "partition_count": len(made)})
-    log.print(f"Wrote {len(made)} partitions ({len(data)} bytes) to '{output}'.")
+    log.print(f"Wrote {counted(len(made), 'partition')} ({len(data)} bytes) to '{output}'.")
 
 
 command = Command(

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from pathlib import Path
 from typing import Any
@@ -79,11 +78,6 @@ def test_random_layouts_give_the_public_tools_bytes(
         error = answer.get("error")
         if error is None:
             theirs = public_tool.decode(answer["ok"])
-            digest = hashlib.sha256(elf.read_bytes()).digest()
-            lost = isinstance(theirs, bytes) and digest not in theirs
-            if "elf_sha256_offset" in options and lost:
-                assert mine is None  # a place in no segment is passed over there, refused here
-                continue
             assert mine == theirs, (chip.key, options, parts)
         elif error.startswith(OWN_FAILURES):
             assert mine is None, (error, chip.key, options, parts)

@@ -15,7 +15,6 @@ from esptool.chips import normalize
 from esptool.errors import FatalError, UsageError
 from esptool.faces.constants import ESP_ROM_BAUD as ROM_BAUD
 from esptool.nearest import checks_keywords
-from esptool.protocol.rates import AUTO
 from esptool.records import dataclass
 from esptool.render import to_log
 
@@ -165,6 +164,8 @@ def _connect(
             remedy="Name one with --port, or use --virt for a virtual chip.",
         )
     if isinstance(baud, str):
+        from esptool.protocol.rates import AUTO
+
         if baud != AUTO:
             raise UsageError(f"The baud rate is a number, or 'auto', not '{baud}'.")
         # The best one is found with the stub. For a few words of eFuses this one is sure.

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from esptool.cli.baud import Baud as BaudRateType
 from esptool.cli.common import Group as EsptoolGroup
 from esptool.cli.connection import prepare_esp_object
 from esptool.cli.params import AnyInt as AnyIntType
-from esptool.cli.params import Baud as BaudRateType
 from esptool.cli.params import Chip as ChipType
 from esptool.cli.params import DiffFile as DiffWithType
 from esptool.cli.params import OldSpellingChoice as ResetModeType

@@ -109,7 +109,7 @@ LADDERS: dict[str, list[set[str]]] = {
         {"stdio"},
         {"words"},
         {"common", "connection"},
-        {"params", "state", "version", "virtual_chip"},
+        {"baud", "params", "state", "version", "virtual_chip"},
         {"ports"},
         {"doctor"},
         {"monitor.keyboard", "monitor.screen", "monitor.settings"},

@@ -35,9 +35,9 @@ from espefuse.efuses import AbortedError
 from esptool._version import __version__
 from esptool.chips import normalize
 from esptool.cli import machine
+from esptool.cli.baud import Baud
 from esptool.cli.common import at_fault, machine_options
 from esptool.cli.help import HelpMixin
-from esptool.cli.params import Baud
 from esptool.errors import FatalError, UsageError
 from esptool.files import check_output
 

@@ -12,9 +12,10 @@ from click.core import ParameterSource
 from esptool._version import __version__
 from esptool.chips import KEYS
 from esptool.cli import common
+from esptool.cli.baud import Baud
 from esptool.cli.common import LATE, OUTPUT_OPTIONS, Entry, Group
 from esptool.cli.help import Sectioned
-from esptool.cli.params import Baud, Chip, OldSpellingChoice, Port
+from esptool.cli.params import Chip, OldSpellingChoice, Port
 from esptool.cli.state import Globals
 from esptool.cli.words import EatAll
 from esptool.errors import UsageError

@@ -44,7 +44,8 @@ KNOWN_TO_ROMS = frozenset(
 )
 
 
-#: What a bad line or a lost chip looks like. A ROM says "unknown command" of a damaged one too.
+#: What a bad line or a lost chip looks like; `Recovery` tells which of them another try can mend.
+#: A ROM says "unknown command" of a damaged one too.
 LOSSES = (LineLossError, ChipResponseError, UnsupportedCommandError)
 
 #: What is taken of a budget: by taking lost work up again, and by sending one request again.

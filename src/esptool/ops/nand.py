@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from esptool.device.nand_parts import W25N01GV
+from esptool.device.requests import LOSSES
 from esptool.errors import (
     DamagedRequestError,
     FatalError,
@@ -27,7 +28,6 @@ from esptool.image.sources import ImageSource, read_source
 from esptool.ops.bounds import require_before
 from esptool.ops.nand_blocks import GOOD, NandBlocks
 from esptool.sizes import counted
-from esptool.transfer.recovery import FAILURES
 
 #: Those of the part that the documented names are about.
 BLOCK_COUNT = W25N01GV.blocks
@@ -456,7 +456,7 @@ class NandJobs(NandBlocks):
                         self._recovery.advanced()
                 self._flash.end_write()
                 return
-            except FAILURES as e:
+            except LOSSES as e:
                 if self._recovery is None:
                     raise
                 self._recovery.smaller_blocks()

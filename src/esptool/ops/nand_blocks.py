@@ -12,6 +12,7 @@ from hashlib import md5
 from typing import TypeVar
 
 from esptool.device.nand import MOST_MARKS, Tally
+from esptool.device.requests import LOSSES
 from esptool.errors import (
     ChipResponseError,
     ConnectError,
@@ -24,7 +25,7 @@ from esptool.events import Level, Listener, Message, Progress
 from esptool.ops.nand_flash import NandFlash
 from esptool.sizes import counted
 from esptool.transfer.receive import smaller
-from esptool.transfer.recovery import FAILURES, Recovery
+from esptool.transfer.recovery import Recovery
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ class NandBlocks:
         while True:
             try:
                 result = work()
-            except (*FAILURES, VerifyError) as e:
+            except (*LOSSES, VerifyError) as e:
                 if self._recovery is None:
                     raise
                 self._recovery.after(e, doing, harmless=True)
@@ -219,7 +220,7 @@ class NandBlocks:
             piece = min(self._chunk, size - len(data))
             try:
                 return self._flash.read(address + len(data), piece)[:piece]
-            except (*FAILURES, VerifyError):
+            except (*LOSSES, VerifyError):
                 self._chunk = smaller(self._chunk)
                 raise
 

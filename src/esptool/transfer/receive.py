@@ -7,10 +7,11 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from esptool.device.requests import LOSSES
 from esptool.errors import ChipResponseError, FatalError, VerifyError
 from esptool.protocol.ext import Capability
 from esptool.protocol.status import DOUBTFUL
-from esptool.transfer.recovery import FAILURES, Recovery
+from esptool.transfer.recovery import Recovery
 from esptool.transfer.report import Report
 from esptool.transfer.windowed import WindowedRead
 
@@ -40,7 +41,7 @@ def flash_md5(
     while True:
         try:
             found = session.flash.md5(offset, size, attempts=1)
-        except FAILURES as e:
+        except LOSSES as e:
             try:
                 recovery.after(e, "while verifying", harmless=True)
             except FatalError as lost:
@@ -97,7 +98,7 @@ def receive(
             read = _CheckedRead(session, address + done, part, sink, progress, recovery)
         try:
             whole = read.run()
-        except (*FAILURES, VerifyError) as e:
+        except (*LOSSES, VerifyError) as e:
             if read.done:
                 recovery.advanced()
             elif isinstance(read, _CheckedRead) and read.begun:

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from esptool.device.recover import regain
-from esptool.device.requests import LOSSES, TRY, Tries
+from esptool.device.requests import TRY, Tries
 from esptool.errors import (
     ChipResponseError,
     ConnectError,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What a transfer may meet that another try can mend; `decide` tells which of them it does.
-FAILURES = LOSSES
 #: A try in which blocks were taken before the chip said that one arrived damaged costs less than
 #: others, as the chip is there and the next try may well get further.
 DAMAGED_TRY = 1

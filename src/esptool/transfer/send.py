@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from esptool.chips.nor import SECTOR
 from esptool.device import ext
+from esptool.device.requests import LOSSES
 from esptool.errors import FatalError, LinkTimeoutError, PortError
 from esptool.protocol.ext import Capability, hash_of
 from esptool.protocol.packets import BITS_A_BYTE
 from esptool.protocol.windows.write import LARGE_BLOCK, SMALL_BLOCK
 from esptool.transfer.blocks import BlockWrite
 from esptool.transfer.pace import Pacing, WritePace
-from esptool.transfer.recovery import FAILURES, Recovery
+from esptool.transfer.recovery import Recovery
 from esptool.transfer.report import Report
 from esptool.transfer.segments import (
     AnySegment,
@@ -125,7 +126,7 @@ def _send_one(
         failure: FatalError | None = None
         try:
             whole = write.run()
-        except FAILURES as e:
+        except LOSSES as e:
             failure, whole = e, False
         sent.payload += write.sent_bytes
         sent.damaged += 0 if failure else write.resends
